@@ -1,0 +1,219 @@
+"""Read agent files: Markdown with front matter, one agent each; a broken file breaks only itself."""
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from aura_core.errors import ConfigError
+from aura_core.front_matter import yaml_mapping
+from aura_core.names import nearest
+from aura_core.strict import decode, keys
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NOT_AGENTS = {"readme.md", "agents.md"}
+# Keys that other tools write into such files, one of them a letter from ours.
+FOREIGN = {"mode", "tools", "handoffs", "target", "color", "agents", "infer", "version", "author", "license", "hooks"}
+
+
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class FrontMatter(msgspec.Struct, frozen=True):
+    """What may stand between the `---` lines of an agent file. No key is required."""
+
+    name: Annotated[str | None, Meta(description="shown to people; the file's name without it")] = None
+    description: Annotated[str, Meta(description="one sentence for the list of agents")] = ""
+    provider: Annotated[str | None, Meta(description="provider instance that answers")] = None
+    model: Annotated[str | None, Meta(description="model, in the provider's words")] = None
+    temperature: Annotated[Temperature | None, Meta(description="0 is the most predictable")] = None
+    max_tokens: Annotated[Positive | None, Meta(description="longest answer, in tokens")] = None
+    options: Annotated[dict[str, Any], Meta(description="handed to the provider, which checks them")] = {}
+    tags: Annotated[list[str], Meta(description="free words for clients to group by")] = []
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """A prompt and who answers it."""
+
+    id: str
+    matter: FrontMatter
+    prompt: str
+    path: Path | None = None
+    lines: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
+
+    def where(self, key: str | None = None) -> str:
+        """The place of a key of the front matter, for an error message."""
+        line = self.lines.get(key) if key else None
+        return f"{self.path or self.id}:{line}" if line else str(self.path or self.id)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What an agent id stands for now: a good agent, an error, or the last good version and why the new one is not."""
+
+    id: str
+    agent: Agent | None
+    error: str | None = None
+    path: Path | None = None
+
+
+ASSISTANT = Agent(
+    "assistant",
+    FrontMatter(name="Assistant", description="Answers while there is no agent file yet."),
+    "You are a helpful assistant.",
+)
+BUILT_IN = {ASSISTANT.id: Entry(ASSISTANT.id, ASSISTANT)}
+
+
+class AgentStore:
+    """The agents of a directory, by id without regard to case. With no agent file at all: one `assistant`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.problem: str | None = None  # of the directory itself
+        self.entries: dict[str, Entry] = {}
+        self.reload()
+
+    def get(self, agent_id: str) -> Entry | None:
+        """The entry of this id, in whatever case it is asked for."""
+        return self.entries.get(agent_id.lower())
+
+    def reload(self) -> list[str]:
+        """Read the directory again. What broke keeps its last good version. Returns a line for each change."""
+        before = self.entries
+        after: dict[str, Entry] = {}
+        named: dict[str, list[str]] = {}
+        told, self.problem, files = self.problem, None, list[Path]()
+        try:
+            files = self._files()
+        except FileNotFoundError:
+            self.problem = f"{self.directory}: there is no such folder"
+        except NotADirectoryError:
+            self.problem = f"{self.directory}: it is not a folder"
+        except OSError as exc:
+            self.problem = f"{self.directory}: cannot be read: {exc.strerror}"
+            self.entries = before or BUILT_IN
+            return [] if self.problem == told else [f"{self.problem}; the agents stay as they were"]
+        for path in files:
+            entry = _read(path)
+            key = entry.id.lower()
+            named.setdefault(key, []).append(path.name)
+            if len(names := named[key]) > 1:
+                error = f"{', '.join(names)} are all the agent {key!r}; rename all but one"
+                entry = Entry(entry.id, None, error, entry.path)
+            after[key] = entry
+        for key, entry in after.items():
+            old = before.get(key)
+            if entry.error and old is not None and old.agent is not None and old.agent is not ASSISTANT:
+                after[key] = msgspec.structs.replace(entry, agent=old.agent)
+        self.entries = after or BUILT_IN
+        return _changes(before, self.entries)
+
+    def _files(self) -> list[Path]:
+        found = [path for path in self.directory.iterdir() if path.suffix.lower() == ".md" and _is_file(path)]
+        return sorted(p for p in found if p.name[0] not in "_." and p.name.lower() not in NOT_AGENTS)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True  # why it cannot be looked at, the attempt to read it will tell
+
+
+def _read(file: Path) -> Entry:
+    path = _shown(file)
+    agent_id = re.sub(r"\.agent$", "", path.stem, flags=re.IGNORECASE)
+    try:
+        if not ID.fullmatch(agent_id):
+            raise ConfigError(
+                f"{path}: the file's name must begin with a letter or digit and go on with these or . _ - (at most 64)"
+            )
+        return Entry(agent_id, parse(agent_id, file.read_text(encoding="utf-8-sig"), path), None, path)
+    except ConfigError as exc:
+        return Entry(agent_id, None, str(exc), path)
+    except UnicodeDecodeError:
+        return Entry(agent_id, None, f"{path}: is not UTF-8 text; save it as UTF-8", path)
+    except OSError as exc:
+        return Entry(agent_id, None, f"{path}: cannot be read: {exc.strerror}", path)
+
+
+def _shown(path: Path) -> Path:
+    """The path as a person would write it: relative, where it is below the current folder; and fit to be printed."""
+    with suppress(ValueError, OSError):
+        path = path.relative_to(Path.cwd())
+    return Path(os.fsencode(path).decode("utf-8", "replace"))
+
+
+def parse(agent_id: str, text: str, path: Path) -> Agent:
+    """Make an agent of a file's text. Raises ConfigError with file and line."""
+    lines = text.split("\n")
+    if lines[0].rstrip() != "---":
+        first = next((n for n, line in enumerate(lines, 1) if line.strip()), 1)
+        if lines[first - 1].strip() == "---":
+            raise ConfigError(f"{path}:{first}: the line '---' that opens the front matter must be the first")
+        return Agent(agent_id, FrontMatter(), text.strip(), path)
+    end = next((n for n, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
+    if end is None:
+        raise ConfigError(f"{path}:1: the front matter is not closed; end it with a line '---'")
+    data, where = yaml_mapping("\n".join(lines[1:end]), path)
+    known = keys(FrontMatter)
+    notes = []
+    for key in data:
+        if key in known:
+            continue
+        guess = None if key in FOREIGN else nearest(key, known)
+        if guess:
+            raise ConfigError(f"{path}:{where.get(key, 2)}: unknown key {key!r}; did you mean {guess!r}?")
+        notes.append(f"{path}:{where.get(key, 2)}: {key!r} is not Aura's and is ignored")
+    for key in [key for key, value in data.items() if value is None]:
+        del data[key]  # `model:` with nothing after it sets nothing
+    matter = decode(data, FrontMatter, lambda key: f"{path}:{where[key]}" if key in where else str(path))
+    return Agent(agent_id, matter, "\n".join(lines[end + 1 :]).strip(), path, where, tuple(notes))
+
+
+def _changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[str]:
+    lines = []
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        if new is None:
+            lines.append(f"{key}: removed")
+        elif new.error:
+            if old is None or old.error != new.error:
+                lines.append(f"{new.id}: {new.error}" + (" (the last good version stays)" if new.agent else ""))
+        elif old is None or new.agent is None or old.agent is None:
+            lines.append(f"{new.id}: added" if old is None else f"{new.id}: good again")
+        else:
+            lines.extend(_differences(old.agent, new.agent) or ([f"{new.id}: good again"] if old.error else []))
+    return lines
+
+
+def _differences(old: Agent, new: Agent) -> list[str]:
+    changed = [
+        _difference(key, getattr(old.matter, key), getattr(new.matter, key))
+        for key in keys(FrontMatter)
+        if getattr(old.matter, key) != getattr(new.matter, key)
+    ]
+    if old.prompt != new.prompt:
+        changed.append("prompt changed")
+    return [f"{new.id}: {', '.join(changed)}"] if changed else []
+
+
+def _difference(key: str, old: Any, new: Any) -> str:
+    if isinstance(new, dict | list) or len(f"{old}{new}") > 60:
+        return f"{key} changed"
+    return f"{key} {_word(old)} → {_word(new)}"
+
+
+def _word(value: Any) -> str:
+    if value in (None, ""):
+        return "unset"
+    return f'"{value}"' if " " in str(value) else str(value)

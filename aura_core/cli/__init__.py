@@ -1,0 +1,91 @@
+"""The command `aura`: each subcommand in a module of its own, imported when it is called."""
+
+import importlib
+import io
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aura_core._version import __version__
+from aura_core.errors import ConfigError
+from aura_core.names import did_you_mean
+
+COMMANDS = {
+    "serve": "Serve agents over HTTP.",
+    "chat": "Talk to an agent.",
+    "agents": "List the agents.",
+    "plugins": "List the plugins.",
+    "doctor": "Check everything, and say what to do.",
+    "init": "Write settings and agents to begin with.",
+    "new-plugin": "Write a provider of your own.",
+    "test-plugin": "Prove a provider.",
+}
+
+
+class _Commands(click.Group):
+    """Imports a subcommand only when it is asked for, and guesses what a misspelt one was meant to be."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"aura_core.cli.{cmd_name.replace('-', '_')}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise click.UsageError(f"there is no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="aura")
+def aura() -> None:
+    """Stream LLM agents from any provider: one small server, one plugin a provider."""
+
+
+def main() -> None:
+    """Run the command. Errors are one line on stderr; the exit code is 0, 1 (something is wrong) or 2 (usage)."""
+    _prepare_streams()
+    try:
+        code = aura.main(standalone_mode=False, prog_name="aura")
+    except click.UsageError as exc:
+        _fail(exc.format_message(), 2)
+    except (click.ClickException, ConfigError) as exc:
+        _fail(str(exc), 1)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of a pipe has left; nothing is wrong
+        sys.stderr.close()
+    except OSError as exc:
+        with suppress(OSError):
+            sys.stdout.close()  # it may be full, and would be written again at the end
+        _fail(f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror or str(exc), 1)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _prepare_streams() -> None:
+    """Give the command streams that it can use: some may be closed (`<&-`), or lack the letters of an answer."""
+    nothing = Path(os.devnull)
+    sys.stdin = sys.stdin or nothing.open(encoding="utf-8")
+    sys.stdout = sys.stdout or nothing.open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or nothing.open("w", encoding="utf-8")
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"aura: {' '.join(message.split())}", err=True)
+    sys.exit(code)

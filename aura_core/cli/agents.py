@@ -1,0 +1,35 @@
+"""`aura agents`: every agent, and what is wrong with it."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from aura_core.cli.options import config_options, json_option, print_json, runtime
+from aura_core.cli.tables import print_table
+
+
+@click.command()
+@config_options
+@json_option
+def command(config: Path | None, agents_directory: str | None, as_json: bool) -> None:
+    """List the agents. Exits with 1 when one of them is broken."""
+    made = runtime(config, agents_directory)
+    infos = made.agent_infos()
+    if made.folder_warning is not None:
+        click.echo(made.folder_warning, err=True)
+    if as_json:
+        print_json({"agents": infos})
+    else:
+        rows = [
+            [info.id, info.name, info.provider or "-", info.model or "-", "yes" if info.streaming else "no"]
+            for info in infos
+        ]
+        print_table(["agent", "name", "provider", "model", "streams"], rows)
+        for info in infos:
+            if info.error:
+                click.echo(f"{info.id}: {info.error}", err=True)
+        for entry in made.agents.entries.values():
+            for note in entry.agent.notes if entry.agent else ():
+                click.echo(note, err=True)
+    sys.exit(1 if any(info.error for info in infos) else 0)

@@ -1,0 +1,267 @@
+"""`aura doctor`: look at everything that can be wrong, say what is, and what to do about it."""
+
+import asyncio
+import os
+import platform
+import re
+from collections.abc import AsyncGenerator, Awaitable, Iterator
+from contextlib import AbstractContextManager, aclosing, nullcontext
+from pathlib import Path
+from typing import Literal
+
+import click
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from aura_core._version import __version__
+from aura_core.agents import BUILT_IN
+from aura_core.chat import ChatBody
+from aura_core.cli.options import config_options, json_option, print_json, runtime
+from aura_core.describe import toml
+from aura_core.errors import ProviderError
+from aura_core.events import ErrorEvent, ReasoningEvent, TokenEvent, Values
+from aura_core.instances import Instance
+from aura_core.problems import Problem
+from aura_core.runtime import Bound, Runtime
+from aura_core.settings import SECTIONS
+
+PROMPT = "Say hello."
+
+_SECRET = re.compile(r"(^|_)(key|token|secret|password)$")  # a plugin's own; ours name variables
+Status = Literal["ok", "note", "warning", "failed"]
+_SIGNS: dict[Status, tuple[str, str]] = {
+    "ok": ("ok", "green"),
+    "note": ("--", "dim"),
+    "warning": ("!!", "yellow"),
+    "failed": ("XX", "red"),
+}
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was looked at."""
+
+    section: str
+    name: str
+    status: Status
+    detail: str
+
+
+@click.command()
+@click.option("--offline", is_flag=True, help="Ask no provider anything.")
+@config_options
+@json_option
+def command(offline: bool, config: Path | None, agents_directory: str | None, as_json: bool) -> int:
+    """Check plugins, settings, providers and agents; ask each agent for a first token. Exits with 1 when one fails."""
+    made = runtime(config, agents_directory)
+    report = _Report(quiet=as_json)
+    stopped = False
+    try:
+        for check in (*_plugins(made), *_settings(made)):
+            report.add(check)
+        asyncio.run(_examine(made, offline, report))
+    except KeyboardInterrupt:
+        stopped = True
+    if as_json:
+        print_json({"version": __version__, "python": platform.python_version(), "checks": report.checks})
+    else:
+        report.end(stopped)
+    return 1 if stopped or any(check.status == "failed" for check in report.checks) else 0
+
+
+class _Report:
+    """What was looked at; unless it is quiet each check is printed at once, and on a terminal what is waited for."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.checks: list[Check] = []
+        self._console = Console(highlight=False, quiet=quiet)
+        self._console.print(f"Aura {__version__}, Python {platform.python_version()}", soft_wrap=True)
+
+    def add(self, check: Check) -> None:
+        """One more check."""
+        if not self.checks or check.section != self.checks[-1].section:
+            self._console.print(Text(f"\n{check.section}", style="bold"))
+        self.checks.append(check)
+        sign, style = _SIGNS[check.status]
+        self._console.print(Text.assemble((sign, style), f" {check.name}: {check.detail}"), soft_wrap=True)
+
+    def asking(self, name: str) -> AbstractContextManager[object]:
+        """While this is asked."""
+        return self._console.status(Text(f"asking {name}")) if self._console.is_terminal else nullcontext()
+
+    def end(self, stopped: bool) -> None:
+        """The sum of it."""
+        failed = sum(check.status == "failed" for check in self.checks)
+        warned = sum(check.status == "warning" for check in self.checks)
+        text = f"{failed} failed, {warned} warnings" if stopped or failed or warned else "All is well."
+        self._console.print(f"\n{'Stopped before the end: ' if stopped else ''}{text}")
+
+
+def _plugins(made: Runtime) -> Iterator[Check]:
+    for plugin in made.plugins.all:
+        name = f"{plugin.name} ({plugin.distribution} {plugin.version})"
+        if plugin.error:
+            yield Check("plugins", name, "failed", f"{plugin.error}; {plugin.remedy}")
+        elif plugin.status == "disabled":
+            yield Check("plugins", name, "note", f"switched off; {plugin.remedy}")
+        else:
+            yield Check("plugins", name, "ok", "provider" if plugin.provider else "wrapper")
+    for warning in made.plugins.warnings:
+        yield Check("plugins", "AURA_PLUGINS", "warning", warning)
+
+
+def _settings(made: Runtime) -> Iterator[Check]:
+    """Every value and where it came from."""
+    settings = made.settings
+    for path in settings.files:
+        yield Check("settings", "file", "ok", str(path))
+    if not settings.files:
+        yield Check("settings", "file", "note", "no aura.toml; defaults hold")
+    for section, struct in SECTIONS.items():
+        values = getattr(settings, section)
+        for field in msgspec.structs.fields(struct):
+            key = f"{section}.{field.name}"
+            origin = settings.origins.get(key, "default")
+            shown = toml(getattr(values, field.name)) or "unset"
+            yield Check("settings", key, "note" if origin == "default" else "ok", f"{shown} ({origin})")
+    if settings.unguarded is not None:
+        yield Check("settings", "listening", "failed", settings.unguarded)
+    state = "set" if settings.token else "empty: no token is required"
+    yield Check("settings", f"variable {settings.server.token_env}", "note", state)
+    for warning in settings.warnings:
+        yield Check("settings", "environment", "warning", warning)
+
+
+def _instances(made: Runtime) -> Iterator[Check]:
+    for name, instance in made.providers.instances.items():
+        if instance.error:
+            # A default instance that nobody configured and nobody uses is no fault.
+            wanted = instance.configured or name in _named(made)
+            yield Check("providers", name, "failed" if wanted else "note", instance.error)
+        for key, value in instance.values.items():
+            shown = "set, not shown" if _SECRET.search(key) else toml(value.value)
+            yield Check("providers", f"{name}.{key}", "note", f"{shown} ({value.origin})")
+        for variable in instance.secrets:
+            state = "set" if os.environ.get(variable) else "not set"
+            yield Check("providers", f"{name}: variable {variable}", "note", state)
+    for name, why in made.providers.missing.items():
+        yield Check("providers", name, "warning", why)
+
+
+def _named(made: Runtime) -> set[str | None]:
+    entries = made.agents.entries.values()
+    return {entry.agent.matter.provider or made.settings.defaults.provider for entry in entries if entry.agent}
+
+
+def _folder(made: Runtime) -> Check:
+    """The folder that is read, and whether the agents are those of its files."""
+    folder = str(made.agents.directory)
+    if made.folder_warning is not None:
+        return Check("agents", "folder", "warning", made.folder_warning)
+    if made.agents.entries == BUILT_IN:
+        why = made.agents.problem or f"{folder}: no agent files"
+        return Check("agents", "folder", "note", f"{why}; the built-in agent serves")
+    return Check("agents", "folder", "ok", folder)
+
+
+def _notes(made: Runtime) -> Iterator[Check]:
+    for entry in made.agents.entries.values():
+        for note in entry.agent.notes if entry.agent else ():
+            yield Check("agents", entry.id, "note", note)
+
+
+async def _examine(made: Runtime, offline: bool, report: _Report) -> None:
+    async with aclosing(_offline(made) if offline else _online(made, report)) as checks:
+        async for check in checks:
+            report.add(check)
+
+
+async def _offline(made: Runtime) -> AsyncGenerator[Check, None]:
+    for check in (*_instances(made), _folder(made)):
+        yield check
+    for entry in made.agents.entries.values():
+        error = made.agent_error(entry)
+        yield Check("agents", entry.id, "failed" if error else "ok", error or "its file is good")
+    for check in _notes(made):
+        yield check
+
+
+async def _online(made: Runtime, report: _Report) -> AsyncGenerator[Check, None]:
+    try:
+        with report.asking("all providers"):
+            choice = await made.providers.choose()
+        for check in (*_instances(made), Check("providers", "agents without a provider get", "note", choice)):
+            yield check
+        for name in sorted(made.used_instances()):
+            with report.asking(name):
+                check = await _reachable(made.providers.instances[name])
+            yield check
+        yield _folder(made)
+        for entry in made.agents.entries.values():
+            with report.asking(entry.id):
+                checks = await _agent(made, entry.id)
+            for check in checks:
+                yield check
+        for check in _notes(made):
+            yield check
+    finally:
+        await made.close()
+
+
+async def _reachable(instance: Instance) -> Check:
+    if not instance.hooks.implements("check_health"):
+        return Check("providers", instance.name, "note", "has no health check")
+    failure = await _failure(instance.check_health())
+    return Check("providers", instance.name, "failed" if failure else "ok", failure or "it answers")
+
+
+async def _failure(asked: Awaitable[object]) -> str | None:
+    try:
+        await asked
+    except ProviderError as exc:
+        return exc.message
+    except TimeoutError:
+        return "it did not answer in time"
+    except Exception as exc:  # a plugin's bug is a finding, not the end of the examination
+        return f"its plugin failed ({type(exc).__name__}: {exc})"
+    return None
+
+
+async def _agent(made: Runtime, agent_id: str) -> list[Check]:
+    try:
+        bound = await made.bind(agent_id)
+    except Problem as problem:
+        return [Check("agents", agent_id, "failed", problem.detail)]
+    entry = made.agents.entries[agent_id.lower()]
+    if entry.error:
+        return [Check("agents", agent_id, "failed", entry.error)]
+    checks = [await _first_token(made, bound)]
+    checks += [Check("agents", agent_id, "warning", advice) for advice in await _advice(made, bound)]
+    return checks
+
+
+async def _advice(made: Runtime, bound: Bound) -> list[str]:
+    try:
+        return await bound.instance.check_request(await made.request(bound, ChatBody(PROMPT)))
+    except Exception as exc:
+        return [f"its plugin could not check it ({type(exc).__name__}: {exc})"]
+
+
+async def _first_token(made: Runtime, bound: Bound) -> Check:
+    """Ask twice: the first time a model may have to be loaded, the second time it only answers."""
+    name = f"{bound.agent.id} ({bound.instance.name})"
+    seconds: list[float] = []
+    for _ in range(2):
+        relay = made.answer(bound, ChatBody(PROMPT), Values())
+        try:
+            event = (await relay.take())[0]
+        finally:
+            made.release(relay)
+            await relay.wait_closed()
+        if isinstance(event, ErrorEvent):
+            return Check("agents", name, "failed", f"{event.message} ({event.code})")
+        if not isinstance(event, (TokenEvent, ReasoningEvent)):
+            return Check("agents", name, "warning", "it ended without saying anything")
+        seconds.append((relay.first_token_at or relay.started_at) - relay.started_at)
+    load = max(0.0, seconds[0] - seconds[1])
+    return Check("agents", name, "ok", f"first token after {seconds[1]:.2f} s, loading took {load:.2f} s")

@@ -1,0 +1,73 @@
+"""`aura init`: a folder to begin with, which works as it is and explains itself."""
+
+import shlex
+from pathlib import Path
+
+import click
+import msgspec
+
+from aura_core.cli.new_file import write_new
+from aura_core.describe import fields
+from aura_core.plugins import CORE_PLUGIN, Plugins
+from aura_core.settings import SECTIONS
+
+ASSISTANT = """\
+---
+name: Assistant
+description: "Answers questions."
+# provider: ollama          # who answers; without it Aura picks one that does
+# model: qwen2.5-coder:7b   # without it the provider's default
+# temperature: 0.7
+---
+You are a helpful assistant. Answer briefly, and say so when you do not know.
+"""
+
+REVIEWER = """\
+---
+name: Reviewer
+description: "Reviews code and text."
+tags: [code]
+---
+You review what you are given. Name the most important problem first, then how to mend it. Praise nothing.
+"""
+
+
+@click.command()
+@click.argument("folder", default=".", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False))
+def command(folder: Path) -> None:
+    """Write a commented aura.toml and two agents into DIR. What is there stays as it is."""
+    texts = {
+        folder / "aura.toml": aura_toml(),
+        folder / "agents" / "assistant.md": ASSISTANT,
+        folder / "agents" / "reviewer.md": REVIEWER,
+    }
+    for path, text in texts.items():
+        click.echo(f"{path}: written" if write_new(path, text) else f"{path}: is there already, and stays as it is")
+    inside = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
+    click.echo(f"Next: {inside}aura doctor, then: {inside}aura serve")
+
+
+def aura_toml() -> str:
+    """Every setting of the core and of the installed providers, commented out, with its default."""
+    lines = ["# Aura's settings. Each line shows a default; take away its '# ' to change it.", ""]
+    for name, struct in SECTIONS.items():
+        lines += [f"[{name}]", *_commented(struct)]
+    # Said, it is a folder beside this file, from wherever the file is named.
+    lines = [line.replace("# directory =", "directory =") for line in lines]
+    for name, hooks in sorted(Plugins().hooks.items()):
+        if name != CORE_PLUGIN:
+            lines.append(f"# [providers.{name}]")
+            lines += _commented(hooks.settings_type, provider=True)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _commented(struct: type[msgspec.Struct] | None, provider: bool = False) -> list[str]:
+    """A line for each key; a provider's table may have one of the core's own."""
+    lines = []
+    known = list(fields(struct)) if struct else []
+    if provider and all(field.key != "default_model" for field in known):
+        lines.append("# default_model = ...    # model of agents that name none")
+    for field in known:
+        variable = f" (or the variable {field.variable})" if field.variable else ""
+        lines.append(f"# {field.key} = {field.default or '...'}    # {field.description}{variable}")
+    return [*lines, ""]

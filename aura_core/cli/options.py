@@ -1,0 +1,53 @@
+"""The options that several commands share, and the runtime that they make."""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from aura_core import logs, settings
+from aura_core.runtime import Runtime
+
+
+def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--config and --agents."""
+    command = click.option("--agents", "agents_directory", metavar="DIR", help="Folder of the agent files.")(command)
+    path = click.Path(path_type=Path)
+    return click.option("--config", type=path, metavar="FILE", help="Read FILE instead of ./aura.toml.")(command)
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def load_settings(config: Path | None, agents_directory: str | None, **flags: Any) -> settings.Settings:
+    """The settings for a command line. Raises ConfigError."""
+    given = {"agents.directory": agents_directory} | {f"server.{key}": value for key, value in flags.items()}
+    return settings.load({key: value for key, value in given.items() if value is not None}, os.environ, config)
+
+
+def runtime(
+    config: Path | None,
+    agents_directory: str | None,
+    *,
+    level: int = logging.WARNING,
+    log_in_background: bool = False,
+    **flags: Any,
+) -> Runtime:
+    """The runtime for a command line; its log lines go to stderr. Raises ConfigError."""
+    loaded = load_settings(config, agents_directory, **flags)
+    made: list[Runtime] = []
+    logs.configure(lambda: made[0].secrets if made else [], level, log_in_background)
+    made.append(Runtime(loaded, os.environ))
+    return made[0]
+
+
+def print_json(value: Any) -> None:
+    """Print a Struct as JSON that people can read."""
+    click.echo(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))

@@ -1,0 +1,33 @@
+"""`aura plugins`: every plugin of this environment, and what is wrong with it."""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from aura_core.cli.options import config_options, json_option, print_json, runtime
+from aura_core.cli.tables import print_table
+
+
+@click.command()
+@config_options
+@json_option
+def command(config: Path | None, agents_directory: str | None, as_json: bool) -> None:
+    """List the plugins. Exits with 1 when one of them is quarantined."""
+    made = runtime(config, agents_directory)
+    plugins = made.plugins.all
+    if as_json:
+        print_json({"plugins": [msgspec.structs.asdict(plugin) for plugin in plugins]})
+    else:
+        rows = []
+        for plugin in plugins:
+            kind = "provider" if plugin.provider else "wrapper" if plugin.status == "ok" else "-"
+            rows.append([plugin.name, plugin.distribution, plugin.version, kind, plugin.status])
+        print_table(["plugin", "distribution", "version", "kind", "status"], rows)
+        for plugin in plugins:
+            if plugin.error:
+                click.echo(f"{plugin.name} ({plugin.distribution}): {plugin.error}; {plugin.remedy}", err=True)
+        for warning in made.plugins.warnings:
+            click.echo(warning, err=True)
+    sys.exit(1 if made.plugins.broken else 0)

@@ -1,0 +1,86 @@
+"""`aura serve`: say in a few lines what runs, then run it."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+import click
+
+import aura_core
+from aura_core.cli.options import config_options, runtime
+from aura_core.errors import ConfigError
+from aura_core.runtime import Runtime
+
+DEMO = Path(aura_core.__file__).parent / "demo"
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 picks a free one.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes that answer; not on Windows.")
+@click.option("--demo", is_flag=True, help="Serve scripted agents, one for each thing that a client must handle.")
+@config_options
+def command(
+    host: str | None, port: int | None, workers: int, demo: bool, config: Path | None, agents_directory: str | None
+) -> None:
+    """Serve agents over HTTP."""
+    if demo:
+        if agents_directory is not None:
+            raise click.UsageError("--demo brings its own agents; leave out --agents")
+        agents_directory = str(DEMO)
+    if workers > 1 and not hasattr(os, "fork"):
+        raise click.UsageError("--workers needs a system that can fork; run several servers instead")
+
+    def make(answers: bool) -> Runtime:
+        # A thread that logs must not be there when the parent of several workers forks.
+        return runtime(config, agents_directory, level=logging.INFO, log_in_background=answers, host=host, port=port)
+
+    made = make(workers == 1)
+    if made.settings.unguarded is not None:
+        raise ConfigError(made.settings.unguarded)
+    from aura_core.server.serve import listen, serve  # heavy: Litestar and uvicorn
+
+    server = made.settings.server
+    sock = listen(server.host, server.port)
+    shown = f"[{server.host}]" if ":" in server.host else server.host
+    address = f"http://{shown}:{sock.getsockname()[1]}"
+    if workers == 1:
+        serve(made, sock, lambda choice: _announce(made, address, choice))
+        return
+    from aura_core.server.workers import supervise
+
+    # The choice is made once: each worker on its own might come to another.
+    choice = asyncio.run(_choose(made))
+    _announce(made, f"{address} with {workers} workers", choice)
+
+    def work(number: int) -> None:
+        mine = make(True)
+        mine.worker = number
+        mine.providers.chosen = made.providers.chosen
+        serve(mine, sock)
+
+    supervise(workers, work)
+
+
+async def _choose(made: Runtime) -> str | None:
+    """Open clients, choose, and close them again: none may live on in a fork."""
+    try:
+        return await made.warm()
+    finally:
+        await made.close()
+
+
+def _announce(made: Runtime, address: str, choice: str | None) -> None:
+    lines = [f"Aura serves at {address}" + (" (a token is required)" if made.settings.token else "")]
+    loaded = [f"{p.name} {p.version}" for p in made.plugins.all if p.status == "ok"]
+    lines.append(f"Plugins: {', '.join(loaded)}")
+    if choice is not None:
+        lines.append(f"Agents without a provider get {choice}")
+    lines.append("Agents:")
+    for info in made.agent_infos():
+        model = f" ({info.model})" if info.model else ""
+        lines.append(f"  {info.id}: {info.provider or 'no provider'}{model}" + (" - in error" if info.error else ""))
+    lines += [f"Warning: {warning}" for warning in made.warnings]
+    lines.append("Ctrl-C stops.")
+    click.echo("\n".join(lines), err=True)

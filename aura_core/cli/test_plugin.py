@@ -1,0 +1,85 @@
+"""`aura test-plugin`: hold an installed plugin to every promise of a provider, and print how it went."""
+
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from aura_core.cli.options import json_option, print_json
+from aura_core.names import did_you_mean
+from aura_core.plugins import GROUP as PLUGINS
+from aura_core.testing.conformance import GROUP, Conformance
+from aura_core.testing.kit import Kit, Result, surroundings
+
+_SIGNS = {"ok": ("ok", "green"), "skipped": ("--", "dim"), "failed": ("XX", "red")}
+
+
+@click.command()
+@click.argument("name")
+@click.option("--live", is_flag=True, help="Ask the real service, with the settings of aura.toml, instead of a script.")
+@click.option("--model", metavar="MODEL", help="With --live: the model to ask.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Read FILE instead of ./aura.toml.")
+@json_option
+def command(name: str, live: bool, model: str | None, config: Path | None, as_json: bool) -> int:
+    """Test the installed plugin NAME against the promises of a provider. Exits with 1 when one is broken.
+
+    With --live NAME may be any instance of aura.toml.
+    """
+    if live:
+        from aura_core.testing.live import results
+
+        found = results(name, model, config)
+    else:
+        if model or config:
+            raise click.UsageError("--model and --config belong to --live")
+        found = Kit(described(name)).results()
+    report: list[Result] = []
+    for result in found:
+        report.append(result)
+        if not as_json:
+            _print(result)
+    failed = sum(result.status == "failed" for result in report)
+    if as_json:
+        print_json({"plugin": name, "live": live, "ok": not failed, "checks": report})
+    else:
+        kept = sum(result.status == "ok" for result in report)
+        skipped = len(report) - kept - failed
+        click.echo(f"{name}: {kept} promises kept, {failed} broken, {skipped} skipped")
+    return 1 if failed else 0
+
+
+def described(name: str) -> Conformance:
+    """The description that the plugin publishes. Raises ClickException."""
+    published = {ep.name: ep for ep in entry_points(group=GROUP)}
+    installed = [ep.name for ep in entry_points(group=PLUGINS)]
+    if name not in installed:
+        raise click.ClickException(f"no plugin {name!r} is installed{did_you_mean(name, installed)}")
+    if name not in published:
+        raise click.ClickException(
+            f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r};"
+            " docs/plugins.md says how"
+        )
+    where = published[name].value
+    with surroundings():
+        try:
+            found = published[name].load()
+        except Exception as exc:
+            raise click.ClickException(f"{where} cannot be loaded: {type(exc).__name__}: {exc}") from None
+    if not isinstance(found, Conformance):
+        raise click.ClickException(f"{where} is no aura_core.testing.Conformance")
+    return found
+
+
+def _print(result: Result) -> None:
+    sign, style = _SIGNS[result.status]
+    console = Console(highlight=False)
+    text = f"skipped: {result.detail}" if result.status == "skipped" else result.promise
+    line = Text.assemble((sign, style), f"  {result.name:<14}", (text, "dim" if result.status == "skipped" else ""))
+    if result.status == "failed" or not console.is_terminal:
+        console.print(line, soft_wrap=True)
+    else:
+        console.print(line, no_wrap=True, overflow="ellipsis")
+    if result.status == "failed":
+        console.print(Text(f"    seen: {result.detail}\n    read: {result.docs}", style), soft_wrap=True)

@@ -1,0 +1,201 @@
+"""Ask an agent and get its events: one that lives in this process, or one of a server somewhere else."""
+
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Protocol
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from aura_core.chat import ChatBody
+from aura_core.errors import ConfigError
+from aura_core.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent, Values
+from aura_core.problems import Problem, ProblemBody
+from aura_core.runtime import AgentInfo, Runtime
+
+_EVENTS: dict[bytes, msgspec.json.Decoder[Event]] = {
+    b"token": msgspec.json.Decoder(TokenEvent),
+    b"reasoning": msgspec.json.Decoder(ReasoningEvent),
+    b"done": msgspec.json.Decoder(DoneEvent),
+    b"error": msgspec.json.Decoder(ErrorEvent),
+}
+
+
+class _Answer(msgspec.Struct, frozen=True, rename="camel"):
+    """What /chat answers."""
+
+    content: str
+    total_tokens: int
+    finish_reason: str
+
+
+class Client(Protocol):
+    """Something that answers. Both methods raise Problem for what is wrong before an answer begins."""
+
+    async def agent(self, agent_id: str) -> AgentInfo:
+        """What is known of an agent."""
+        ...
+
+    def ask(self, agent: AgentInfo, body: ChatBody) -> AsyncGenerator[Event, None]:
+        """The events of an answer; always ends with `done` or `error`. Closing it cancels."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+class LocalClient:
+    """Answers come from this process, without a server."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def agent(self, agent_id: str) -> AgentInfo:
+        bound = await self._runtime.bind(agent_id)
+        return self._runtime.agent_info(self._runtime.agents.entries[bound.agent.id.lower()])
+
+    async def ask(self, agent: AgentInfo, body: ChatBody) -> AsyncGenerator[Event, None]:
+        relay = self._runtime.answer(await self._runtime.bind(agent.id), body, Values())
+        try:
+            while not relay.over:
+                for event in await relay.take():
+                    yield event
+        finally:
+            self._runtime.release(relay)
+
+    async def close(self) -> None:
+        await self._runtime.close()
+
+
+class RemoteClient:
+    """Answers come from a server."""
+
+    def __init__(self, url: str, token: str | None, token_env: str) -> None:
+        """`token_env` names the variable that holds the token. Raises ConfigError for what cannot be an address."""
+        self._url = _address(url)
+        self._token_env = token_env
+        headers = {}
+        if token:
+            if not token.isprintable():
+                raise ConfigError(f"{token_env}: the token holds a line break or another control character")
+            headers[b"authorization"] = b"Bearer " + token.encode()
+        # Reading certificates takes longer than a request.
+        tls = self._url.lower().startswith("https:")
+        try:
+            context = httpx.create_ssl_context() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        except OSError as exc:
+            raise ConfigError(f"SSL_CERT_FILE: {exc.strerror or exc}") from None
+        # An answer may be silent for long; the server pings, and the user can stop it.
+        timeout = httpx.Timeout(None, connect=10)
+        self._http = httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=False, verify=context)
+
+    async def agent(self, agent_id: str) -> AgentInfo:
+        try:
+            response = await self._http.get(self._route(agent_id))
+        except httpx.RequestError as exc:
+            raise self._lost(exc) from exc
+        if response.status_code != 200:
+            raise self._problem(response.status_code, response.content)
+        try:
+            return msgspec.json.decode(response.content, type=AgentInfo)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise self._foreign() from None
+
+    async def ask(self, agent: AgentInfo, body: ChatBody) -> AsyncGenerator[Event, None]:
+        route = "/chat/stream" if agent.streaming else "/chat"
+        content = msgspec.json.encode(body)
+        headers = {"content-type": "application/json"}
+        try:
+            async with self._http.stream(
+                "POST", self._route(agent.id) + route, content=content, headers=headers
+            ) as response:
+                if response.status_code != 200:
+                    raise self._problem(response.status_code, await response.aread())
+                if not agent.streaming:
+                    for event in _whole(await response.aread()):
+                        yield event
+                    return
+                async with aclosing(_events(response)) as events:
+                    async for event in events:
+                        yield event
+                        if isinstance(event, (DoneEvent, ErrorEvent)):
+                            return
+        except httpx.RequestError as exc:
+            raise self._lost(exc) from exc
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise self._foreign() from None
+        yield ErrorEvent("The connection to Aura was lost.", "interrupted")
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    def _route(self, agent_id: str) -> str:
+        return f"{self._url}/api/agents/{quote(agent_id, safe='')}"
+
+    def _lost(self, exc: Exception) -> Problem:
+        if isinstance(exc, httpx.RemoteProtocolError | httpx.ReadError):
+            return Problem("interrupted", "The connection to Aura was lost.")
+        cause: BaseException = exc
+        while not isinstance(exc, httpx.TimeoutException) and (deeper := cause.__cause__ or cause.__context__):
+            cause = deeper
+        why = str(cause) or "not in time"
+        return Problem("unavailable", f"Aura does not answer at {self._url} ({why}); start it with: aura serve")
+
+    def _foreign(self) -> Problem:
+        return Problem("bad_response", f"There is no Aura at {self._url}: the answer is none of its own.")
+
+    def _problem(self, status: int, body: bytes) -> Problem:
+        try:
+            problem = msgspec.json.decode(body, type=ProblemBody)
+            if problem.code == "unauthorized":
+                does = "refuses the token" if "authorization" in self._http.headers else "requires a token"
+                return Problem(problem.code, f"{self._url} {does}; set the variable {self._token_env} to the server's.")
+            return Problem(problem.code, problem.detail, partial=problem.partial)
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+            return Problem("bad_response", f"There is no Aura at {self._url}: it answers with status {status}.")
+
+
+def _address(url: str) -> str:
+    """The address of a server, with its scheme. Raises ConfigError."""
+    full = url.rstrip("/") if "://" in url else f"http://{url.rstrip('/')}"
+    try:
+        parts = httpx.URL(full)
+        good = parts.scheme in ("http", "https") and parts.host and (parts.port or 0) < 2**16
+    except httpx.InvalidURL:
+        good = False
+    if not good or "?" in full or "#" in full:
+        raise ConfigError(f"{url!r} is no address of a server, such as http://127.0.0.1:5300")
+    return full
+
+
+async def _events(response: httpx.Response) -> AsyncGenerator[Event, None]:
+    """The events of a stream; comments and unknown events are passed over. A proxy may have changed the line ends."""
+    rest, name, data = b"", b"", b""
+    after_cr = False
+    async for chunk in response.aiter_bytes():
+        whole = chunk.removeprefix(b"\n") if after_cr else chunk  # the other half of a CRLF
+        after_cr = chunk.endswith(b"\r")
+        # Of bytes: at LF, CRLF and CR only.
+        *lines, rest = [*(rest + whole).splitlines(keepends=True), b""]
+        if lines and not lines[-1].endswith((b"\n", b"\r")):
+            rest = lines.pop()
+        for line in lines:
+            field, _, value = line.rstrip(b"\r\n").partition(b":")
+            value = value.removeprefix(b" ")
+            if field == b"event":
+                name = value
+            elif field == b"data":
+                data += value + b"\n"
+            elif line in (b"\n", b"\r\n", b"\r"):
+                if (decoder := _EVENTS.get(name)) is not None:
+                    yield decoder.decode(data)
+                name, data = b"", b""
+
+
+def _whole(body: bytes) -> list[Event]:
+    whole = msgspec.json.decode(body, type=_Answer)
+    done = DoneEvent(whole.total_tokens, whole.finish_reason)
+    return [TokenEvent(whole.content), done] if whole.content else [done]

@@ -1,0 +1,101 @@
+"""The core's own provider: it streams the prompt back, or whatever the agent's options script."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from itertools import cycle, islice
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from aura_core import ChatRequest, ProviderError, Token, Usage, hookimpl
+from aura_core.errors import Code
+
+Count = Annotated[int, Meta(ge=0)]
+Number = Annotated[float, Meta(ge=0, le=86400)]
+
+
+class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The `options` of an agent whose provider is `echo`."""
+
+    text: Annotated[str | None, Meta(description="the answer; the prompt without it")] = None
+    tokens: Annotated[
+        Count | None, Meta(description="length of the answer; the text repeats, or is cut and ends with `length`")
+    ] = None
+    delay: Annotated[Number, Meta(description="seconds before the first token")] = 0
+    tokens_per_second: Annotated[Number, Meta(description="pace; 0 is as fast as possible")] = 0
+    reasoning: Annotated[str, Meta(description="streamed as reasoning before the answer")] = ""
+    fail_after: Annotated[Count | None, Meta(description="fail after this many tokens; 0: before the first")] = None
+    code: Annotated[Code, Meta(description="the code of that failure")] = "llm_error"
+    retry_after: Annotated[Number | None, Meta(description="the seconds that the failure asks to wait")] = None
+    stall_after: Annotated[Count | None, Meta(description="after this many tokens say nothing more")] = None
+    finish_reason: Annotated[
+        Literal["stop", "length", "content_filter", "tool_calls"], Meta(description="how the answer ends")
+    ] = "stop"
+    streaming: Annotated[bool, Meta(description="false: a provider that cannot stream")] = True
+
+
+@hookimpl
+def agent_options() -> type[msgspec.Struct]:
+    """The options of DESIGN's scripted provider."""
+    return EchoOptions
+
+
+@hookimpl
+def supports_streaming(options: dict[str, Any]) -> bool:
+    """Whatever the agent's options say."""
+    return bool(options.get("streaming", True))
+
+
+@hookimpl
+async def stream_chat(request: ChatRequest) -> AsyncIterator[Token]:
+    """Play the script."""
+    script = msgspec.convert(request.options, EchoOptions)
+    text = request.messages[-1].content if script.text is None else script.text
+    words = split(text)
+    answer = words if script.tokens is None else list(_repeated(words, script.tokens))
+    cut = script.tokens is not None and script.tokens < len(words)
+    usage = Usage(sum(len(message.content.split()) for message in request.messages), len(answer))
+    finish = "length" if cut else script.finish_reason
+    await asyncio.sleep(script.delay)
+    if not script.streaming:
+        answer = ["".join(answer)]
+    sent = 0
+    async for token in _paced(split(script.reasoning), answer, script.tokens_per_second):
+        if token.content:
+            await _interfere(script, sent)
+            sent += 1
+        yield token
+    await _interfere(script, sent)
+    yield Token(finish_reason=finish, usage=usage)
+
+
+def split(text: str) -> list[str]:
+    """A text as words, each with the white space before it; together they are the text again."""
+    return re.findall(r"\s*\S+|\s+$", text)
+
+
+def _repeated(words: list[str], count: int) -> Iterator[str]:
+    again = [word if word[:1].isspace() else f" {word}" for word in words]
+    for index, word in enumerate(islice(cycle(again), count)):
+        yield words[index] if index < len(words) else word
+
+
+async def _paced(reasoning: list[str], answer: list[str], tokens_per_second: float) -> AsyncIterator[Token]:
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    tokens = [Token(reasoning=word) for word in reasoning] + [Token(word) for word in answer if word]
+    for number, token in enumerate(tokens):
+        if tokens_per_second:
+            pause = begin + number / tokens_per_second - loop.time()
+            if pause > 0:
+                await asyncio.sleep(pause)
+        yield token
+
+
+async def _interfere(script: EchoOptions, sent: int) -> None:
+    if script.fail_after is not None and sent >= script.fail_after:
+        raise ProviderError("This failure was asked for by the agent's options.", script.code, script.retry_after)
+    if script.stall_after is not None and sent >= script.stall_after:
+        await asyncio.Event().wait()

@@ -1,0 +1,65 @@
+"""The stable error codes of the wire, what each means for a user, and the exceptions that carry them."""
+
+from typing import Literal
+
+import msgspec
+
+Code = Literal[
+    "unavailable",
+    "timeout",
+    "rate_limited",
+    "interrupted",
+    "auth",
+    "quota_exceeded",
+    "model_not_found",
+    "context_length",
+    "content_filtered",
+    "bad_request",
+    "bad_response",
+    "llm_error",
+    "server_shutdown",
+]
+
+
+class CodeInfo(msgspec.Struct, frozen=True):
+    """`retry`: whether a user may try the same again. `status`: the HTTP status where the answer is not a stream."""
+
+    retry: bool
+    status: int
+    title: str
+
+
+CODES: dict[str, CodeInfo] = {
+    "unavailable": CodeInfo(True, 503, "The provider cannot be reached"),
+    "timeout": CodeInfo(True, 504, "The provider took too long"),
+    "rate_limited": CodeInfo(True, 429, "The provider's rate limit is reached"),
+    "interrupted": CodeInfo(True, 502, "The answer was cut off"),
+    "auth": CodeInfo(False, 502, "The provider refused the credentials"),
+    "quota_exceeded": CodeInfo(False, 429, "The provider's quota is used up"),
+    "model_not_found": CodeInfo(False, 502, "The provider does not have the model"),
+    "context_length": CodeInfo(False, 422, "The prompt is too long for the model"),
+    "content_filtered": CodeInfo(False, 422, "The provider refused the content"),
+    "bad_request": CodeInfo(False, 422, "The provider refused the request"),
+    "bad_response": CodeInfo(False, 502, "The provider answered nonsense"),
+    "llm_error": CodeInfo(False, 502, "The provider failed"),
+    "server_shutdown": CodeInfo(True, 503, "The server is shutting down"),
+}
+
+
+class ProviderError(Exception):
+    """What a plugin raises when it cannot answer; it becomes the stream's `error` event.
+
+    `message` says what happened and what to do; it reaches the user, so it holds no key, no HTML and nothing that the
+    upstream may have put a key into. `code` is one of CODES. `retry_after` is what the upstream asked for,
+    in seconds.
+    """
+
+    def __init__(self, message: str, code: Code = "llm_error", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code: Code = code
+        self.retry_after = retry_after
+
+
+class ConfigError(Exception):
+    """Something that a person wrote is wrong. `str()` is one line that says where, what, and what to do."""

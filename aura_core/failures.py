@@ -1,0 +1,44 @@
+"""What a plugin's exception means to a user, and whether another attempt may help."""
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+from aura_core.errors import CODES, ProviderError
+
+log = logging.getLogger("aura.relay")
+
+RETRY_AFTER_LIMIT = 10.0
+RETRY_DELAY = 0.25
+
+
+def explain(exc: BaseException, plugin: str, redact: Callable[[str], str], begun: bool) -> ProviderError:
+    """The failure as a client is told of it; `begun`: it has some of the answer. The plugin's own faults are logged."""
+    if isinstance(exc, ProviderError):
+        code = exc.code if exc.code in CODES else "llm_error"
+        return ProviderError(redact(str(exc.message)), code, _seconds(exc.retry_after))
+    if isinstance(exc, TimeoutError):
+        return ProviderError("The provider took too long.", "timeout")
+    if isinstance(exc, ConnectionError):
+        if begun:
+            return ProviderError("The connection to the provider was lost.", "interrupted")
+        return ProviderError("The provider cannot be reached.", "unavailable")
+    log.error("plugin %r failed", plugin, exc_info=exc)
+    fault = str(exc) if isinstance(exc, TypeError) and str(exc).startswith("it yielded") else type(exc).__name__
+    return ProviderError(f"The provider plugin {plugin!r} is faulty ({fault}); the server's log says more.")
+
+
+def retry_delay(failure: ProviderError, attempt: int) -> float | None:
+    """Seconds until the next attempt, or None where waiting does not help. `attempt` counts from 0."""
+    delay = failure.retry_after
+    if failure.code == "unavailable" and delay is None:
+        return RETRY_DELAY * 2.0**attempt
+    if failure.code not in ("unavailable", "rate_limited") or delay is None or delay > RETRY_AFTER_LIMIT:
+        return None
+    return delay
+
+
+def _seconds(value: Any) -> float | None:
+    """A sane number of seconds, or None."""
+    return float(value) if isinstance(value, (int, float)) and 0 <= value < math.inf else None

@@ -1,0 +1,250 @@
+"""A provider instance: a plugin with its settings and its one client, opened in the background, owned by one task."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, TypeVar
+
+import msgspec
+import pluggy
+
+from aura_core.errors import ConfigError, ProviderError
+from aura_core.plugins import Hooks
+from aura_core.relay import CLEANUP_LIMIT
+from aura_core.settings import Table, Value, check_variables
+from aura_core.strict import decode, keys, unknown_key
+from aura_core.types import ChatRequest, Model
+
+log = logging.getLogger("aura.providers")
+
+T = TypeVar("T")
+
+HOOK_TIMEOUT = 10.0
+MODEL_MEMORY = 30.0
+
+
+class Instance:
+    """One named provider: `[providers.NAME]`, or the default instance of an installed plugin.
+
+    `error` is set where it cannot be used; `settings` are then None.
+    """
+
+    def __init__(self, name: str, plugin: str, hooks: Hooks, table: Table, environ: Mapping[str, str]) -> None:
+        self.name = name
+        self.plugin = plugin
+        self.hooks = hooks
+        self.settings: Any = None
+        self.default_model: str | None = None
+        self.values: Table = {}
+        self.error: str | None = None
+        self.configured = bool(table)  # or only there because its plugin is installed
+        self._owner: asyncio.Task[None] | None = None
+        self._ready: asyncio.Future[Any] | None = None
+        self._leave = asyncio.Event()
+        self._model: tuple[float, str] | None = None
+        try:
+            self._decode(dict(table), environ)
+        except ConfigError as exc:
+            self.error = str(exc)
+
+    def _decode(self, table: Table, environ: Mapping[str, str]) -> None:
+        table.pop("plugin", None)
+        struct = self.hooks.settings_type
+        known = keys(struct) if struct else []
+        place = f"[providers.{self.name}]"
+
+        def where(key: str | None) -> str:
+            return table[key].origin if key in table else place
+
+        if self.name == self.plugin and struct is not None:
+            _add_own_defaults(table, struct, environ)
+        check_variables(table)
+        for key in table:
+            if key not in known and key != "default_model" and (struct is None or _strict(struct)):
+                raise unknown_key(key, ["plugin", "default_model", *known], where)
+        if "default_model" in table:
+            model = table["default_model"]
+            if not isinstance(model.value, str) or not model.value.strip():
+                raise ConfigError(f"{model.origin}: default_model: expected a string")
+            self.default_model = model.value
+        if struct is not None:
+            data = {key: value.value for key, value in table.items() if key in known or key != "default_model"}
+            self.settings = decode(data, struct, where)
+        self.values = table
+
+    @property
+    def secrets(self) -> list[str]:
+        """The names of the variables that hold this instance's secrets: what its `…_env` settings say."""
+        if self.settings is None:
+            return []
+        named = (
+            getattr(self.settings, f.name) for f in msgspec.structs.fields(self.settings) if f.name.endswith("_env")
+        )
+        return [name for name in named if isinstance(name, str) and name]
+
+    async def client(self) -> Any:
+        """The client, opened now if it is not yet. Raises ProviderError; then the next call tries again."""
+        if not self.hooks.implements("open_client"):
+            return None
+        if self._owner is None or self._owner.done():
+            self._ready = asyncio.get_running_loop().create_future()
+            self._owner = asyncio.create_task(self._own(self._ready), name=f"aura-client-{self.name}")
+        assert self._ready is not None
+        return await asyncio.shield(self._ready)
+
+    async def _own(self, ready: "asyncio.Future[Any]") -> None:
+        """Enter the client, keep it until the end, leave it: all in this one task."""
+        try:
+            opened = await self._enter()
+        except ProviderError as exc:
+            ready.set_exception(exc)
+            ready.exception()  # it is no one's fault if nobody waits
+            return
+        except BaseException as exc:
+            if self._leave.is_set():  # it was closed while it opened
+                ready.cancel()
+                return
+            log.error("plugin %r could not open its client for %r", self.plugin, self.name, exc_info=exc)
+            message = f"The provider {self.name!r} could not start ({type(exc).__name__}); the server's log says more."
+            ready.set_exception(ProviderError(message, "unavailable" if isinstance(exc, TimeoutError) else "llm_error"))
+            ready.exception()
+            return
+        context, client = opened
+        ready.set_result(client)
+        try:
+            await self._leave.wait()
+        finally:
+            try:
+                async with asyncio.timeout(CLEANUP_LIMIT):
+                    await context.__aexit__(None, None, None)
+            except BaseException as exc:
+                log.error("plugin %r could not close its client for %r", self.plugin, self.name, exc_info=exc)
+
+    async def _enter(self) -> tuple[AbstractAsyncContextManager[Any], Any]:
+        async with asyncio.timeout(HOOK_TIMEOUT):
+            context = await _in_thread(lambda: self.hooks.open_client(settings=self.settings))
+            if context is None:
+                raise ProviderError(f"The provider {self.name!r} has no client.")
+            return context, await context.__aenter__()
+
+    async def close(self) -> None:
+        """Leave the client, if it was entered."""
+        self._leave.set()
+        if self._owner is not None and self._ready is not None:
+            if not self._ready.done():
+                self._owner.cancel()
+            await asyncio.wait({self._owner}, timeout=CLEANUP_LIMIT + 0.5)
+
+    async def model(self) -> str:
+        """The model when an agent names none; "" where the plugin has no notion of one. Raises ProviderError."""
+        if self.default_model is not None:
+            return self.default_model
+        if not self.hooks.implements("default_model"):
+            return ""
+        if self._model is None or time.monotonic() - self._model[0] > MODEL_MEMORY:
+            found: str | None = await self.ask_model()
+            if found is None:
+                raise ProviderError(
+                    f"No model is named: set model in the agent's file, or default_model in [providers.{self.name}].",
+                    "model_not_found",
+                )
+            self.remember_model(found)
+            return found
+        return self._model[1]
+
+    def remember_model(self, model: str) -> None:
+        """Take this for the plugin's default model for a while, without asking again."""
+        self._model = time.monotonic(), model
+
+    @property
+    def known_model(self) -> str | None:
+        """The default model as far as it is known without asking anybody."""
+        return self.default_model or (self._model[1] if self._model else None)
+
+    async def ask_model(self, limit: float = HOOK_TIMEOUT) -> str | None:
+        """What the hook `default_model` says within `limit` seconds; without a hook the table. Raises ProviderError."""
+        if not self.hooks.implements("default_model"):
+            return self.default_model
+        answer: str | None = await self._ask(self.hooks.default_model, limit)
+        return answer
+
+    async def list_models(self) -> list[Model]:
+        """The models that the plugin lists, none where it cannot. Raises ProviderError."""
+        return await self._ask(self.hooks.list_models) or []
+
+    async def check_health(self) -> None:
+        """Ask the plugin whether the provider answers. Raises ProviderError that says what is wrong."""
+        await self._ask(self.hooks.check_health)
+
+    async def check_request(self, request: ChatRequest) -> list[str]:
+        """What the plugin thinks is likely to go wrong with such a request. Raises ProviderError."""
+        return await self._ask(self.hooks.check_request, request=request) or []
+
+    async def _ask(self, hook: pluggy.HookCaller, limit: float = HOOK_TIMEOUT, **arguments: Any) -> Any:
+        try:
+            return await self._call(hook, limit, **arguments)
+        except (ProviderError, asyncio.CancelledError, TimeoutError):
+            raise
+        except BaseException as exc:  # SystemExit, too: it is the plugin's
+            log.error("plugin %r: %s failed", self.plugin, hook.name, exc_info=exc)
+            raise ProviderError(f"The plugin {self.plugin!r} failed in {hook.name} ({type(exc).__name__}).") from exc
+
+    async def _call(self, hook: pluggy.HookCaller, limit: float, **arguments: Any) -> Any:
+        # A hook that does not name the client (a paid service's default_model, say) must not import an SDK for it.
+        needs_client = any("client" in impl.argnames for impl in hook.get_hookimpls())
+        client = await self.client() if needs_client else None  # it has a limit of its own
+        async with asyncio.timeout(limit):
+            answer = hook(settings=self.settings, client=client, **arguments)
+            return await answer if isinstance(answer, Awaitable) else answer
+
+    def supports_streaming(self, model: str, options: dict[str, Any]) -> bool:
+        """Whether this model's answers can stream."""
+        answer = self.hooks.supports_streaming(model=model, settings=self.settings, options=options)
+        return True if answer is None else bool(answer)
+
+
+def _strict(struct: type[msgspec.Struct]) -> bool:
+    return bool(struct.__struct_config__.forbid_unknown_fields)
+
+
+def _add_own_defaults(table: Table, struct: type[msgspec.Struct], environ: Mapping[str, str]) -> None:
+    """What holds only for the instance of the plugin's own name, so that no key reaches a host that somebody else
+    named: a field's `Meta(extra={"env": VARIABLE, "own_default": value})`."""
+    info = msgspec.inspect.type_info(struct)
+    assert isinstance(info, msgspec.inspect.StructType)
+    for field in info.fields:
+        extra = field.type.extra or {} if isinstance(field.type, msgspec.inspect.Metadata) else {}
+        key = field.encode_name
+        variable = extra.get("env")
+        if key in table:
+            continue
+        if variable and environ.get(variable):
+            table[key] = Value(environ[variable], variable)
+        elif "own_default" in extra:
+            table[key] = Value(extra["own_default"], "default")
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    """Run a plugin's blocking call off the loop, in a daemon thread: one that never returns must not keep us alive."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(set_: Callable[[Any], None], value: Any) -> None:
+        if not future.done():
+            set_(value)
+
+    def run() -> None:
+        with suppress(RuntimeError):  # the loop is closed; nobody waits any more
+            try:
+                result = call()
+            except BaseException as exc:
+                fault = RuntimeError(repr(exc)) if isinstance(exc, StopIteration) else exc
+                loop.call_soon_threadsafe(settle, future.set_exception, fault)
+            else:
+                loop.call_soon_threadsafe(settle, future.set_result, result)
+
+    threading.Thread(target=run, name="aura-hook", daemon=True).start()
+    return await future

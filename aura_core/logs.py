@@ -1,0 +1,134 @@
+"""Where Aura's log lines go: text for a terminal, JSON for everything else; never a secret, never a prompt."""
+
+import json
+import logging
+import os
+import queue
+import re
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from aura_core.record import Record
+from aura_core.redact import hide, without_controls
+
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class TextFormatter(logging.Formatter):
+    """`12:00:01 INFO aura: …`; further lines, as of a traceback, are indented."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
+        line = super().formatMessage(record)
+        stream: Record | None = getattr(record, "stream", None)
+        if stream is None:
+            return line
+        fields = " ".join(
+            f"{key}={value}" for key, value in msgspec.structs.asdict(stream).items() if value is not None
+        )
+        return f"{line} {fields}"
+
+    def format(self, record: logging.LogRecord) -> str:
+        # What a plugin or an upstream says may hold escape sequences, or lines that look like ours.
+        return without_controls(super().format(record)).replace("\n", "\n    ")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        stream: Record | None = getattr(record, "stream", None)
+        if stream is not None:
+            fields |= msgspec.structs.asdict(stream)
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        # Not msgspec: it raises on half a surrogate pair, which an exception's text may hold.
+        return _UNPRINTABLE.sub(lambda c: f"\\u{ord(c[0]):04x}", json.dumps(fields, default=str, ensure_ascii=False))
+
+
+class _Handler(logging.StreamHandler[Any]):
+    def __init__(self, formatter: logging.Formatter, secrets: Callable[[], list[str]]) -> None:
+        super().__init__(sys.stderr)
+        self.setFormatter(formatter)
+        self._secrets = secrets
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide(super().format(record), self._secrets())
+
+
+class Background(logging.Handler):
+    """Writes records in a thread of its own.
+
+    Who reads the log may stop reading (a full pipe, Ctrl-S in a terminal); the answers must go on. Records that find
+    the queue full are dropped, and their number is logged.
+    """
+
+    LIMIT = 10_000
+    LAST_WORDS = 1.0  # seconds to write what is left when the process ends
+
+    def __init__(self, target: logging.Handler, descriptor: int) -> None:
+        """`target` formats the records, `descriptor` is where they go."""
+        super().__init__()
+        self._target = target
+        self._descriptor = descriptor
+        # Not queue.Queue: its lock and condition, in Python, cost an answer more than all else of its log line.
+        self._queue: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._run, name="aura-log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._queue.qsize() < self.LIMIT:
+            self._queue.put(record)
+        else:
+            self._dropped += 1
+
+    def _run(self) -> None:
+        while (record := self._queue.get()) is not None:
+            self._write(record)
+            if self._dropped:
+                dropped, self._dropped = self._dropped, 0
+                text = f"{dropped} log lines were dropped: nobody read them"
+                self._write(logging.LogRecord("aura", logging.WARNING, "", 0, text, None, None))
+
+    def _write(self, record: logging.LogRecord) -> None:
+        # Straight to the descriptor: a write that blocks must hold no lock that the process needs in order to end.
+        try:
+            line = self._target.format(record)
+        except Exception:  # `log.warning("%d", "x")` of a plugin or a library
+            line = f"a log line of {record.name} could not be written"
+            line = self._target.format(logging.LogRecord("aura", logging.WARNING, "", 0, line, None, None))
+        data = f"{line}\n".encode(errors="backslashreplace")
+        with suppress(OSError):  # the reader has left; the answers go on
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+
+    def close(self) -> None:
+        """Write what is left; `logging.shutdown` calls it, too."""
+        self._queue.put(None)
+        self._thread.join(self.LAST_WORDS)
+        super().close()
+
+
+def configure(secrets: Callable[[], list[str]], level: int = logging.INFO, background: bool = False) -> None:
+    """Send Aura's lines from `level` on, and others' warnings, to stderr; libraries that log requests stay quiet."""
+    formatter = TextFormatter() if sys.stderr.isatty() else JsonFormatter()
+    handler: logging.Handler = _Handler(formatter, secrets)
+    root = logging.getLogger()
+    root.handlers[:] = [Background(handler, sys.stderr.fileno()) if background else handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("aura").setLevel(level)

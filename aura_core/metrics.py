@@ -1,0 +1,87 @@
+"""`GET /metrics` for Prometheus; it needs the extra `aura-core[metrics]`.
+
+Names follow OpenTelemetry's conventions for generative AI where these have one. Every label has few values: provider
+instances, outcomes, codes; with several workers each names itself, for one of them answers.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+
+if TYPE_CHECKING:
+    from aura_core.record import Record
+    from aura_core.runtime import Runtime
+
+FIRST_TOKEN = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+DURATION = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+
+
+class Metrics:
+    """What one process has done since it started."""
+
+    CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+
+    def __init__(self, runtime: "Runtime") -> None:
+        self._registry = registry = CollectorRegistry()
+        self._worker = [] if runtime.worker is None else [str(runtime.worker)]
+        worker = ["worker"] if self._worker else []
+        provider = "gen_ai_provider_name"
+        active = Gauge("aura_active_streams", "Answers under way.", worker, registry=registry)
+        (active.labels(*self._worker) if worker else active).set_function(lambda: len(runtime.relays))
+        self._streams = Counter(
+            "aura_streams",
+            "Answers that ended, by outcome and code.",
+            [provider, "outcome", "code", *worker],
+            registry=registry,
+        )
+        self._first_token = Histogram(
+            "gen_ai_server_time_to_first_token_seconds",
+            "Time from the request to the first token, reasoning included.",
+            [provider, *worker],
+            registry=registry,
+            buckets=FIRST_TOKEN,
+        )
+        self._duration = Histogram(
+            "gen_ai_server_request_duration_seconds",
+            "Time from the request to the end of the answer.",
+            [provider, *worker],
+            registry=registry,
+            buckets=DURATION,
+        )
+        self._tokens = Counter(
+            "gen_ai_client_token_usage",
+            "Tokens as the providers count them.",
+            [provider, "gen_ai_token_type", *worker],
+            registry=registry,
+        )
+        registry.register(_Abandonments(runtime))
+        runtime.observers.append(self.observe)
+
+    def observe(self, record: "Record") -> None:
+        """Count an answer that is over."""
+        provider = record.provider
+        self._streams.labels(provider, record.outcome, record.code or "", *self._worker).inc()
+        if record.first_token_ms is not None:
+            self._first_token.labels(provider, *self._worker).observe(record.first_token_ms / 1000)
+        self._duration.labels(provider, *self._worker).observe(record.duration_ms / 1000)
+        self._tokens.labels(provider, "input", *self._worker).inc(record.prompt_tokens)
+        self._tokens.labels(provider, "output", *self._worker).inc(record.completion_tokens)
+
+    def render(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self._registry)
+
+
+class _Abandonments:
+    """The plugins' clean-ups that were given up, as the runtime counts them."""
+
+    def __init__(self, runtime: "Runtime") -> None:
+        self._runtime = runtime
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        family = CounterMetricFamily("aura_abandoned_cleanups", "Clean-ups that took too long.", labels=["plugin"])
+        for plugin, count in self._runtime.abandonments.items():
+            family.add_metric([plugin], count)
+        return [family]

@@ -1,0 +1,258 @@
+"""Find, check and call plugins; one bad plugin is quarantined with its remedy and never stops the others."""
+
+import inspect
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import msgspec
+import pluggy
+
+from aura_core import hookspecs
+from aura_core._version import __version__
+from aura_core.names import did_you_mean
+
+log = logging.getLogger("aura.plugins")
+
+GROUP = "aura"
+CORE_DISTRIBUTION = "aura-core"
+CORE_PLUGIN = "echo"
+ALLOW_LIST = "AURA_PLUGINS"
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+_STRUCTS = {"provider_settings", "agent_options"}
+_ASYNC_HOOKS = {"default_model", "list_models", "check_health", "check_request"}
+
+
+class Plugin(msgspec.Struct, frozen=True):
+    """One entry point of the group `aura`, whether it could be loaded or not."""
+
+    name: str
+    distribution: str
+    version: str
+    status: Literal["ok", "error", "disabled"] = "ok"
+    provider: bool = False
+    error: str | None = None
+    remedy: str | None = None
+
+
+class BadPlugin(Exception):
+    """A plugin that the loader refuses; `remedy` says what its user or author can do."""
+
+    def __init__(self, error: str, remedy: str) -> None:
+        super().__init__(error)
+        self.remedy = remedy
+
+
+class Hooks(SimpleNamespace):
+    """The hooks of one provider, each with every wrapper that any other plugin puts around it."""
+
+    stream_chat: pluggy.HookCaller
+    supports_streaming: pluggy.HookCaller
+    open_client: pluggy.HookCaller
+    default_model: pluggy.HookCaller
+    list_models: pluggy.HookCaller
+    check_health: pluggy.HookCaller
+    check_request: pluggy.HookCaller
+    settings_type: type[msgspec.Struct] | None
+    options_type: type[msgspec.Struct] | None
+
+    def implements(self, hook: str) -> bool:
+        """Whether the provider itself implements the hook (a wrapper around nothing does not count)."""
+        return any(not _wraps(impl) for impl in getattr(self, hook).get_hookimpls())
+
+    def wrappers(self, hook: str) -> list[str]:
+        """The names of the plugins that wrap the hook."""
+        return [impl.plugin_name for impl in getattr(self, hook).get_hookimpls() if _wraps(impl)]
+
+
+class Plugins:
+    """All plugins of this environment: `all` lists them, `hooks[NAME]` are the providers that can be called."""
+
+    def __init__(self, allowed: Iterable[str] | None = None) -> None:
+        """Load every entry point of the group `aura`, or only those allowed (`echo` always is)."""
+        self.all: list[Plugin] = []
+        self.hooks: dict[str, Hooks] = {}
+        self.warnings: list[str] = []
+        self._pm = pluggy.PluginManager("aura")
+        self._pm.add_hookspecs(hookspecs)
+        found = sorted(entry_points(group=GROUP), key=lambda ep: (ep.name, _distribution(ep)))
+        allow = None if allowed is None else {CORE_PLUGIN, *allowed}
+        for name in sorted((allow or set()) - {ep.name for ep in found}):
+            hint = did_you_mean(name, [ep.name for ep in found])
+            self.warnings.append(f"{ALLOW_LIST} names {name!r}, which is not installed{hint}")
+        for ep in found:
+            rivals = [_distribution(other) for other in found if other.name == ep.name and other is not ep]
+            self.all.append(self._load(ep, allow, rivals))
+        self._bind()
+
+    def _load(self, ep: EntryPoint, allow: set[str] | None, rivals: list[str]) -> Plugin:
+        version = ep.dist.version if ep.dist is not None else "?"
+        plugin = Plugin(ep.name, _distribution(ep), version or "?")
+        if allow is not None and ep.name not in allow:
+            return msgspec.structs.replace(plugin, status="disabled", remedy=f"add it to {ALLOW_LIST} to use it")
+        try:
+            self._check_name(plugin, rivals)
+            return msgspec.structs.replace(plugin, provider=self._register(ep))
+        except BadPlugin as bad:
+            return _quarantine(plugin, str(bad), bad.remedy)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # a plugin may raise SystemExit, or worse, when it is imported
+            log.debug("plugin %r cannot be loaded", ep.name, exc_info=True)
+            error = " ".join(f"{type(exc).__name__}: {exc}".split())
+            return _quarantine(plugin, f"cannot be loaded: {error}", _remedy(exc, ep))
+
+    def _check_name(self, plugin: Plugin, rivals: list[str]) -> None:
+        if not NAME.fullmatch(plugin.name):
+            raise BadPlugin(
+                f"the entry point's name {plugin.name!r} is not of the form [a-z][a-z0-9_]*",
+                f"ask the author of {plugin.distribution} to rename it, or: pip uninstall {plugin.distribution}",
+            )
+        if plugin.name == CORE_PLUGIN:
+            if plugin.distribution != CORE_DISTRIBUTION:
+                raise BadPlugin(f"the name {CORE_PLUGIN!r} belongs to {CORE_DISTRIBUTION}", _uninstall(plugin))
+        elif rivals:
+            names = " and ".join(sorted({plugin.distribution, *rivals}))
+            raise BadPlugin(f"{names} both call themselves {plugin.name!r}", f"uninstall one of {names}")
+
+    def _register(self, ep: EntryPoint) -> bool:
+        """Import and register the plugin, and say whether it is a provider."""
+        module = ep.load()
+        try:
+            self._pm.register(module, name=ep.name)
+        except pluggy.PluginValidationError as exc:
+            raise BadPlugin(" ".join(str(exc).split()), _author(ep)) from exc
+        try:
+            return self._check_hooks(ep, module)
+        except BaseException:
+            self._pm.unregister(name=ep.name)
+            raise
+
+    def _check_hooks(self, ep: EntryPoint, module: Any) -> bool:
+        own = []
+        for caller in self._pm.get_hookcallers(module) or ():
+            for impl in caller.get_hookimpls():
+                if impl.plugin is not module:
+                    continue
+                if not caller.has_spec() and not impl.optionalhook:
+                    hint = did_you_mean(caller.name, _hook_names())
+                    raise BadPlugin(f"there is no hook {caller.name!r}{hint}", _author(ep))
+                if _wraps(impl) and caller.name in _STRUCTS:
+                    raise BadPlugin(f"it wraps {caller.name!r}, which is each plugin's own", _author(ep))
+                _check_shape(caller.name, impl, _author(ep))
+                own.append((caller.name, impl))
+        if not own:
+            raise BadPlugin("it implements no hook", f"mark its functions with @aura_core.hookimpl; {_author(ep)}")
+        plain = [name for name, impl in own if not _wraps(impl)]
+        if plain and "stream_chat" not in plain:
+            # Such an answer would speak for every provider.
+            raise BadPlugin(f"it implements {plain[0]!r} but not 'stream_chat', so it is no provider", _author(ep))
+        return bool(plain)
+
+    def _bind(self) -> None:
+        """Give each provider its hook callers; possible only when all plugins are known."""
+        modules = {plugin.name: self._pm.get_plugin(plugin.name) for plugin in self.all if plugin.provider}
+        for index, plugin in enumerate(self.all):
+            if not plugin.provider:
+                continue
+            others = [module for name, module in modules.items() if name != plugin.name]
+            callers = {name: self._pm.subset_hook_caller(name, others) for name in _hook_names()}
+            try:
+                settings_type = _struct(callers["provider_settings"])
+                options_type = _struct(callers["agent_options"])
+            except KeyboardInterrupt:
+                raise
+            except BaseException as exc:
+                log.debug("plugin %r fails", plugin.name, exc_info=True)
+                error = " ".join(f"{type(exc).__name__}: {exc}".split())
+                self.all[index] = _quarantine(plugin, error, _uninstall(plugin))
+                continue
+            self.hooks[plugin.name] = Hooks(**callers, settings_type=settings_type, options_type=options_type)
+
+    @property
+    def broken(self) -> list[Plugin]:
+        """The quarantined plugins."""
+        return [plugin for plugin in self.all if plugin.status == "error"]
+
+
+def allowed_by_environment(environ: Mapping[str, str]) -> list[str] | None:
+    """What AURA_PLUGINS allows: None where it is not set, an empty list where it is empty."""
+    value = environ.get(ALLOW_LIST)
+    return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
+
+
+def _hook_names() -> list[str]:
+    return [name for name in vars(hookspecs) if hasattr(getattr(hookspecs, name), "aura_spec")]
+
+
+def _wraps(impl: pluggy.HookImpl) -> bool:
+    return impl.wrapper or impl.hookwrapper
+
+
+def _check_shape(hook: str, impl: pluggy.HookImpl, remedy: str) -> None:
+    """Refuse what pluggy lets pass and would call wrongly, or never."""
+    fn = impl.function
+    for parameter in inspect.signature(fn).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            raise BadPlugin(f"{hook}: the keyword-only argument {parameter.name!r} would never be passed", remedy)
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            raise BadPlugin(f"{hook}: '{parameter!s}' receives nothing; name the arguments that you need", remedy)
+    if _wraps(impl):
+        return
+    if hook == "stream_chat":
+        if inspect.iscoroutinefunction(fn):
+            raise BadPlugin("stream_chat is 'async def' without 'yield': it returns a coroutine, no tokens", remedy)
+        if inspect.isgeneratorfunction(fn):
+            raise BadPlugin("stream_chat is a plain generator; it must be 'async def' with 'yield'", remedy)
+    elif inspect.isasyncgenfunction(fn) or inspect.isgeneratorfunction(fn):
+        hint = "; decorate it with @asynccontextmanager" if hook == "open_client" else ""
+        raise BadPlugin(f"{hook} is a generator{hint}", remedy)
+    elif hook not in _ASYNC_HOOKS and inspect.iscoroutinefunction(fn):
+        raise BadPlugin(f"{hook} must not be 'async def'", remedy)
+
+
+def _struct(caller: pluggy.HookCaller) -> type[msgspec.Struct] | None:
+    answer = caller()
+    if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
+        raise TypeError(f"{caller.name} must return a msgspec.Struct class, not {answer!r}")
+    if answer is not None:
+        msgspec.inspect.type_info(answer)  # an annotation that cannot be resolved raises here, not in another's request
+    return answer
+
+
+def _distribution(ep: EntryPoint) -> str:
+    return (ep.dist.name if ep.dist is not None else None) or "?"
+
+
+def _quarantine(plugin: Plugin, error: str, remedy: str) -> Plugin:
+    return msgspec.structs.replace(plugin, status="error", provider=False, error=error[:500], remedy=remedy)
+
+
+def _uninstall(plugin: Plugin) -> str:
+    return f"pip uninstall {plugin.distribution}"
+
+
+def _author(ep: EntryPoint) -> str:
+    return _newer_core(ep) or f"update {_distribution(ep)} or tell its author"
+
+
+def _remedy(exc: BaseException, ep: EntryPoint) -> str:
+    if isinstance(exc, ModuleNotFoundError) and exc.name and exc.name.partition(".")[0] != "aura_core":
+        return f"install what provides {exc.name!r}, or reinstall {_distribution(ep)}"
+    return _newer_core(ep) or f"update or uninstall {_distribution(ep)}"
+
+
+def _newer_core(ep: EntryPoint) -> str | None:
+    """What to do where the plugin was written for another version of the core."""
+    from packaging.requirements import Requirement  # only where something is wrong
+
+    core = CORE_DISTRIBUTION
+    for text in (ep.dist.requires if ep.dist is not None else None) or ():
+        wanted = Requirement(text)
+        if wanted.name == core and not wanted.specifier.contains(__version__, prereleases=True):
+            return f"it needs {core} {wanted.specifier}, and this is {__version__}: update {core}"
+    return None

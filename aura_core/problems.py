@@ -1,0 +1,87 @@
+"""Everything that is refused before an answer begins, as RFC 9457 problem details."""
+
+import math
+
+import msgspec
+from msgspec import UNSET
+
+from aura_core.errors import CODES
+
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "misdirected_host": (421, "This server does not answer for that host"),
+    "forbidden_origin": (403, "This web page may not call this server"),
+    "unauthorized": (401, "A bearer token is required"),
+    "not_found": (404, "There is nothing here"),
+    "method_not_allowed": (405, "This method is not allowed here"),
+    "unsupported_media_type": (415, "The body must be application/json"),
+    "payload_too_large": (413, "The body is too large"),
+    "invalid_request": (400, "The request is not valid"),
+    "request_timeout": (408, "The request took too long"),
+    "headers_too_large": (431, "The headers are too large"),
+    "agent_not_found": (404, "There is no such agent"),
+    "agent_invalid": (503, "The agent's file is not valid"),
+    "provider_not_installed": (503, "The agent's provider is not installed"),
+    "provider_misconfigured": (503, "The agent's provider is not configured"),
+    "too_many_streams": (503, "The server is busy"),
+    "server_shutdown": (503, "The server is shutting down"),
+    "streaming_not_supported": (400, "This agent cannot stream"),
+    "internal_error": (500, "The server failed"),
+}
+
+RESTART = 5.0  # seconds after which a server that shuts down may be back
+
+
+class Problem(Exception):
+    """A refusal, or an answer that failed where there is no stream to say so.
+
+    `detail` says what happened and what to do, `retry_after` in how many seconds to come again, `partial` is the text
+    that had already come.
+    """
+
+    def __init__(
+        self, code: str, detail: str, retry_after: float | None = None, partial: str | msgspec.UnsetType = UNSET
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.retry_after = RESTART if retry_after is None and code == "server_shutdown" else retry_after
+        self.partial = partial
+        if code in PROBLEMS:
+            self.status, self.title = PROBLEMS[code]
+        else:
+            self.status, self.title = CODES[code].status, CODES[code].title
+
+    def headers(self) -> dict[str, str]:
+        """The headers that go with it."""
+        headers = {"content-type": "application/problem+json"}
+        if self.retry_after is not None:
+            headers["retry-after"] = str(math.ceil(self.retry_after))
+        if self.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        return headers
+
+    def body(self, request_id: str) -> bytes:
+        """The JSON text; `instance` is the request's id, as in the header X-Request-Id."""
+        return msgspec.json.encode(
+            ProblemBody(
+                f"urn:aura:problem:{self.code}",
+                self.title,
+                self.status,
+                self.detail,
+                f"urn:aura:request:{request_id}",
+                self.code,
+                self.partial,
+            )
+        )
+
+
+class ProblemBody(msgspec.Struct, frozen=True):
+    """The body of a refusal. `code` is stable, as `type` and `title` are; `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    partial: str | msgspec.UnsetType = UNSET

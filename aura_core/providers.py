@@ -1,0 +1,140 @@
+"""All provider instances by name, why others are missing, and the one that serves agents which name none."""
+
+import asyncio
+from collections.abc import Mapping
+
+from aura_core.instances import Instance
+from aura_core.names import did_you_mean
+from aura_core.plugins import CORE_PLUGIN, NAME, Plugin, Plugins
+from aura_core.settings import Settings, Table
+
+CHOICE_TIMEOUT = 0.5
+
+
+class Unusable(Exception):
+    """Why no instance serves under a name. `installed` tells a missing plugin from a faulty table."""
+
+    def __init__(self, message: str, installed: bool) -> None:
+        super().__init__(message)
+        self.installed = installed
+
+
+class Providers:
+    """All instances by name: those with a table in aura.toml, and the default instance of every installed plugin."""
+
+    def __init__(self, settings: Settings, plugins: Plugins, environ: Mapping[str, str]) -> None:
+        self.plugins = plugins
+        self.instances: dict[str, Instance] = {}
+        self.missing: dict[str, str] = {}
+        self.warnings: list[str] = []
+        self._default = settings.defaults.provider or None
+        self.chosen: str | None = None
+        self._choosing: asyncio.Task[str] | None = None
+        self._environ = environ
+        self._plugin_of_table: dict[str, str] = {}
+        tables: dict[str, Table] = {name: {} for name in plugins.hooks} | settings.tables
+        for name, table in sorted(tables.items()):
+            self._add(name, table)
+
+    def _add(self, name: str, table: Table) -> None:
+        place = next((value.origin for value in table.values()), f"[providers.{name}]")
+        plugin = table["plugin"].value if "plugin" in table else name
+        hooks = self.plugins.hooks.get(plugin) if isinstance(plugin, str) else None
+        self._plugin_of_table[name] = str(plugin)
+        if not NAME.fullmatch(name):
+            hint = did_you_mean(name.lower(), self.plugins.hooks)
+            why = f"the name of a provider is of the form [a-z][a-z0-9_]*, not {name!r}{hint}"
+            self.missing[name] = why
+            self.warnings.append(f"{place}: {why}")
+        elif hooks is None:
+            self.missing[name] = self._why_missing(str(plugin))
+            self.warnings.append(f"{place}: {self.missing[name]}")
+        else:
+            instance = Instance(name, str(plugin), hooks, table, self._environ)
+            self.instances[name] = instance
+            if instance.error and table:
+                self.warnings.append(instance.error)
+
+    def _why_missing(self, plugin: str) -> str:
+        for other in self.plugins.all:
+            if other.name == plugin and other.status == "disabled":
+                return f"the plugin {plugin!r} is switched off; {other.remedy}"
+            if other.name == plugin and other.error:
+                return f"the plugin {plugin!r} of {other.distribution} is broken: {other.error}; {other.remedy}"
+            if other.name == plugin and not other.provider:
+                return f"the plugin {plugin!r} is not a provider"
+        hint = did_you_mean(plugin, [*self.plugins.hooks])
+        return f"provider {plugin!r} is not installed{hint or f'; pip install aura-{plugin}'}"
+
+    def get(self, name: str | None) -> Instance:
+        """The instance of this name; with None that of `[defaults]`, else the one that was chosen. Raises Unusable."""
+        name = name or self._default or self.chosen or CORE_PLUGIN
+        instance = self.instances.get(name)
+        if instance is None:
+            why = self.missing.get(name) or self._why_missing(name)
+            plugin = self._plugin_of_table.get(name, name)
+            raise Unusable(why, installed=any(p.name == plugin and p.status == "error" for p in self.plugins.all))
+        if instance.error:
+            raise Unusable(instance.error, installed=True)
+        return instance
+
+    async def choose(self) -> str:
+        """Pick the provider of agents that name none, while [defaults] names none: the first by name that has a
+        default model within half a second, else `echo`. Returns which and why, in a sentence."""
+        if self._default is not None:
+            return f"{self._default}: named in [defaults]"
+        if self.chosen is not None:
+            return f"{self.chosen}: chosen when Aura started"
+        if self._choosing is None:
+            self._choosing = asyncio.create_task(self._choose(), name="aura-choice")
+        return await asyncio.shield(self._choosing)
+
+    async def _choose(self) -> str:
+        asked = {
+            name: instance
+            for name, instance in sorted(self.instances.items())
+            if instance.error is None
+            and name != CORE_PLUGIN
+            and (instance.default_model or instance.hooks.implements("default_model"))
+        }
+        # Their clients are opened first: an SDK takes its time to be imported, and is no sign of who answers.
+        models = await asyncio.gather(
+            *(instance.ask_model(CHOICE_TIMEOUT) for instance in asked.values()), return_exceptions=True
+        )
+        for (name, instance), model in zip(asked.items(), models, strict=True):
+            if isinstance(model, str) and model:
+                instance.remember_model(model)
+                self.chosen = name
+                why = "it answers, with" if instance.hooks.implements("default_model") else "its settings name"
+                return f"{name}: {why} the model {instance.known_model}"
+        self.chosen = CORE_PLUGIN
+        others = [name for name in self.instances if name != CORE_PLUGIN]
+        return f"{CORE_PLUGIN}: {_nobody(list(asked), others)}"
+
+    async def open(self, names: set[str]) -> None:
+        """Open the clients of these instances at once; what fails is tried again at the next request."""
+        wanted = [self.instances[name] for name in names if name in self.instances and not self.instances[name].error]
+        await asyncio.gather(*(instance.client() for instance in wanted), return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close every client that was opened."""
+        if self._choosing is not None:
+            self._choosing.cancel()
+        await asyncio.gather(*(instance.close() for instance in self.instances.values()))
+
+    def secrets(self) -> list[str]:
+        """The values that must never be shown."""
+        names = {name for instance in self.instances.values() for name in instance.secrets}
+        return [value for name in names if (value := self._environ.get(name))]
+
+    def plugin_of(self, instance: Instance) -> Plugin:
+        """The plugin behind an instance."""
+        return next(plugin for plugin in self.plugins.all if plugin.name == instance.plugin)
+
+
+def _nobody(asked: list[str], others: list[str]) -> str:
+    if asked:
+        return f"no other provider answered ({', '.join(asked)})"
+    if others:
+        return f"no other provider has a default model ({', '.join(others)})"
+    return "no other provider is installed"

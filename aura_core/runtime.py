@@ -1,0 +1,301 @@
+"""Everything that one Aura process knows: settings, plugins, provider instances, agents, and the answers under way."""
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import msgspec
+
+from aura_core import redact
+from aura_core.agents import Agent, AgentStore, Entry
+from aura_core.chat import ChatBody, messages
+from aura_core.errors import ConfigError, ProviderError
+from aura_core.events import Framing
+from aura_core.instances import Instance
+from aura_core.plugins import Plugin, Plugins, allowed_by_environment
+from aura_core.problems import Problem
+from aura_core.providers import Providers, Unusable
+from aura_core.record import Record
+from aura_core.relay import Relay
+from aura_core.settings import Settings
+from aura_core.strict import decode
+from aura_core.types import ChatRequest, Token
+
+log = logging.getLogger("aura")
+
+
+class AgentInfo(msgspec.Struct, frozen=True):
+    """An agent as clients see it; null where unset."""
+
+    id: str
+    name: str
+    description: str
+    provider: str | None
+    model: str | None
+    temperature: float | None
+    streaming: bool
+    tags: list[str]
+    error: str | None
+
+
+class ProviderInfo(msgspec.Struct, frozen=True):
+    """A provider, or a plugin that is none, as operators see it."""
+
+    name: str
+    plugin: str
+    distribution: str | None
+    version: str | None
+    status: str
+    error: str | None
+    remedy: str | None
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """An agent and the instance that answers for it."""
+
+    agent: Agent
+    instance: Instance
+
+
+class Runtime:
+    """The core without its server: the same for `aura serve`, `aura chat` and the lists."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.plugins = Plugins(allowed_by_environment(environ))
+        self.providers = Providers(settings, self.plugins, environ)
+        self.agents = AgentStore(settings.directory)
+        self.relays: dict[Relay, tuple[str, Bound]] = {}
+        self.abandonments = Counter[str]()
+        self.worker: int | None = None  # its number, where there are several
+        self.observers: list[Callable[[Record], None]] = []
+        self.draining = False
+        self._leaving: set[Relay] = set()  # those whose plugin still cleans up
+        secrets = self.providers.secrets() + ([settings.token] if settings.token else [])
+        self.secrets = sorted(secrets, key=len, reverse=True)
+
+    @property
+    def folder_warning(self) -> str | None:
+        """Why the folder of the agents cannot be read, unless nobody named it and it is not there."""
+        problem, origin = self.agents.problem, self.settings.origins.get("agents.directory")
+        if problem is None or (origin is None and not os.path.lexists(self.agents.directory)):
+            return None
+        return f"{origin}: {problem}" if origin else problem
+
+    @property
+    def warnings(self) -> list[str]:
+        """What an operator should know, a line each."""
+        folder = [self.folder_warning] if self.folder_warning else []
+        broken = [f"plugin {p.name!r} of {p.distribution}: {p.error}; {p.remedy}" for p in self.plugins.broken]
+        agents = [error for entry in self.agents.entries.values() if (error := self.agent_error(entry))]
+        return [*self.settings.warnings, *folder, *self.plugins.warnings, *self.providers.warnings, *broken, *agents]
+
+    # Agents
+
+    async def bind(self, agent_id: str) -> Bound:
+        """The agent of this id and the instance that answers for it. Raises Problem."""
+        entry = self.agents.get(agent_id)
+        if entry is None:
+            raise Problem("agent_not_found", "There is no agent of this name; GET /api/agents lists them.")
+        if entry.agent is None:
+            raise Problem("agent_invalid", entry.error or "The agent's file is broken.")
+        if entry.agent.matter.provider is None:
+            await self.providers.choose()
+        return Bound(entry.agent, self._instance(entry.agent))
+
+    def _instance(self, agent: Agent) -> Instance:
+        try:
+            instance = self.providers.get(agent.matter.provider)
+        except Unusable as why:
+            code = "provider_misconfigured" if why.installed else "provider_not_installed"
+            place = agent.where("provider") if agent.matter.provider else "[defaults]"
+            raise Problem(code, f"{place}: {why}") from None
+        struct = instance.hooks.options_type
+        if agent.matter.options and struct is not None:
+            try:
+                decode(agent.matter.options, struct, lambda key: f"{agent.where('options')}: options")
+            except ConfigError as exc:
+                raise Problem("agent_invalid", str(exc)) from None
+        return instance
+
+    def agent_error(self, entry: Entry) -> str | None:
+        """Why the agent does not answer, or not in the version that its file has now."""
+        if entry.error is not None or entry.agent is None:
+            return entry.error
+        try:
+            self._instance(entry.agent)
+        except Problem as problem:
+            return problem.detail
+        return None
+
+    def agent_info(self, entry: Entry) -> AgentInfo:
+        """What clients may know of an agent."""
+        agent = entry.agent
+        if agent is None:
+            return AgentInfo(entry.id, entry.id, "", None, None, None, True, [], entry.error)
+        matter = agent.matter
+        provider, model, streaming = matter.provider, matter.model, True
+        try:
+            instance = self._instance(agent)
+        except Problem:
+            pass
+        else:
+            provider, model = instance.name, matter.model or instance.known_model
+            streaming = self.streams(Bound(agent, instance))
+        return AgentInfo(
+            agent.id,
+            matter.name or agent.id,
+            matter.description,
+            provider,
+            model,
+            matter.temperature,
+            streaming,
+            matter.tags,
+            self.agent_error(entry),
+        )
+
+    def agent_infos(self) -> list[AgentInfo]:
+        """All agents by id."""
+        return [self.agent_info(entry) for _, entry in sorted(self.agents.entries.items())]
+
+    def streams(self, bound: Bound) -> bool:
+        """Whether the agent's answers can stream; where a plugin fails to say, they can."""
+        matter, instance = bound.agent.matter, bound.instance
+        try:
+            return instance.supports_streaming(matter.model or instance.known_model or "", matter.options)
+        except BaseException as exc:  # SystemExit, too: it is the plugin's
+            log.error("plugin %r: supports_streaming failed", instance.plugin, exc_info=exc)
+            return True
+
+    # Answers
+
+    def answer(
+        self,
+        bound: Bound,
+        body: ChatBody,
+        framing: Framing,
+        stuck: Callable[[], None] | None = None,
+        request_id: str = "-",
+    ) -> Relay:
+        """Begin an answer. Raises Problem when the server is full or stops; whoever calls must `release` the relay."""
+        limit = self.settings.server.max_streams
+        if self.draining:
+            raise Problem("server_shutdown", "The server is shutting down.")
+        if len(self.relays) >= limit:
+            raise Problem("too_many_streams", f"All {limit} streams (server.max_streams) are in use.", retry_after=1)
+        relay = Relay(
+            lambda: self._start(bound, body),
+            self.settings.server,
+            framing,
+            _named(bound.instance),
+            self.redact,
+            stuck,
+            lambda: self.abandonments.update([bound.instance.plugin]),
+        )
+        self.relays[relay] = request_id, bound
+        return relay
+
+    def release(self, relay: Relay) -> None:
+        """Close an answer, free its slot, and log how it went."""
+        relay.close()
+        if not relay.closed:
+            self._leaving = {each for each in self._leaving if not each.closed} | {relay}
+        started = self.relays.pop(relay, None)
+        if started is not None:
+            request_id, bound = started
+            model = bound.agent.matter.model or bound.instance.known_model
+            record = relay.record(request_id, bound.agent.id, bound.instance.name, model)
+            log.info("stream", extra={"stream": record})
+            for observe in self.observers:
+                observe(record)
+
+    async def _start(self, bound: Bound, body: ChatBody) -> AsyncIterator[Token]:
+        instance = bound.instance
+        client = await instance.client()
+        request = await self.request(bound, body)
+        iterator: AsyncIterator[Token] | None = instance.hooks.stream_chat(
+            request=request, settings=instance.settings, client=client
+        )
+        if iterator is None:
+            raise ProviderError(f"The provider plugin {_named(instance)!r} returned nothing.")
+        return iterator
+
+    async def request(self, bound: Bound, body: ChatBody) -> ChatRequest:
+        """What the provider is asked. Raises ProviderError where no model is known."""
+        matter = bound.agent.matter
+        model = matter.model or await bound.instance.model()
+        return ChatRequest(
+            messages(body, bound.agent.prompt), model, matter.temperature, matter.max_tokens, matter.options
+        )
+
+    def redact(self, text: str) -> str:
+        """Text from a plugin or an upstream, made fit for a user."""
+        return redact.message(text, self.secrets)
+
+    # Life
+
+    def used_instances(self) -> set[str]:
+        """The names of the instances that agents use."""
+        names = set()
+        for entry in self.agents.entries.values():
+            try:
+                if entry.agent is not None:
+                    names.add(self._instance(entry.agent).name)
+            except Problem:
+                continue
+        return names
+
+    async def warm(self) -> str | None:
+        """Choose the provider of agents that name none, and open the clients that agents use, so that no request pays
+        for it. Returns the choice in a sentence, where one was needed."""
+        choice = await self.choose()
+        await self.providers.open(self.used_instances())
+        return choice
+
+    async def choose(self) -> str | None:
+        """Choose the provider of agents that name none, where there are such. Returns the choice in a sentence."""
+        agents = [entry.agent for entry in self.agents.entries.values() if entry.agent is not None]
+        return await self.providers.choose() if any(agent.matter.provider is None for agent in agents) else None
+
+    async def close(self) -> None:
+        """End every answer and close every client."""
+        for relay in list(self.relays):
+            self.release(relay)
+        await asyncio.gather(*(relay.wait_closed() for relay in self._leaving))
+        await self.providers.close()
+
+    def provider_infos(self) -> list[ProviderInfo]:
+        """Every instance, every table without a plugin, and every plugin that could not be loaded."""
+        infos = []
+        for name, instance in self.providers.instances.items():
+            plugin = self.providers.plugin_of(instance)
+            status = "ok" if not instance.error else "error" if instance.configured else "unconfigured"
+            remedy = "correct it in aura.toml or the environment" if instance.error else None
+            infos.append(
+                ProviderInfo(name, plugin.name, plugin.distribution, plugin.version, status, instance.error, remedy)
+            )
+        unusable = [plugin for plugin in self.plugins.all if plugin.status != "ok"]
+        for name, why in self.providers.missing.items():
+            table = self.settings.tables[name]
+            wanted = str(table["plugin"].value) if "plugin" in table else name
+            infos += [_unusable(name, p) for p in unusable if p.name == wanted][:1] or [
+                ProviderInfo(name, wanted, None, None, "missing", why, None)
+            ]
+        for plugin in unusable:
+            if (info := _unusable(plugin.name, plugin)) not in infos:  # a table of its own name may be there
+                infos.append(info)
+        return sorted(infos, key=lambda info: info.name)
+
+
+def _named(instance: Instance) -> str:
+    """The plugin and whoever wraps its answers: the fault may be of each."""
+    wrappers = instance.hooks.wrappers("stream_chat")
+    return f"{instance.plugin} (wrapped by {', '.join(wrappers)})" if wrappers else instance.plugin
+
+
+def _unusable(name: str, plugin: Plugin) -> ProviderInfo:
+    return ProviderInfo(
+        name, plugin.name, plugin.distribution, plugin.version, plugin.status, plugin.error, plugin.remedy
+    )

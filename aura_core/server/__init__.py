@@ -1,0 +1,1 @@
+"""Aura over HTTP: guards, routes, the SSE response, and the process that serves them."""

@@ -1,0 +1,104 @@
+"""The two ways in which an answer leaves: as a stream of events, and whole, as one JSON object."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from litestar.response import Response
+from litestar.types import Receive, Scope, Send
+
+from aura_core.chat import ChatBody
+from aura_core.events import OK, DoneEvent, ErrorEvent, Framing, Sse, TokenEvent, Values
+from aura_core.problems import Problem
+from aura_core.relay import Relay
+from aura_core.runtime import Bound, Runtime
+from aura_core.server.guard import request_id
+from aura_core.server.protocol import CONNECTION, Protocol
+
+STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+class Answer(msgspec.Struct, frozen=True, rename="camel"):
+    """A whole answer."""
+
+    content: str
+    total_tokens: int
+    finish_reason: str
+
+
+class _Relayed(Response[None]):
+    """A response that begins its answer when it is sent, and ends it when it is sent or its client has left."""
+
+    framing: Framing
+
+    def __init__(self, runtime: Runtime, bound: Bound, body: ChatBody) -> None:
+        super().__init__(None)
+        self._runtime = runtime
+        self._bound = bound
+        self._body = body
+
+    def to_asgi_response(self, *_args: Any, **_kwargs: Any) -> Any:
+        """Give itself: Litestar's own would add headers and buffer."""
+        return self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+        connection: Protocol = own[CONNECTION]()  # it lives as long as its request is answered
+        relay = self._runtime.answer(self._bound, self._body, self.framing, connection.abort, request_id(scope))
+        watcher = asyncio.create_task(_watch(receive, relay), name="aura-disconnect")
+        try:
+            await self._send(relay, send, connection)
+        finally:
+            self._runtime.release(relay)
+            watcher.cancel()
+
+    async def _send(self, relay: Relay, send: Send, connection: Protocol) -> None:
+        raise NotImplementedError
+
+
+class EventStream(_Relayed):
+    """The answer as Server-Sent Events: headers at once, then everything that is ready in one write."""
+
+    framing = Sse()
+
+    async def _send(self, relay: Relay, send: Send, connection: Protocol) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": list(STREAM_HEADERS)})
+        await send({"type": "http.response.body", "body": OK, "more_body": True})
+        if last := await relay.pipe(connection):
+            await send({"type": "http.response.body", "body": b"".join(last), "more_body": False})
+
+
+class WholeAnswer(_Relayed):
+    """The answer as one JSON object; what fails is a problem that keeps the text that had come."""
+
+    framing = Values()
+
+    async def _send(self, relay: Relay, send: Send, connection: Protocol) -> None:
+        parts: list[str] = []
+        while not relay.over:
+            for event in await relay.take():
+                if isinstance(event, TokenEvent):
+                    parts.append(event.content)
+                elif isinstance(event, ErrorEvent):
+                    raise Problem(event.code, event.message, event.retry_after, "".join(parts))
+                elif isinstance(event, DoneEvent):
+                    body = msgspec.json.encode(Answer("".join(parts), event.total_tokens, event.finish_reason))
+                    headers = [
+                        (b"content-type", b"application/json"),
+                        (b"cache-control", b"no-store"),
+                        (b"content-length", str(len(body)).encode()),
+                    ]
+                    await send({"type": "http.response.start", "status": 200, "headers": headers})
+                    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _watch(receive: Receive, relay: Relay) -> None:
+    """Close the relay as soon as the client has left; only `receive` tells."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    relay.close()

@@ -1,0 +1,235 @@
+"""The routes of Aura, as a Litestar application behind the guard."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from litestar import Litestar, Request, Response, Router, get, head, post
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig, ResponseSpec
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, Example, SecurityScheme
+from litestar.params import Body, Parameter
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
+from litestar.types import ASGIApp
+
+from aura_core._version import __version__
+from aura_core.chat import ChatBody
+from aura_core.errors import CODES
+from aura_core.problems import Problem, ProblemBody
+from aura_core.runtime import AgentInfo, ProviderInfo, Runtime
+from aura_core.server.answers import Answer, EventStream, WholeAnswer
+from aura_core.server.guard import Guard, request_id
+from aura_core.server.page import page_routes
+from aura_core.server.requests import ChatHttpRequest
+
+if TYPE_CHECKING:
+    from aura_core.metrics import Metrics
+
+log = logging.getLogger("aura.server")
+
+AgentId = Annotated[str, Parameter(description="the agent's id; case does not matter")]
+
+
+class AgentList(msgspec.Struct, frozen=True):
+    """All agents, broken ones with their error."""
+
+    agents: list[AgentInfo]
+
+
+class ProviderList(msgspec.Struct, frozen=True):
+    """All provider instances and plugins, broken ones with their remedy."""
+
+    providers: list[ProviderInfo]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The server is there."""
+
+    status: Literal["ok", "ready"]
+
+
+_STREAM = [
+    Example(
+        summary="an answer",
+        value=': ok\n\nevent: token\ndata: {"content": "Hello"}\n\n'
+        'event: done\ndata: {"totalTokens": 12, "finishReason": "stop"}\n\n',
+    )
+]
+
+
+class _Litestar(Litestar):
+    """Litestar without its plugins for pydantic and attrs: wherever these are installed it would import them, which
+    costs a third of the start-up time and 13 MiB."""
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return [*plugins, MsgspecDIPlugin()]
+
+
+def create_app(runtime: Runtime) -> ASGIApp:
+    """The whole server as one ASGI application."""
+
+    @get("/api/agents", summary="List the agents", responses=_problems(*_GUARD))
+    async def list_agents() -> AgentList:
+        await runtime.choose()
+        return AgentList(runtime.agent_infos())
+
+    @get("/api/agents/{agentId:str}", summary="Show one agent", responses=_problems(*_GUARD, 404))
+    async def get_agent(agentId: AgentId) -> AgentInfo:  # noqa: N803  # the name in the public path
+        entry = runtime.agents.get(agentId)
+        if entry is None:
+            raise Problem("agent_not_found", "There is no agent of this name; GET /api/agents lists them.")
+        await runtime.choose()
+        return runtime.agent_info(entry)
+
+    @post(
+        "/api/agents/{agentId:str}/chat/stream",
+        status_code=200,
+        summary="Answer as a stream of events: token, reasoning, done, error",
+        request_class=ChatHttpRequest,
+        responses={200: ResponseSpec(str, media_type="text/event-stream", description="Events", examples=_STREAM)}
+        | _problems(*_GUARD, *_CHAT),
+    )
+    async def stream_chat(agentId: AgentId, data: Annotated[ChatBody, Body()]) -> EventStream:  # noqa: N803
+        bound = await runtime.bind(agentId)
+        if not runtime.streams(bound):
+            raise Problem(
+                "streaming_not_supported",
+                f"This agent's model cannot stream: POST /api/agents/{bound.agent.id}/chat instead.",
+            )
+        return EventStream(runtime, bound, data)
+
+    @post(
+        "/api/agents/{agentId:str}/chat",
+        status_code=200,
+        summary="Answer in one piece",
+        request_class=ChatHttpRequest,
+        responses={200: ResponseSpec(Answer, description="The answer", generate_examples=False)}
+        | _problems(*_GUARD, *_CHAT, *_FAILURES),
+    )
+    async def chat(agentId: AgentId, data: Annotated[ChatBody, Body()]) -> WholeAnswer:  # noqa: N803
+        return WholeAnswer(runtime, await runtime.bind(agentId), data)
+
+    @get("/api/providers", summary="List the providers", responses=_problems(*_GUARD))
+    async def list_providers() -> ProviderList:
+        return ProviderList(runtime.provider_infos())
+
+    @get("/health", summary="Is the process alive?", responses=_problems(*_HTTP))
+    async def health() -> Health:
+        return Health("ok")
+
+    @get("/health/ready", summary="Does it take new answers?", responses=_problems(*_HTTP, 503))
+    async def ready() -> Health:
+        if runtime.draining:
+            raise Problem("server_shutdown", "The server is shutting down.")
+        return Health("ready")
+
+    @head(["/health", "/health/ready"], include_in_schema=False)
+    async def probe(request: Request[Any, Any, Any]) -> None:
+        if request.url.path.endswith("ready"):
+            await ready.fn()
+
+    metrics = _metrics(runtime)
+
+    @get("/metrics", summary="Figures for Prometheus", media_type="text/plain", responses=_problems(*_GUARD, 404))
+    async def show_metrics() -> Response[bytes]:
+        if metrics is None:
+            raise Problem("not_found", "There are no metrics without prometheus-client: install aura-core[metrics].")
+        return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
+
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        yield
+        await runtime.close()
+
+    app = _Litestar(
+        route_handlers=[
+            list_agents,
+            get_agent,
+            stream_chat,
+            chat,
+            list_providers,
+            health,
+            ready,
+            probe,
+            show_metrics,
+            *page_routes(),
+        ],
+        exception_handlers={Problem: _on_problem, HTTPException: _on_http_exception, Exception: _on_exception},
+        openapi_config=OpenAPIConfig(
+            title="Aura",
+            version=__version__,
+            description="Where the server wants a token (server.token_env), send it: Authorization: Bearer TOKEN.",
+            components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
+            security=[{}, {"token": []}],
+            render_plugins=[JsonRenderPlugin()],
+            openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, after_request=_no_page),
+        ),
+        request_max_body_size=runtime.settings.server.max_body,
+        lifespan=[lifespan],
+        logging_config=None,
+    )
+    return Guard(app, runtime.settings)
+
+
+def _metrics(runtime: Runtime) -> "Metrics | None":
+    try:
+        from aura_core.metrics import Metrics
+    except ModuleNotFoundError:
+        return None
+    return Metrics(runtime)
+
+
+def _problems(*statuses: int) -> dict[int, ResponseSpec]:
+    return {
+        status: ResponseSpec(
+            ProblemBody, media_type="application/problem+json", description="Problem details", generate_examples=False
+        )
+        for status in statuses
+    }
+
+
+_HTTP = (400, 403, 408, 431)  # what is wrong with any request
+_GUARD = (*_HTTP, 401, 421)
+_CHAT = (404, 413, 415, 503)
+_FAILURES = {info.status for info in CODES.values()}
+
+
+def _on_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+    body = problem.body(request_id(request.scope))
+    return Response(body, status_code=problem.status, headers=problem.headers())
+
+
+def _no_route() -> Problem:
+    return Problem("not_found", "There is no such route; docs/http-api.md lists them.")
+
+
+def _no_page(response: Response[Any]) -> Response[Any]:
+    """Litestar answers below its schema with a page of its own where there is nothing."""
+    if response.status_code == 404:
+        raise _no_route()
+    return response
+
+
+def _on_http_exception(request: Request[Any, Any, Any], exc: HTTPException) -> Response[bytes]:
+    if exc.status_code == 404:
+        problem = _no_route()
+    elif exc.status_code == 405:
+        problem = Problem("method_not_allowed", "This route does not take this method; see the header Allow.")
+    elif 400 <= exc.status_code < 500:
+        problem = Problem("invalid_request", "The request is not valid.")
+    else:
+        return _on_exception(request, exc)
+    response = _on_problem(request, problem)
+    if exc.headers and "allow" in {name.lower() for name in exc.headers}:
+        response.headers["allow"] = next(value for name, value in exc.headers.items() if name.lower() == "allow")
+    return response
+
+
+def _on_exception(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+    log.error("a request failed: %s %s", request.method, request.scope.get("route_handler"), exc_info=exc)
+    return _on_problem(request, Problem("internal_error", "The server failed; its log says more."))

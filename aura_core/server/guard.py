@@ -1,0 +1,146 @@
+"""Refuse what a foreign web page or an unknown client sends, before anything else looks at it.
+
+A local server is reachable by every page in the user's browser: by DNS rebinding (hence the check of Host), by a POST
+that needs no preflight (hence Origin, and the Content-Type in the routes), and by other users of the machine (hence the
+token).
+"""
+
+import hmac
+import re
+import secrets
+from typing import Any
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from aura_core.problems import Problem
+from aura_core.settings import Settings, is_loopback
+
+REQUEST_ID = "aura_request_id"
+NO_HOST_CHECK = ("/health", "/health/ready")
+PUBLIC = {"/", *NO_HOST_CHECK}
+PUBLIC_PREFIX = "/web/"
+_GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?")
+
+
+class Guard:
+    """An ASGI application around another: Host, Origin and token, in this order; then X-Request-Id and CORS headers."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._hosts = {host.lower() for host in settings.server.allowed_hosts}
+        self._origins = {origin.lower().rstrip("/") for origin in settings.server.allowed_origins}
+        self._token = settings.token.encode() if settings.token else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            # A second Host or Origin must not pass behind a good first one.
+            headers[name] = headers[name] + b"," + value if name in headers else value
+        given = headers.get(b"x-request-id", b"")
+        identity = given if _GOOD_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        scope[REQUEST_ID] = identity.decode()  # type: ignore[literal-required]  # our own key
+        extra = [(b"x-request-id", identity)]
+        origin = headers.get(b"origin", b"").decode("latin-1").lower()
+        if origin in self._origins:
+            extra += _cors(headers[b"origin"])
+        send = _with_headers(send, extra)
+        try:
+            self._check(scope["path"], headers, origin)
+        except Problem as problem:
+            # A preflight carries no token; it is answered below.
+            if not (problem.code == "unauthorized" and _is_preflight(scope, headers, origin in self._origins)):
+                await send_problem(problem, scope, send)
+                return
+        if _is_preflight(scope, headers, origin in self._origins):
+            await _answer(send, 204, _PREFLIGHT, b"")
+        else:
+            await self._app(scope, receive, send)
+
+    def _check(self, path: str, headers: dict[bytes, bytes], origin: str) -> None:
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        path = path.rstrip("/") or "/"
+        if path not in NO_HOST_CHECK and not self._serves(host):
+            raise Problem(
+                "misdirected_host",
+                "The Host header names a host that is not in allowed_hosts of [server] in aura.toml.",
+            )
+        if origin and origin not in self._origins and not _same_host(origin, host):
+            raise Problem(
+                "forbidden_origin", "The Origin of this page is not in allowed_origins of [server] in aura.toml."
+            )
+        if self._token is None or path in PUBLIC or (path.startswith(PUBLIC_PREFIX) and ".." not in path):
+            return
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
+            raise Problem("unauthorized", "Send the header 'Authorization: Bearer TOKEN' with this server's token.")
+
+    def _serves(self, host: str) -> bool:
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = match["name"]
+        return is_loopback(name.strip("[]")) or name in self._hosts or host in self._hosts
+
+
+def request_id(scope: Scope) -> str:
+    """The id under which the guard lets this request pass."""
+    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    return str(own.get(REQUEST_ID, "-"))
+
+
+async def send_problem(problem: Problem, scope: Scope, send: Send) -> None:
+    """Answer with problem details."""
+    body = problem.body(request_id(scope))
+    headers = [(name.encode(), value.encode()) for name, value in problem.headers().items()]
+    await _answer(send, problem.status, headers, body)
+
+
+async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    if status != 204:
+        headers = [*headers, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _with_headers(send: Send, extra: list[tuple[bytes, bytes]]) -> Send:
+    """`send`, with headers added to the start of the response; no frame of its own for the rest of it."""
+
+    def wrapped(message: Message) -> Any:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", []), *extra]
+        return send(message)
+
+    return wrapped
+
+
+def _same_host(origin: str, host: str) -> bool:
+    """Whether a page of this origin came from this host and port. The scheme may differ: TLS may end in front."""
+    scheme, separator, rest = origin.partition("://")
+    if not separator or scheme not in ("http", "https"):
+        return False
+    return rest == host or rest == host.removesuffix(":443" if scheme == "https" else ":80")
+
+
+def _is_preflight(scope: Scope, headers: dict[bytes, bytes], allowed: bool) -> bool:
+    preflight = scope["type"] == ScopeType.HTTP and scope["method"] == "OPTIONS"
+    return preflight and allowed and b"access-control-request-method" in headers
+
+
+def _cors(origin: bytes) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-expose-headers", b"X-Request-Id, Retry-After"),
+        (b"vary", b"Origin"),
+    ]
+
+
+_PREFLIGHT = [
+    (b"access-control-allow-methods", b"GET, POST"),
+    (b"access-control-allow-headers", b"Authorization, Content-Type, X-Request-Id"),
+    (b"access-control-max-age", b"600"),
+]

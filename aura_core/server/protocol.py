@@ -1,0 +1,224 @@
+"""uvicorn's HTTP protocol, with limits on what a client may send, and a way to drop one that does not read."""
+
+import asyncio
+import logging
+import math
+import re
+import secrets
+import weakref
+from types import SimpleNamespace
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from aura_core.problems import Problem
+from aura_core.server.guard import REQUEST_ID
+
+log = logging.getLogger("aura.server")
+
+CONNECTION = "aura_connection"
+"""The key of the ASGI scope under which a weak reference to the connection stands, a `Protocol`.
+
+Weak, as the connection holds the scope: both would stay, with all that they hold, until the garbage collector finds
+them.
+"""
+
+_UPGRADE = re.compile(rb"^upgrade(?=[ \t]*:)", re.IGNORECASE | re.MULTILINE)
+
+HEADER_LIMIT = 64 * 1024
+REQUEST_TIMEOUT = 30.0
+"""Seconds that a client has to send a whole request, from its connection or from the request's first byte on."""
+LINGER = 2.0
+"""Seconds that a refused client is heard out: what is closed with bytes unread is reset, and the answer is lost with it
+(RFC 9112, 9.6)."""
+LINGER_SIZE = 16 * 1024 * 1024
+"""Bytes that it may send in this time."""
+
+
+class Protocol(HttpToolsProtocol):
+    """What uvicorn (0.54, with httptools) lacks: a limit on headers (200 MB were accepted), one on the time that a
+    request takes to come and one on the time that an answer waits to be read (both for ever), the body of a request
+    that offers an upgrade (Java's client does), and a way to see that a client which pipelines has left.
+
+    One request at a time: what comes behind a request that is still being answered is thrown away, and the connection
+    closes with the answer. RFC 9112, 9.3.2 lets a server do so, and no client that we know pipelines.
+    """
+
+    _unframed = 0  # bytes since the last byte of a body: request line, headers, trailers
+    _in_head = False
+    _deaf = False
+    _lingering = False
+    _unheard = 0  # bytes that came while it lingers
+    _timer: asyncio.TimerHandle | None = None
+    _reader: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, write_timeout: float = 0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._write_timeout = write_timeout
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._in_head = True
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        self._stop_reader()
+        if self.cycle is not None:
+            self.cycle.transport = self.transport  # what stands in for it holds us
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            self._unheard += len(data) if self._lingering else 0
+            if self._unheard > LINGER_SIZE:
+                self.transport.close()
+            return
+        if not self._answering:
+            if self._timer is None:
+                self._start_timer()  # empty lines between two requests begin no message
+            # httptools takes the body behind an `Upgrade` for the other protocol's bytes; we know no other.
+            head, end, body = data.partition(b"\r\n\r\n")
+            data = _UPGRADE.sub(b"x-upgrade", head) + end + body
+        self._unframed += len(data)
+        super().data_received(data)
+        if self._unframed > HEADER_LIMIT and not self._deaf:
+            self._refuse("headers_too_large")
+
+    def on_message_begin(self) -> None:
+        if self._answering:
+            raise httptools.HttpParserError("pipelined")
+        super().on_message_begin()
+        if not self.transport.get_write_buffer_size():  # else it asks without reading, and its time runs on
+            self._stop_reader()
+        self._in_head = True
+        self._unframed = 0
+        self._start_timer()
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope[CONNECTION] = weakref.ref(self)
+
+    def on_headers_complete(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > HEADER_LIMIT:
+            self._refuse("headers_too_large")
+            raise httptools.HttpParserError("headers too large")
+        super().on_headers_complete()
+        self._in_head, self._unframed = False, 0
+        if not self.cycle.keep_alive:  # then uvicorn closes as soon as it has answered
+            self.cycle.transport = SimpleNamespace(  # type: ignore[assignment]  # all that a cycle uses of it
+                write=self.transport.write, is_closing=self.transport.is_closing, close=self._leave
+            )
+
+    def on_body(self, body: bytes) -> None:
+        self._unframed = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._stop_timer()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._expect_reading(math.inf)
+
+    def _expect_reading(self, before: float) -> None:
+        """Drop a client that takes nothing of a finished answer; before its end, the relay watches."""
+        self._stop_reader()
+        unread = self.transport.get_write_buffer_size()
+        if not unread or not self._write_timeout:
+            return
+        if unread >= before:
+            self.transport.abort()
+        else:
+            self._reader = self.loop.call_later(self._write_timeout, self._expect_reading, unread)
+
+    def _stop_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            self._reader = None
+
+    def abort(self) -> None:
+        """Drop the connection, unsent data included."""
+        self.transport.abort()
+
+    def write(self, frames: list[bytes]) -> bool:
+        """Write a piece of a chunked body. Returns whether there is room for more.
+
+        For the pieces of a stream only: uvicorn's `send` does the same in a coroutine, after a dozen checks.
+        """
+        if not self.transport.is_closing():
+            body = b"".join(frames)
+            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return not self.flow.write_paused
+
+    async def drain(self) -> None:
+        """Wait until there is room."""
+        await self.flow.drain()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse("invalid_request")
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(REQUEST_TIMEOUT, self._refuse, "request_timeout")
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, code: str) -> None:
+        """Hear nothing more. An answer that is under way goes on to its end; without one, say what is wrong."""
+        if self._deaf or self.transport.is_closing():
+            return
+        self._deaf = True
+        self._stop_timer()
+        if self._answering and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return
+        if self._in_head or not self.cycle.response_started:
+            self._say(Problem(code, _DETAILS[code]))
+        self._leave()
+
+    def _say(self, problem: Problem) -> None:
+        own: dict[str, Any] = {} if self._in_head else self.cycle.scope  # type: ignore[assignment]
+        identity = own.get(REQUEST_ID) or secrets.token_hex(8)  # the guard's, where it has seen the request
+        log.info("request %s was refused (%s): %s", identity, problem.code, problem.detail)
+        body = problem.body(identity)
+        head = b"".join(
+            [
+                STATUS_LINE[problem.status],
+                b"content-type: application/problem+json\r\n",
+                b"x-request-id: %b\r\n" % identity.encode(),
+                b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body),
+            ]
+        )
+        self.transport.write(head + body)
+
+    def _leave(self) -> None:
+        """Close when all is said; while a client may still be sending its request, hear it out for a while."""
+        if self.transport.is_closing():
+            return
+        if not (self._in_head or self.cycle.more_body):
+            self.transport.close()
+            return
+        self._deaf = self._lingering = True
+        if self._answering:  # for its route, the client has left
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._stop_timer()
+        self._timer = self.loop.call_later(LINGER, self.transport.close)
+        self.flow.resume_reading()
+        self.transport.write_eof()
+
+
+_DETAILS = {
+    "headers_too_large": f"The headers are larger than {HEADER_LIMIT} bytes.",
+    "invalid_request": "This is not a valid HTTP request.",
+    "request_timeout": f"The request did not come within {REQUEST_TIMEOUT:g} s.",
+}

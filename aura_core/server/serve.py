@@ -1,0 +1,159 @@
+"""Run the server: listen, open what agents need, answer, drain on SIGTERM and Ctrl-C, leave."""
+
+import asyncio
+import ctypes
+import gc
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from types import FrameType
+
+import uvicorn
+
+from aura_core.errors import ConfigError
+from aura_core.runtime import Runtime
+from aura_core.server.app import create_app
+from aura_core.server.protocol import Protocol
+from aura_core.server.watch import watch
+
+log = logging.getLogger("aura.server")
+
+SEND_BUFFER = 128 * 1024  # bounds the kernel's share of a stalled stream: 0.2 instead of 3.9 MB, no loss of speed
+LAST_WORDS = 1.0  # seconds that clients get to read `server_shutdown`
+SAME_SIGNAL = 0.5  # seconds; a wrapper such as `uv run` may pass on a signal that the terminal has sent already
+BACKLOG = 2048
+M_ARENA_MAX = -8  # mallopt(3)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises ConfigError, in words that say what to do."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as exc:
+        raise ConfigError(f"cannot listen on {host}: {exc.strerror or exc}") from None
+    sock = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":  # on Windows it would let two servers share the port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+    except OSError as exc:
+        sock.close()
+        hint = "; is Aura running already? Choose another with --port" if "in use" in str(exc) else ""
+        raise ConfigError(f"cannot listen on {host}:{port}: {exc.strerror or exc}{hint}") from None
+    sock.setblocking(False)
+    return sock
+
+
+class Server(uvicorn.Server):
+    """uvicorn that drains: running answers go on, new ones are refused, and a limit ends them with an event."""
+
+    def __init__(self, runtime: Runtime, ready: Callable[[str | None], None] | None = None) -> None:
+        """`ready` is told which provider serves agents that name none, once the server listens."""
+        super().__init__(
+            uvicorn.Config(
+                create_app(runtime),
+                # uvicorn calls it, and asks for no class.
+                http=partial(Protocol, write_timeout=runtime.settings.server.write_timeout),  # type: ignore[arg-type]
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                timeout_graceful_shutdown=3,
+            )
+        )
+        self._runtime = runtime
+        self._ready = ready
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._signalled_at = 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; then, in the background, open what agents need."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        self._background(self._warm())
+        self._background(watch(self._runtime))
+
+    async def _warm(self) -> None:
+        choice = await self._runtime.warm()
+        if self._ready is not None:
+            self._ready(choice)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second leaves at once."""
+        now = time.monotonic()
+        if self._loop is None:
+            self.should_exit = self.force_exit = True
+            return
+        if self._runtime.draining:
+            if now - self._signalled_at > SAME_SIGNAL:
+                self.should_exit = self.force_exit = True
+                logging.getLogger("uvicorn.error").disabled = True  # it would log what is cut short as a traceback
+            return
+        self._signalled_at = now
+        self._runtime.draining = True
+        self._loop.call_soon_threadsafe(self._background, self._drain())
+
+    async def _drain(self) -> None:
+        relays = self._runtime.relays
+        limit = self._runtime.settings.server.drain_timeout
+        if relays:
+            log.info("shutting down; answers under way: %d, which get %g s to end", len(relays), limit)
+        await self._until_idle(limit)
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what still runs with an event, then stop listening and close what clients agents had."""
+        self._runtime.draining = True
+        for relay in list(self._runtime.relays):
+            relay.fail("server_shutdown", "The server is shutting down; try again in a moment.")
+        if not self.force_exit:
+            await self._until_idle(LAST_WORDS)
+        for task in self._tasks:
+            task.cancel()
+        await super().shutdown(sockets)
+
+    async def _until_idle(self, seconds: float) -> None:
+        end = asyncio.get_running_loop().time() + seconds
+        while self._runtime.relays and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.02)
+
+    def _background(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def serve(runtime: Runtime, sock: socket.socket, ready: Callable[[str | None], None] | None = None) -> None:
+    """Serve on a listening socket until a signal ends it."""
+
+    def settled(choice: str | None) -> None:
+        if ready is not None:
+            ready(choice)
+        # What lives now lives on: collecting it again and again costs 13-15 % of a request.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+
+    _use_one_arena()
+    Server(runtime, settled).run(sockets=[sock])
+
+
+def _use_one_arena() -> None:
+    """Keep glibc from giving each thread memory of its own: only the loop's thread works here, the others wait.
+
+    It saves 4 MiB, which the short-lived threads that open clients would leave behind.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another C library, or Windows
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)

@@ -1,0 +1,96 @@
+"""Several processes that answer on one address; the parent starts them, passes signals on, replaces what crashes."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
+
+log = logging.getLogger("aura.server")
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+RESTART_DELAY = 1.0  # seconds between a crash and the next attempt
+
+
+def supervise(count: int, work: Callable[[int], None]) -> None:
+    """Fork `count` processes, each of which runs `work` with its number. Returns when a signal has ended all of them.
+    A worker whose parent was killed ends by itself.
+
+    POSIX only. Call it while there is one thread and no event loop.
+    """
+    workers: dict[int, int] = {}
+    stopping: list[int] = []
+    life, held = os.pipe()
+
+    def stop(sig: int, _frame: FrameType | None) -> None:
+        stopping.append(sig)
+        for pid in list(workers):
+            _send(pid, signal.SIGTERM)
+
+    def start(number: int) -> None:
+        """Fork a worker, unless all are to stop."""
+        # No signal may come between the fork and the entry: it would miss the new worker, or find our handler in it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            if stopping:
+                return
+            pid = os.fork()
+            if not pid:
+                os.close(held)
+                _run(number, work, life)
+            workers[pid] = number
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    previous = {sig: signal.signal(sig, stop) for sig in SIGNALS}
+    try:
+        for number in range(count):
+            start(number)
+        while workers:
+            pid, status = os.wait()
+            number = workers.pop(pid)
+            if not stopping:
+                log.error("worker %d ended with code %d; starting another", number, os.waitstatus_to_exitcode(status))
+                time.sleep(RESTART_DELAY)
+            start(number)
+    finally:
+        for sig, handler in previous.items():
+            signal.signal(sig, handler)
+        os.close(life)
+        os.close(held)
+
+
+def _run(number: int, work: Callable[[int], None], life: int) -> NoReturn:
+    """Be a worker, until it has done its work or its parent is gone."""
+    code = 1
+    try:
+        # A group of its own: Ctrl-C in the terminal reaches the parent alone, which passes it on once.
+        os.setpgid(0, 0)
+        for sig in SIGNALS:
+            signal.signal(sig, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        threading.Thread(target=_end_with_parent, args=[life], name="aura-parent", daemon=True).start()
+        work(number)
+        code = 0
+    except BaseException:
+        log.exception("worker %d failed", number)
+    finally:
+        try:
+            logging.shutdown()  # os._exit would lose the lines that wait to be written
+        finally:
+            os._exit(code)
+
+
+def _end_with_parent(life: int) -> None:
+    """Drain when the parent is gone without a word (SIGKILL): nobody else would ever end this process."""
+    os.read(life, 1)  # the end of the pipe, when no process holds its other side
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _send(pid: int, sig: int) -> None:
+    with suppress(ProcessLookupError):  # it has just ended
+        os.kill(pid, sig)

@@ -1,0 +1,74 @@
+"""Decode what a person wrote into a Struct, with an error that says where, what, and what was probably meant."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from aura_core.errors import ConfigError
+from aura_core.names import did_you_mean
+
+T = TypeVar("T", bound=msgspec.Struct)
+Where = Callable[[str | None], str]
+"""Gives the place of a key ("aura.toml:7"), or with None that of the whole."""
+
+NO_NUL = r"^[^\x00]*$"
+"""The pattern of a string that the system takes, for a file's name, say."""
+
+_AT = re.compile(r" - at `\$\.?(?P<path>(?P<key>[^`.\[]*)[^`]*)`$")
+_MISSING = re.compile(r"Object missing required field `(.+)`")
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a string",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
+
+
+def keys(struct: type[msgspec.Struct]) -> list[str]:
+    """The keys that a person may write for this Struct."""
+    return [field.encode_name for field in msgspec.structs.fields(struct)]
+
+
+def decode(data: Mapping[str, Any], struct: type[T], where: Where) -> T:
+    """Make a `struct` of `data`. Unknown keys are errors where the Struct forbids them.
+
+    Raises ConfigError.
+    """
+    if struct.__struct_config__.forbid_unknown_fields:
+        for key in data:
+            if key not in keys(struct):
+                raise unknown_key(key, keys(struct), where)
+    try:
+        return msgspec.convert(data, struct)
+    except msgspec.ValidationError as exc:
+        wrong, text = explain(exc)
+        raise ConfigError(f"{where(wrong)}: {text}") from None
+    except BaseException as exc:  # a plugin's own __post_init__ may raise anything
+        raise ConfigError(f"{where(None)}: {struct.__name__} cannot be made of it ({type(exc).__name__})") from exc
+
+
+def unknown_key(key: str, known: list[str], where: Where) -> ConfigError:
+    """The error for a key that does not exist."""
+    hint = did_you_mean(key, known) or f"; known are {', '.join(sorted(known))}"
+    return ConfigError(f"{where(key)}: unknown key {key!r}{hint}")
+
+
+def explain(exc: msgspec.ValidationError) -> tuple[str | None, str]:
+    """Msgspec's message in a person's words, and the top-level key that it is about. It never shows the value."""
+    text = str(exc)
+    at = _AT.search(text)
+    path, key = (at["path"], at["key"] or None) if at else ("", None)
+    if at:
+        text = text[: at.start()]
+    text = _MISSING.sub(r"'\1' is missing", text)
+    text = text.replace("Expected `str` matching regex '\\\\S'", "it must not be blank")
+    text = text.replace(f"Expected `str` matching regex {NO_NUL!r}", "it must not hold the character NUL")
+    text = text.replace("Expected `str` of length >= 1", "it must not be empty")
+    text = re.sub(r"`([^`]*)`", lambda m: " or ".join(_WORDS.get(w, w) for w in m[1].split(" | ")), text)
+    text = text[:1].lower() + text[1:]
+    return key, f"{path}: {text}" if path else text

@@ -1,0 +1,164 @@
+"""Checks of what becomes of a fault: its code, a cut stream, a silent one, and who tries again."""
+
+import asyncio
+import socket
+from typing import Any
+
+from aura_core.errors import ProviderError
+from aura_core.testing.conformance import Failure
+from aura_core.testing.promise import check
+from aura_core.testing.stage import PATIENCE, PIECE, Answer, Broken, Stage, until
+from aura_core.testing.upstream import Ending, Reply
+
+PAGE = b"<!doctype html><html><head><title>Oops</title></head><body><h1>Oops</h1></body></html>"
+HTML = {"content-type": "text/html"}
+
+STATUSES = {
+    400: "bad_request",
+    401: "auth",
+    402: "quota_exceeded",
+    403: "auth",
+    422: "bad_request",
+    429: "rate_limited",
+    500: "llm_error",
+    502: "unavailable",
+    503: "unavailable",
+    504: "unavailable",
+    529: "unavailable",
+}
+"""What a status means where the body says nothing."""
+CUTS = 14
+SILENCE = 0.5
+RECORD = 12 * 2**20
+
+
+@check("errors", "hooks", "settings", server=False)
+async def errors(stage: Stage) -> None:
+    """Whatever the provider says went wrong becomes a ProviderError with the right code and a message that says what to
+    do; never text, never an answer that looks finished."""
+    for failure in stage.conformance.failures:
+        answer = await stage.replay(failure)
+        _judge(answer, failure.name, failure.code)
+        _judge_rest(answer, failure)
+    if stage.conformance.write is None:
+        return
+    for status, code in STATUSES.items():
+        _judge(await stage.ask(Reply([PAGE], status, HTML)), f"status {status} with a page", code)
+    answer = await stage.ask(Reply([PAGE], 429, HTML | {"retry-after": "7"}))
+    if answer.error is not None and answer.error.retry_after != 7:
+        raise Broken(f"status 429 with Retry-After: 7: retry_after is {answer.error.retry_after}")
+    _judge(await stage.ask(Reply([PAGE + b"\n\n"], headers=HTML)), "status 200 with a page", "bad_response")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    async with stage.opened(stage.conformance.table(url)) as instance:
+        _judge(await stage.start(on=instance).finish(), "a refused connection", "unavailable")
+
+
+def _judge(answer: Answer, name: str, code: str) -> None:
+    if answer.error is None:
+        raise Broken(f"{name}: it ended with {answer.end} after the text {answer.text!r}; expected was {code}")
+    if answer.error.code != code:
+        raise Broken(f"{name}: {answer.end}; expected was {code}")
+    if isinstance(answer.raised, Exception) and not isinstance(
+        answer.raised, (ProviderError, ConnectionError, TimeoutError)
+    ):
+        raise Broken(f"{name}: it raised {type(answer.raised).__name__}: {answer.raised}, not ProviderError")
+    if isinstance(answer.raised, ProviderError) and (
+        not answer.raised.message.strip() or "<h" in answer.raised.message
+    ):
+        raise Broken(f"{name}: the message is {answer.raised.message!r}; it must say what to do, without mark-up")
+
+
+def _judge_rest(answer: Answer, failure: Failure) -> None:
+    assert answer.error is not None
+    if answer.error.retry_after != failure.retry_after:
+        raise Broken(f"{failure.name}: retry_after is {answer.error.retry_after}, not {failure.retry_after}")
+    if answer.text != "".join(failure.tokens):
+        raise Broken(f"{failure.name}: the text is {answer.text!r}, not {''.join(failure.tokens)!r}")
+
+
+@check("dropped", "hooks", "settings")
+async def dropped(stage: Stage) -> None:
+    """A connection that ends before the status line is `unavailable`, so that the core asks again: a server may just
+    have closed one that was idle."""
+    endings: list[tuple[str, Ending]] = [("closed", "clean"), ("reset", "reset")]
+    for how, ending in endings:
+        for used in (False, True):
+            if used:
+                await stage.play(stage.conformance.whole(["One"]))
+            answer = await stage.ask(Reply(status=0, ending=ending))
+            name = f"a {'used' if used else 'new'} connection that is {how} before the status line"
+            _judge(answer, name, "unavailable")
+
+
+@check("truncation", "hooks", "settings")
+async def truncation(stage: Stage) -> None:
+    """A stream that ends before the provider said that it finished is `interrupted`, or `bad_response` where it had
+    said nothing; never done."""
+    body = stage.conformance.whole(["One", " two", " three", " four"])
+    expected = await stage.play(body)
+    endings: list[Ending] = ["clean", "cut", "reset"]
+    for index, size in enumerate(range(0, len(body), 1 + len(body) // CUTS)):
+        ending = endings[index % 3]
+        parts: list[Any] = [body[:size]] if size else []
+        answer = await stage.ask(stage.reply([*parts, 0.02], ending=ending))
+        where = f"after {size} of {len(body)} bytes ({ending})"
+        if answer.error is None:
+            if (answer.text, answer.end) != (expected.text, expected.end):
+                raise Broken(f"{where}: {answer.end} with the text {answer.text!r}")
+        elif answer.said:
+            if answer.error.code != "interrupted":
+                raise Broken(f"{where}: {answer.end} after the text {answer.said!r}; expected was interrupted")
+        elif answer.error.code not in ("bad_response", "unavailable", "interrupted"):
+            raise Broken(f"{where}: {answer.end}; expected was bad_response")
+
+
+@check("bounds", "hooks", "settings", "loop")
+async def bounds(stage: Stage) -> None:
+    """A record that does not end is given up with `bad_response` after 8 MiB: no server fills our memory."""
+    endless = [stage.conformance.begun(["One"]), *[b"x" * PIECE] * (RECORD // PIECE)]
+    answer = stage.start(stage.reply(endless, ending="stall"))
+    try:
+        if not await until(lambda: answer.ended, 2 * PATIENCE):
+            raise Broken(f"it took {RECORD // 2**20} MiB of one record, and waited for more")
+        if answer.error is None or answer.error.code != "bad_response":
+            raise Broken(f"after {RECORD // 2**20} MiB of one record it ended with {answer.end}")
+    finally:
+        await answer.leave()
+
+
+@check("stall", "hooks", "settings", "loop")
+async def stall(stage: Stage) -> None:
+    """What has come leaves at once, and silence is waited out: how long is the core's decision, not the plugin's."""
+    stage.must_stream()
+    answer = stage.start(stage.reply([stage.conformance.begun(["One", "Two"])], ending="stall"))
+    try:
+        if not await until(lambda: answer.text == "OneTwo" or answer.ended):
+            raise Broken(
+                f"'OneTwo' was sent, and the server then said nothing more: after {PATIENCE:g} s there was"
+                f" {answer.text!r}"
+            )
+        await asyncio.sleep(SILENCE)
+        if answer.ended:
+            raise Broken(f"the server was silent for {SILENCE:g} s, and the answer ended with {answer.end}")
+    finally:
+        await answer.leave()
+    slow = await stage.ask(stage.reply(stage.conformance.whole(["One"]), head_delay=2 * SILENCE))
+    if not slow.relay.done:
+        raise Broken(f"the server took {2 * SILENCE:g} s for its status line, and the answer ended with {slow.end}")
+
+
+@check("retries", "hooks", "settings")
+async def retries(stage: Stage) -> None:
+    """One question is one request: trying again is the core's decision."""
+    await stage.ask(stage.reply(stage.conformance.whole(["One"])))  # what else a first question needs
+    for name, reply in {
+        "status 503": Reply(status=503),
+        "status 429": Reply(status=429, headers={"retry-after": "0"}),
+        "status 500": Reply(status=500),
+        "a connection that was reset": Reply([0.02], ending="reset"),
+    }.items():
+        before = len(stage.questions)
+        await stage.ask(reply)
+        if (count := len(stage.questions) - before) > 1:
+            raise Broken(f"after {name} it sent {count} requests")

@@ -1,0 +1,120 @@
+"""Checks of the plugin as it stands: its hooks, its settings, what its import costs."""
+
+import asyncio
+import inspect
+import json
+import os
+import re
+import sys
+from typing import Any
+
+import msgspec
+
+from aura_core.describe import fields
+from aura_core.errors import ProviderError
+from aura_core.testing.promise import check
+from aura_core.testing.stage import Broken, Inapplicable, Stage
+
+MODULES = 120
+"""How many modules a plugin may add to the core's own when it is loaded."""
+
+_SECRET = re.compile(r"(^|_)(key|token|secret|password|credential)s?$")
+_LOAD = """
+import json, sys
+import aura_core.plugins
+before = set(sys.modules)
+from importlib.metadata import entry_points
+found = [ep for ep in entry_points(group="aura") if ep.name == sys.argv[1]]
+found[0].load()
+family = sorted({ep.value.partition(":")[0].partition(".")[0] for ep in entry_points(group="aura")})
+print(json.dumps([sorted(set(sys.modules) - before), family]))
+"""
+
+
+@check("hooks", server=False)
+async def hooks(stage: Stage) -> None:
+    """The plugin loads, and every hook has the signature of its specification."""
+    name = stage.conformance.plugin
+    plugin = next((plugin for plugin in stage.plugins.all if plugin.name == name), None)
+    if plugin is None:
+        raise Broken(f"no installed distribution has an entry point {name!r} in the group `aura`")
+    if plugin.status != "ok":
+        raise Broken(f"{plugin.error}; {plugin.remedy}")
+    if not plugin.provider:
+        raise Broken("it only wraps other providers, and a wrapper is none itself: these are no promises of its")
+    (own,) = stage.plugins.hooks[name].stream_chat.get_hookimpls()
+    if not inspect.isasyncgenfunction(own.function):
+        await _judge_returned(stage)
+
+
+async def _judge_returned(stage: Stage) -> None:
+    """A stream_chat that is no generator itself must return what the core can stop."""
+    try:
+        instance = stage.instance
+        client = await instance.client()
+    except (Broken, ProviderError):
+        return  # other checks say what is wrong with settings and client
+    answer = instance.hooks.stream_chat(request=stage.request(), settings=instance.settings, client=client)
+    if not hasattr(answer, "__aiter__") or not hasattr(answer, "aclose"):
+        raise Broken(f"stream_chat returned {type(answer).__name__}, not an async generator: the core cannot stop it")
+    await answer.aclose()
+
+
+@check("settings", "hooks", server=False)
+async def settings(stage: Stage) -> None:
+    """The settings are a frozen Struct that refuses unknown keys and explains each of its own; a secret is named by a
+    `…_env` setting, and only the instance of the plugin's own name has a default for it."""
+    struct = stage.plugins.hooks[stage.conformance.plugin].settings_type
+    if struct is None:
+        if stage.conformance.settings:
+            named = ", ".join(stage.conformance.settings)
+            raise Broken(f"its description sets {named}, but it has no hook provider_settings that would take it")
+        raise Inapplicable("it has no settings")
+    config = struct.__struct_config__
+    if not config.frozen or not config.forbid_unknown_fields:
+        raise Broken(f"{struct.__name__} is not declared with frozen=True and forbid_unknown_fields=True")
+    for field, described in zip(msgspec.structs.fields(struct), fields(struct), strict=True):
+        key = field.encode_name
+        if not described.description:
+            raise Broken(f"{key} has no description; give it one with Annotated[…, Meta(description=…)]")
+        if _SECRET.search(key) and described.kind == "string":
+            raise Broken(f"{key} would hold a secret in a file; let {key}_env name the variable that does")
+        if key.endswith("_env") and field.default not in ("", None, msgspec.NODEFAULT):
+            raise Broken(
+                f"{key} has the default {field.default!r} for every instance, and another server would get that key;"
+                ' declare it with Meta(extra={"own_default": …})'
+            )
+    stage.make()
+    unknown = stage.conformance.table(stage.upstream.url) | {"no_such_key": 1}
+    try:
+        stage.make(unknown)
+    except Broken:
+        return
+    raise Broken("an unknown key in its table was accepted")
+
+
+@check("import-cost", "hooks", server=False)
+async def import_cost(stage: Stage) -> None:
+    """Loading the plugin imports no SDK: nothing beyond itself, the standard library, msgspec and aura_core."""
+    command = [sys.executable, "-c", _LOAD, stage.conformance.plugin]
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    if process.returncode:
+        raise Broken(f"it cannot be imported on its own: {err.decode()[-300:]}")
+    modules, family = json.loads(out.splitlines()[-1])
+    _judge(modules, {*family, "aura_core", "msgspec", "pluggy"})
+
+
+def _judge(modules: list[str], allowed: set[str]) -> None:
+    tops: dict[str, Any] = {}
+    for module in modules:
+        tops.setdefault(module.partition(".")[0], []).append(module)
+    foreign = sorted(top for top in tops if top not in allowed and top not in sys.stdlib_module_names)
+    if foreign:
+        raise Broken(f"it imports {', '.join(foreign)}; import them in open_client, or where they are used")
+    if len(modules) > MODULES:
+        most = sorted(tops, key=lambda top: -len(tops[top]))[:5]
+        raise Broken(f"it imports {len(modules)} modules, more than {MODULES}; most of them of {', '.join(most)}")

@@ -1,0 +1,141 @@
+"""Checks of what leaves for where: secrets, hosts, and the request itself."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aura_core.describe import fields
+from aura_core.testing.conformance import KEY
+from aura_core.testing.logged import collected
+from aura_core.testing.promise import check
+from aura_core.testing.stage import Broken, Inapplicable, Stage, hook
+from aura_core.testing.upstream import Reply, Upstream
+from aura_core.types import Message
+
+PIECE = 6
+"""So many characters of the key in a row are a leak."""
+_SECRET = KEY.removeprefix("sk-aura-")
+_MASKED = KEY[: len(KEY) - len(_SECRET) // 2] + "*****"
+OTHER = "another_instance"
+
+
+@check("secrets", "hooks", "settings")
+async def secrets(stage: Stage) -> None:
+    """No key, nor a part of one, stands in a message, in a log line or in the settings, whatever the server echoes."""
+    if _leaks(repr(stage.instance.settings)):
+        raise Broken("its settings hold the key; let them hold the name of the variable, and read it in open_client")
+    with collected(level=20) as logged:
+        for status in (400, 401, 403, 404, 429, 500, 503):
+            for body in _echoes(KEY if status not in (401, 403) else _MASKED):
+                answer = await stage.ask(Reply([body], status, {"content-type": "application/json"}))
+                if answer.error is not None and _leaks(answer.error.message):
+                    raise Broken(f"status {status}, {body!r}: the message is {answer.error.message!r}")
+        await stage.ask(Reply([0.02], ending="reset"))
+        for failure in stage.conformance.failures:
+            answer = await stage.replay(failure)
+            if answer.error is not None and _leaks(answer.error.message):
+                raise Broken(f"{failure.name}: the message is {answer.error.message!r}")
+    for line in logged:
+        if _leaks(line):
+            raise Broken(f"it logged {line!r}")
+
+
+def _echoes(key: str) -> list[bytes]:
+    """What servers say of a key, in the usual shapes. The core hides a whole one; it knows nothing of a part, as it
+    stands in many a 401."""
+    text = f"Incorrect API key provided: {key}. Sign in at http://x.example/"
+    shapes: list[Any] = [{"error": {"message": text, "code": None}}, {"error": text}, {"message": text, "detail": text}]
+    return [*(msgspec.json.encode(shape) for shape in shapes), text.encode()]
+
+
+def _leaks(text: str) -> bool:
+    return any(_SECRET[at : at + PIECE] in text for at in range(len(_SECRET) - PIECE + 1))
+
+
+@check("hosts", "hooks", "settings")
+async def hosts(stage: Stage) -> None:
+    """No request goes anywhere but to the server that the settings name: no redirect is followed, no proxy or .netrc of
+    the environment is used, and an instance that names no key sends none."""
+    with Upstream(stage.reply(stage.conformance.whole(["Foreign"]))) as foreign:
+        for status in (301, 302, 303, 307, 308):
+            await _everything(stage, Reply([], status, {"location": f"{foreign.url}/chat", "content-length": "0"}))
+            _judge(foreign, f"after status {status} with a Location it asked that other host")
+        await stage.close()
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            os.environ[name] = foreign.url
+        await _everything(stage, stage.reply(stage.conformance.whole(["One"])))
+        _judge(foreign, "it went through the proxy that HTTP_PROXY and ALL_PROXY name")
+    await _without_key(stage)
+
+
+async def _everything(stage: Stage, reply: Reply) -> None:
+    instance = stage.instance
+    await stage.ask(reply)
+    await hook(instance.check_health)
+    await hook(instance.list_models)
+    await hook(instance.ask_model)
+
+
+def _judge(foreign: Upstream, what: str) -> None:
+    if foreign.requests:
+        request = foreign.requests[0]
+        raise Broken(f"{what} ({request.method} {request.path})")
+
+
+async def _without_key(stage: Stage) -> None:
+    """Another instance of the plugin, which names no variable, while the usual ones are set."""
+    struct = stage.instance.hooks.settings_type
+    named = [f for f in fields(struct) if f.key.endswith("_env")] if struct else []
+    table = stage.conformance.table(stage.upstream.url)
+    plugin = stage.conformance.plugin.upper()
+    variables = [*stage.instance.secrets, *(f"{plugin}_{word}" for word in ("API_KEY", "KEY", "TOKEN", "API_TOKEN"))]
+    os.environ.update(dict.fromkeys(variables, KEY))
+    without = {key: value for key, value in table.items() if key not in {f.key for f in named}}
+    stage.upstream.default = stage.reply(stage.conformance.whole(["One"]))
+    before = len(stage.upstream.requests)
+    with tempfile.TemporaryDirectory() as folder:
+        netrc = Path(folder) / "netrc"
+        netrc.write_text(f"machine 127.0.0.1 login somebody password {KEY}\n")
+        os.environ["NETRC"] = str(netrc)
+        async with stage.opened(without, OTHER) as instance:
+            await stage.start(on=instance).finish()
+    for request in stage.upstream.requests[before:]:
+        if request.headers.get("authorization", "").startswith("Basic"):
+            raise Broken("it sent the login that .netrc has for the host")
+        if _leaks(f"{request.path} {request.headers} {request.body!r}"):
+            raise Broken("an instance of another name, which names no variable, sent the key of the plugin's own")
+
+
+@check("request", "hooks", "settings")
+async def request(stage: Stage) -> None:
+    """The provider is asked what the agent asks: the system message, every turn in its order, the model, and the
+    parameters that were set; no others but those that its protocol requires."""
+    turns = [Message("system", "word-one"), Message("user", "word-two"), Message("assistant", "word-three")]
+    asked = [*turns, Message("user", "word-four")]
+    body = await _sent(stage, asked)
+    system, *at = (body.find(message.content) for message in asked)
+    if system == -1:
+        raise Broken(f"the system message {asked[0].content!r} is not in {body!r}")
+    if -1 in at or at != sorted(at):
+        raise Broken(f"the turns {[m.content for m in asked[1:]]} are not all, in their order, in {body!r}")
+    if stage.conformance.model not in body:
+        raise Broken(f"the model {stage.conformance.model!r} is not in {body!r}")
+    for name in ("temperature", "max_tokens", "null"):
+        if name in body and name not in stage.conformance.required:
+            raise Broken(f"nobody set it, and {name!r} is in {body!r}")
+    body = await _sent(stage, asked, temperature=0.375, max_tokens=7321)
+    for value in ("0.375", "7321"):
+        if value not in body:
+            raise Broken(f"it was set, and {value} is not in {body!r}")
+
+
+async def _sent(stage: Stage, turns: list[Message], **more: Any) -> str:
+    before = len(stage.questions)
+    await stage.ask(stage.reply(stage.conformance.whole(["One"])), stage.request(*turns, **more))
+    sent = stage.questions[before:]
+    if not sent:
+        raise Inapplicable("no request reached the server")
+    return f"{sent[-1].path} {sent[-1].body.decode(errors='replace')}"

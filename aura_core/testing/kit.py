@@ -1,0 +1,166 @@
+"""Run the checks of a plugin, each on a loop, a server and a thread of its own, and say which promise broke."""
+
+import asyncio
+import os
+import threading
+import time
+import unittest
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Literal
+
+import msgspec
+
+from aura_core.testing.checks import PROMISES
+from aura_core.testing.conformance import KEY, Conformance
+from aura_core.testing.logged import collected
+from aura_core.testing.promise import Promise
+from aura_core.testing.stage import Broken, Inapplicable, Stage
+from aura_core.testing.upstream import Upstream
+
+LIMIT = 90.0
+"""Seconds that one check may take."""
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+class Result(msgspec.Struct, frozen=True):
+    """How one check went. `docs` says where its promise is written down."""
+
+    name: str
+    status: Literal["ok", "failed", "skipped"]
+    promise: str
+    detail: str
+    docs: str
+    seconds: float
+
+
+class Check:
+    """One check of one plugin. `run` raises Broken, or unittest.SkipTest where the check does not apply."""
+
+    def __init__(self, kit: "Kit", name: str) -> None:
+        self.kit = kit
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+    def run(self) -> None:
+        """Look at it."""
+        __tracebackhide__ = True
+        result = self.kit.result(self.name)
+        if result.status == "skipped":
+            raise unittest.SkipTest(result.detail)
+        if result.status == "failed":
+            raise Broken(explain(self.kit.conformance.plugin, result)) from None
+
+
+def explain(plugin: str, result: Result) -> str:
+    """Which promise broke, what was seen, and where to read about it."""
+    return (
+        f"{plugin!r} breaks the promise `{result.name}`: {result.promise}\nSeen: {result.detail}\nRead: {result.docs}"
+    )
+
+
+class Kit:
+    """All checks of one plugin; each is run once, when its result is asked for."""
+
+    def __init__(self, conformance: Conformance) -> None:
+        self.conformance = conformance
+        self._results: dict[str, Result] = {}
+
+    def cases(self) -> list[Check]:
+        """Every check."""
+        return [Check(self, name) for name in PROMISES]
+
+    def results(self) -> Iterator[Result]:
+        """Every result, as it comes."""
+        return (self.result(name) for name in PROMISES)
+
+    def result(self, name: str) -> Result:
+        """The result of one check; those that it builds on are run before."""
+        if name not in self._results:
+            self._results[name] = self._look(PROMISES[name])
+        return self._results[name]
+
+    def _look(self, check: Promise) -> Result:
+        begin = time.monotonic()
+        status: Literal["ok", "failed", "skipped"] = "ok"
+        detail = ""
+        try:
+            for needed in check.needs:
+                if self.result(needed).status == "failed":
+                    raise Inapplicable(f"it builds on `{needed}`, which is broken")
+            if check.server and self.conformance.write is None:
+                raise Inapplicable("the provider has no server")
+            with surroundings():
+                self._play(check)
+        except Inapplicable as why:
+            status, detail = "skipped", str(why)
+        except Broken as seen:
+            status, detail = "failed", str(seen)
+        except Exception as exc:
+            status, detail = "failed", f"the check could not be carried out: {type(exc).__name__}: {exc}"
+        seconds = round(time.monotonic() - begin, 3)
+        return Result(check.name, status, check.promise, detail, check.docs, seconds)
+
+    def _play(self, check: Promise) -> None:
+        failures: list[BaseException] = []
+
+        def play() -> None:
+            try:
+                run(self._on_stage(check))
+            except BaseException as exc:
+                failures.append(exc)
+
+        thread = threading.Thread(target=play, name=f"aura-check-{check.name}", daemon=True)
+        thread.start()
+        thread.join(LIMIT)
+        if thread.is_alive():
+            raise Broken(f"the check did not end within {LIMIT:g} s: the plugin blocks its thread")
+        if failures:
+            raise failures[0]
+
+    async def _on_stage(self, check: Promise) -> None:
+        with Upstream() as upstream:
+            stage = Stage(self.conformance, upstream)
+            if self.conformance.plugin in stage.plugins.hooks:
+                os.environ.update(dict.fromkeys(_secrets(stage), KEY))
+            try:
+                await check.look(stage)
+            finally:
+                await stage.close()
+
+
+def _secrets(stage: Stage) -> list[str]:
+    with suppress(Broken):
+        return stage.make().secrets
+    return []
+
+
+@contextmanager
+def surroundings() -> Iterator[None]:
+    """The environment and the log of a check, put back afterwards; no proxy of this machine interferes."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.lower() in PROXIES]:
+        del os.environ[name]
+    try:
+        with collected():  # and so kept off the terminal
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def run(main: Any) -> None:
+    """Like asyncio.run, but what a plugin leaves behind cannot hold it up."""
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)
+    try:
+        loop.run_until_complete(main)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        left.add(loop.create_task(loop.shutdown_asyncgens()))
+        loop.run_until_complete(asyncio.wait(left, timeout=1))
+        loop.close()

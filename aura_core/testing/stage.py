@@ -1,0 +1,280 @@
+"""A provider instance between a scripted server and the core's relay: what a plugin yields, and what a client sees."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from aura_core import redact
+from aura_core.events import ErrorEvent, ReasoningEvent, TokenEvent, Values
+from aura_core.instances import Instance
+from aura_core.plugins import Plugins
+from aura_core.relay import CLEANUP_LIMIT, Relay
+from aura_core.settings import Server, Value
+from aura_core.testing.conformance import KEY, Conformance, Failure, Transcript
+from aura_core.testing.upstream import Part, Reply, Request, Upstream, split_at
+from aura_core.types import ChatRequest, Message, Token, Usage
+
+PATIENCE = 10.0
+"""Seconds to wait for what should take milliseconds, on a machine that may be busy; less than LIMITS' own."""
+LIMITS = Server(retries=0, first_token_timeout=15, idle_timeout=15, heartbeat=0)
+PIECE = 65536
+
+
+class Broken(AssertionError):
+    """A promise is not kept; says what was seen."""
+
+
+class Inapplicable(Exception):
+    """A promise that cannot be looked at here; says why."""
+
+
+class Answer:
+    """One answer under way. `tokens` are the plugin's own, `events` what the relay makes of them."""
+
+    def __init__(self, instance: Instance, request: ChatRequest, limits: Server = LIMITS) -> None:
+        self.tokens: list[Token] = []
+        self.events: list[Any] = []
+        self.raised: BaseException | None = None
+        self.abandoned = False
+        self._instance = instance
+        self._request = request
+        self.relay = Relay(
+            self._start,
+            limits,
+            Values(),
+            instance.plugin,
+            lambda text: redact.message(text, [KEY]),
+            abandoned=lambda: setattr(self, "abandoned", True),
+        )
+
+    async def _start(self) -> AsyncIterator[Token]:
+        client = await self._instance.client()
+        hooks = self._instance.hooks
+        iterator = hooks.stream_chat(request=self._request, settings=self._instance.settings, client=client)
+        return _Watched(iterator, self)
+
+    @property
+    def text(self) -> str:
+        """All text so far, as the plugin gave it."""
+        return "".join(token.content for token in self.tokens)
+
+    @property
+    def pieces(self) -> list[str]:
+        """The text as it was cut."""
+        return [token.content for token in self.tokens if token.content]
+
+    @property
+    def reasoning(self) -> str:
+        """All reasoning so far."""
+        return "".join(token.reasoning for token in self.tokens)
+
+    @property
+    def finishes(self) -> list[str]:
+        """Every finish reason that was said."""
+        return [token.finish_reason for token in self.tokens if token.finish_reason is not None]
+
+    @property
+    def usage(self) -> Usage | None:
+        """The last usage that was said."""
+        return next((token.usage for token in reversed(self.tokens) if token.usage is not None), None)
+
+    @property
+    def error(self) -> ErrorEvent | None:
+        """How it failed."""
+        return self.relay.error
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is done or has failed, taken or not."""
+        return self.relay.done or self.relay.error is not None
+
+    @property
+    def end(self) -> str:
+        """How it ended, in words."""
+        if self.relay.error is not None:
+            return f"error {self.relay.error.code} ({self.relay.error.message})"
+        return f"done {self.relay.finish_reason}" if self.relay.done else "no end"
+
+    @property
+    def said(self) -> str:
+        """The text that reached the client."""
+        return "".join(event.content for event in self.events if isinstance(event, TokenEvent))
+
+    @property
+    def thought(self) -> bool:
+        """Whether reasoning reached the client."""
+        return any(isinstance(event, ReasoningEvent) for event in self.events)
+
+    async def finish(self) -> "Answer":
+        """Take all of it."""
+        try:
+            while not self.relay.over:
+                self.events += await self.relay.take()
+        finally:
+            await self.leave()
+        return self
+
+    async def leave(self) -> None:
+        """Go away, as a client that closes its connection; wait for the plugin's clean-up, but not for ever."""
+        self.relay.close()
+        await self.relay.wait_closed()
+
+
+class _Watched:
+    """A plugin's iterator; notes what it yields and raises."""
+
+    def __init__(self, iterator: Any, answer: Answer) -> None:
+        if not hasattr(iterator, "__anext__"):
+            iterator = aiter(iterator)
+        self._iterator = iterator
+        self._answer = answer
+
+    def __aiter__(self) -> "_Watched":
+        return self
+
+    async def __anext__(self) -> Token:
+        try:
+            token: Token = await self._iterator.__anext__()
+        except StopAsyncIteration:
+            raise
+        except BaseException as exc:
+            self._answer.raised = exc
+            raise
+        if isinstance(token, Token):
+            self._answer.tokens.append(token)
+        return token
+
+    async def aclose(self) -> None:
+        close = getattr(self._iterator, "aclose", None)
+        if close is not None:
+            await close()
+
+
+class Stage:
+    """Where one check plays: the plugin's instance, the kit's server, and a prompt."""
+
+    def __init__(self, conformance: Conformance, upstream: Upstream) -> None:
+        self.conformance = conformance
+        self.upstream = upstream
+        self.plugins = Plugins([conformance.plugin])
+        self._instance: Instance | None = None
+        for path, reply in conformance.replies.items():
+            upstream.on(path, reply)
+
+    def make(self, table: Mapping[str, Any] | None = None, name: str | None = None) -> Instance:
+        """An instance of the plugin; raises Broken where its settings are refused."""
+        plugin = self.conformance.plugin
+        if table is None:
+            table = self.conformance.table(self.upstream.url)
+        values = {key: Value(value, "the conformance description") for key, value in table.items()}
+        instance = Instance(name or plugin, plugin, self.plugins.hooks[plugin], values, {})
+        if instance.error:
+            raise Broken(f"its settings are refused: {instance.error}")
+        return instance
+
+    @property
+    def instance(self) -> Instance:
+        """The instance that most checks use."""
+        if self._instance is None:
+            self._instance = self.make()
+        return self._instance
+
+    @asynccontextmanager
+    async def opened(self, table: Mapping[str, Any], name: str | None = None) -> AsyncIterator[Instance]:
+        """Another instance, for a while."""
+        instance = self.make(table, name)
+        try:
+            yield instance
+        finally:
+            await instance.close()
+
+    async def close(self) -> None:
+        """Close the instance's client."""
+        if self._instance is not None:
+            await self._instance.close()
+            self._instance = None
+
+    def request(self, *turns: Message, **more: Any) -> ChatRequest:
+        """What is asked; without turns a plain prompt."""
+        return ChatRequest(list(turns) or [Message("user", "Hello")], self.conformance.model, **more)
+
+    def reply(self, body: bytes | Sequence[Part], **more: Any) -> Reply:
+        """A reply of the server in its own content type, in one write or in these."""
+        parts: Sequence[Part] = split_at(body, range(PIECE, len(body), PIECE)) if isinstance(body, bytes) else body
+        dialect = self.conformance.dialect
+        headers = {"content-type": dialect.content_type if dialect else "application/octet-stream"}
+        return Reply(parts, headers=headers | dict(more.pop("headers", {})), **more)
+
+    def start(
+        self, reply: Reply | None = None, request: ChatRequest | None = None, on: Instance | None = None
+    ) -> Answer:
+        """Begin an answer."""
+        if reply is not None:
+            self.upstream.default = reply
+        return Answer(on or self.instance, request or self.request())
+
+    async def ask(self, reply: Reply | None = None, request: ChatRequest | None = None) -> Answer:
+        """A whole answer."""
+        return await self.start(reply, request).finish()
+
+    async def play(self, body: bytes) -> Answer:
+        """The answer that these bytes make, in one write. Raises Inapplicable where it does not end well."""
+        answer = await self.ask(self.reply(body))
+        if not answer.relay.done:
+            raise Inapplicable(f"a whole answer ends with {answer.end}; see `finish`")
+        return answer
+
+    async def replay(self, transcript: Transcript | Failure) -> Answer:
+        """The answer to a transcript."""
+        if isinstance(transcript, Failure):
+            reply = self.reply(transcript.body, status=transcript.status, headers=transcript.headers)
+        else:
+            reply = self.reply(transcript.body)
+        return await self.ask(reply, self.request(options=dict(transcript.options)))
+
+    @property
+    def questions(self) -> list[Request]:
+        """The requests that came for an answer; a login, say, is none."""
+        others = self.conformance.replies
+        return [request for request in self.upstream.requests if request.path.partition("?")[0] not in others]
+
+    @property
+    def streams(self) -> bool:
+        """Whether the plugin says that it can stream."""
+        return self.instance.supports_streaming(self.conformance.model, {})
+
+    def must_stream(self) -> None:
+        """Raise Inapplicable for a provider that cannot."""
+        if not self.streams:
+            raise Inapplicable("supports_streaming says that it cannot stream")
+
+
+async def until(condition: Callable[[], bool], patience: float = PATIENCE) -> bool:
+    """Whether it comes true soon."""
+    end = asyncio.get_running_loop().time() + patience
+    while not condition():
+        if asyncio.get_running_loop().time() > end:
+            return False
+        await asyncio.sleep(0.005)
+    return True
+
+
+async def hook(asked: Callable[[], Awaitable[Any]]) -> str | None:
+    """Call an optional hook; the message that it raises, None where it answers."""
+    try:
+        await asked()
+    except Exception as exc:
+        return str(getattr(exc, "message", exc))
+    return None
+
+
+CLEANUP = CLEANUP_LIMIT + 0.5
+
+
+def encoded(value: Any) -> str:
+    """A value, short and on one line, for a report."""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= 160 else f"{text[:100]} … {text[-50:]}"

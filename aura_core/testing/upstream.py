@@ -1,0 +1,230 @@
+"""A provider's server for tests: it replays bytes with given write boundaries and endings, and sees hang-ups."""
+
+import asyncio
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from http.client import parse_headers
+from io import BytesIO
+from itertools import pairwise
+from typing import Any, Literal
+
+import msgspec
+
+Part = bytes | float | threading.Event
+Ending = Literal["clean", "cut", "reset", "stall"]
+
+WRITE_PAUSE = 0.002
+"""Seconds between two writes, so that the reader gets them apart."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """One answer of the upstream.
+
+    `parts` are written one by one: bytes in a write (and a chunk) of their own, a number is a pause in seconds, an
+    event is waited for. `ending`: `clean`, `cut` (closed without the final chunk), `reset` (RST), `stall` (says nothing
+    more until the client leaves). `head_delay` seconds pass before the status line; with `status` 0 none comes, and the
+    connection ends. `repeat` sends the parts for ever. A body that is not `chunked` ends with the connection, unless a
+    content-length says where.
+    """
+
+    parts: Sequence[Part] = ()
+    status: int = 200
+    headers: dict[str, str] = {}
+    ending: Ending = "clean"
+    head_delay: float = 0
+    repeat: bool = False
+    chunked: bool = True
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a client asked."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body, decoded."""
+        return msgspec.json.decode(self.body)
+
+
+def split_at(body: bytes, offsets: Iterable[int]) -> list[bytes]:
+    """The body in pieces that end at these offsets."""
+    cuts = [0, *sorted(offsets), len(body)]
+    return [body[start:end] for start, end in pairwise(cuts) if start < end]
+
+
+class Upstream:
+    """A server on a loopback port, in a thread of its own; a context manager.
+
+    Replies given with `queue` are used once, in their order; then that of the request's path, set with `on`; then
+    `default`.
+    """
+
+    def __init__(self, default: Reply | None = None) -> None:
+        self.default = default or Reply(status=404)
+        self.requests: list[Request] = []
+        self.connections = 0
+        self.open = 0
+        self.hangups: list[float] = []
+        self._queued: deque[Reply] = deque()
+        self._by_path: dict[str, Reply] = {}
+        self._changed = threading.Condition()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="upstream", daemon=True)
+
+    def __enter__(self) -> "Upstream":
+        self._thread.start()
+        if not self._ready.wait(30):
+            raise RuntimeError("the upstream did not start within 30 s")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(5)
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def queue(self, *replies: Reply) -> None:
+        """Use these next, one a request."""
+        self._queued.extend(replies)
+
+    def on(self, path: str, reply: Reply) -> None:
+        """Use this for requests to a path (without its query)."""
+        self._by_path[path] = reply
+
+    def wait_requests(self, count: int = 1, timeout: float = 5) -> list[Request]:
+        """Wait until that many requests have come."""
+        self._wait(lambda: len(self.requests) >= count, timeout, f"{count} requests, {len(self.requests)} came")
+        return self.requests
+
+    def wait_hangup(self, count: int = 1, timeout: float = 5) -> float:
+        """Wait until that many clients have hung up in the middle of a reply. Returns when, as time.monotonic()."""
+        self._wait(lambda: len(self.hangups) >= count, timeout, f"{count} hang-ups, {len(self.hangups)} seen")
+        return self.hangups[count - 1]
+
+    def wait_closed(self, timeout: float = 5) -> None:
+        """Wait until no connection is open."""
+        self._wait(lambda: self.open == 0, timeout, f"no open connection, {self.open} are")
+
+    def _wait(self, condition: Any, timeout: float, what: str) -> None:
+        with self._changed:
+            if not self._changed.wait_for(condition, timeout):
+                raise AssertionError(f"waited {timeout} s for {what}")
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**24)
+        self.port: int = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.open += 1
+        sock: socket.socket = writer.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            while (request := await _read(reader)) is not None:
+                reply = self._next(request)
+                self.requests.append(request)
+                self._tell()
+                if not await self._answer(reply, reader, writer):
+                    break
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self.open -= 1
+            self._tell()
+            writer.close()
+
+    def _next(self, request: Request) -> Reply:
+        if self._queued:
+            return self._queued.popleft()
+        return self._by_path.get(request.path.partition("?")[0], self.default)
+
+    async def _answer(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Write a reply while watching for the client's hang-up. Returns whether the connection goes on."""
+        writing = asyncio.ensure_future(_write(reply, writer))
+        gone = asyncio.ensure_future(reader.read(1))
+        try:
+            await asyncio.wait({writing, gone}, return_when=asyncio.FIRST_COMPLETED)
+            whole = writing.done() and writing.exception() is None
+            if not whole:
+                self.hangups.append(time.monotonic())
+                return False
+        finally:
+            gone.cancel()
+            writing.cancel()
+            await asyncio.gather(gone, writing, return_exceptions=True)
+        if reply.ending == "reset":
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+        marked = reply.chunked or "content-length" in reply.headers
+        return reply.ending == "clean" and marked and reply.status != 0
+
+
+async def _read(reader: asyncio.StreamReader) -> Request | None:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    first, _, rest = head.partition(b"\r\n")
+    method, path, _ = first.decode().split(" ", 2)
+    headers = {name.lower(): value for name, value in parse_headers(BytesIO(rest)).items()}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return Request(method, path, headers, body)
+
+
+async def _write(reply: Reply, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(reply.head_delay)
+    if not reply.status:
+        return
+    headers = {"content-type": "application/octet-stream"} | {k.lower(): v for k, v in reply.headers.items()}
+    if reply.chunked:
+        headers["transfer-encoding"] = "chunked"
+    elif "content-length" not in headers:
+        headers["connection"] = "close"
+    lines = [f"HTTP/1.1 {reply.status} Scripted", *(f"{name}: {value}" for name, value in headers.items())]
+    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+    await writer.drain()
+    while True:
+        for part in reply.parts:
+            await _write_part(part, writer, reply.chunked)
+        if not reply.repeat:
+            break
+    if reply.ending == "stall":
+        await asyncio.Event().wait()
+    if reply.ending == "clean" and reply.chunked:
+        writer.write(b"0\r\n\r\n")
+    await writer.drain()
+
+
+async def _write_part(part: Part, writer: asyncio.StreamWriter, chunked: bool) -> None:
+    if part == b"":
+        return  # as a chunk it would be the end
+    if isinstance(part, bytes):
+        writer.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
+        await writer.drain()
+        await asyncio.sleep(WRITE_PAUSE)
+    elif isinstance(part, threading.Event):
+        while not part.is_set():
+            await asyncio.sleep(0.002)
+    else:
+        await asyncio.sleep(part)

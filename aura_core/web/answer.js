@@ -1,0 +1,213 @@
+// @ts-check
+// One answer on the page: its state, its reasoning, its text as it comes, and how it ended.
+
+import { isRunning } from "./chat.js";
+import { about, EMPTY, ENDINGS } from "./codes.js";
+import { h } from "./dom.js";
+import { Markdown } from "./markdown.js";
+
+/** @typedef {import("./chat.js").Answer} Answer */
+/** @typedef {import("./host.js").Host} Host */
+
+/** Characters of a text that are rendered before the clock is looked at again. */
+const SLICE = 8 * 1024;
+/** Milliseconds of silence in the middle of an answer that are worth a word. */
+const GAP = 4000;
+
+export class AnswerView {
+  #answer;
+  #host;
+  #retry;
+  #goOn;
+  #markdown;
+  #text = h("div", { class: "text" });
+  #state = h("p", { class: "state" });
+  #stateText = h("span");
+  #end = h("div", { class: "end" });
+  #summary = h("summary");
+  #thoughts = h("div", { class: "thoughts" });
+  #reasoning = h("details", { class: "reasoning", hidden: true }, this.#summary, this.#thoughts);
+  #pending;
+  #pendingThoughts;
+  #heard = Date.now();
+  #settled = false;
+
+  /**
+   * @param {Answer} answer
+   * @param {string} name  whose answer it is
+   * @param {Host} host
+   * @param {() => void} retry
+   * @param {() => void} [goOn]  ask for the rest of a stopped answer
+   */
+  constructor(answer, name, host, retry, goOn) {
+    this.#answer = answer;
+    this.#host = host;
+    this.#retry = retry;
+    this.#goOn = goOn;
+    this.#pending = answer.text;
+    this.#pendingThoughts = answer.reasoning;
+    this.#markdown = new Markdown(this.#text, (code, language) => this.#frame(code, language));
+    this.#state.append(h("span", { class: "pulse", "aria-hidden": "true" }), this.#stateText);
+    this.element = h("article", { class: "answer", "aria-label": `Answer of ${name}` });
+    this.element.append(h("p", { class: "who" }, name), this.#reasoning, this.#text, this.#state, this.#end);
+    this.tick();
+  }
+
+  /** @param {import("./host.js").TurnEvent} event */
+  hear(event) {
+    this.#heard = Date.now();
+    if (event.type === "token") this.#pending += event.content;
+    else if (event.type === "reasoning") this.#pendingThoughts += event.content;
+  }
+
+  /**
+   * Put on the page what has come. Returns whether something is left to do when the time is up.
+   * @param {number} deadline  on the clock of `performance.now`
+   */
+  paint(deadline) {
+    if (this.#pendingThoughts) this.#think();
+    while (this.#pending && performance.now() < deadline) {
+      this.#markdown.write(this.#pending.slice(0, SLICE));
+      this.#pending = this.#pending.slice(SLICE);
+    }
+    if (this.#pending) {
+      this.#markdown.show();
+      return true;
+    }
+    if (isRunning(this.#answer)) this.#markdown.show();
+    else if (!this.#settled) this.#settle();
+    this.tick();
+    return false;
+  }
+
+  /** Bring the line of the turn's state up to date; once a second is enough. */
+  tick() {
+    const running = isRunning(this.#answer);
+    this.element.classList.toggle("running", running);
+    this.#state.hidden = !running;
+    if (running) this.#stateText.textContent = this.state;
+    this.#summarize();
+  }
+
+  /** What the turn is doing, in words. */
+  get state() {
+    const { state, model, began, thought } = this.#answer;
+    const since = (/** @type {number} */ from) => Math.floor((Date.now() - from) / 1000);
+    if (state === "connecting") return `Connecting, ${since(began)} s`;
+    if (state === "waiting") return `Waiting for ${model}, ${since(began)} s`;
+    if (state === "thinking") return `${model} is thinking, ${since(thought ?? began)} s`;
+    const gap = Date.now() - this.#heard;
+    return gap > GAP ? `Answering; nothing new for ${Math.floor(gap / 1000)} s` : "Answering";
+  }
+
+  #think() {
+    this.#reasoning.hidden = false;
+    let last = this.#thoughts.lastChild;
+    if (!last || (last.textContent?.length ?? 0) > 2 * SLICE) last = this.#thoughts.appendChild(h("p", {}, ""));
+    last.appendChild(new Text(this.#pendingThoughts));
+    last.normalize();
+    this.#pendingThoughts = "";
+  }
+
+  #summarize() {
+    const { thought, first, ended, state } = this.#answer;
+    if (thought === undefined) return;
+    const seconds = Math.max(1, Math.round(((first ?? ended ?? Date.now()) - thought) / 1000));
+    const words = state === "thinking" ? "Thinking" : `Thought for ${seconds} s`;
+    if (this.#summary.textContent !== words) this.#summary.textContent = words;
+  }
+
+  #settle() {
+    this.#settled = true;
+    this.#markdown.end();
+    const { state, text, finishReason = "stop", failure, reason } = this.#answer;
+    if (failure) {
+      this.#end.append(this.#failed(failure));
+    } else if (state === "stopped") {
+      this.#end.append(h("p", { class: "note" }, reason ? `Stopped: ${reason}` : "Stopped"));
+    } else {
+      const note = text.trim() ? ENDINGS[finishReason] : (EMPTY[finishReason] ?? EMPTY["stop"]);
+      if (note) this.#end.append(h("p", { class: "note" }, note));
+    }
+    const footer = this.#footer();
+    if (footer.textContent) this.#end.append(footer);
+    this.element.dataset["state"] = state;
+  }
+
+  /** @param {import("./host.js").Failure} failure */
+  #failed({ code, message, retryAfter = 0 }) {
+    const { title, todo, retry } = about(code);
+    const box = h("div", { class: "failure", "data-code": code }, h("p", { class: "title" }, title), h("p", {}, message));
+    box.append(h("p", {}, todo));
+    if (retry) box.append(this.#retryButton((this.#answer.ended ?? Date.now()) + retryAfter * 1000));
+    return box;
+  }
+
+  /** @param {number} from  when the provider is ready to be asked again */
+  #retryButton(from) {
+    const button = h("button", { type: "button", class: "retry", onclick: () => this.#retry() });
+    const count = () => {
+      const wait = Math.ceil((from - Date.now()) / 1000);
+      button.disabled = wait > 0;
+      button.textContent = wait > 0 ? `Retry in ${wait} s` : "Retry";
+      if (wait > 0) setTimeout(count, 1000);
+    };
+    count();
+    return button;
+  }
+
+  #footer() {
+    const { state, text, began, first, ended, pieces, totalTokens } = this.#answer;
+    const facts = [];
+    if (first !== undefined) facts.push(`first token ${span(first - began)}`);
+    const seconds = ((ended ?? 0) - (first ?? 0)) / 1000;
+    if (pieces > 1 && seconds >= 0.05) facts.push(`${Math.round(pieces / seconds)} tokens/s`);
+    if (totalTokens) facts.push(`${totalTokens.toLocaleString("en")} tokens in all`);
+    const footer = h("footer", {}, h("span", { class: "facts" }, facts.join(" · ")));
+    if (text && this.#host.copy) footer.append(copyButton(this.#host.copy, () => text));
+    if (state === "stopped" && text.trim() && this.#goOn) {
+      footer.append(h("button", { type: "button", class: "continue quiet", onclick: this.#goOn }, "Continue"));
+    }
+    if (state !== "failed") {
+      const label = state === "stopped" ? "Retry" : "Ask again";
+      footer.append(h("button", { type: "button", class: "again quiet", onclick: () => this.#retry() }, label));
+    }
+    return footer;
+  }
+
+  /**
+   * @param {HTMLElement} code
+   * @param {string} language
+   */
+  #frame(code, language) {
+    const bar = h("div", { class: "bar" }, h("span", {}, language || "code"));
+    const text = () => code.textContent ?? "";
+    for (const { label, run } of this.#host.codeActions ?? []) {
+      const act = () => run(text(), language);
+      bar.append(h("button", { type: "button", class: "quiet", onclick: act }, label));
+    }
+    if (this.#host.copy) bar.append(copyButton(this.#host.copy, text));
+    // Long lines scroll, by keyboard too.
+    const pre = h("pre", { tabindex: "0", role: "group", "aria-label": language ? `Code, ${language}` : "Code" }, code);
+    return h("div", { class: "code" }, bar, pre);
+  }
+}
+
+/** @param {number} ms */
+function span(ms) {
+  return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+/**
+ * @param {(text: string) => Promise<void>} copy
+ * @param {() => string} text
+ */
+function copyButton(copy, text) {
+  const button = h("button", { type: "button", class: "copy quiet" }, "Copy");
+  button.addEventListener("click", async () => {
+    const copied = await copy(text()).then(() => true, () => false); // prettier-ignore
+    button.textContent = copied ? "Copied" : "Not copied";
+    setTimeout(() => (button.textContent = "Copy"), 1500);
+  });
+  return button;
+}

@@ -1,0 +1,504 @@
+// @ts-check
+// Turn the text of one Markdown paragraph into DOM nodes: emphasis, code, links; CommonMark's algorithm.
+
+import { h } from "./dom.js";
+
+/**
+ * A run of `*`, `_` or `~` that may open or close emphasis.
+ * @typedef {object} Delimiter
+ * @property {Text} node
+ * @property {string} char
+ * @property {number} length  what is left of the run
+ * @property {number} original
+ * @property {boolean} opens
+ * @property {boolean} closes
+ * @property {number} at  offset in the source
+ * @property {Delimiter | null} previous
+ * @property {Delimiter | null} next
+ */
+
+/**
+ * A `[` or `![` that may begin a link.
+ * @typedef {object} Bracket
+ * @property {Text} node
+ * @property {boolean} image
+ * @property {boolean} active
+ * @property {number} at
+ * @property {Delimiter | null} delimiter  the last one before it
+ */
+
+const PLAIN = /[^\n`*_~[\]!<&\\h]+/y;
+const RUN = /`+/y;
+const AUTOLINK = /<([a-z][a-z0-9+.-]{1,31}:[^\s<>\x00-\x1f]*)>/iy;
+const EMAIL =
+  /<([a-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*)>/iy;
+const BARE_URL = /https?:\/\/[^\s<>"`]+/iy;
+const ENTITY = /&(?:#x([0-9a-f]{1,6})|#([0-9]{1,7})|([a-z][a-z0-9]{1,31}));/iy;
+const TITLE = /[ \t\n]+(?:"((?:\\[^]|[^\\"])*)"|'((?:\\[^]|[^\\'])*)'|\(((?:\\[^]|[^\\()])*)\))/y;
+const SPACES = /[ \t]*\n?[ \t]*/y;
+const ESCAPABLE = /[!-/:-@[-`{-~]/;
+const PUNCTUATION = /[\p{P}\p{S}]/u;
+const SAFE = /^(?:https?:|mailto:)/i;
+
+/** The named entities that answers really contain; others stay as they are written. @type {Record<string, string>} */
+const NAMED = {
+  amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", copy: "©", reg: "®", trade: "™", hellip: "…",
+  mdash: "—", ndash: "–", lsquo: "‘", rsquo: "’", ldquo: "“", rdquo: "”", laquo: "«", raquo: "»", bull: "•",
+  middot: "·", times: "×", divide: "÷", plusmn: "±", deg: "°", larr: "←", rarr: "→", uarr: "↑", darr: "↓", harr: "↔",
+  le: "≤", ge: "≥", ne: "≠", asymp: "≈", infin: "∞", euro: "€", pound: "£", sect: "§", para: "¶", micro: "µ",
+  auml: "ä", ouml: "ö", uuml: "ü", szlig: "ß", Auml: "Ä", Ouml: "Ö", Uuml: "Ü", frac12: "½",
+}; // prettier-ignore
+
+/**
+ * The nodes of a text. `before` is the character in front of it, where a longer text was cut.
+ * @param {string} text
+ * @param {string} [before]
+ * @returns {DocumentFragment}
+ */
+export function inline(text, before = "\n") {
+  return new Inline(text, before).run();
+}
+
+/**
+ * Where to cut a long text so that its first part reads the same whatever follows: at a space, before any mark that a
+ * later one may still close. Without such a place it is the last space, or the end.
+ * @param {string} text
+ * @param {string} before
+ * @returns {number}
+ */
+export function cut(text, before) {
+  const parser = new Inline(text, before);
+  parser.run();
+  const open = parser.open;
+  for (const limit of [open, text.length - 1]) {
+    for (let at = limit; at > 0; at--) {
+      const ownWord = /\S/.test(text[at] ?? "") && /\S/.test(text[at - 2] ?? "");
+      if (ownWord && /[ \n]/.test(text[at - 1] ?? "") && text[at - 2] !== "\\") return at;
+    }
+  }
+  const surrogate = /[\ud800-\udbff]/.test(text[text.length - 1] ?? "");
+  return surrogate ? text.length - 1 : text.length;
+}
+
+class Inline {
+  #at = 0;
+  #out = document.createDocumentFragment();
+  /** @type {Text | null} the text node that plain text goes on in */
+  #plain = null;
+  /** @type {Delimiter | null} */
+  #last = null;
+  /** @type {Bracket[]} */
+  #brackets = [];
+  /** @type {Set<number>} lengths of backtick runs that nothing closes */
+  #unclosed = new Set();
+
+  /** Offset of the first mark that a later character could still give a meaning; the text's length without one. */
+  open;
+
+  /**
+   * @param {string} text
+   * @param {string} before
+   */
+  constructor(text, before) {
+    this.text = text;
+    this.before = before;
+    this.open = text.length;
+  }
+
+  run() {
+    while (this.#at < this.text.length) this.#step();
+    for (const bracket of this.#brackets) this.#mayStillMean(bracket.at);
+    this.#emphasis(null);
+    return this.#out;
+  }
+
+  /** @param {number} at */
+  #mayStillMean(at) {
+    this.open = Math.min(this.open, at);
+  }
+
+  #step() {
+    switch (this.text[this.#at]) {
+      case "\n":
+        return this.#lineBreak();
+      case "\\":
+        return this.#backslash();
+      case "`":
+        return this.#code();
+      case "*":
+      case "_":
+      case "~":
+        return this.#delimiters();
+      case "[":
+        return this.#openBracket(false);
+      case "!":
+        if (this.text[this.#at + 1] === "[") return this.#openBracket(true);
+        return this.#say(this.text[this.#at++] ?? "");
+      case "]":
+        return this.#closeBracket();
+      case "<":
+        return this.#autolink();
+      case "&":
+        return this.#entity();
+      case "h":
+        return this.#bareUrl();
+      default:
+        this.#say(this.#match(PLAIN)?.[0] ?? "");
+    }
+  }
+
+  /** @param {RegExp} sticky */
+  #match(sticky) {
+    sticky.lastIndex = this.#at;
+    const match = sticky.exec(this.text);
+    if (match) this.#at = sticky.lastIndex;
+    return match;
+  }
+
+  /** @param {string} text */
+  #say(text) {
+    if (this.#plain) this.#plain.appendData(text);
+    else this.#plain = this.#put(new Text(text));
+  }
+
+  /**
+   * @template {Node} N
+   * @param {N} node
+   * @returns {N}
+   */
+  #put(node) {
+    this.#plain = null;
+    this.#out.append(node);
+    return node;
+  }
+
+  #lineBreak() {
+    this.#at++;
+    const plain = this.#plain;
+    const spaces = plain ? (/ *$/.exec(plain.data)?.[0].length ?? 0) : 0;
+    if (plain && spaces) plain.data = plain.data.slice(0, -spaces);
+    if (spaces >= 2) this.#put(h("br"));
+    this.#say("\n");
+    while (this.text[this.#at] === " ") this.#at++;
+  }
+
+  #backslash() {
+    const next = this.text[++this.#at] ?? "";
+    if (next === "\n") {
+      this.#at++;
+      this.#put(h("br"));
+      this.#say("\n");
+    } else if (ESCAPABLE.test(next)) {
+      this.#at++;
+      this.#say(next);
+    } else {
+      this.#say("\\");
+    }
+  }
+
+  #code() {
+    const start = this.#at;
+    const run = this.#match(RUN)?.[0] ?? "`";
+    if (!this.#unclosed.has(run.length)) {
+      const body = this.#at;
+      for (let at = this.text.indexOf("`", body); at >= 0; at = this.text.indexOf("`", RUN.lastIndex)) {
+        RUN.lastIndex = at;
+        if (RUN.exec(this.text)?.[0].length !== run.length) continue;
+        const text = this.text.slice(body, at).replace(/\n/g, " ");
+        const padded = text.startsWith(" ") && text.endsWith(" ") && text.trim() !== "";
+        this.#put(h("code", {}, padded ? text.slice(1, -1) : text));
+        this.#at = at + run.length;
+        return;
+      }
+      this.#unclosed.add(run.length);
+    }
+    this.#mayStillMean(start);
+    this.#say(run);
+  }
+
+  #delimiters() {
+    const start = this.#at;
+    const char = this.text[start] ?? "";
+    while (this.text[this.#at] === char) this.#at++;
+    const before = charBefore(this.text, start) || this.before;
+    const after = String.fromCodePoint(this.text.codePointAt(this.#at) ?? 10);
+    const afterIsSpace = /\s/.test(after);
+    const beforeIsSpace = /\s/.test(before);
+    const afterIsMark = PUNCTUATION.test(after);
+    const beforeIsMark = PUNCTUATION.test(before);
+    const left = !afterIsSpace && (!afterIsMark || beforeIsSpace || beforeIsMark);
+    const right = !beforeIsSpace && (!beforeIsMark || afterIsSpace || afterIsMark);
+    const length = this.#at - start;
+    const node = this.#put(new Text(this.text.slice(start, this.#at)));
+    if (char === "~" && length !== 2) return;
+    /** @type {Delimiter} */
+    const delimiter = {
+      node,
+      char,
+      length,
+      original: length,
+      opens: char === "_" ? left && (!right || beforeIsMark) : left,
+      closes: char === "_" ? right && (!left || afterIsMark) : right,
+      at: start,
+      previous: this.#last,
+      next: null,
+    };
+    if (this.#last) this.#last.next = delimiter;
+    this.#last = delimiter;
+  }
+
+  /** @param {boolean} image */
+  #openBracket(image) {
+    const at = this.#at;
+    this.#at += image ? 2 : 1;
+    const node = this.#put(new Text(image ? "![" : "["));
+    this.#brackets.push({ node, image, active: true, at, delimiter: this.#last });
+  }
+
+  #closeBracket() {
+    this.#at++;
+    const opener = this.#brackets.pop();
+    const link = opener?.active && this.text[this.#at] === "(" ? this.#destination() : null;
+    if (!opener || !link) {
+      // "[text]" at the very end may still be followed by "(address)"; so may one whose address is cut.
+      if (opener?.active && (this.#at === this.text.length || this.text[this.#at] === "(")) this.#mayStillMean(opener.at);
+      this.#say("]");
+      return;
+    }
+    const element = anchor(link.to, link.title);
+    this.#emphasis(opener.delimiter);
+    while (opener.node.nextSibling) element.append(opener.node.nextSibling);
+    // A link in a link is no link: an address found by itself becomes text again.
+    for (const inner of element.querySelectorAll("a.bare")) inner.replaceWith(...inner.childNodes);
+    opener.node.replaceWith(element);
+    this.#plain = null;
+    if (opener.image) element.classList.add("image");
+    else for (const earlier of this.#brackets) if (!earlier.image) earlier.active = false;
+  }
+
+  /** @returns {{ to: string, title: string } | null} the address after `](`, or null and nothing read */
+  #destination() {
+    const start = this.#at++;
+    this.#match(SPACES);
+    const to = this.text[this.#at] === "<" ? this.#pointed() : this.#bare();
+    if (to !== null) {
+      const title = this.#match(TITLE);
+      this.#match(SPACES);
+      if (this.text[this.#at] === ")") {
+        this.#at++;
+        return { to: unescape(to), title: unescape(title?.[1] ?? title?.[2] ?? title?.[3] ?? "") };
+      }
+    }
+    this.#at = start;
+    return null;
+  }
+
+  /** @returns {string | null} */
+  #pointed() {
+    const match = this.#match(/<((?:\\[^\n]|[^\\\n<>])*)>/y);
+    return match ? (match[1] ?? "") : null;
+  }
+
+  /** @returns {string | null} */
+  #bare() {
+    const start = this.#at;
+    let depth = 0;
+    for (; this.#at < this.text.length; this.#at++) {
+      const char = this.text[this.#at] ?? "";
+      if (char === "\\" && ESCAPABLE.test(this.text[this.#at + 1] ?? "")) this.#at++;
+      else if (char === "(" && ++depth > 32) return null;
+      else if (char === ")" && --depth < 0) break;
+      else if (char <= " " || char === "\x7f") break;
+    }
+    return depth <= 0 ? this.text.slice(start, this.#at) : null;
+  }
+
+  #autolink() {
+    const start = this.#at;
+    const address = this.#match(AUTOLINK);
+    const email = address ? null : this.#match(EMAIL);
+    const text = address?.[1] ?? email?.[1];
+    if (text !== undefined) {
+      this.#put(anchor(email ? `mailto:${text}` : text, "", text));
+      return;
+    }
+    if (!/\s/.test(this.text.slice(start))) this.#mayStillMean(start);
+    this.#at++;
+    this.#say("<");
+  }
+
+  #entity() {
+    const match = this.#match(ENTITY);
+    if (match) {
+      this.#say(entity(match));
+      return;
+    }
+    if (this.#at > this.text.length - 40) this.#mayStillMean(this.#at);
+    this.#at++;
+    this.#say("&");
+  }
+
+  #bareUrl() {
+    const start = this.#at;
+    const inWord = /[\p{L}\p{N}_]/u.test(charBefore(this.text, start) || this.before);
+    const match = inWord ? null : this.#match(BARE_URL);
+    if (!match) {
+      this.#at++;
+      this.#say("h");
+      return;
+    }
+    if (this.#at === this.text.length) this.#mayStillMean(start);
+    const url = withoutTail(match[0]);
+    this.#at = start + url.length;
+    if (/^https?:\/\/[\p{L}\p{N}[]/iu.test(url)) this.#put(anchor(url, "", url)).classList.add("bare");
+    else this.#say(url);
+  }
+
+  /**
+   * Pair the delimiters after `bottom`: CommonMark's "process emphasis".
+   * @param {Delimiter | null} bottom
+   */
+  #emphasis(bottom) {
+    /** @type {Map<string, Delimiter | null>} below these there is no opener for such a closer */
+    const floors = new Map();
+    let closer = bottom ? bottom.next : first(this.#last);
+    while (closer) {
+      if (!closer.closes) {
+        closer = closer.next;
+        continue;
+      }
+      const kind = `${closer.char}${closer.opens}${closer.original % 3}`;
+      const floor = floors.has(kind) ? (floors.get(kind) ?? null) : bottom;
+      let opener = closer.previous;
+      while (opener && opener !== floor && opener !== bottom && !pairs(opener, closer)) opener = opener.previous;
+      if (!opener || opener === floor || opener === bottom) {
+        floors.set(kind, closer.previous);
+        const next = closer.next;
+        if (!closer.opens) this.#remove(closer);
+        closer = next;
+        continue;
+      }
+      closer = this.#wrap(opener, closer);
+    }
+    for (let rest = this.#last; rest && rest !== bottom; rest = rest.previous) {
+      if (rest.opens) this.#mayStillMean(rest.at);
+    }
+    this.#last = bottom;
+    if (bottom) bottom.next = null;
+  }
+
+  /**
+   * @param {Delimiter} opener
+   * @param {Delimiter} closer
+   * @returns {Delimiter | null} the next closer to look at
+   */
+  #wrap(opener, closer) {
+    const used = opener.length >= 2 && closer.length >= 2 ? 2 : 1;
+    const element = h(opener.char === "~" ? "del" : used === 2 ? "strong" : "em");
+    while (opener.node.nextSibling && opener.node.nextSibling !== closer.node) element.append(opener.node.nextSibling);
+    opener.node.after(element);
+    this.#plain = null;
+    for (let between = closer.previous; between && between !== opener; between = closer.previous) this.#remove(between);
+    for (const side of [opener, closer]) {
+      side.length -= used;
+      side.node.data = side.node.data.slice(used);
+    }
+    const next = closer.length ? closer : closer.next;
+    for (const side of [opener, closer]) {
+      if (side.length) continue;
+      side.node.remove();
+      this.#remove(side);
+    }
+    return next;
+  }
+
+  /** @param {Delimiter} delimiter */
+  #remove(delimiter) {
+    if (delimiter.previous) delimiter.previous.next = delimiter.next;
+    if (delimiter.next) delimiter.next.previous = delimiter.previous;
+    else this.#last = delimiter.previous;
+  }
+}
+
+/**
+ * @param {Delimiter} opener
+ * @param {Delimiter} closer
+ */
+function pairs(opener, closer) {
+  if (!opener.opens || opener.char !== closer.char) return false;
+  const both = opener.closes || closer.opens;
+  return !(both && closer.original % 3 !== 0 && (opener.original + closer.original) % 3 === 0);
+}
+
+/** @param {Delimiter | null} last */
+function first(last) {
+  while (last?.previous) last = last.previous;
+  return last;
+}
+
+/**
+ * @param {string} text
+ * @param {number} at
+ */
+function charBefore(text, at) {
+  if (at === 0) return "";
+  const low = text.charCodeAt(at - 1);
+  const pair = low >= 0xdc00 && low <= 0xdfff && at > 1;
+  return pair ? text.slice(at - 2, at) : (text[at - 1] ?? "");
+}
+
+/**
+ * A link, or where the address is none that a page should open, its text with the address as a hint.
+ * @param {string} to
+ * @param {string} title
+ * @param {...string} children
+ * @returns {HTMLElement}
+ */
+function anchor(to, title, ...children) {
+  if (!SAFE.test(to)) return h("span", { class: "no-link", "data-to": to, title: title || to }, ...children);
+  const properties = { href: to, rel: "noopener noreferrer", target: "_blank" };
+  return h("a", title ? { ...properties, title } : properties, ...children);
+}
+
+/** @param {RegExpExecArray} match @returns {string} */
+function entity(match) {
+  const name = match[3];
+  if (name !== undefined) return Object.hasOwn(NAMED, name) ? (NAMED[name] ?? match[0]) : match[0];
+  const code = match[1] ? parseInt(match[1], 16) : parseInt(match[2] ?? "0", 10);
+  const valid = code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
+  return valid ? String.fromCodePoint(code) : "\ufffd";
+}
+
+/**
+ * Backslash escapes and entities resolved, as in addresses, titles and info strings.
+ * @param {string} text
+ */
+export function unescape(text) {
+  return text.replace(/\\([!-/:-@[-`{-~])|&(?:#x[0-9a-f]{1,6}|#[0-9]{1,7}|[a-z][a-z0-9]{1,31});/gi, (whole, char) => {
+    if (char) return char;
+    ENTITY.lastIndex = 0;
+    const match = ENTITY.exec(whole);
+    return match ? entity(match) : whole;
+  });
+}
+
+/**
+ * An address found in running text ends before the sentence's own punctuation.
+ * @param {string} url
+ */
+function withoutTail(url) {
+  for (;;) {
+    const last = url[url.length - 1] ?? "";
+    if (/[.,:;!?'"*_~\]]/.test(last)) url = url.slice(0, -1);
+    else if (last === ")" && count(url, ")") > count(url, "(")) url = url.slice(0, -1);
+    else return url;
+  }
+}
+
+/**
+ * @param {string} text
+ * @param {string} char
+ */
+function count(text, char) {
+  return text.split(char).length - 1;
+}

@@ -1,0 +1,259 @@
+// @ts-check
+// The Markdown blocks that hold text: each takes its text in pieces and only ever appends to the page.
+
+import { h } from "./dom.js";
+import { cut, inline, unescape } from "./inline.js";
+
+/** An unfinished paragraph is laid out again at most from here: what is older is never touched. */
+const WINDOW = 2048;
+/** A paragraph or a run of code longer than this goes on in a new element, so that layout stays cheap. */
+const ELEMENT = 16 * 1024;
+
+/**
+ * What is written into. `show` brings the page up to date; it is called once a frame.
+ * @typedef {object} Leaf
+ * @property {"text" | "heading" | "fence" | "indented" | "table"} kind
+ * @property {(text: string) => void} write
+ * @property {() => void} show
+ * @property {() => void} end
+ */
+
+/**
+ * A paragraph, or with `level` a heading.
+ * @implements {Leaf}
+ */
+export class TextLeaf {
+  #parent;
+  #level;
+  #raw = "";
+  #before = "\n";
+  #size = 0;
+  /** @type {Node | null} */
+  #frozen = null;
+
+  /**
+   * @param {HTMLElement} parent
+   * @param {number} [level]
+   */
+  constructor(parent, level = 0) {
+    this.#parent = parent;
+    this.#level = level;
+    this.kind = /** @type {"text" | "heading"} */ (level ? "heading" : "text");
+    this.element = parent.appendChild(element(level));
+  }
+
+  /** @param {string} text */
+  write(text) {
+    this.#raw += text;
+    while (this.#raw.length > WINDOW) this.#freeze();
+  }
+
+  #freeze() {
+    const head = this.#raw.slice(0, WINDOW);
+    const at = cut(head, this.#before);
+    this.#paint(inline(head.slice(0, at), this.#before));
+    this.#frozen = this.element.lastChild;
+    this.#before = head[at - 1] ?? "\n";
+    this.#raw = this.#raw.slice(at);
+    this.#size += at;
+    if (this.#size < ELEMENT) return;
+    this.element = element(this.#level);
+    this.element.className = "goes-on";
+    this.#parent.append(this.element);
+    this.#frozen = null;
+    this.#size = 0;
+  }
+
+  show() {
+    let text = this.#raw.trimEnd();
+    if (this.#level) text = text.replace(/(^|[ \t])#+$/, "").trimEnd();
+    this.#paint(inline(text, this.#before));
+  }
+
+  /**
+   * Replace what comes after the frozen part, keeping nodes that stay the same: a reader's selection survives.
+   * @param {DocumentFragment} fragment
+   */
+  #paint(fragment) {
+    let old = this.#frozen ? this.#frozen.nextSibling : this.element.firstChild;
+    while (old && fragment.firstChild) {
+      const fresh = fragment.firstChild;
+      if (old instanceof Text && fresh instanceof Text && fresh.data.startsWith(old.data)) {
+        if (fresh.length > old.length) old.appendData(fresh.data.slice(old.length));
+      } else if (!old.isEqualNode(fresh)) {
+        break;
+      }
+      fresh.remove();
+      old = old.nextSibling;
+    }
+    while (old) {
+      const next = old.nextSibling;
+      old.parentNode?.removeChild(old);
+      old = next;
+    }
+    this.element.append(fragment);
+  }
+
+  end() {
+    this.show();
+  }
+
+  /** The last line so far, which may be the head of a table. */
+  get lastLine() {
+    return this.#raw.trimEnd().split("\n").at(-1) ?? "";
+  }
+
+  /** Take the last line away again; without another the paragraph goes. */
+  dropLastLine() {
+    const lines = this.#raw.trimEnd().split("\n");
+    this.#raw = lines.slice(0, -1).join("\n");
+    if (this.#raw === "" && this.#frozen === null) this.element.remove();
+    else this.show();
+  }
+
+  /**
+   * An underline follows: the paragraph was a heading.
+   * @param {number} level
+   */
+  becomeHeading(level) {
+    this.show();
+    const heading = element(level);
+    heading.append(...this.element.childNodes);
+    this.element.replaceWith(heading);
+  }
+}
+
+/**
+ * @param {number} level
+ * @returns {HTMLElement}
+ */
+function element(level) {
+  return level ? h(/** @type {"h1"} */ (`h${level}`)) : h("p");
+}
+
+/**
+ * Code, fenced or indented.
+ * @implements {Leaf}
+ */
+export class CodeLeaf {
+  #code;
+  /** @type {Text} */
+  #text;
+  #pending = "";
+  #blank = "";
+
+  /**
+   * @param {HTMLElement} parent
+   * @param {"fence" | "indented"} kind
+   * @param {string} info  what stands behind the opening fence
+   * @param {(code: HTMLElement, language: string) => HTMLElement} frame
+   */
+  constructor(parent, kind, info, frame) {
+    this.kind = kind;
+    const language = unescape(info).trim().split(/\s+/)[0] ?? "";
+    this.#code = h("code", language ? { "data-language": language } : {});
+    this.#text = this.#more();
+    parent.append(frame(this.#code, language));
+  }
+
+  #more() {
+    const text = new Text("");
+    this.#code.append(h("span", { class: "lines" }, text));
+    return text;
+  }
+
+  /** @param {string} text */
+  write(text) {
+    this.#pending += this.#blank + text;
+    this.#blank = "";
+  }
+
+  /**
+   * A blank line of indented code, which counts only when more code follows.
+   * @param {string} text
+   */
+  writeBlank(text) {
+    this.#blank += text;
+  }
+
+  show() {
+    while (this.#pending) {
+      const room = ELEMENT - this.#text.length;
+      // A new element begins at a line, unless the line itself is too long.
+      let at = this.#pending.length;
+      if (at > room) {
+        const line = this.#pending.lastIndexOf("\n", Math.max(room, 0)) + 1;
+        const tail = this.#text.data.endsWith("\n") || this.#text.length === 0;
+        at = line || (tail || room > 0 ? Math.max(room, 0) : 0);
+      }
+      this.#text.appendData(this.#pending.slice(0, at));
+      this.#pending = this.#pending.slice(at);
+      if (this.#pending) this.#text = this.#more();
+    }
+  }
+
+  end() {
+    this.show();
+  }
+}
+
+/**
+ * A table of the GFM kind.
+ * @implements {Leaf}
+ */
+export class TableLeaf {
+  /** @type {"table"} */
+  kind = "table";
+  #aligns;
+  /** @type {HTMLElement | null} */
+  #body = null;
+  #table;
+
+  /**
+   * @param {HTMLElement} parent
+   * @param {string} head
+   * @param {string} delimiters
+   */
+  constructor(parent, head, delimiters) {
+    this.#aligns = cells(delimiters).map((cell) => `${cell.startsWith(":") ? "l" : ""}${cell.endsWith(":") ? "r" : ""}`);
+    this.#table = h("table", {}, h("thead", {}, this.#row("th", head)));
+    // A wide table scrolls by itself, by keyboard too.
+    parent.append(h("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" }, this.#table));
+  }
+
+  /** @param {string} line  a whole row */
+  write(line) {
+    this.#body ??= this.#table.appendChild(h("tbody"));
+    this.#body.append(this.#row("td", line));
+  }
+
+  /**
+   * @param {"th" | "td"} tag
+   * @param {string} line
+   */
+  #row(tag, line) {
+    const found = cells(line);
+    const row = h("tr");
+    this.#aligns.forEach((align, index) => {
+      const cell = row.appendChild(h(tag, { ...(tag === "th" ? { scope: "col" } : {}), class: ALIGN[align] ?? "" }));
+      cell.append(inline(found[index] ?? ""));
+    });
+    return row;
+  }
+
+  show() {}
+
+  end() {}
+}
+
+/** @type {Record<string, string>} */
+const ALIGN = { l: "left", r: "right", lr: "center" };
+
+/**
+ * The cells of a row; `\|` is no border.
+ * @param {string} line
+ */
+export function cells(line) {
+  const inner = line.trim().replace(/^\|/, "").replace(/(^|[^\\])\|$/, "$1");
+  return inner.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
+}

@@ -1,0 +1,46 @@
+// @ts-check
+// The server's bearer token: asked for when it is wanted, kept for this tab, or for longer if one says so.
+
+import { h } from "./dom.js";
+
+const KEY = "aura.token";
+
+/** @returns {Record<string, string>} */
+export function authorization() {
+  const token = sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY);
+  return token ? { authorization: `Bearer ${token}` } : {};
+}
+
+/** @type {Promise<void> | undefined} */
+let asking;
+
+/** Ask for the token. Resolves when one was given; asking twice at a time is asking once. */
+export function askToken() {
+  asking ??= new Promise((resolve) => {
+    const wrong = KEY in sessionStorage || KEY in localStorage;
+    const input = h("input", { type: "password", name: "token", required: true, autocomplete: "current-password" });
+    const keep = h("input", { type: "checkbox", name: "keep" });
+    const text = wrong ? "The server does not take this token." : "This server wants a token.";
+    const form = h(
+      "form",
+      { method: "dialog" },
+      h("h2", { id: "aura-token" }, text),
+      h("label", {}, "Token", input),
+      h("label", { class: "check" }, keep, "Remember it in this browser; otherwise this tab forgets it"),
+      h("button", { type: "submit" }, "Continue"),
+    );
+    const dialog = h("dialog", { class: "token", "aria-labelledby": "aura-token" }, form);
+    dialog.addEventListener("cancel", (event) => event.preventDefault()); // nothing works without
+    form.addEventListener("submit", () => {
+      sessionStorage.removeItem(KEY);
+      localStorage.removeItem(KEY);
+      (keep.checked ? localStorage : sessionStorage).setItem(KEY, input.value.trim());
+      dialog.remove();
+      asking = undefined;
+      resolve();
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+  return asking;
+}

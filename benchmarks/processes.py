@@ -1,0 +1,101 @@
+"""Start the servers of a benchmark, and see what their processes use (Linux: /proc)."""
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Missing(Exception):
+    """Why a server does not take part."""
+
+
+class Server(NamedTuple):
+    """A running server: its process, where to ask it (MODEL stands for a model), seconds until it listened."""
+
+    process: subprocess.Popen[Any]
+    url: str
+    seconds: float
+
+    def cpu(self) -> float:
+        """CPU seconds of all its processes, user and system."""
+        return sum(cpu(pid) for pid in tree(self.process.pid))
+
+    def memory(self) -> int:
+        """Resident memory of all its processes in KiB."""
+        return sum(memory(pid) for pid in tree(self.process.pid))
+
+    def settle(self, seconds: float = 10) -> None:
+        """Wait until it has next to nothing to do."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            before = self.cpu()
+            time.sleep(0.2)
+            if self.cpu() - before <= 0.02:
+                return
+
+    def stop(self) -> None:
+        """End it, and whatever it started, also when it does not want to."""
+        pids = list(tree(self.process.pid))
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, 9)
+            self.process.wait()
+
+
+def tree(pid: int) -> Iterator[int]:
+    """A process and all its descendants."""
+    yield pid
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for child in (thread / "children").read_text().split():
+                yield from tree(int(child))
+
+
+def cpu(pid: int) -> float:
+    """CPU seconds of one process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def memory(pid: int) -> int:
+    """Resident memory of one process in KiB."""
+    try:
+        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+    return port
+
+
+def wait(port: int, process: subprocess.Popen[Any], seconds: float = 120) -> None:
+    """Wait until somebody listens there."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.01)
+        else:
+            return
+    raise Missing("it did not start")

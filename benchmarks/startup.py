@@ -1,0 +1,86 @@
+"""Start-up beside the imports that no server of this kind can do without: `uv run python benchmarks/startup.py`."""
+
+import argparse
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+IMPORTS = "import litestar, uvicorn, httpx"
+
+
+def imports(statement: str = IMPORTS) -> tuple[float, int]:
+    """Seconds and KiB of a process that only imports."""
+    code = f"{statement}\nprint(open('/proc/self/status').read())"
+    begin = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return time.perf_counter() - begin, _rss(done.stdout)
+
+
+def serve(folder: str) -> tuple[float, int]:
+    """Seconds until `aura serve` answers its readiness, and its KiB then."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environ = os.environ | {"AURA_PLUGINS": "ollama", "XDG_CONFIG_HOME": folder}
+    begin = time.perf_counter()
+    command = [sys.executable, "-m", "aura_core", "serve", "--port", str(port)]
+    with subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.DEVNULL) as process:
+        while not _ready(port):
+            time.sleep(0.001)
+        seconds = time.perf_counter() - begin
+        time.sleep(1)  # clients are opened in the background
+        memory = _rss(Path(f"/proc/{process.pid}/status").read_text())
+        process.terminate()
+    return seconds, memory
+
+
+def _ready(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as sock:
+            sock.sendall(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return sock.recv(64).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def _rss(status: str) -> int:
+    found = re.search(r"VmRSS:\s+(\d+)", status)
+    assert found is not None
+    return int(found[1])
+
+
+def once(folder: Path) -> dict[str, dict[str, float]]:
+    """Milliseconds and MiB of each, once."""
+    runs = {
+        "a bare python": imports("pass"),
+        IMPORTS: imports(),
+        "import aura_core": imports("import aura_core"),
+        "aura serve, ready": serve(str(folder)),
+    }
+    return {name: {"ms": seconds * 1000, "mib": kib / 1024} for name, (seconds, kib) in runs.items()}
+
+
+def main() -> None:
+    """Print medians and ratios of an interleaved run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    rounds = parser.parse_args().rounds
+    alone: list[tuple[float, int]] = []
+    aura: list[tuple[float, int]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        imports(), serve(folder)  # compiled files and a warm cache for all
+        for _ in range(rounds):
+            alone.append(imports())
+            aura.append(serve(folder))
+    for index, (name, unit, scale) in enumerate((("time", "ms", 1000.0), ("memory", "MiB", 1 / 1024))):
+        base, ours = (statistics.median(run[index] for run in runs) * scale for runs in (alone, aura))
+        print(f"{name}: {IMPORTS!r} {base:.0f} {unit}, aura serve {ours:.0f} {unit}: {ours / base:.2f} times")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Fixtures of every distribution's tests: a clean environment, and a provider's server that we did not write."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+FOREIGN = ("AURA_", "OLLAMA_", "OPENAI_", "AZURE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "XDG_CONFIG")
+AIMOCK = Path(__file__).parent / "tests/aimock/node_modules/@copilotkit/aimock/dist/cli.js"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the developer's own variables and configuration out of every test."""
+    for name in list(os.environ):
+        if name.upper().startswith(FOREIGN):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that lacks a tool skips itself, with a reason that begins with "needs". In CI nothing may be missing."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason.startswith(("needs ", "could not import ")):
+            report.outcome, report.longrepr = "failed", f"CI lacks something: {reason}"
+    return report
+
+
+@pytest.fixture
+def aimock(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Start @copilotkit/aimock with an answer for the prompt `hello`; gives its address. More arguments go to it."""
+    node = shutil.which("node")
+    if node is None or not AIMOCK.exists():
+        pytest.skip("needs aimock: npm ci --prefix tests/aimock")
+    running: list[subprocess.Popen[str]] = []
+
+    def start(answer: str, *arguments: str) -> str:
+        fixtures = tmp_path / "aimock.json"
+        fixtures.write_text(
+            json.dumps({"fixtures": [{"match": {"userMessage": "hello"}, "response": {"content": answer}}]})
+        )
+        command = [str(node), str(AIMOCK), "-p", "0", "-f", str(fixtures), *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        running.append(process)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if address := re.search(r"listening on (http://\S+)", line):
+                return address[1]
+        raise AssertionError("aimock did not start")
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,197 @@
+"""Write the parts of these pages that the code knows better: `python docs/generate.py` after a change.
+
+A page holds `<!-- begin NAME -->` and `<!-- end NAME -->`; what stands between them comes from here.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+import aura_core
+from aura_core import hookspecs
+from aura_core.agents import FrontMatter
+from aura_core.cli import COMMANDS, aura
+from aura_core.describe import fields
+from aura_core.echo import EchoOptions
+from aura_core.errors import CODES
+from aura_core.metrics import Metrics
+from aura_core.plugins import Plugins
+from aura_core.problems import PROBLEMS
+from aura_core.runtime import Runtime
+from aura_core.settings import SECTIONS, load
+from aura_core.testing.checks import PROMISES
+from aura_core.testing.promise import Promise
+
+FOLDER = Path(__file__).parent
+BLOCK = re.compile(r"(<!-- begin (?P<name>[^>]+?) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
+PROVIDERS = ("ollama", "openai", "azure")
+
+Rows = Iterator[tuple[str, ...]]
+
+
+def table(header: str, rows: Rows) -> str:
+    """A Markdown table; the header's columns are separated by ` | `."""
+    names = header.split(" | ")
+    lines = [names, ["---"] * len(names), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def code(text: str) -> str:
+    """The text as code, or a dash for none."""
+    return f"`{text}`" if text else "–"
+
+
+def section(name: str) -> str:
+    """The settings of a section of aura.toml."""
+    return table(
+        "key | default | type | meaning | variable",
+        (
+            (code(f.key), code(f.default), f.kind, f.description, code(f"AURA_{name}__{f.key}".upper()))
+            for f in fields(SECTIONS[name])
+        ),
+    )
+
+
+def provider(name: str) -> str:
+    """The settings of `[providers.NAME]`."""
+    struct = Plugins().hooks[name].settings_type
+    assert struct is not None
+    rows = []
+    for f in fields(struct):
+        variables = [f"AURA_PROVIDERS__{name}__{f.key}".upper(), *([f.variable] if f.variable else [])]
+        rows.append((code(f.key), code(f.default), f.kind, f.description, ", ".join(map(code, variables))))
+    if all(row[0] != "`default_model`" for row in rows):
+        variable = code(f"AURA_PROVIDERS__{name}__DEFAULT_MODEL".upper())
+        rows.append(("`default_model`", "–", "string", "model of agents that name none", variable))
+    return table("key | default | type | meaning | variables", iter(rows))
+
+
+def options(name: str) -> str:
+    """The names of the `options` that a provider's plugin checks."""
+    struct = Plugins().hooks[name].options_type
+    assert struct is not None
+    # A key that may hold anything is there to be refused: it is Aura's own.
+    return ", ".join(code(f.key) for f in fields(struct) if f.kind) + "\n"
+
+
+def keys_of(struct: type[msgspec.Struct]) -> str:
+    """The keys of an agent file, or of echo's options."""
+    return table(
+        "key | default | type | meaning",
+        ((code(f.key), code(f.default), f.kind, f.description) for f in fields(struct)),
+    )
+
+
+def error_codes() -> str:
+    """What an `error` event may say."""
+    return table(
+        "code | retry? | status of /chat | meaning",
+        ((code(name), "yes" if i.retry else "no", str(i.status), i.title) for name, i in CODES.items()),
+    )
+
+
+def problem_codes() -> str:
+    """What a refusal may say."""
+    return table(
+        "code | status | meaning",
+        ((code(name), str(status), title) for name, (status, title) in PROBLEMS.items()),
+    )
+
+
+def help_of(command: str) -> str:
+    """What `aura COMMAND --help` prints on a terminal of 80 columns; click leaves two of them free."""
+    context = aura.make_context("aura", [], resilient_parsing=True, terminal_width=78)
+    if command:
+        found = aura.get_command(context, command)
+        assert found is not None
+        context = found.make_context(command, [], context, resilient_parsing=True)
+    return f"```text\n{context.get_help()}\n```\n"
+
+
+def metrics() -> str:
+    """The names in `GET /metrics`."""
+    rendered = Metrics(Runtime(load({}, {}), {})).render().decode()
+    found = re.findall(r"^# HELP (\S+) (.+)\n# TYPE \S+ (\S+)$", rendered, re.MULTILINE)
+    return table("name | type | meaning", ((code(name), kind, text) for name, text, kind in found))
+
+
+def hooks() -> str:
+    """Every hook: its signature and its promise, as aura_core/hookspecs.py has them."""
+    found = [spec for name, spec in vars(hookspecs).items() if hasattr(spec, "aura_spec")]
+    return "\n".join(f"### {spec.__name__}\n\n```python\n{signature(spec)}\n```\n\n{prose(spec)}\n" for spec in found)
+
+
+def types() -> str:
+    """Everything in `aura_core.__all__` that is no function, with its fields."""
+    found = [getattr(aura_core, name) for name in aura_core.__all__ if isinstance(getattr(aura_core, name), type)]
+    return "\n".join(f"```python\n{call(each)}\n```\n\n{prose(each)}\n" for each in found)
+
+
+def promises() -> str:
+    """Every check of the conformance kit."""
+    return "\n".join(f"### {each.name}\n\n{each.promise}{builds_on(each)}\n" for each in PROMISES.values())
+
+
+def builds_on(promise: Promise) -> str:
+    """On which other checks one builds."""
+    return f" (Builds on {', '.join(code(name) for name in promise.needs)}.)" if promise.needs else ""
+
+
+def signature(function: Callable[..., object]) -> str:
+    """A function's first line."""
+    text = f"def {function.__name__}{inspect.signature(function)}"
+    return re.sub(r"\b(collections\.abc|contextlib|typing|aura_core\.types|msgspec)\.", "", text)
+
+
+def call(kind: type) -> str:
+    """How a value of this type is made."""
+    parameters = re.sub(r" -> None$", "", str(inspect.signature(kind)))
+    return f"{kind.__name__}{re.sub(r'(typing|aura_core[.]types)[.]', '', parameters)}".replace("'", '"').replace(
+        "<factory>", "{}"
+    )
+
+
+def prose(documented: object) -> str:
+    """A docstring as paragraphs."""
+    return inspect.getdoc(documented) or ""
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    **{f"section {name}": partial(section, name) for name in SECTIONS},
+    **{f"provider {name}": partial(provider, name) for name in PROVIDERS},
+    **{f"options {name}": partial(options, name) for name in PROVIDERS},
+    **{f"help {name}": partial(help_of, name) for name in COMMANDS},
+    "help": partial(help_of, ""),
+    "front matter": partial(keys_of, FrontMatter),
+    "options echo": partial(keys_of, EchoOptions),
+    "error codes": error_codes,
+    "problem codes": problem_codes,
+    "metrics": metrics,
+    "hooks": hooks,
+    "types": types,
+    "promises": promises,
+}
+
+
+def renewed(text: str) -> str:
+    """A page's text with its generated parts as they must be."""
+    return BLOCK.sub(lambda match: match[1] + PARTS[match["name"]]() + match[3], text)
+
+
+def main() -> None:
+    """Renew every page, and say which ones changed."""
+    for path in sorted(FOLDER.glob("*.md")):
+        before = path.read_text(encoding="utf-8")
+        after = renewed(before)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            sys.stdout.write(f"{path.name}: renewed\n")
+
+
+if __name__ == "__main__":
+    main()

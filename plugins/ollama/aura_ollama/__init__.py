@@ -1,0 +1,74 @@
+"""Ollama for Aura: native NDJSON from `POST /api/chat`, as Ollama's docs/api.md describes it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from aura_core import ChatRequest, Model, Token, hookimpl
+from aura_ollama.settings import OllamaOptions, OllamaSettings
+
+if TYPE_CHECKING:
+    from aura_ollama.client import Client
+
+
+@hookimpl
+def provider_settings() -> type[msgspec.Struct]:
+    """The table `[providers.ollama]`."""
+    return OllamaSettings
+
+
+@hookimpl
+def agent_options() -> type[msgspec.Struct]:
+    """Ollama's own options; others are passed on."""
+    return OllamaOptions
+
+
+@hookimpl
+def open_client(settings: OllamaSettings) -> "AbstractAsyncContextManager[Client]":
+    """Import httpx and aiohttp here, in the core's worker thread."""
+    from aura_ollama.client import connect
+
+    return connect(settings)
+
+
+@hookimpl
+def stream_chat(request: ChatRequest, client: "Client") -> AsyncIterator[Token]:
+    """Stream an answer."""
+    from aura_ollama import api
+
+    return api.answer(client, request)
+
+
+@hookimpl
+async def default_model(client: "Client") -> str | None:
+    """The model that was pulled last."""
+    models = await list_models(client)
+    return models[0].name if models else None
+
+
+@hookimpl
+async def list_models(client: "Client") -> list[Model]:
+    """The pulled models that can chat, newest first."""
+    from aura_ollama import api
+
+    return await api.list_models(client)
+
+
+@hookimpl
+async def check_request(request: ChatRequest) -> list[str]:
+    """Ollama cuts a prompt that is longer than num_ctx, silently."""
+    window = request.options.get("num_ctx")
+    needed = sum(len(message.content) for message in request.messages) // 4  # about four characters a token
+    if isinstance(window, int) and needed >= window:
+        return [f"num_ctx is {window}, but the prompt alone has about {needed} tokens: Ollama will cut it silently"]
+    return []
+
+
+@hookimpl
+async def check_health(client: "Client") -> None:
+    """Ask for the server's version."""
+    from aura_ollama import api
+
+    await api.version(client)

@@ -1,0 +1,136 @@
+"""Ollama's HTTP API: one request, one line of NDJSON at a time."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from aura_core import ChatRequest, Model, ProviderError, Token, Usage
+from aura_ollama.client import Client
+from aura_ollama.errors import failure
+from aura_ollama.lines import Lines
+from aura_ollama.settings import TOP_LEVEL
+
+LINE_LIMIT = 8 * 1024 * 1024  # as Ollama's own Go client has it
+
+
+class Content(msgspec.Struct, gc=False):
+    """The `message` of a line."""
+
+    content: str | None = None
+    thinking: str | None = None
+
+
+class Line(msgspec.Struct, gc=False):
+    """One line of an answer. Counts are left out where they are zero."""
+
+    message: Content | None = None
+    done: bool = False
+    done_reason: str | None = None
+    prompt_eval_count: int = 0
+    eval_count: int = 0
+    error: Any = None
+
+
+class Tag(msgspec.Struct):
+    """One pulled model."""
+
+    name: str
+    size: int = 0
+    capabilities: list[str] | None = None
+
+
+class Tags(msgspec.Struct):
+    """The answer of `GET /api/tags`."""
+
+    models: list[Tag] | None = None
+
+
+NOTHING = Content()
+
+_decode = msgspec.json.Decoder(Line).decode
+
+
+async def answer(client: Client, request: ChatRequest) -> AsyncGenerator[Token, None]:
+    """The tokens of an answer. Closing it closes the connection, and Ollama stops generating. Raises ProviderError."""
+    body = await client.chat(msgspec.json.encode(_body(request)), request.model)
+    read, lines = body.read, Lines(LINE_LIMIT)
+    try:
+        while chunk := await read():
+            for line in lines.feed(chunk):
+                yield token(line, request.model)
+    except aiohttp.ClientError:
+        return  # cut off: without a finish reason the core calls it so
+    except OverflowError:
+        raise ProviderError("A line of Ollama's answer is longer than 8 MiB.", "bad_response") from None
+    finally:
+        await body.aclose()
+    if lines.rest and not _cut(lines.rest):
+        yield token(lines.rest, request.model)
+
+
+def token(line: bytes, model: str) -> Token:
+    """What one line says. Raises ProviderError."""
+    said = _said(line)
+    if said.error is not None:
+        raise failure(said.error, model)
+    message = said.message or NOTHING
+    if not said.done:
+        return Token(message.content or "", message.thinking or "")
+    used = said.prompt_eval_count or said.eval_count
+    usage = Usage(said.prompt_eval_count, said.eval_count) if used else None
+    return Token(message.content or "", message.thinking or "", said.done_reason or "stop", usage)
+
+
+def _said(line: bytes) -> Line:
+    try:
+        return _decode(line)
+    except msgspec.DecodeError:
+        # msgspec refuses an escaped half of a surrogate pair, json does not; the core joins halves or replaces them.
+        with suppress(ValueError, RecursionError):
+            return msgspec.convert(json.loads(line), Line)
+    except (UnicodeDecodeError, RecursionError):
+        pass
+    raise ProviderError("The server's answer is not Ollama's protocol; is base_url right?", "bad_response")
+
+
+async def list_models(client: Client) -> list[Model]:
+    """The pulled models that can chat, newest first. Raises ProviderError."""
+    body = await client.get("api/tags")
+    try:
+        tags = msgspec.json.decode(body, type=Tags).models or []
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ProviderError(
+            "The server's answer is not Ollama's protocol; is base_url right?", "bad_response"
+        ) from None
+    chatty = [tag for tag in tags if tag.capabilities is None or "completion" in tag.capabilities]
+    return [Model(tag.name, f"{tag.size / 1e9:.1f} GB" if tag.size else "") for tag in chatty]
+
+
+async def version(client: Client) -> None:
+    """Ask whether an Ollama server is there. Raises ProviderError."""
+    await client.get("api/version")
+
+
+def _body(request: ChatRequest) -> dict[str, Any]:
+    """Only what somebody set is sent. What an agent adds lands in `options` and replaces nothing."""
+    extra = {key: value for key, value in request.options.items() if value is not None}
+    top = {key: extra.pop(key) for key in TOP_LEVEL if key in extra}
+    if request.temperature is not None:
+        extra["temperature"] = request.temperature
+    if request.max_tokens is not None:
+        extra["num_predict"] = request.max_tokens
+    body = {**top, "model": request.model, "messages": request.messages, "stream": True}
+    return {**body, "options": extra} if extra else body
+
+
+def _cut(line: bytes) -> bool:
+    """Whether the line is the beginning of a JSON text: then it is an answer that was cut, not another protocol."""
+    try:
+        _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        return "truncated" in str(exc)
+    return False

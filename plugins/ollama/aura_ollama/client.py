@@ -1,0 +1,136 @@
+"""The way to one Ollama server: httpx's requests and responses over aiohttp's transport."""
+
+import os
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from aura_core import ProviderError
+from aura_ollama.errors import status_error
+from aura_ollama.settings import OllamaSettings
+
+READ_AHEAD = 64 * 1024  # aiohttp holds up to twice that for a client that does not read
+BODY_LIMIT = 8 * 1024 * 1024
+ERROR_LIMIT = 64 * 1024
+
+
+@asynccontextmanager
+async def connect(settings: OllamaSettings) -> AsyncIterator["Client"]:
+    """A client for one server."""
+    # Reading the certificates takes longer than everything else here, and most servers are local.
+    https = settings.url().startswith("https:")
+    context = httpx.create_ssl_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # limit=0: aiohttp would let the 101st stream wait; httpx's own limits don't reach it (httpx-aiohttp 0.2).
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=context),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        read_bufsize=READ_AHEAD,
+    )
+    async with AiohttpTransport(verify=context, client=session) as transport:
+        yield Client(transport, settings)
+
+
+class Body:
+    """A response's body, which is all that is kept of it while it comes.
+
+    It is read from aiohttp: the way through httpx leads every piece through more generators, a tenth of a token's cost.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        stream: Any = response.stream
+        self._content: aiohttp.StreamReader = stream._aiohttp_response.content
+        self.aclose: Callable[[], Awaitable[None]] = stream.aclose
+
+    async def read(self) -> bytes:
+        """What has come, b"" at its end. Raises aiohttp.ClientError where it is cut off, after all that came before."""
+        try:
+            return await self._content.readany()
+        except aiohttp.ClientError:
+            # Once the connection is lost readany only raises, whatever it has read ahead.
+            if rest := self._content._read_nowait(-1):
+                return rest
+            raise
+
+
+class Client:
+    """Asks, and tells what went wrong.
+
+    It is no httpx.AsyncClient, which merges addresses, headers and cookies for each request (a tenth of its cost), and
+    ties each response to its stream, so that what was read ahead stays until the garbage collector finds it. Nothing
+    here follows a redirect or looks for proxies or a .netrc: the key goes to this server only.
+    """
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, settings: OllamaSettings) -> None:
+        self._transport = transport
+        self._settings = settings
+        self._base = httpx.URL(settings.url() + "/")
+        self._chat = self._base.join("api/chat")
+        self._headers = httpx.Headers({"accept-encoding": "identity", "content-type": "application/json"})
+        if key := os.environ.get(settings.api_key_env or " ", "").strip():
+            self._headers["authorization"] = f"Bearer {key}"
+        # aiohttp's transport takes `pool` for all that comes before the request, a slow resolver included.
+        limit = settings.connect_timeout
+        self._extensions = {"timeout": {"connect": limit, "pool": limit}}
+
+    async def chat(self, content: bytes, model: str) -> Body:
+        """Ask for an answer, whose body is still to be read, and then to be closed. Raises ProviderError."""
+        request = httpx.Request("POST", self._chat, headers=self._headers, content=content, extensions=self._extensions)
+        return await self._send(request, model)
+
+    async def get(self, path: str) -> bytes:
+        """The whole body of a resource. Raises ProviderError."""
+        url = self._base.join(path)
+        body = await self._send(httpx.Request("GET", url, headers=self._headers, extensions=self._extensions))
+        whole = bytearray()
+        try:
+            while chunk := await body.read():
+                whole += chunk
+                if len(whole) > BODY_LIMIT:
+                    raise ProviderError("Ollama's answer is longer than 8 MiB.", "bad_response")
+            return bytes(whole)
+        except aiohttp.ClientError as exc:
+            where = self._settings.url()
+            raise ProviderError(f"The connection to Ollama at {where} was lost.", "unavailable") from exc
+        finally:
+            await body.aclose()
+
+    async def _send(self, request: httpx.Request, model: str = "") -> Body:
+        where = self._settings.url()
+        try:
+            response = await self._transport.handle_async_request(request)
+        except httpx.TransportError as exc:
+            # httpx-aiohttp calls refused and dropped connections ConnectTimeout as well; only the cause tells.
+            if isinstance(exc, httpx.TimeoutException) and isinstance(exc.__cause__, TimeoutError):
+                limit = self._settings.connect_timeout
+                raise ProviderError(
+                    f"No connection to Ollama at {where} within {limit:g} s (connect_timeout).", "timeout"
+                ) from exc
+            raise ProviderError(
+                f"Ollama does not answer at {where}; is it running? Start it with: ollama serve", "unavailable"
+            ) from exc
+        except aiohttp.ClientError as exc:  # no HTTP, or broken; httpx-aiohttp 0.2 lets it pass as it is
+            raise ProviderError(f"What answers at {where} is no Ollama server.", "bad_response") from exc
+        body = Body(response)
+        if response.status_code == 200:
+            return body
+        try:
+            said = await _beginning(body)
+        finally:
+            await body.aclose()
+        raise status_error(response.status_code, response.headers, said, model, self._settings)
+
+
+async def _beginning(body: Body) -> bytes:
+    """The beginning of an error's body, as far as it comes."""
+    said = b""
+    try:
+        while len(said) <= ERROR_LIMIT and (chunk := await body.read()):
+            said += chunk
+    except aiohttp.ClientError:
+        pass  # the status alone says enough
+    return said

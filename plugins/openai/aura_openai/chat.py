@@ -1,0 +1,83 @@
+"""Ask for an answer and read its stream; the one loop that every token of this protocol passes."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
+import msgspec
+from aiohttp import ClientError
+
+from aura_core import Model, ProviderError, Token
+from aura_openai.client import Client
+from aura_openai.errors import Fault, bad_response, error_of, failure
+from aura_openai.sse import NotEvents, Splitter, TooLong
+from aura_openai.transport import ERROR_LIMIT, ERROR_SECONDS, Read
+from aura_openai.wire import DONE, LIFE, is_cut, token
+
+LAST_WORD = 0.1
+"""Seconds to wait for the response's end after `[DONE]`: only a response that ended gives its connection back."""
+
+
+async def stream(client: Client, path: str, content: bytes, model: str) -> AsyncGenerator[Token, None]:
+    """Send a request and yield its answer. Leaving it closes the connection, and the server stops generating.
+
+    It just ends where the stream ends: without a finish reason the core calls that an interruption.
+    """
+    body = await client.post(path, content, model)
+    server, read, splitter = client.server, body.read, Splitter()
+    try:
+        try:
+            while chunk := await read():
+                found = splitter.feed(chunk)
+                if not found:
+                    yield LIFE  # a comment, or a part of an event
+                for data in found:
+                    if data[0] == 91 and data.strip() == DONE:  # "["
+                        await _drain(read)
+                        return
+                    yield token(data, server, model)
+        except ClientError:
+            pass  # cut off; what came before still counts
+        data = splitter.rest().strip()
+        if data and not is_cut(data) and data != DONE:
+            yield token(data, server, model)
+    except TooLong:
+        raise ProviderError(f"{server.name} sent a line that is longer than 8 MiB.", "bad_response") from None
+    except NotEvents as exc:
+        raise await _no_stream(exc.args[0], read, client, model) from None
+    finally:
+        await body.aclose()
+
+
+async def list_models(client: Client) -> list[Model]:
+    """The models that the server lists, by name. Raises ProviderError."""
+    try:
+        models = msgspec.json.decode(await client.get("/models"), type=_Models).data
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise bad_response(client.server) from None
+    return [Model(model.id) for model in sorted(models or [], key=lambda model: model.id)]
+
+
+class _Listed(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    data: list[_Listed] | None
+
+
+async def _drain(read: Read) -> None:
+    with suppress(TimeoutError, ClientError):
+        async with asyncio.timeout(LAST_WORD):
+            while await read():
+                pass
+
+
+async def _no_stream(body: bytes, read: Read, client: Client, model: str) -> ProviderError:
+    """Why a status of 200 brought a JSON text or a page: the former may say what went wrong."""
+    with suppress(TimeoutError, ClientError):
+        async with asyncio.timeout(ERROR_SECONDS):
+            while len(body) <= ERROR_LIMIT and (chunk := await read()):
+                body += chunk
+    error = error_of(body)
+    return bad_response(client.server) if error is None else failure(client.server, Fault.of(error), model)

@@ -1,0 +1,110 @@
+"""One server, reached with the official SDK: it does authentication, addresses and status errors; bytes stay bytes."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import openai
+from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, ClientSSLError
+from openai import AsyncOpenAI, AsyncStream, Omit, omit
+
+from aura_core import ProviderError
+from aura_openai.errors import Server, bad_response, status_error
+from aura_openai.transport import Body
+
+if TYPE_CHECKING:
+    Base = AsyncOpenAI
+else:
+    Base = object
+
+
+class OwnHeaders(Base):
+    """Of an SDK client: it sends what its instance names, and nothing out of OPENAI_CUSTOM_HEADERS and the like."""
+
+    own_headers: Mapping[str, str] = {}
+
+    @property
+    def default_headers(self) -> dict[str, str | Omit]:
+        return {
+            "Accept": "application/json, text/event-stream",
+            "Content-Type": "application/json",
+            "User-Agent": f"aura-openai openai-python/{openai.__version__}",
+            **self.own_headers,
+        }
+
+
+class OpenAI(OwnHeaders, AsyncOpenAI):
+    """The SDK's client."""
+
+
+class Client:
+    """An SDK client with what its errors need to say. `authorized`: whether it has a credential to send."""
+
+    def __init__(self, sdk: AsyncOpenAI, server: Server, connect_timeout: float, authorized: bool = True) -> None:
+        self.server = server
+        self._sdk = sdk
+        self._connect_timeout = connect_timeout
+        # The SDK demands a key where the server wants none; the header is left out then.
+        self._options: Any = {} if authorized else {"headers": {"Authorization": omit}}
+
+    async def post(self, path: str, content: bytes, model: str) -> Body:
+        """Send a request; the response's body is still to be read, and then to be closed. Raises ProviderError."""
+        try:
+            # A raw response has no type for streaming in the SDK; it gives what `cast_to` says.
+            response: Any = await self._sdk.post(
+                path,
+                cast_to=httpx2.Response,
+                content=content,
+                options=self._options,
+                stream=True,
+                stream_cls=AsyncStream[object],
+            )
+        except openai.OpenAIError as exc:
+            raise self.explain(exc, model) from exc
+        return Body(response)
+
+    async def get(self, path: str) -> bytes:
+        """The body of an answer. Raises ProviderError."""
+        try:
+            response = await self._sdk.get(path, cast_to=httpx2.Response, options=self._options)
+        except openai.OpenAIError as exc:
+            raise self.explain(exc, "") from exc
+        return response.content
+
+    def explain(self, exc: openai.OpenAIError, model: str) -> ProviderError:
+        """An error of the SDK as Aura's."""
+        name = self.server.name
+        if isinstance(exc, openai.APIStatusError):
+            body = b""
+            with suppress(httpx2.StreamError):
+                body = exc.response.content
+            return status_error(self.server, exc.status_code, exc.response.headers, body, model)
+        if isinstance(exc, openai.APITimeoutError):
+            limit = self._connect_timeout
+            return ProviderError(f"{name} took no connection within {limit:g} s (connect_timeout).", "timeout")
+        if isinstance(exc, openai.APIConnectionError):
+            causes = _causes(exc)
+            if any(isinstance(cause, httpx2.RemoteProtocolError) for cause in causes):
+                return bad_response(self.server)
+            return ProviderError(f"{name} {_why(causes)}", "unavailable")
+        return ProviderError(f"{name} could not be asked ({type(exc).__name__}).", "llm_error")
+
+
+def _causes(exc: BaseException) -> list[BaseException]:
+    causes: list[BaseException] = []
+    while (cause := exc.__cause__) is not None and cause not in causes:
+        causes.append(cause)
+        exc = cause
+    return causes
+
+
+def _why(causes: list[BaseException]) -> str:
+    """What a failed connection's cause says."""
+    if any(isinstance(cause, ClientConnectorDNSError) for cause in causes):
+        return "has no address; is the name of the host right?"
+    if any(isinstance(cause, (ClientSSLError, ClientConnectorCertificateError)) for cause in causes):
+        return "has no certificate that is trusted here; SSL_CERT_FILE may name one."
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return "does not answer; is it running, and is the address right?"
+    return "closed the connection, or cannot be reached."

@@ -1,0 +1,55 @@
+"""Open the client of an OpenAI instance; imports the SDK, so that the core calls it in a worker thread."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from aura_core import ProviderError
+from aura_openai.client import Client, OpenAI
+from aura_openai.errors import Server
+from aura_openai.scrub import Scrub
+from aura_openai.settings import OPENAI_KEY, OpenAISettings, secret
+from aura_openai.transport import certificates, http_client
+
+NO_KEY = "aura-sends-no-key"
+
+
+def connect(settings: OpenAISettings) -> AbstractAsyncContextManager[Client]:
+    """A client for one server. Raises ProviderError where a key is missing."""
+    # OPENAI_API_KEY is the default of [providers.openai], which may be a local server without keys.
+    required = settings.official() or settings.api_key_env not in ("", OPENAI_KEY)
+    key = read_key(settings.api_key_env, required)
+    return _open(settings, key, certificates(settings.url()))
+
+
+def read_key(variable: str, required: bool) -> str:
+    """The key that a variable holds, "" where there is none. Raises ProviderError where one is needed."""
+    try:
+        key = secret(variable)
+    except ValueError as exc:
+        raise ProviderError(f"{exc}; set it to the key alone.", "auth") from None
+    if key or not required:
+        return key
+    if variable:
+        raise ProviderError(f"The variable {variable} holds no API key; set it where Aura is started.", "auth")
+    raise ProviderError("No API key: api_key_env in the provider's table names the variable that holds it.", "auth")
+
+
+@asynccontextmanager
+async def _open(settings: OpenAISettings, key: str, context: ssl.SSLContext) -> AsyncIterator[Client]:
+    variable, url, official = settings.api_key_env, settings.url(), settings.official()
+    server = Server(
+        "OpenAI" if official else f"The server at {url}",
+        Scrub(key),
+        f"check the key in {variable}" if variable else "set api_key_env, if the server wants a key",
+        "is base_url right? It usually ends in /v1.",
+        "" if official else "GET /models lists what it has.",
+    )
+    async with http_client(context, settings.connect_timeout) as http:
+        sdk = OpenAI(api_key=key or NO_KEY, base_url=url, http_client=http, max_retries=0, timeout=http.timeout)
+        sdk.own_headers = {
+            name: value
+            for name, value in (("OpenAI-Organization", settings.organization), ("OpenAI-Project", settings.project))
+            if value
+        }
+        yield Client(sdk, server, settings.connect_timeout, authorized=bool(key))

@@ -1,0 +1,23 @@
+"""Keep keys, parts of keys and addresses out of a server's own words, before a user reads them."""
+
+import re
+
+_URL = re.compile(r"\S*://\S*")
+_KEY = re.compile(r"\b(?:sk|pk|rk|key|bearer|eyJ)[-_a-z0-9]*[-_ :=*.…]+[\w*.…-]{3,}", re.IGNORECASE)
+_MASKED = re.compile(r"\*{2,}|\w(?:…|\.{3,})\w")
+PIECE = 6
+"""A word that shares so many characters in a row with the key is taken for a part of it."""
+
+
+class Scrub:
+    """Gives a text without addresses, and with `***` for all that is or looks like a piece of the key."""
+
+    def __init__(self, key: str) -> None:
+        self._pieces = {key[start : start + PIECE] for start in range(len(key) - PIECE + 1)}
+
+    def __call__(self, text: str) -> str:
+        text = _KEY.sub("***", _URL.sub("", text))
+        return " ".join("***" if self._is_part(word) else word for word in text.split())
+
+    def _is_part(self, word: str) -> bool:
+        return _MASKED.search(word) is not None or any(piece in word for piece in self._pieces)

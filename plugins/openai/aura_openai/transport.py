@@ -1,0 +1,122 @@
+"""The SDK's way to the network: aiohttp, without a pool limit, without redirects, cookies, proxies or .netrc."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+import httpx2
+from httpx_aiohttp.httpx2 import AiohttpTransport
+
+Read = Callable[[], Awaitable[bytes]]
+
+ERROR_LIMIT = 64 * 1024
+ERROR_SECONDS = 5.0
+
+
+def certificates(url: str) -> ssl.SSLContext:
+    """What TLS trusts, SSL_CERT_FILE included. Reading it takes 20 ms or more, so it is left out without TLS."""
+    verify = True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Called for both: it imports what httpx2 would else import later, on the event loop.
+    return httpx2.create_ssl_context(verify=verify)
+
+
+@asynccontextmanager
+async def http_client(context: ssl.SSLContext, connect_timeout: float) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client for one server."""
+    # limit=0: aiohttp would let the 101st stream wait; httpx's own limits don't reach it (httpx-aiohttp 0.2).
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=context), cookie_jar=aiohttp.DummyCookieJar()
+    )
+    # "pool" is aiohttp's whole way to a connection, names included; the core limits how long an answer may take.
+    timeout = httpx2.Timeout(None, connect=connect_timeout, pool=connect_timeout)
+    async with Client(Transport(verify=context, client=session), timeout) as client:
+        yield client
+
+
+class Client(httpx2.AsyncClient):
+    """httpx2's, which sends what the SDK made as it is: no cookies, no redirects, no proxies, no .netrc.
+
+    httpx2's own `send` would tie each response to its stream, so that what was read ahead stays until the garbage
+    collector finds it.
+    """
+
+    def __init__(self, transport: httpx2.AsyncBaseTransport, timeout: httpx2.Timeout) -> None:
+        super().__init__(transport=transport, timeout=timeout, headers={"accept-encoding": "identity"}, trust_env=False)
+        self._direct = transport
+
+    async def send(self, request: httpx2.Request, *, stream: bool = False, **_: Any) -> httpx2.Response:
+        """The response; its body is still to be read where it is a stream. Raises httpx2.TransportError."""
+        response = await self._direct.handle_async_request(request)
+        response.request = request
+        if not stream:
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
+        return response
+
+
+class Transport(AiohttpTransport):
+    """httpx-aiohttp's, which calls refused and dropped connections timeouts, and lets an error's body be endless."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        try:
+            response = await super().handle_async_request(request)
+        except httpx2.TimeoutException as exc:
+            if isinstance(exc.__cause__, TimeoutError):
+                raise
+            raise httpx2.ConnectError(str(exc), request=request) from exc.__cause__
+        except aiohttp.ClientError as exc:  # no HTTP, or broken; httpx-aiohttp 0.2 lets it pass as it is
+            raise httpx2.RemoteProtocolError(type(exc).__name__, request=request) from exc
+        if response.status_code < 300:
+            return response
+        return httpx2.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=_Beginning(response),
+            extensions=response.extensions,
+        )
+
+
+class Body:
+    """A response's body, which is all that is kept of it while it comes.
+
+    It is read from aiohttp: the way through httpx leads every piece through more generators, a tenth of a token's cost.
+    """
+
+    def __init__(self, response: httpx2.Response) -> None:
+        stream: Any = response.stream
+        self._content: aiohttp.StreamReader = stream._aiohttp_response.content
+        self.aclose: Callable[[], Awaitable[None]] = stream.aclose
+
+    async def read(self) -> bytes:
+        """What has come, b"" at its end. Raises aiohttp.ClientError where it is cut off, after all that came before."""
+        try:
+            return await self._content.readany()
+        except aiohttp.ClientError:
+            # Once the connection is lost readany only raises, whatever it has read ahead.
+            if rest := self._content._read_nowait(-1):
+                return rest
+            raise
+
+
+class _Beginning(httpx2.AsyncByteStream):
+    """An error's body as far as it comes soon: the SDK reads it to its end before it says what the status was."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        read = Body(self._response).read
+        body = bytearray()
+        with suppress(TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(ERROR_SECONDS):
+                while len(body) <= ERROR_LIMIT and (chunk := await read()):
+                    body += chunk
+        yield bytes(body)
+
+    async def aclose(self) -> None:
+        await self._response.aclose()

@@ -1,0 +1,54 @@
+"""docs/plugins.md shows what is tested, and leaves out nothing that is public."""
+
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import aura_core
+import aura_core.testing
+from aura_core import hookspecs
+from aura_core.cli.new_plugin import TEMPLATE
+from aura_core.testing import AuraServer
+from aura_core.testing.checks import PROMISES
+
+HERE = Path(__file__).parent
+PAGE = (HERE.parents[1] / "docs/plugins.md").read_text(encoding="utf-8")
+GENERATED = re.compile(r"<!-- begin ([^>]+?) -->\n.*?<!-- end \1 -->", re.DOTALL)
+WRITTEN = GENERATED.sub("", PAGE)
+TESTED = [
+    *(path for path in TEMPLATE.rglob("*") if path.suffix in (".py", ".toml")),
+    *(HERE.parent / "framed").rglob("*.py"),
+    HERE / "shouting.py",
+]
+
+
+@pytest.mark.parametrize("language", ["python", "ini"])
+def test_every_example_stands_in_a_tested_file(language: str) -> None:
+    examples = re.findall(rf"^```{language}\n(.*?)^```$", WRITTEN, re.MULTILINE | re.DOTALL)
+    sources = [path.read_text(encoding="utf-8") for path in TESTED]
+    assert len(examples) >= (9 if language == "python" else 1)
+    lost = [text for text in examples if not any(textwrap.dedent(text) in source for source in sources)]
+    assert lost == []
+
+
+def test_the_wrapper_of_the_page_wraps(tmp_path: Path, fake_plugin: Callable[..., None]) -> None:
+    fake_plugin("shout", (HERE / "shouting.py").read_text(encoding="utf-8"))
+    with AuraServer(tmp_path, {"e.md": "---\nprovider: echo\n---\n"}) as aura:
+        assert aura.ask("e", "quiet")[0].data == {"content": "QUIET"}
+
+
+def test_every_hook_type_and_check_has_its_place() -> None:
+    hooks = [name for name, spec in vars(hookspecs).items() if hasattr(spec, "aura_spec")]
+    headings = re.findall(r"^### (.+)$", PAGE, re.MULTILINE)
+    assert [name for name in [*hooks, *PROMISES] if headings.count(name) != 1] == []
+    code = " ".join(re.findall(r"`[^`\n]+`|^\w+\(.*$", PAGE, re.MULTILINE))
+    assert [name for name in aura_core.__all__ if not re.search(rf"\b{name}\b", code)] == []
+
+
+def test_every_public_name_of_the_kit_is_explained() -> None:
+    helpers = {"Request", "Reply", "SseEvent", "events", "split_at", "Check"}  # of Upstream, AuraServer and checks()
+    names = set(aura_core.testing.__all__) - helpers
+    assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", WRITTEN)] == []

@@ -1,0 +1,101 @@
+"""The Dockerfile, as far as it can be held without an engine: its commands run by hand, its rules are read."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aura_core.testing import AuraServer
+
+ROOT = Path(__file__).parents[2]
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile's instructions, continuation lines joined and comments left out."""
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    lines = text.replace("\\\n", "").splitlines()
+    return [(line.split(None, 1)[0], line.split(None, 1)[1]) for line in lines if line.strip()]
+
+
+def argument(name: str) -> str:
+    """The argument of the last instruction of this name."""
+    return [rest for instruction, rest in instructions() if instruction == name][-1]
+
+
+def healthcheck() -> list[str]:
+    command = json.loads(argument("HEALTHCHECK").partition("CMD ")[2])
+    assert command[0] == "python"
+    return [sys.executable, *command[1:]]
+
+
+def test_the_image_runs_without_rights_and_gets_the_signal_that_drains() -> None:
+    names = [name for name, _ in instructions()]
+    assert argument("USER") not in ("root", "0")
+    assert "USER" in names[len(names) - names[::-1].index("FROM") :]
+    assert argument("STOPSIGNAL") == "SIGTERM"
+    # The exec form: a shell would not pass the signal on.
+    assert [*json.loads(argument("ENTRYPOINT")), *json.loads(argument("CMD"))] == ["aura", "serve"]
+
+
+def test_the_image_holds_what_it_copies_and_nothing_else() -> None:
+    copied = [
+        name for instruction, rest in instructions() if instruction == "COPY" for name in rest.split()[:-1]
+        if not rest.startswith("--from")
+    ]  # fmt: skip
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert ignored[1] == "*"
+    assert sorted(line[1:] for line in ignored if line.startswith("!")) == sorted(copied)
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_health_check_tells_a_server_that_answers_from_one_that_drains_and_from_none(tmp_path: Path) -> None:
+    command = healthcheck()
+    with AuraServer(tmp_path) as aura:
+        assert command[-1].count("5300") == 1
+        command[-1] = command[-1].replace("5300", str(aura.port))
+        assert subprocess.run(command, check=False).returncode == 0
+        aura.runtime.draining = True
+        assert subprocess.run(command, check=False).returncode == 1
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+@pytest.mark.slow
+def test_the_build_makes_an_aura_with_every_provider(tmp_path: Path) -> None:
+    """The first stage's RUN lines, in a folder that holds what it copies."""
+    source = tmp_path / "src"
+    source.mkdir()
+    second_stage = [n for n, (name, _) in enumerate(instructions()) if name == "FROM"][1]
+    ran = 0
+    for name, rest in instructions()[:second_stage]:
+        if name == "COPY":
+            *origins, target = rest.split()
+            for origin in origins:
+                _copy(ROOT / origin, source / origin if target == "./" else source / target)
+        elif name == "RUN":
+            script = rest.replace("/wheels", f"{tmp_path}/wheels").replace("/opt/aura", f"{tmp_path}/aura")
+            subprocess.run(["bash", "-ec", script], cwd=source, check=True, timeout=600)
+            ran += 1
+    assert ran == 2
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    aura = tmp_path / "aura" / "bin" / "aura"
+    listed = subprocess.run(
+        [aura, "plugins", "--json"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
+    )
+    plugins = json.loads(listed.stdout)["plugins"]
+    assert {plugin["name"]: plugin["status"] for plugin in plugins} == dict.fromkeys(
+        ["azure", "echo", "ollama", "openai"], "ok"
+    )
+    python = aura.with_name("python")
+    subprocess.run([python, "-c", "import prometheus_client, azure.identity.aio"], env=environ, check=True)
+
+
+def _copy(origin: Path, target: Path) -> None:
+    if origin.is_dir():
+        shutil.copytree(origin, target, ignore=shutil.ignore_patterns("__pycache__", "tests", "node_modules"))
+    else:
+        shutil.copyfile(origin, target)

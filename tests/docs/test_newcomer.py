@@ -1,0 +1,74 @@
+"""A newcomer's session: from a checkout and an empty environment to a second provider, with docs/getting-started.md."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from doc_pages import DOCS, blocks
+from doc_session import Session, compare
+
+from aura_core.testing import Upstream
+
+ROOT = DOCS.parent
+FOREIGN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT")
+
+
+@pytest.mark.slow
+def test_a_newcomer_gets_from_install_to_a_second_provider(tmp_path: Path, ollama: Upstream) -> None:
+    found = blocks(DOCS / "getting-started.md")
+    environ = _environment() | {"OLLAMA_HOST": ollama.url}
+    with Session(_checkout(tmp_path), environ) as session:
+        for block in found:
+            session.follow(block)
+        aura = shutil.which("aura", path=session.environ["PATH"])
+        assert aura is not None
+        assert Path(aura).is_relative_to(tmp_path), "the session used another Aura than the one that it installed"
+    assert any(request.path == "/api/chat" for request in ollama.requests)
+
+
+@pytest.mark.slow
+def test_the_readme_s_two_commands_lead_to_a_streamed_answer(tmp_path: Path) -> None:
+    serve, ask, answer = blocks(ROOT / "README.md")[:3]
+    subprocess.run(["python3", "-m", "venv", tmp_path / "venv"], env=_environment(), check=True)
+    environ = _environment() | {"OLLAMA_HOST": "127.0.0.1:1"}  # none answers there
+    environ["PATH"] = f"{tmp_path / 'venv' / 'bin'}{os.pathsep}{environ['PATH']}"
+    with Session(_checkout(tmp_path), environ) as session:
+        session.follow(serve)
+        compare(answer.text, session.run(ask), ask.place)
+
+
+def test_the_session_installs_serves_edits_breaks_and_adds() -> None:
+    """What the session must hold, so that nobody shortens it by accident."""
+    found = blocks(DOCS / "getting-started.md")
+    marks = {mark for block in found for mark in block.marks}
+    assert {"install", "broken", "fails"} <= marks
+    texts = [block.text for block in found if block.file]
+    assert sum("provider: echo" in text for text in texts) >= 3
+    assert any("provider: ollama" in text for text in texts)
+    assert sum(block.language == "log" for block in found) >= 4
+
+
+def _environment() -> dict[str, str]:
+    """The variables of somebody who has no Aura yet and no environment of a developer's."""
+    environ = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    folders = environ["PATH"].split(os.pathsep)
+    environ["PATH"] = os.pathsep.join(folder for folder in folders if not (Path(folder) / "aura").exists())
+    return environ
+
+
+def _checkout(tmp_path: Path) -> Path:
+    """The files of the repository as they are now, without what is built or ignored."""
+    target = tmp_path / "aura"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    for name in listed.stdout.decode().split("\0"):
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "extension/")):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, target / name)
+    return target

@@ -1,0 +1,147 @@
+"""What a plugin does wrong outside its answer: the server starts, lists it, and serves everybody else."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from aura_core.testing import AuraServer, SseEvent
+
+FakePlugin = Callable[..., None]
+Checked = Callable[..., list[SseEvent]]
+
+HEAD = """
+import asyncio, contextlib, pathlib, msgspec
+from aura_core import ProviderError, Token, hookimpl
+
+@hookimpl
+async def stream_chat(request, settings, client):
+    yield Token("hi", finish_reason="stop")
+"""
+EXCEPTIONS = [
+    "ValueError",
+    "SystemExit",
+    "KeyboardInterrupt",
+    "GeneratorExit",
+    "StopIteration",
+    "asyncio.CancelledError",
+]
+AGENTS = {"ok.md": "---\nprovider: echo\n---\n", "it.md": "---\nprovider: it\n---\n"}
+
+
+def _check_alive(aura: AuraServer) -> None:
+    assert aura.ask("ok")[-1].name == "done"
+    for path in ("agents", "providers"):
+        assert httpx.get(f"{aura.url}/api/{path}", trust_env=False, timeout=30).status_code == 200
+
+
+@pytest.mark.parametrize("exception", EXCEPTIONS)
+@pytest.mark.parametrize("when", ["at once", "on entering"])
+def test_a_client_that_does_not_open(
+    exception: str, when: str, tmp_path: Path, fake_plugin: FakePlugin, asked: Checked
+) -> None:
+    at_once = f"""
+@hookimpl
+def open_client(settings):
+    raise {exception}
+"""
+    on_entering = f"""
+@hookimpl
+@contextlib.asynccontextmanager
+async def open_client(settings):
+    raise {exception}
+    yield
+"""
+    fake_plugin("it", HEAD + (at_once if when == "at once" else on_entering))
+    with AuraServer(tmp_path, AGENTS) as aura:
+        events = asked(aura, "it")
+        _check_alive(aura)
+    assert [(event.name, event.data["code"]) for event in events] == [("error", "llm_error")]
+    assert "could not start" in events[0].data["message"]
+
+
+OPENS = """
+@hookimpl
+@contextlib.asynccontextmanager
+async def open_client(settings):
+    await asyncio.sleep({seconds})
+    try:
+        yield 5
+    finally:
+        {leave}
+"""
+
+
+def test_a_client_that_opens_slowly_is_waited_for(tmp_path: Path, fake_plugin: FakePlugin, asked: Checked) -> None:
+    fake_plugin("it", HEAD + OPENS.format(seconds=0.5, leave="pass"))
+    with AuraServer(tmp_path, AGENTS) as aura:
+        assert asked(aura, "it")[-1].name == "done"
+
+
+def test_a_client_that_never_opens_is_given_up(
+    tmp_path: Path, fake_plugin: FakePlugin, asked: Checked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aura_core.instances.HOOK_TIMEOUT", 1)
+    fake_plugin("it", HEAD + OPENS.format(seconds=60, leave="pass"))
+    with AuraServer(tmp_path, AGENTS, "[server]\nretries = 0") as aura:
+        events = asked(aura, "it")
+    assert [(event.name, event.data["code"]) for event in events] == [("error", "unavailable")]
+
+
+def test_a_client_that_never_closes_does_not_hold_up_the_end(
+    tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("aura_core.instances.CLEANUP_LIMIT", 0.2)
+    fake_plugin("it", HEAD + OPENS.format(seconds=0, leave="await asyncio.sleep(60)"))
+    begin = time.monotonic()
+    with AuraServer(tmp_path, AGENTS) as aura:
+        assert aura.ask("it")[-1].name == "done"
+    assert time.monotonic() - begin < 30
+    assert "plugin 'it' could not close its client" in caplog.text
+
+
+@pytest.mark.parametrize("exception", EXCEPTIONS)
+def test_a_default_model_that_raises(
+    exception: str, tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AURA_PLUGINS", "it")  # and echo; an Ollama on this machine would be another provider
+    fake_plugin("it", HEAD + f"@hookimpl\nasync def default_model():\n    raise {exception}\n")
+    agents = AGENTS | {"any.md": "---\nname: any\n---\n"}
+    with AuraServer(tmp_path, agents) as aura:
+        assert aura.ask("any")[-1].name == "done", "another provider serves it"
+        assert aura.ask("it")[-1].name == "error"
+        _check_alive(aura)
+
+
+@pytest.mark.parametrize("exception", EXCEPTIONS)
+def test_a_plugin_that_cannot_say_whether_it_streams(exception: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
+    fake_plugin("it", HEAD + f"@hookimpl\ndef supports_streaming():\n    raise {exception}\n")
+    with AuraServer(tmp_path, AGENTS) as aura:
+        assert aura.ask("it")[-1].name == "done"
+        _check_alive(aura)
+
+
+STRUCT = """
+class Bad(msgspec.Struct):
+    x: int = 0
+    def __post_init__(self):
+        raise {exception}
+
+@hookimpl
+def {hook}():
+    return Bad
+"""
+
+
+@pytest.mark.parametrize("exception", EXCEPTIONS)
+@pytest.mark.parametrize("hook", ["provider_settings", "agent_options"])
+def test_a_struct_that_cannot_be_made(hook: str, exception: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
+    fake_plugin("it", HEAD + STRUCT.format(hook=hook, exception=exception))
+    agents = AGENTS | {"it.md": "---\nprovider: it\noptions: {x: 1}\n---\n"}
+    with AuraServer(tmp_path, agents) as aura:
+        refused = aura.post("it")
+        assert refused.status_code == 503
+        assert refused.json()["code"] in ("agent_invalid", "provider_misconfigured")
+        _check_alive(aura)

@@ -1,0 +1,302 @@
+"""Wrong providers: what `aura new-plugin` writes, with one mistake in each, and the check that must see it."""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One mistake: texts of the module that are replaced."""
+
+    mistake: str
+    caught_by: str
+    edits: list[tuple[str, str]]
+
+
+LOOP = """\
+                async for data in found:
+                    yield token(data)
+"""
+TOKEN = "    return Token(event.text, event.thinking, event.finish, event.usage)\n"
+STREAM = 'async with client.stream("POST", "/chat", content=msgspec.json.encode(body(request))) as response:\n'
+REFUSED = "            if response.status_code != 200:\n"
+BURST = "        time.sleep(3 if len(lines) > 1000 else 0)\n        for line in lines:\n"
+ALL_AT_ONCE = "                for data in [data async for data in found]:\n                    yield token(data)\n"
+CLOSED = "        ) as opened:\n            yield opened\n"
+KEPT = "        )\n        KEPT.append(opened)\n        yield opened\n"
+DATA = '            if name == b"data":\n                '
+HINT = 'f"Acme refused access; {hint}."'
+OWN_KEY = 'extra={"own_default": "ACME_API_KEY"})\n    ] = '
+ASYNCIO = ("import os\n", "import asyncio\nimport os\nimport time\n")
+
+MUTANTS = [
+    Mutant(
+        "holds the request against a cancel",
+        "cancel-before",
+        [
+            ASYNCIO,
+            (
+                STREAM,
+                'question = client.build_request("POST", "/chat", content=msgspec.json.encode(body(request)))\n'
+                "        sending = asyncio.ensure_future(client.send(question, stream=True))\n"
+                "        async with aclosing(await asyncio.shield(sending)) as response:\n",
+            ),
+        ],
+    ),
+    Mutant(
+        "swallows the cancel",
+        "cancel-after",
+        [
+            ASYNCIO,
+            (
+                LOOP,
+                """\
+                said = False
+                try:
+                    async for data in found:
+                        yield token(data)
+                        said = True
+                except asyncio.CancelledError:
+                    if not said:
+                        raise
+                    await asyncio.sleep(600)
+""",
+            ),
+        ],
+    ),
+    Mutant(
+        "says twice that it is done",
+        "finish",
+        [
+            (
+                LOOP,
+                LOOP
+                + "                    if token(data).finish_reason:\n"
+                + "                        yield Token(finish_reason=token(data).finish_reason)\n",
+            )
+        ],
+    ),
+    Mutant(
+        "calls every end a stop",
+        "finish",
+        [(TOKEN, TOKEN.replace("event.finish,", '"stop" if event.finish else None,'))],
+    ),
+    Mutant(
+        "loses the last token",
+        "text",
+        [(TOKEN, TOKEN.replace("event.text,", '"" if event.finish else event.text,'))],
+    ),
+    Mutant("trims white space", "text", [(TOKEN, TOKEN.replace("event.text", "event.text.strip()"))]),
+    Mutant(
+        "splits lines at U+2028",
+        "text",
+        [
+            ('(rest + chunk).split(b"\\n")', '(rest + chunk).replace("\u2028".encode(), b"\\n").split(b"\\n")'),
+        ],
+    ),
+    Mutant(
+        "merges the tokens of a read",
+        "tokens",
+        [
+            (DATA + "yield value\n", DATA + "values.append(value)\n"),
+            ("        for line in lines:\n", "        values: list[bytes] = []\n        for line in lines:\n"),
+            (
+                '(b"<"):  # a page, not a stream\n                raise bad_response()\n',
+                '(b"<"):  # a page, not a stream\n                raise bad_response()\n        yield values\n',
+            ),
+            (
+                LOOP,
+                """\
+                async for several in found:
+                    text = ""
+                    try:
+                        for data in several:
+                            one = token(data)
+                            text += one.content
+                            if one.reasoning or one.finish_reason or one.usage:
+                                yield Token(text, one.reasoning, one.finish_reason, one.usage)
+                                text = ""
+                    except ProviderError:
+                        yield Token(text)
+                        raise
+                    if text:
+                        yield Token(text)
+""",
+            ),
+        ],
+    ),
+    Mutant(
+        "cuts tokens into characters",
+        "tokens",
+        [
+            (
+                LOOP,
+                """\
+                async for data in found:
+                    one = token(data)
+                    for character in one.content if len(one.content) < 100 else [one.content]:
+                        yield Token(character)
+                    yield Token("", one.reasoning, one.finish_reason, one.usage)
+""",
+            )
+        ],
+    ),
+    Mutant(
+        "decodes each read by itself",
+        "utf8",
+        [("(rest + chunk)", "(rest + chunk.decode(errors='replace').encode())")],
+    ),
+    Mutant("wants a space after the colon", "framing", [('.partition(b":")', '.partition(b": ")')]),
+    Mutant(
+        "accepts what it does not decode",
+        "encoding",
+        [(', "accept-encoding": "identity"}', "}")],
+    ),
+    Mutant(
+        "thinks aloud",
+        "reasoning",
+        [(TOKEN, TOKEN.replace("event.text, event.thinking", 'event.thinking + event.text, ""'))],
+    ),
+    Mutant(
+        "invents usage",
+        "usage",
+        [(TOKEN, TOKEN.replace("event.usage", "event.usage or (Usage(1, 1) if event.finish else None)"))],
+    ),
+    Mutant(
+        "hides an error as text",
+        "errors",
+        [
+            (
+                'raise ProviderError(f"Acme failed: {event.error}", "llm_error")',
+                'return Token(f"[error: {event.error}]", finish_reason="stop")',
+            )
+        ],
+    ),
+    Mutant("takes a refused key for a bad request", "errors", [(f'{HINT}, "auth"', f'{HINT}, "bad_request"')]),
+    Mutant("forgets when to come back", "errors", [('"rate_limited", wait)', '"rate_limited")')]),
+    Mutant(
+        "takes a closed connection for an empty answer",
+        "dropped",
+        [
+            (
+                "    except httpx.TransportError:\n        if not answered:",
+                "    except httpx.TransportError as exc:\n        if isinstance(exc, httpx.ConnectError):",
+            )
+        ],
+    ),
+    Mutant(
+        "ends silently on truncation",
+        "truncation",
+        [
+            (
+                LOOP,
+                """\
+                finished = False
+                async for data in found:
+                    yield token(data)
+                    finished = finished or b'"finish"' in data
+                if not finished:
+                    yield Token(finish_reason="stop")
+""",
+            )
+        ],
+    ),
+    Mutant("takes a line without an end", "bounds", [("if len(rest) > EVENT_LIMIT:", "if False:")]),
+    Mutant(
+        "waits for the whole answer",
+        "stall",
+        [(LOOP, ALL_AT_ONCE)],
+    ),
+    Mutant(
+        "asks again by itself",
+        "retries",
+        [
+            (
+                REFUSED,
+                "            if response.status_code == 503:\n"
+                '                await client.post("/chat", content=msgspec.json.encode(body(request)))\n' + REFUSED,
+            )
+        ],
+    ),
+    Mutant(
+        "starves the loop",
+        "loop",
+        [ASYNCIO, ("        for line in lines:\n", BURST)],
+    ),
+    Mutant(
+        "reads without await",
+        "loop",
+        [
+            ASYNCIO,
+            (
+                STREAM,
+                "async with aclosing(Blocking(client, msgspec.json.encode(body(request)))) as response:\n",
+            ),
+            (
+                "def body(",
+                """\
+class Blocking:
+    def __init__(self, client, content):
+        import httpx
+        self.client = httpx.Client(base_url=client.base_url, headers=client.headers, trust_env=False)
+        self.response = self.client.send(self.client.build_request("POST", "/chat", content=content), stream=True)
+        self.status_code, self.headers = self.response.status_code, self.response.headers
+
+    async def aiter_raw(self):
+        for chunk in self.response.iter_raw():
+            yield chunk
+
+    async def aclose(self):
+        self.client.close()
+
+
+def body(""",
+            ),
+        ],
+    ),
+    Mutant(
+        "never closes its client",
+        "cleanup",
+        [
+            ("        async with httpx.AsyncClient(\n", "        opened = httpx.AsyncClient(\n"),
+            (CLOSED, KEPT),
+            ("EVENT_LIMIT =", "KEPT = []\nEVENT_LIMIT ="),
+        ],
+    ),
+    Mutant(
+        "limits its pool",
+        "concurrency",
+        [("limits=httpx.Limits(max_connections=None)", "limits=httpx.Limits(max_connections=100)")],
+    ),
+    Mutant(
+        "leaks a part of the key",
+        "secrets",
+        [
+            (
+                REFUSED,
+                "            if response.status_code == 401 and b'<' not in (said := await response.aread()):\n"
+                '                raise ProviderError(f"Acme refused access: {said.decode()}", "auth")\n' + REFUSED,
+            )
+        ],
+    ),
+    Mutant("follows a redirect", "hosts", [("follow_redirects=False", "follow_redirects=True")]),
+    Mutant("goes through any proxy", "hosts", [("trust_env=False", "trust_env=True")]),
+    Mutant(
+        "sends its key to every server",
+        "hosts",
+        [('settings.api_key_env or " "', 'settings.api_key_env or "ACME_API_KEY"')],
+    ),
+    Mutant("forgets the history", "request", [('"messages": request.messages', '"messages": request.messages[-1:]')]),
+    Mutant("sends what nobody set", "request", [("    if request.temperature is not None:\n", "    if True:\n")]),
+    Mutant("imports its SDK at once", "import-cost", [("import os\n", "import os\n\nimport httpx as sdk\n")]),
+    Mutant("wants a keyword", "hooks", [("def open_client(settings:", "def open_client(*, settings:")]),
+    Mutant(
+        "keeps its key in a file",
+        "settings",
+        [
+            (
+                "    connect_timeout: Annotated[",
+                '    api_key: Annotated[str, Meta(description="the API key")] = ""\n    connect_timeout: Annotated[',
+            )
+        ],
+    ),
+    Mutant("has one key for all instances", "settings", [(f'{OWN_KEY}""', f'{OWN_KEY}"ACME_API_KEY"')]),
+]

@@ -1,0 +1,283 @@
+"""Agent files: what may stand in them, what is wrong with them and where, and how their changes are picked up."""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from aura_core import settings
+from aura_core.agents import AgentStore, parse
+from aura_core.errors import ConfigError
+from aura_core.runtime import Runtime
+from aura_core.server.watch import watch
+from aura_core.testing import AuraServer
+
+FULL = """---
+name: Code Assistant
+description: "Answers questions."
+provider: echo
+model: m:7b
+temperature: 1
+max_tokens: 20
+options: {text: hi}
+tags: [chat]
+---
+
+You are kind.
+"""
+
+
+def test_a_full_file() -> None:
+    agent = parse("a", FULL, Path("a.md"))
+    matter = agent.matter
+    assert (matter.name, matter.model, matter.temperature, matter.max_tokens) == ("Code Assistant", "m:7b", 1.0, 20)
+    assert (matter.options, matter.tags, agent.prompt) == ({"text": "hi"}, ["chat"], "You are kind.")
+
+
+@pytest.mark.parametrize("text", ["", "Just a prompt.", "---\n---\nJust a prompt.", "---\nmodel:\n---\n"])
+def test_no_key_is_required(text: str) -> None:
+    assert parse("a", text, Path("a.md")).matter.provider is None
+
+
+DEEP = "[" * 1200
+ERRORS = {
+    "---\nname: x\ntemprature: 1\n---\n": "a.md:3: unknown key 'temprature'; did you mean 'temperature'?",
+    "---\nTemperature: 1\n---\n": "a.md:2: unknown key 'Temperature'; did you mean 'temperature'?",
+    "---\nname: a\ntemperature: hot\n---\n": "a.md:3: temperature: expected a number or nothing, got a string",
+    "---\ntemperature: 3\n---\n": "a.md:2: temperature: expected a number <= 2.0",
+    "---\nmax_tokens: 0\n---\n": "a.md:2: max_tokens: expected a whole number >= 1",
+    "---\nmodel: 7\n---\n": "a.md:2: model: expected a string or nothing, got a whole number",
+    "---\ntags: chat\n---\n": "a.md:2: tags: expected a list, got a string",
+    "---\ntags: [1]\n---\n": "a.md:2: tags[0]: expected a string, got a whole number",
+    "---\nname: a\nname: b\n---\n": "a.md:3: 'name' stands twice; it is on line 2 too",
+    "---\nname: a\ndescription: one: two\n---\n": "a.md:3: a value that holds ': ' must stand in quotes",
+    "---\noptions:\n\tx: 1\n---\n": "a.md:3: a tab is not allowed here; indent with spaces",
+    "---\n- a\n---\n": "a.md:2: the front matter must be 'key: value' lines",
+    "---\nname: a\nmodel: b\x07\n---\n": "a.md:3: the character U+0007 is not allowed here",
+    "---\nmodel: 0b_\n---\n": "a.md:2: the front matter cannot be read: invalid literal for int() with base 2: ''",
+    f"---\noptions: {DEEP}\n---\n": "a.md:2: the front matter cannot be read: it is nested too deeply",
+    "---\noptions: &a {x: *a}\n---\n": "a.md:2: an alias is not allowed here; write its value again",
+    "---\nname: !!timestamp x\n---\n": (
+        "a.md:2: could not determine a constructor for the tag 'tag:yaml.org,2002:timestamp'"
+    ),
+    "\n---\nname: a\n---\n": "a.md:2: the line '---' that opens the front matter must be the first",
+    " ---\nname: a\n---\n": "a.md:1: the line '---' that opens the front matter must be the first",
+    "---\nname: a\n": "a.md:1: the front matter is not closed; end it with a line '---'",
+}
+
+
+@pytest.mark.parametrize("text", ERRORS)
+def test_errors_name_file_line_and_remedy(text: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse("a", text, Path("a.md"))
+    assert str(error.value) == ERRORS[text]
+
+
+def test_keys_of_other_tools_are_noted_and_ignored() -> None:
+    agent = parse("a", "---\nmode: ask\ntools: [x]\nhandoffs: []\n---\n", Path("a.md"))
+    assert agent.notes[0] == "a.md:2: 'mode' is not Aura's and is ignored"
+    assert len(agent.notes) == 3
+
+
+def test_words_that_yaml_1_1_takes_for_booleans_are_words() -> None:
+    assert parse("a", "---\nname: on\ndescription: no\n---\n", Path("a.md")).matter.name == "on"
+
+
+def test_windows_files(tmp_path: Path) -> None:
+    (tmp_path / "w.md").write_bytes(b"\xef\xbb\xbf---\r\nprovider: echo\r\n---\r\nline one\r\nline two\r\n")
+    agent = AgentStore(tmp_path).entries["w"].agent
+    assert agent is not None
+    assert (agent.matter.provider, agent.prompt) == ("echo", "line one\nline two")
+
+
+def test_which_files_are_read(tmp_path: Path) -> None:
+    for name in ("a.md", "B.agent.md", "README.md", "AGENTS.md", "_draft.md", ".hidden.md", "note.txt"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "folder.md").mkdir()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "c.md").write_text("x")
+    store = AgentStore(tmp_path)
+    assert sorted(store.entries) == ["a", "b"]
+    assert store.get("b") is store.get("B")
+
+
+def test_bad_files_break_only_themselves(tmp_path: Path) -> None:
+    (tmp_path / "good.md").write_text("x")
+    (tmp_path / "bad name.md").write_text("x")
+    (tmp_path / "latin.md").write_bytes(b"\xe9")
+    (tmp_path / "Twin.md").write_text("x")
+    (tmp_path / "twin.agent.md").write_text("x")
+    entries = AgentStore(tmp_path).entries
+    assert entries["good"].error is None
+    assert "must begin with a letter" in (entries["bad name"].error or "")
+    assert "not UTF-8" in (entries["latin"].error or "")
+    assert "are all the agent" in (entries["twin"].error or "")
+    assert entries["twin"].agent is None
+
+
+def test_without_a_file_there_is_an_assistant(tmp_path: Path) -> None:
+    assert list(AgentStore(tmp_path / "missing").entries) == ["assistant"]
+
+
+def test_changes_are_told_in_a_line_each(tmp_path: Path) -> None:
+    store = AgentStore(tmp_path)
+    file = tmp_path / "chat.md"
+    file.write_text("---\ntemperature: 0.7\n---\nBe kind.")
+    assert store.reload() == ["assistant: removed", "chat: added"]
+    file.write_text("---\ntemperature: 0.2\n---\nBe kind.")
+    assert store.reload() == ["chat: temperature 0.7 → 0.2"]
+    file.write_text("---\ntemperature: 0.2\n---\nBe brief.")
+    assert store.reload() == ["chat: prompt changed"]
+    file.write_text("---\ntemprature: 0.2\n---\nBe brief.")
+    assert store.reload() == [
+        f"chat: {file}:2: unknown key 'temprature'; did you mean 'temperature'? (the last good version stays)"
+    ]
+    agent = store.entries["chat"].agent
+    assert agent is not None
+    assert agent.prompt == "Be brief."
+    assert store.reload() == []
+    file.write_text("---\ntemperature: 0.2\n---\nBe brief.")
+    assert store.reload() == ["chat: good again"]
+    file.rename(tmp_path / "talk.md")
+    assert store.reload() == ["chat: removed", "talk: added"]
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def test_a_running_server_picks_up_every_kind_of_change(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "aura.agents")
+    folder = tmp_path / "agents"
+    with AuraServer(tmp_path) as aura:
+
+        def agents() -> dict[str, dict[str, str]]:
+            listed = httpx.get(f"{aura.url}/api/agents", trust_env=False).json()["agents"]
+            return {agent["id"]: agent for agent in listed}
+
+        assert list(agents()) == ["assistant"]
+        (folder / "a.md").write_text("---\nprovider: echo\noptions: {text: one}\n---\n")
+        _until(lambda: list(agents()) == ["a"], "created")
+        assert aura.ask("a")[0].data["content"] == "one"
+        (folder / "a.md").write_text("---\nprovider: echo\noptions: {text: two}\n---\n")
+        _until(lambda: aura.ask("a")[0].data["content"] == "two", "edited")
+        (folder / "a.md").write_text("---\nprovider: echo\noptions: {text: two\n---\n")
+        _until(lambda: agents()["a"]["error"] is not None, "broken")
+        assert aura.ask("a")[0].data["content"] == "two", "the last good version stays"
+        (folder / "b.md").write_text("---\nnam: x\n---\n")
+        _until(lambda: "b" in agents(), "a broken newcomer is listed")
+        assert aura.post("b").json()["code"] == "agent_invalid"
+        (folder / "b.md").rename(folder / "c.md")
+        _until(lambda: "c" in agents() and "b" not in agents(), "renamed")
+        shutil.rmtree(folder)
+        _until(lambda: list(agents()) == ["assistant"], "the directory is gone")
+        folder.mkdir()
+        (folder / "d.md").write_text("---\nprovider: echo\n---\n")
+        _until(lambda: list(agents()) == ["d"], "the directory has come back")
+        (tmp_path / "aura.toml").write_text("[server]\nport = 1\n")
+        _until(lambda: "restart to apply" in caplog.text, "settings")
+    assert "a: options changed" in caplog.text
+
+
+def test_a_change_of_the_settings_is_seen_without_its_event(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "aura.agents")
+    file = tmp_path / "aura.toml"
+    file.write_text("[server]\nport = 1\n")
+    loaded = settings.load({"agents.directory": str(tmp_path / "agents")}, {}, file)
+
+    async def no_event(*_: object, **__: object) -> AsyncIterator[set[object]]:
+        file.write_text("[server]\nport = 2\n")  # between two watches
+        yield set()
+        yield set()
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("aura_core.server.watch.awatch", no_event)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(watch(Runtime(loaded, {})))
+    assert [record.getMessage() for record in caplog.records] == [f"{file} changed; restart to apply"]
+
+
+def test_a_watch_that_fails_begins_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "aura.agents")
+    loaded = settings.load({"agents.directory": str(tmp_path)}, {})
+    calls = []
+
+    async def broken(*_: object, **__: object) -> AsyncIterator[set[object]]:
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError("inotify watch limit reached")
+        (tmp_path / "a.md").write_text("hi")
+        yield set()
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("aura_core.server.watch.awatch", broken)
+    monkeypatch.setattr("aura_core.server.watch.PAUSE", 0.01)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(watch(Runtime(loaded, {})))
+    assert "inotify watch limit reached" in caplog.text
+    assert "a: added" in caplog.text
+
+
+def test_a_folder_behind_a_link_that_is_set_anew(tmp_path: Path) -> None:
+    for number in ("1", "2"):
+        (tmp_path / number).mkdir()
+        (tmp_path / number / "a.md").write_text(f"---\nprovider: echo\noptions: {{text: '{number}'}}\n---\n")
+    (tmp_path / "app").mkdir()
+    link = tmp_path / "app" / "agents"
+    link.symlink_to(tmp_path / "1")
+    with AuraServer(tmp_path, flags={"agents.directory": str(link)}) as aura:
+        assert aura.ask("a")[0].data["content"] == "1"
+        new = link.with_name("new")
+        new.symlink_to(tmp_path / "2")
+        new.rename(link)
+        _until(lambda: aura.ask("a")[0].data["content"] == "2", "the link was set anew")
+        (tmp_path / "2" / "a.md").write_text("---\nprovider: echo\noptions: {text: '3'}\n---\n")
+        _until(lambda: aura.ask("a")[0].data["content"] == "3", "edited behind it")
+
+
+def test_a_folder_that_cannot_be_read_keeps_its_agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.md").write_text("hi")
+    store = AgentStore(tmp_path)
+    with monkeypatch.context() as patched:
+        # Nobody refuses root, who may run this.
+        patched.setattr(Path, "iterdir", _refused)
+        line = f"{tmp_path}: cannot be read: Permission denied"
+        assert store.reload() == [f"{line}; the agents stay as they were"]
+        assert store.reload() == []
+        assert (store.problem, list(store.entries)) == (line, ["a"])
+        assert list(AgentStore(tmp_path).entries) == ["assistant"]
+    assert store.reload() == []
+    assert store.problem is None
+
+
+def _refused(_: Path) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_names_and_texts_that_are_no_unicode_are_shown_all_the_same(tmp_path: Path) -> None:
+    Path(os.fsdecode(bytes(tmp_path) + b"/bad\xff.md")).write_text("hi")
+    (tmp_path / "a.md").write_text('---\nname: "a\\ud83e\\udd16 \\ud83e"\n---\n')
+    store = AgentStore(tmp_path)
+    assert (store.entries["bad\ufffd"].error or "").startswith(f"{tmp_path}/bad\ufffd.md: the file's name must")
+    agent = store.entries["a"].agent
+    assert agent is not None
+    assert agent.matter.name == "a\U0001f916 \ufffd"
+
+
+def test_three_files_of_one_agent_are_all_named(tmp_path: Path) -> None:
+    for name in ("foo.md", "foo.agent.md", "FOO.MD"):
+        (tmp_path / name).write_text("hi")
+    error = AgentStore(tmp_path).entries["foo"].error
+    assert error == "FOO.MD, foo.agent.md, foo.md are all the agent 'foo'; rename all but one"

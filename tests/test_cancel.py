@@ -1,0 +1,129 @@
+"""Closing the connection is cancelling: the upstream's socket closes when the client's does."""
+
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aura_core.testing import AuraServer, Reply, Upstream
+
+LINE = b'{"message":{"content":"hello"}}\n'
+AGENT = {"o.md": "---\nprovider: ollama\nmodel: m\n---\n"}
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as server:
+        yield server
+
+
+@pytest.fixture
+def aura(upstream: Upstream, tmp_path: Path) -> Iterator[AuraServer]:
+    with AuraServer(tmp_path, AGENT, f'[providers.ollama]\nbase_url = "{upstream.url}"') as server:
+        yield server
+
+
+def _open(aura: AuraServer, route: str = "chat/stream") -> socket.socket:
+    body = b'{"prompt": "a"}'
+    sock = socket.create_connection(("127.0.0.1", aura.port), timeout=30)
+    sock.sendall(
+        b"POST /api/agents/o/%b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (route.encode(), len(body), body)
+    )
+    return sock
+
+
+def _read_until(sock: socket.socket, text: bytes) -> bytes:
+    got = b""
+    while text not in got:
+        chunk = sock.recv(65536)
+        assert chunk, got
+        got += chunk
+    return got
+
+
+def _rest(sock: socket.socket) -> bytes:
+    got = b""
+    try:
+        while chunk := sock.recv(65536):
+            got += chunk
+    except ConnectionResetError:
+        pass
+    return got
+
+
+def _leave(sock: socket.socket, how: str) -> None:
+    if how == "reset":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if how == "half-close":
+        sock.shutdown(socket.SHUT_WR)
+    else:
+        sock.close()
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "half-close"])
+@pytest.mark.parametrize("when", ["before the head", "before the first token", "after a token"])
+def test_a_client_that_leaves_stops_the_generation(upstream: Upstream, aura: AuraServer, when: str, how: str) -> None:
+    reply = {
+        "before the head": Reply(head_delay=60),
+        "before the first token": Reply(ending="stall"),
+        "after a token": Reply([LINE], ending="stall"),
+    }[when]
+    upstream.queue(reply)
+    sock = _open(aura)
+    # The head leaves before the provider has said anything.
+    _read_until(sock, b"hello" if when == "after a token" else b": ok")
+    upstream.wait_requests()
+    assert not upstream.hangups
+    left = time.monotonic()
+    _leave(sock, how)
+    assert upstream.wait_hangup() >= left
+    upstream.wait_closed()
+    sock.close()
+    assert _idle(aura)
+    assert not aura.runtime.abandonments
+
+
+@pytest.mark.parametrize("when", ["before the first token", "after a token"])
+def test_the_whole_answer_is_cancelled_too(upstream: Upstream, aura: AuraServer, when: str) -> None:
+    upstream.queue(Reply([LINE] if when == "after a token" else [], ending="stall"))
+    sock = _open(aura, "chat")
+    upstream.wait_requests()
+    time.sleep(0.05)
+    sock.close()
+    upstream.wait_hangup()
+    assert _idle(aura)
+
+
+def test_an_endless_answer_stops(upstream: Upstream, aura: AuraServer) -> None:
+    upstream.queue(Reply([LINE * 100], repeat=True))
+    sock = _open(aura)
+    _read_until(sock, b"hello")
+    sock.close()
+    upstream.wait_hangup()
+    assert _idle(aura)
+
+
+def test_a_reader_that_never_reads_is_cut_off(upstream: Upstream, tmp_path: Path) -> None:
+    toml = f'[server]\nwrite_timeout = 0.5\n[providers.ollama]\nbase_url = "{upstream.url}"'
+    upstream.on("/api/chat", Reply([LINE * 1000], repeat=True))
+    with AuraServer(tmp_path, AGENT, toml) as aura:
+        sock = _open(aura)
+        upstream.wait_hangup(timeout=15)
+        assert _idle(aura)
+        with sock:
+            rest = _rest(sock)
+    assert b"event: done" not in rest
+    assert b"event: error" not in rest
+    assert not rest.endswith(b"0\r\n\r\n"), "a cut stream must not look like a whole one"
+
+
+def _idle(aura: AuraServer) -> bool:
+    """Whether every slot becomes free again."""
+    end = time.monotonic() + 20
+    while aura.runtime.relays and time.monotonic() < end:
+        time.sleep(0.005)
+    return not aura.runtime.relays

@@ -1,0 +1,113 @@
+"""Which provider answers for agents that name none, and why another cannot."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aura_core import providers, settings
+from aura_core.runtime import Runtime
+
+FakePlugin = Callable[..., None]
+
+PLUGIN = """
+import asyncio
+from contextlib import asynccontextmanager
+from aura_core import Token, hookimpl
+@hookimpl
+async def stream_chat(request):
+    yield Token(request.model, finish_reason="stop")
+"""
+SLOW_CLIENT = """
+@hookimpl
+@asynccontextmanager
+async def open_client():
+    await asyncio.sleep(0.3)
+    yield "client"
+@hookimpl
+async def default_model(client):
+    return "small"
+"""
+NO_ANSWER = """
+@hookimpl
+async def default_model():
+    await asyncio.sleep(30)
+"""
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, fake_plugin: FakePlugin) -> Callable[..., Runtime]:
+    def make(toml: str = "", environ: dict[str, str] | None = None, **plugins: str) -> Runtime:
+        for name, source in plugins.items():
+            fake_plugin(name, source)
+        (tmp_path / "aura.toml").write_text(toml)
+        environ = {"AURA_PLUGINS": ",".join(plugins)} | (environ or {})
+        flags = {"agents.directory": str(tmp_path / "agents")}
+        return Runtime(settings.load(flags, environ, tmp_path / "aura.toml"), environ)
+
+    return make
+
+
+def _chosen(made: Runtime) -> tuple[str, str | None]:
+    """Who answers a request that comes before anything was chosen, and the reason."""
+
+    async def ask() -> tuple[str, str | None]:
+        try:
+            return (await made.bind("assistant")).instance.name, await made.choose()
+        finally:
+            await made.close()
+
+    return asyncio.run(ask())
+
+
+def test_the_time_to_open_a_client_is_not_the_time_to_answer(
+    runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(providers, "CHOICE_TIMEOUT", 0.2)
+    assert _chosen(runtime(slow=PLUGIN + SLOW_CLIENT, mute=PLUGIN + NO_ANSWER))[0] == "slow"
+
+
+def test_a_model_in_the_table_is_enough(runtime: Callable[..., Runtime]) -> None:
+    made = runtime('[providers.plain]\ndefault_model = "tiny"', plain=PLUGIN)
+    assert _chosen(made)[0] == "plain"
+    assert made.providers.instances["plain"].known_model == "tiny"
+
+
+def test_without_a_model_it_says_what_is_missing(runtime: Callable[..., Runtime]) -> None:
+    made = runtime(plain=PLUGIN)
+    assert asyncio.run(made.choose()) == "echo: no other provider has a default model (plain)"
+
+
+def test_an_empty_default_is_none(runtime: Callable[..., Runtime]) -> None:
+    assert _chosen(runtime('[defaults]\nprovider = ""', slow=PLUGIN + SLOW_CLIENT))[0] == "slow"
+
+
+def test_a_name_that_is_none_is_warned_of(runtime: Callable[..., Runtime]) -> None:
+    made = runtime("[providers.Plain]\nx = 1", plain=PLUGIN)
+    assert any("not 'Plain'; did you mean 'plain'?" in warning for warning in made.warnings)
+
+
+def test_a_broken_plugin_under_another_name_is_installed_all_the_same(runtime: Callable[..., Runtime]) -> None:
+    made = runtime('[providers.mine]\nplugin = "broken"', broken="import nonexistent_module")
+    with pytest.raises(providers.Unusable, match="is broken") as caught:
+        made.providers.get("mine")
+    assert caught.value.installed
+
+
+def test_closing_what_still_opens_is_no_failure(
+    runtime: Callable[..., Runtime], caplog: pytest.LogCaptureFixture
+) -> None:
+    made = runtime(slow=PLUGIN + SLOW_CLIENT.replace("0.3", "30"))
+
+    async def leave() -> None:
+        opening = asyncio.create_task(made.providers.instances["slow"].client())
+        await asyncio.sleep(0.05)
+        await made.close()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(leave())
+    assert not caplog.records

@@ -1,0 +1,237 @@
+"""The command line as an operator sees it: answers, exit codes, and errors in one line."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aura_core.testing import AuraServer
+
+
+def _run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "aura_core", *arguments],
+        cwd=folder,
+        env=os.environ | {"AURA_PLUGINS": "echo"} | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        result = _run(tmp_path, "serve", "--port", str(port))
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"aura: cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "is Aura running already? Choose another with --port\n"
+    )
+
+
+ERRORS: dict[str, tuple[list[str], dict[str, str], str, int, str]] = {
+    "no such option": (["serve", "--prot", "1"], {}, "", 2, "No such option '--prot'. (Did you mean"),
+    "no such command": (["srve"], {}, "", 2, "did you mean 'serve'?"),
+    "a bad flag": (["serve", "--port", "70000"], {}, "", 2, "70000 is not in the range 0<=x<=65535"),
+    "a negative flag": (["serve", "--port", "-1"], {}, "", 2, "-1 is not in the range 0<=x<=65535"),
+    "a bad variable": (
+        ["agents"],
+        {"AURA_SERVER__PORT": "x"},
+        "",
+        1,
+        "AURA_SERVER__PORT: port: expected a whole number",
+    ),
+    "an unknown variable": (["agents"], {"AURA_SERVER__PROT": "1"}, "", 1, "did you mean 'port'?"),
+    "an unknown section": (["agents"], {"AURA_SEVER__PORT": "1"}, "", 1, "did you mean 'AURA_SERVER__PORT'?"),
+    "broken TOML": (["agents"], {}, "[server\n", 1, "aura.toml:1: "),
+    "an unknown key": (
+        ["agents"],
+        {},
+        "\n[server]\nprot = 1\n",
+        1,
+        "aura.toml:3: unknown key 'prot'; did you mean 'port'?",
+    ),
+    "an unknown table": (["agents"], {}, "[srever]\n", 1, "aura.toml:1: unknown key 'srever'; did you mean 'server'?"),
+    "a wrong type": (
+        ["agents"],
+        {},
+        "[server]\nport = '1'\n",
+        1,
+        "aura.toml:2: port: expected a whole number, got a string",
+    ),
+    "an open host": (
+        ["serve"],
+        {},
+        "[server]\nhost = '0.0.0.0'\n",
+        1,
+        "aura.toml:2: refusing to listen on 0.0.0.0 without",
+    ),
+    "no such file": (["agents", "--config", "none.toml"], {}, "", 1, "none.toml: no such file"),
+    "no such agent": (["chat", "asistant", "x"], {}, "", 1, "did you mean 'assistant'?"),
+    "no prompt": (["chat", "assistant", " "], {}, "", 2, "the prompt is empty"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_is_one_line_on_stderr(name: str, tmp_path: Path) -> None:
+    arguments, environ, toml, code, says = ERRORS[name]
+    if toml:
+        (tmp_path / "aura.toml").write_text(toml)
+    result = _run(tmp_path, *arguments, **environ)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("aura: ")
+    assert says in result.stderr
+
+
+def test_the_order_of_the_sources(tmp_path: Path) -> None:
+    user = tmp_path / "config" / "aura"
+    user.mkdir(parents=True)
+    (user / "aura.toml").write_text("[server]\nport = 1\nidle_timeout = 11\nheartbeat = 12\nretries = 3\n")
+    (tmp_path / "aura.toml").write_text("[server]\nport = 2\nidle_timeout = 22\nheartbeat = 23\n")
+    environ = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "AURA_SERVER__IDLE_TIMEOUT": "33"}
+    result = _run(tmp_path, "doctor", "--offline", "--json", **environ)
+    assert result.returncode == 0, result.stderr
+    found = {c["name"]: c["detail"] for c in json.loads(result.stdout)["checks"] if c["section"] == "settings"}
+    assert found["server.port"] == "2 (aura.toml:2)"
+    assert found["server.idle_timeout"] == "33 (AURA_SERVER__IDLE_TIMEOUT)"
+    assert found["server.heartbeat"] == "23 (aura.toml:4)"
+    assert found["server.retries"].startswith("3 (")
+    assert found["server.max_streams"] == "1000 (default)"
+
+
+def test_init_writes_what_doctor_approves_and_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "assistant.md").write_text("mine")
+    assert _run(tmp_path, "init").returncode == 0
+    assert (tmp_path / "agents" / "assistant.md").read_text() == "mine"
+    doctor = _run(tmp_path, "doctor")
+    assert doctor.returncode == 0, doctor.stdout
+    assert "All is well." in doctor.stdout
+    assert "reviewer (echo): first token after" in doctor.stdout
+    everything = (tmp_path / "aura.toml").read_text().replace("\n# ", "\n")
+    (tmp_path / "aura.toml").write_text(re.sub(r"(?m)^(\w+ = \.\.\.|Aura's).*$", "", everything))
+    assert _run(tmp_path, "doctor", "--offline", AURA_PLUGINS="echo,ollama").returncode == 0
+
+
+def test_init_is_not_deceived_by_a_file_and_quotes_what_a_shell_reads(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "agents").touch()
+    refused = _run(tmp_path, "init", "p")
+    assert (refused.returncode, refused.stderr) == (1, "aura: p/agents: cannot be written: File exists\n")
+    assert "Next: cd 'a b' && aura doctor" in _run(tmp_path, "init", "a b").stdout
+    assert "Next: cd 'c d', and" in _run(tmp_path, "new-plugin", "acme_too", "--directory", "c d").stdout
+
+
+def test_what_init_writes_is_a_folder_of_its_own(tmp_path: Path) -> None:
+    assert _run(tmp_path, "init", "there").returncode == 0
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "elsewhere.md").touch()
+    listed = _run(tmp_path, "agents", "--config", "there/aura.toml").stdout
+    assert "reviewer" in listed
+    assert "elsewhere" not in listed
+
+
+def test_a_folder_of_agents_that_is_not_there_is_told(tmp_path: Path) -> None:
+    assert _run(tmp_path, "agents").stderr == ""
+    named = _run(tmp_path, "agents", "--agents", "nowhere")
+    assert (named.returncode, named.stderr) == (0, f"--agents: {tmp_path}/nowhere: there is no such folder\n")
+
+
+def _sh(folder: Path, line: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of shell in which `aura` is the command."""
+    text = f'aura() {{ "{sys.executable}" -m aura_core "$@"; }}\n{line}'
+    env = os.environ | {"AURA_PLUGINS": "echo"} | environ
+    return subprocess.run(["sh", "-c", text], cwd=folder, env=env, capture_output=True, timeout=60)
+
+
+def test_what_the_terminals_encoding_lacks_loses_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "a.md").write_text("---\nname: 日本\nprovider: echo\n---\n", encoding="utf-8")
+    asked = _sh(tmp_path, "aura chat a 'in 日本 now'", PYTHONIOENCODING="cp1252")
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0, b"in ?? now\n", b"")
+    for line in ("aura agents", "aura agents --json"):
+        listed = _sh(tmp_path, line, PYTHONIOENCODING="cp1252")
+        assert (listed.returncode, listed.stderr) == (0, b"")
+        assert b"??" in listed.stdout
+
+
+def test_a_prompt_that_is_no_text_is_asked_all_the_same(tmp_path: Path) -> None:
+    for line in ("aura chat assistant \"$(printf 'a \\377 b')\"", "printf 'a \\377 b' | aura chat assistant"):
+        asked = _sh(tmp_path, line, LC_ALL="C.UTF-8")
+        assert (asked.returncode, asked.stdout, asked.stderr) == (0, "a \ufffd b\n".encode(), b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("aura agents >/dev/full", 1, b"aura: No space left on device\n"),
+        ("aura agents >&-", 0, b""),
+        ("aura agents 2>&-", 0, b""),
+        ("aura chat assistant hello <&-", 0, b""),
+        ("aura chat assistant <&-", 2, b"aura: the prompt is empty\n"),
+        ("mkdir gone && cd gone && rmdir ../gone && aura agents", 1, b"aura: the current folder cannot be found: "),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_no_traceback(line: str, code: int, says: bytes, tmp_path: Path) -> None:
+    result = _sh(tmp_path, line, PYTHONSAFEPATH="1")
+    assert (result.returncode, result.stderr[: len(says) or None]) == (code, says)
+    assert result.stderr.count(b"\n") <= 1
+
+
+def test_a_dumb_terminal_is_told_once_what_is_waited_for(tmp_path: Path) -> None:
+    import pty
+
+    shown, terminal = pty.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "aura_core", "chat", "assistant", "hello"],
+            cwd=tmp_path,
+            env=os.environ | {"AURA_PLUGINS": "echo", "TERM": "dumb"},
+            stdout=subprocess.DEVNULL,
+            stderr=terminal,
+            check=True,
+            timeout=60,
+        )
+        assert os.read(shown, 10_000).startswith(b"waiting for echo\r\n")
+    finally:
+        os.close(shown)
+        os.close(terminal)
+
+
+def test_chat_in_a_pipe(tmp_path: Path) -> None:
+    good = _run(tmp_path, "chat", "assistant", "Hello \x1b[31mthere")
+    assert (good.returncode, good.stdout, good.stderr) == (0, "Hello [31mthere\n", "")
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "f.md").write_text("---\nprovider: echo\noptions: {text: a b, fail_after: 1}\n---\n")
+    bad = _run(tmp_path, "chat", "f", "x")
+    assert (bad.returncode, bad.stdout) == (1, "a\n")
+    assert bad.stderr.startswith("failed (llm_error): ")
+
+
+def test_chat_with_a_server(tmp_path: Path) -> None:
+    whole = "---\nprovider: echo\noptions: {text: in one piece, streaming: false}\n---\n"
+    fails = "---\nprovider: echo\noptions: {text: a b, fail_after: 1, code: interrupted}\n---\n"
+    agents = {"e.md": "---\nprovider: echo\n---\n", "w.md": whole, "f.md": fails}
+    token = {"AURA_TOKEN": "correct horse"}
+    (away := tmp_path / "away").mkdir()
+    with AuraServer(tmp_path, agents, environ=token) as aura:
+        streamed = _run(away, "chat", "e", "Hello there", "--url", aura.url, **token)
+        in_one = _run(away, "chat", "w", "x", "--url", aura.url, **token)
+        failed = _run(away, "chat", "f", "x", "--url", aura.url, **token)
+        unknown = _run(away, "chat", "none", "x", "--url", aura.url, **token)
+        no_token = _run(away, "chat", "e", "x", "--url", aura.url)
+    assert (streamed.returncode, streamed.stdout) == (0, "Hello there\n")
+    assert (in_one.returncode, in_one.stdout) == (0, "in one piece\n")
+    assert (failed.returncode, failed.stdout) == (1, "a\n")
+    assert "interrupted" in failed.stderr
+    assert (unknown.returncode, "There is no agent" in unknown.stderr) == (1, True)
+    assert (no_token.returncode, "AURA_TOKEN" in no_token.stderr) == (1, True)

@@ -1,0 +1,122 @@
+"""`aura doctor`: what it looks at, what it never shows, and that it tells what it knows as soon as it knows."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+GOOD = "---\nprovider: echo\n---\n"
+KEY = "c0ffee" * 6
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "aura_core", "doctor", *arguments]
+
+
+def _doctor(folder: Path, *arguments: str, **environ: str) -> tuple[int, dict[str, tuple[str, str]]]:
+    """The exit code, and each check's status and detail by its name."""
+    result = subprocess.run(
+        _command("--json", "--offline", *arguments),
+        cwd=folder,
+        env=os.environ | {"AURA_PLUGINS": "echo,ollama,open"} | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.stderr == ""
+    assert KEY not in result.stdout
+    return result.returncode, {c["name"]: (c["status"], c["detail"]) for c in json.loads(result.stdout)["checks"]}
+
+
+def test_the_folder_that_is_read_is_shown_whole(tmp_path: Path) -> None:
+    assert _doctor(tmp_path)[1]["folder"] == (
+        "note",
+        f"{tmp_path}/agents: there is no such folder; the built-in agent serves",
+    )
+    named = _doctor(tmp_path, "--agents", "nowhere")[1]["folder"]
+    assert named == ("warning", f"--agents: {tmp_path}/nowhere: there is no such folder")
+    (tmp_path / "agents").mkdir()
+    assert _doctor(tmp_path)[1]["folder"] == (
+        "note",
+        f"{tmp_path}/agents: no agent files; the built-in agent serves",
+    )
+    (tmp_path / "agents" / "a.md").write_text(GOOD)
+    assert _doctor(tmp_path)[1]["folder"] == ("ok", f"{tmp_path}/agents")
+
+
+def test_an_open_host_is_one_failed_check(tmp_path: Path) -> None:
+    (tmp_path / "aura.toml").write_text("[server]\nhost = '0.0.0.0'\n")
+    code, checks = _doctor(tmp_path)
+    assert (code, [name for name, (status, _) in checks.items() if status == "failed"]) == (1, ["listening"])
+    assert "refusing to listen on 0.0.0.0 without a token" in checks["listening"][1]
+    assert _doctor(tmp_path, AURA_TOKEN="t")[0] == 0
+
+
+def test_no_key_is_shown_wherever_it_was_put(tmp_path: Path, fake_plugin: Callable[..., None]) -> None:
+    fake_plugin(
+        "open",
+        "import msgspec\nfrom aura_core import Token, hookimpl\n"
+        "class Settings(msgspec.Struct):\n    api_key: str = ''\n"
+        "@hookimpl\ndef provider_settings():\n    return Settings\n"
+        "@hookimpl\nasync def stream_chat(request):\n    yield Token('a', finish_reason='stop')\n",
+    )
+    (tmp_path / "aura.toml").write_text(
+        f"[providers.open]\napi_key = '{KEY}'\nclient_secret = '{KEY}'\n[providers.ollama]\napi_key_env = '{KEY}'\n"
+    )
+    code, checks = _doctor(tmp_path, PYTHONPATH=str(tmp_path / "site" / "aura-open"))
+    assert checks["open.api_key"] == ("note", "set, not shown (aura.toml:2)")
+    assert checks["ollama"] == (
+        "failed",
+        "aura.toml:5: api_key_env: expected the name of a variable, not the key itself",
+    )
+    assert code == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_what_is_known_is_told_at_once_and_kept_when_somebody_stops_it(
+    arguments: tuple[str, ...], tmp_path: Path, fake_plugin: Callable[..., None]
+) -> None:
+    fake_plugin(
+        "slow",
+        "import asyncio, sys\nfrom aura_core import Token, hookimpl\n"
+        "@hookimpl\nasync def stream_chat(request):\n"
+        "    print('it waits', file=sys.stderr, flush=True)\n    await asyncio.sleep(1000)\n    yield Token('a')\n",
+    )
+    (tmp_path / "agents").mkdir()
+    for name, provider in (("a", "echo"), ("b", "slow"), ("c", "echo")):
+        (tmp_path / "agents" / f"{name}.md").write_text(f"---\nprovider: {provider}\n---\n")
+    env = os.environ | {"AURA_PLUGINS": "slow", "PYTHONPATH": str(tmp_path / "site" / "aura-slow")}
+    with subprocess.Popen(
+        _command(*arguments), cwd=tmp_path, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            told = "" if arguments else _until(process.stdout, "ok a (echo): first token")
+            _until(process.stderr, "it waits")
+            process.send_signal(signal.SIGINT)
+            rest, error = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, error) == (1, "")
+    if arguments:
+        assert json.loads(rest)["checks"][-1]["name"] == "a (echo)"
+    else:
+        assert told.startswith("Aura ")
+        assert rest.endswith("Stopped before the end: 0 failed, 0 warnings\n")
+
+
+def _until(stream: IO[str], text: str) -> str:
+    """What comes until a line holds the text."""
+    read = ""
+    for line in stream:
+        read += line
+        if text in line:
+            return read
+    raise AssertionError(f"{text!r} never came: {read}")

@@ -1,0 +1,341 @@
+"""A server's life as an operator sees it: start, drain, workers, log lines."""
+
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from aura_core.testing import AuraServer, SseEvent, events
+
+SLOW = "---\nprovider: echo\noptions: {tokens: 1000, tokens_per_second: 20}\n---\n"
+SHORT = "---\nprovider: echo\noptions: {tokens: 20, tokens_per_second: 20}\n---\n"
+
+
+class Process:
+    """`aura serve` as a process of its own."""
+
+    def __init__(self, folder: Path, *arguments: str, **environ: str) -> None:
+        env = os.environ | {"AURA_PLUGINS": "echo"} | environ
+        command = [sys.executable, "-m", "aura_core", "serve", "--port", "0", *arguments]
+        self.popen = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+        assert self.popen.stderr is not None
+        self.first = self.popen.stderr.readline()
+        address = re.search(r"http://\S+", self.first)
+        assert address is not None, self.first + self.popen.stderr.read()
+        self.url = address[0]
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=lambda: self.lines.extend(self.popen.stderr or ()), daemon=True)
+        self._reader.start()
+
+    def exit(self, timeout: float = 20) -> int:
+        """Wait for its end; its exit code."""
+        code = self.popen.wait(timeout)
+        self._reader.join(5)
+        assert self.popen.stderr is not None
+        self.popen.stderr.close()
+        return code
+
+    def streams(self) -> list[dict[str, object]]:
+        """The log lines of its streams."""
+        found = [json.loads(line) for line in self.lines if line.startswith("{")]
+        return [line for line in found if line["message"] == "stream"]
+
+
+@contextmanager
+def _serve(folder: Path, agents: dict[str, str], *arguments: str, **environ: str) -> Iterator[Process]:
+    (folder / "agents").mkdir()
+    for name, text in agents.items():
+        (folder / "agents" / name).write_text(text)
+    process = Process(folder, *arguments, **environ)
+    try:
+        yield process
+    finally:
+        process.popen.kill()
+        process.exit()
+
+
+def _ask(url: str, agent: str, answers: list[list[SseEvent]], started: threading.Barrier) -> None:
+    with httpx.stream(
+        "POST", f"{url}/api/agents/{agent}/chat/stream", json={"prompt": "a"}, timeout=60, trust_env=False
+    ) as response:
+        body = b""
+        waited = False
+        for chunk in response.iter_raw():
+            body += chunk
+            if not waited and b"event: token" in body:
+                waited = True
+                started.wait(60)
+    answers.append(events(body))
+
+
+def test_sigterm_ends_every_stream_with_an_event(tmp_path: Path) -> None:
+    agents = {"slow.md": SLOW, "short.md": SHORT}
+    with (
+        _serve(tmp_path, agents, AURA_SERVER__DRAIN_TIMEOUT="6") as aura,
+        httpx.Client(base_url=aura.url, trust_env=False, timeout=60) as client,
+    ):
+        answers: list[list[SseEvent]] = []
+        started = threading.Barrier(51)
+        names = ["slow"] * 40 + ["short"] * 10
+        threads = [threading.Thread(target=_ask, args=(aura.url, name, answers, started)) for name in names]
+        for thread in threads:
+            thread.start()
+        started.wait(60)
+        aura.popen.send_signal(signal.SIGTERM)
+        # As long as answers are under way, the server is there.
+        while (ready := client.get("/health/ready")).status_code != 503:
+            assert ready.status_code == 200
+        refused = client.post("/api/agents/short/chat/stream", json={"prompt": "a"})
+        assert (refused.status_code, refused.json()["code"]) == (503, "server_shutdown")
+        assert "retry-after" in refused.headers
+        assert client.get("/health").status_code == 200
+        for thread in threads:
+            thread.join(30)
+        assert aura.exit() == 0
+        assert "Traceback" not in "".join(aura.lines)
+    last = [answer[-1] for answer in answers]
+    assert [event.name for event in last].count("done") == 10
+    assert [event.data.get("code") for event in last].count("server_shutdown") == 40
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_leaves_at_once(tmp_path: Path, first: signal.Signals) -> None:
+    with _serve(tmp_path, {"slow.md": SLOW}, AURA_SERVER__DRAIN_TIMEOUT="60") as aura:
+        answers: list[list[SseEvent]] = []
+        started = threading.Barrier(2)
+        thread = threading.Thread(target=_ask, args=(aura.url, "slow", answers, started))
+        thread.start()
+        started.wait(60)
+        aura.popen.send_signal(first)
+        end = time.monotonic() + 30
+        while not any("shutting down" in line for line in aura.lines):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        time.sleep(0.6)  # else it is the same signal, passed on by a wrapper
+        assert aura.popen.poll() is None
+        aura.popen.send_signal(signal.SIGINT)
+        assert aura.exit(30) in (0, 1)
+        thread.join(10)
+        assert "Traceback" not in "".join(aura.lines)
+    assert answers[0][-1].data.get("code") == "server_shutdown"
+
+
+def test_a_signal_that_comes_twice_at_once_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrapper such as `uv run` passes on what the terminal has sent already."""
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "disabled", False)
+    with AuraServer(tmp_path) as aura:
+        server = aura._server
+        for within, leaves in ((60, False), (60, False), (0, True)):
+            monkeypatch.setattr("aura_core.server.serve.SAME_SIGNAL", within)
+            server.handle_exit(signal.SIGINT, None)
+            assert server.force_exit is leaves
+
+
+def _workers(aura: Process) -> set[str]:
+    found = set()
+    for _ in range(40):
+        text = httpx.get(f"{aura.url}/metrics", trust_env=False, timeout=60).text
+        found |= set(re.findall(r'aura_active_streams\{worker="(\d)"\}', text))
+    return found
+
+
+def _wait_for_both(aura: Process) -> None:
+    end = time.monotonic() + 30
+    while _workers(aura) != {"0", "1"}:
+        assert time.monotonic() < end
+
+
+def test_workers_share_an_address_and_drain_together(tmp_path: Path) -> None:
+    with _serve(tmp_path, {"slow.md": SLOW, "short.md": SHORT}, "--workers", "2") as aura:
+        _wait_for_both(aura)
+        answers: list[list[SseEvent]] = []
+        started = threading.Barrier(11)
+        names = ["short"] * 10
+        threads = [threading.Thread(target=_ask, args=(aura.url, name, answers, started)) for name in names]
+        for thread in threads:
+            thread.start()
+        started.wait(60)
+        aura.popen.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join(30)
+        assert aura.exit() == 0
+        assert "Traceback" not in "".join(aura.lines)
+    assert [answer[-1].name for answer in answers] == ["done"] * 10
+
+
+def test_a_worker_that_crashes_is_replaced(tmp_path: Path) -> None:
+    with _serve(tmp_path, {}, "--workers", "2") as aura:
+        children = Path(f"/proc/{aura.popen.pid}/task/{aura.popen.pid}/children")
+        _wait_for_both(aura)
+        end = time.monotonic() + 30
+        before = children.read_text().split()
+        os.kill(int(before[0]), signal.SIGKILL)
+        while len(set(children.read_text().split()) - set(before)) != 1:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        aura.popen.terminate()
+        assert aura.exit() == 0
+    assert any("starting another" in line for line in aura.lines)
+
+
+def _alive(pid: str) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_workers_end_when_their_parent_was_killed(tmp_path: Path) -> None:
+    with _serve(tmp_path, {}, "--workers", "2") as aura:
+        _wait_for_both(aura)
+        workers = Path(f"/proc/{aura.popen.pid}/task/{aura.popen.pid}/children").read_text().split()
+        assert len(workers) == 2
+        aura.popen.kill()
+        assert aura.exit() == -signal.SIGKILL
+    end = time.monotonic() + 30
+    while any(_alive(pid) for pid in workers):
+        assert time.monotonic() < end, "a worker lives on, and holds the port"
+        time.sleep(0.05)
+
+
+def test_no_worker_misses_a_signal_that_comes_while_it_starts() -> None:
+    code = """
+import os, signal, time
+from aura_core.server import workers
+fork = os.fork
+def interrupted():
+    pid = fork()
+    os.kill(os.getpid(), signal.SIGTERM)  # the parent and the child, as early as it can come
+    return pid
+os.fork = interrupted
+workers.supervise(2, lambda number: time.sleep(60))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    try:
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+
+
+def _python(code: str) -> str:
+    """What a program says on stderr, until its end."""
+    result = subprocess.run(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=60, start_new_session=True, check=True
+    )
+    return result.stderr
+
+
+def test_why_a_worker_failed_is_logged() -> None:
+    said = _python("""
+import os, signal
+from aura_core import logs
+from aura_core.server import workers
+workers.time.sleep = lambda seconds: os.kill(os.getpid(), signal.SIGTERM)  # instead of the next attempt
+def work(number):
+    logs.configure(list, background=True)
+    raise RuntimeError("it has no model")
+workers.supervise(1, work)
+""")
+    assert "worker 0 failed" in said
+    assert "RuntimeError: it has no model" in said
+    assert "starting another" in said
+
+
+def test_a_log_call_that_is_wrong_silences_no_other() -> None:
+    said = _python("""
+import logging
+from aura_core import logs
+logs.configure(list, background=True)
+logging.getLogger("lib").warning("%d", "x")
+logging.getLogger("aura").info("life goes on")
+""")
+    assert [json.loads(line)["message"] for line in said.splitlines()] == [
+        "a log line of lib could not be written",
+        "life goes on",
+    ]
+
+
+def test_an_idle_server_leaves_at_once(tmp_path: Path) -> None:
+    with _serve(tmp_path, {}) as aura:
+        aura.popen.send_signal(signal.SIGINT)
+        assert aura.exit(30) == 0
+
+
+def test_one_log_line_for_each_stream_and_no_word_of_it(tmp_path: Path) -> None:
+    fails = "---\nprovider: echo\noptions: {text: partial answer, fail_after: 1, code: auth}\n---\n"
+    with _serve(tmp_path, {"ok.md": "---\nprovider: echo\n---\nbe secretive\n", "fails.md": fails}) as aura:
+        for agent in ("ok", "fails"):
+            httpx.post(
+                f"{aura.url}/api/agents/{agent}/chat/stream",
+                json={"prompt": "confidential"},
+                headers={"x-request-id": f"id-{agent}"},
+                trust_env=False,
+                timeout=60,
+            )
+        aura.popen.terminate()
+        aura.exit()
+        good, bad = aura.streams()
+        text = "".join(aura.lines)
+    assert (good["request_id"], good["agent"], good["provider"]) == ("id-ok", "ok", "echo")
+    assert (good["outcome"], good["code"]) == ("done", "stop")
+    assert (bad["outcome"], bad["code"]) == ("error", "auth")
+    assert {"first_token_ms", "duration_ms", "prompt_tokens", "completion_tokens", "model"} <= good.keys()
+    for word in ("confidential", "secretive", "partial"):
+        assert word not in text
+
+
+def test_a_log_that_nobody_reads_stops_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "e.md").write_text("---\nprovider: echo\n---\n")
+    command = [sys.executable, "-m", "aura_core", "serve", "--port", "0"]
+    environ = os.environ | {"AURA_PLUGINS": "echo"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        address = re.search(r"http://\S+", process.stderr.readline())
+        assert address is not None
+        with httpx.Client(base_url=address[0], trust_env=False, timeout=60) as client:
+            for _ in range(400):  # some 100 KiB of log, more than a pipe holds
+                assert client.post("/api/agents/e/chat", json={"prompt": "a"}).status_code == 200
+            process.stderr.close()  # and then it leaves
+            assert client.post("/api/agents/e/chat", json={"prompt": "a"}).status_code == 200
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def test_a_plugins_exception_is_logged_with_its_name_and_without_the_key(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    info = site / "aura_leaky-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: aura-leaky\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[aura]\nleaky = aura_leaky\n")
+    (site / "aura_leaky.py").write_text(
+        "import os, msgspec\nfrom aura_core import ProviderError, Token, hookimpl\n"
+        "class S(msgspec.Struct):\n    api_key_env: str = 'LEAKY_KEY'\n"
+        "@hookimpl\ndef provider_settings():\n    return S\n"
+        "@hookimpl\nasync def stream_chat(request):\n"
+        "    if 'say' in request.messages[-1].content:\n"
+        "        raise ProviderError('wrong key ' + os.environ['LEAKY_KEY'], 'auth')\n"
+        "    raise ValueError('Bearer ' + os.environ['LEAKY_KEY'])\n    yield\n"
+    )
+    environ = {"AURA_PLUGINS": "leaky", "PYTHONPATH": str(site), "LEAKY_KEY": "sk-very-secret"}
+    with _serve(tmp_path, {"a.md": "---\nprovider: leaky\n---\n"}, **environ) as aura:
+        url = f"{aura.url}/api/agents/a/chat/stream"
+        answers = [httpx.post(url, json={"prompt": p}, trust_env=False, timeout=60).text for p in ("say", "raise")]
+        aura.popen.terminate()
+        aura.exit()
+    text = "".join(aura.lines)
+    assert "wrong key ***" in answers[0]
+    assert "plugin 'leaky' failed" in text
+    assert "ValueError: Bearer ***" in text
+    for shown in (text, *answers):
+        assert "very-secret" not in shown

@@ -1,0 +1,169 @@
+"""`aura chat --url`: whatever stands at the address, and whatever is wrong with it, is said in one line."""
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from aura_core.chat import ChatBody
+from aura_core.client import RemoteClient, _events
+from aura_core.errors import ConfigError
+from aura_core.problems import Problem
+from aura_core.testing import AuraServer, Reply, Upstream
+
+TOKEN = "šŧröng pässword"
+AGENT = (
+    b'{"id":"%b","name":"E","description":"","provider":"echo","model":null,"temperature":null,'
+    b'"streaming":%b,"tags":[],"error":null}'
+)
+STREAM = b': ok\n\nevent: token\ndata: {"content": "Hel\xc3\xa4"}\n\nevent: new\ndata: 5\n\nevent: done\n' + (
+    b'data: {"totalTokens": 1, "finishReason": "stop"}\n\n'
+)
+
+
+def _chat(folder: Path, url: str, agent: str = "e", **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "aura_core", "chat", agent, "Hello there", "--url", url],
+        cwd=folder,
+        env=os.environ | {"AURA_PLUGINS": "echo"} | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _fails(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert (result.returncode, result.stdout) == (1, ""), result.stderr
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def _problem(url: str, agent: str = "e") -> str:
+    """What is wrong with an agent, or with its answer."""
+
+    async def ask() -> None:
+        client = RemoteClient(url, None, "AURA_TOKEN")
+        try:
+            async for _ in client.ask(await client.agent(agent), ChatBody("Hello")):
+                pass
+        finally:
+            await client.close()
+
+    with pytest.raises(Problem) as raised:
+        asyncio.run(ask())
+    return raised.value.detail
+
+
+@contextmanager
+def _stands_for_aura(reply: bytes, streaming: bool = True, agent: bytes = b"e") -> Iterator[Upstream]:
+    with Upstream(Reply([reply])) as upstream:
+        upstream.on(f"/api/agents/{agent.decode()}", Reply([AGENT % (agent, b"true" if streaming else b"false")]))
+        yield upstream
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:99999", "127.0.0.1:port", "ftp://127.0.0.1", "http://", "http://127.0.0.1/?a=b", "http://[::1"],
+)
+def test_an_address_that_is_none_is_named(url: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(url) + ".*, such as http://127.0.0.1:5300"):
+        RemoteClient(url, None, "AURA_TOKEN")
+
+
+def test_an_address_where_nobody_answers_is_named_with_the_cause(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"127.0.0.1:{free.getsockname()[1]}"
+    _fails(_chat(tmp_path, url), f"aura: Aura does not answer at http://{url} ([Errno", "start it with: aura serve")
+    _fails(_chat(tmp_path, "http://127.0.0.1:99999"), "aura: 'http://127.0.0.1:99999' is no address")
+    assert "Aura does not answer at" in _problem(f"http://{'a' * 70}.example")
+    nothing = str(tmp_path / "none.pem")
+    _fails(_chat(tmp_path, "https://127.0.0.1:1", SSL_CERT_FILE=nothing), "SSL_CERT_FILE: No such file")
+
+
+def test_a_server_without_tls_is_named_with_the_cause() -> None:
+    def answer() -> None:
+        connection, _ = plain.accept()
+        with connection:
+            connection.recv(100)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            while connection.recv(1000):  # a close with bytes unread would be a reset
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert "SSL" in _problem(f"https://127.0.0.1:{plain.getsockname()[1]}")
+        thread.join()
+
+
+def test_an_address_needs_no_scheme_and_a_token_no_ascii(tmp_path: Path) -> None:
+    with AuraServer(tmp_path, {"e.md": "---\nprovider: echo\n---\n"}, environ={"AURA_TOKEN": TOKEN}) as aura:
+        good = _chat(tmp_path, f"127.0.0.1:{aura.port}/", AURA_TOKEN=TOKEN)
+        none = _chat(tmp_path, aura.url, MINE="", AURA_SERVER__TOKEN_ENV="MINE")
+        wrong = _chat(tmp_path, aura.url, MINE="guess", AURA_SERVER__TOKEN_ENV="MINE")
+        broken = _chat(tmp_path, aura.url, AURA_TOKEN="two\nlines")
+    assert (good.returncode, good.stdout, good.stderr) == (0, "Hello there\n", "")
+    _fails(none, "requires a token", "variable MINE")
+    _fails(wrong, "refuses the token", "variable MINE")
+    _fails(broken, "AURA_TOKEN", "line break")
+
+
+@pytest.mark.parametrize("agent", ["what?", "a/b", "a#b", "ä", "a%2fb", ".."])
+def test_any_agent_can_be_asked_for(agent: str, tmp_path: Path) -> None:
+    with AuraServer(tmp_path) as aura:
+        assert "There is no" in _problem(aura.url, agent)
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_line_ends_of_any_kind_are_read(ending: bytes, size: int) -> None:
+    body = STREAM.replace(b"\n", ending)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), size):
+            yield body[start : start + size]
+
+    async def read() -> list[object]:
+        return [event async for event in _events(httpx.Response(200, content=pieces()))]
+
+    first, last = asyncio.run(read())
+    assert "Helä" in str(first)
+    assert "stop" in str(last)
+
+
+def test_a_proxy_may_change_line_ends(tmp_path: Path) -> None:
+    with _stands_for_aura(STREAM.replace(b"\n", b"\r\n")) as upstream:
+        result = _chat(tmp_path, upstream.url)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "Helä\n", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "streaming"),
+    [
+        (b'event: token\ndata: {"content": \n\n', True),
+        (b"<html>", False),
+        (b"[1]", False),
+        (b'{"content": "\xff"}', False),
+    ],
+)
+def test_what_is_no_answer_of_aura_is_told(body: bytes, streaming: bool) -> None:
+    with _stands_for_aura(body, streaming) as upstream:
+        assert _problem(upstream.url) == f"There is no Aura at {upstream.url}: the answer is none of its own."
+
+
+def test_what_is_not_aura_is_told(tmp_path: Path) -> None:
+    with Upstream(Reply([b"<html>"])) as foreign:
+        _fails(_chat(tmp_path, foreign.url), "There is no Aura at")
+    with Upstream() as foreign:
+        assert "status 404" in _problem(foreign.url)

@@ -1,0 +1,284 @@
+"""Each guard is taken out in turn, in a copy of the code; then the test that is named beside it must fail."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TIMEOUT = 60  # seconds; a test that runs for longer proves nothing
+HANG = 15  # the same for those that hang without their guard, and so take it whole
+RELAY, FAULTS = "tests/test_relay.py", "tests/faults/test_client_faults.py"
+SECURITY = "tests/test_local_security.py"
+
+
+class Sabotage(NamedTuple):
+    """In `file` the text `guard` becomes `gap`; then `test` fails, or `hangs`."""
+
+    file: str
+    guard: str
+    gap: str
+    test: str
+    hangs: bool = False
+
+
+SABOTAGES: dict[str, Sabotage] = {
+    "no timer": Sabotage(
+        "relay.py", "self._tick()\n", "pass\n", f"{RELAY}::test_heartbeats_fill_the_silence_before_and_between_tokens"
+    ),
+    "no limits": Sabotage(
+        "relay.py", "self._check_provider(now, limits)\n", "pass\n", f"{RELAY}::test_limits[False-idle_timeout]"
+    ),
+    "no pause in a plugin that never awaits": Sabotage(
+        "relay.py",
+        "await asyncio.sleep(0)",
+        "pass",
+        f"{RELAY}::test_a_plugin_that_never_awaits_lets_others_live",
+        hangs=True,
+    ),
+    "no bound on the buffer": Sabotage(
+        "outbox.py",
+        "return len(self._frames) < FRAMES and self._size < SIZE",
+        "return True",
+        f"{RELAY}::test_a_bounded_buffer_keeps_backpressure",
+    ),
+    "no wait for a connection that is full": Sabotage(
+        "outbox.py", "and not self.writing and", "and", f"{RELAY}::test_a_connection_that_is_full_is_waited_for"
+    ),
+    "a last event that nobody ends the response with": Sabotage(
+        "outbox.py",
+        "and not self.ended and self._sink is not None",
+        "and self._sink is not None",
+        "tests/test_wire.py::test_an_empty_folder_serves_the_documented_block",
+        hangs=True,
+    ),
+    "no catch of SystemExit": Sabotage(
+        "relay.py",
+        "except BaseException as exc:  # SystemExit",
+        "except Exception as exc:  # SystemExit",
+        f"{RELAY}::test_a_plugin_that_ends_with[SystemExit]",
+    ),
+    "no close of the iterator": Sabotage(
+        "relay.py", "await aclose()", "pass", f"{RELAY}::test_an_iterator_that_was_left_is_closed_in_its_own_task"
+    ),
+    "no mending of surrogates": Sabotage(
+        "relay.py",
+        "except UnicodeEncodeError:",
+        "except ZeroDivisionError:",
+        f"{RELAY}::test_half_a_surrogate_of_the_reasoning_does_not_reach_the_text",
+    ),
+    "no guard of the last event": Sabotage(
+        "relay.py",
+        "if self._outbox.ended:\n            return\n        if self.finish_reason is not None:  # nothing",
+        "if self.finish_reason is not None:  # nothing",
+        f"{RELAY}::test_one_event_ends_an_answer_that_is_read_late",
+    ),
+    "failure after success": Sabotage(
+        "relay.py",
+        "if self.finish_reason is not None:  # nothing",
+        "if False:  # nothing",
+        f"{RELAY}::test_silence_after_the_finish_ends_in_done",
+    ),
+    "a fault after the finish": Sabotage(
+        "relay.py",
+        "if self.finish_reason is not None:\n                self._finish()",
+        "if False:\n                self._finish()",
+        f"{RELAY}::test_retries_happen_only_while_nothing_was_said[after the finish]",
+    ),
+    "text after the finish": Sabotage(
+        "relay.py",
+        "            if self.finish_reason is None:\n",
+        "            if True:\n",
+        f"{RELAY}::test_a_plugin_that_ends_with[text after the finish]",
+    ),
+    "no cancelling of the plugin": Sabotage(
+        "relay.py",
+        "self._pump.cancel()\n        self._reaper",
+        "self._reaper",
+        "tests/test_cancel.py::test_a_client_that_leaves_stops_the_generation[after a token-close]",
+    ),
+    "no limit on a clean-up": Sabotage(
+        "relay.py",
+        "self._reaper = self._loop.call_later(CLEANUP_LIMIT, self._abandon)",
+        "pass",
+        f"{RELAY}::test_a_clean_up_that_hangs_is_abandoned_counted_and_logged",
+    ),
+    "a retry after something was said": Sabotage(
+        "relay.py",
+        "self._limits.retries or self.first_token_at is not None",
+        "self._limits.retries",
+        f"{RELAY}::test_retries_happen_only_while_nothing_was_said[after a token]",
+    ),
+    "a retry for every code": Sabotage(
+        "failures.py",
+        'if failure.code not in ("unavailable", "rate_limited") or delay is None',
+        "if delay is None",
+        f"{RELAY}::test_retries_happen_only_while_nothing_was_said[another code with a time]",
+    ),
+    "a retry that waits too long": Sabotage(
+        "failures.py",
+        " or delay > RETRY_AFTER_LIMIT",
+        "",
+        f"{RELAY}::test_retries_happen_only_while_nothing_was_said[limited, and not soon free]",
+    ),
+    "a retry beyond the limit": Sabotage(
+        "relay.py",
+        "return None if limit and",
+        "return delay if limit and",
+        f"{RELAY}::test_no_retry_outlives_the_first_token_timeout",
+    ),
+    "no write timeout": Sabotage(
+        "relay.py", "self._stuck()", "pass", "tests/test_cancel.py::test_a_reader_that_never_reads_is_cut_off"
+    ),
+    "no half of a pair counts": Sabotage(
+        "relay.py",
+        "if self.first_token_at is None:  # it will",
+        "if False:  # it will",
+        f"{RELAY}::test_a_plugin_that_ends_with[half a character and no finish]",
+    ),
+    "nobody notices a hang-up": Sabotage(
+        "server/answers.py",
+        "    relay.close()\n",
+        "    pass\n",
+        "tests/test_cancel.py::test_a_client_that_leaves_stops_the_generation[before the first token-close]",
+    ),
+    "no end of an answer that was left": Sabotage(
+        "runtime.py",
+        "        relay.close()\n",
+        "        pass\n",
+        f"{RELAY}::test_an_answer_that_is_over_leaves_nothing_behind",
+    ),
+    "no limit on streams": Sabotage(
+        "runtime.py", "if len(self.relays) >= limit:", "if False:", "tests/test_refusals.py::test_too_many_streams"
+    ),
+    "no redaction": Sabotage(
+        "runtime.py",
+        "return redact.message(text, self.secrets)",
+        "return text",
+        f"{SECURITY}::test_a_key_is_in_no_error_and_no_log",
+    ),
+    "no check of Host": Sabotage(
+        "server/guard.py",
+        "if path not in NO_HOST_CHECK and not self._serves(host):",
+        "if False:",
+        f"{SECURITY}::test_dns_rebinding_ends_at_the_host_check[evil.example]",
+    ),
+    "no check of Origin": Sabotage(
+        "server/guard.py",
+        "if origin and origin not in self._origins and",
+        "if False and",
+        f"{SECURITY}::test_a_foreign_page_is_refused[https://evil.example]",
+    ),
+    "null is an origin like ours": Sabotage(
+        "server/guard.py", "if origin and", 'if origin != "null" and', f"{SECURITY}::test_a_null_origin_is_foreign"
+    ),
+    "no token": Sabotage(
+        "server/guard.py",
+        "if self._token is None or",
+        "if True or",
+        f"{SECURITY}::test_a_token_guards_all_but_health_and_the_page",
+    ),
+    "a comparison that tells": Sabotage(
+        "server/guard.py",
+        "not hmac.compare_digest(given.strip(), self._token)",
+        "given.strip() != self._token",
+        f"{SECURITY}::test_the_token_is_compared_in_constant_time",
+    ),
+    "no check of the body's type": Sabotage(
+        "server/requests.py",
+        'if declared != "application/json":',
+        "if False:",
+        f"{SECURITY}::test_a_cross_origin_post_without_preflight_is_refused[text/plain]",
+    ),
+    "no limit on headers": Sabotage(
+        "server/protocol.py",
+        "HEADER_LIMIT = 64 * 1024",
+        "HEADER_LIMIT = 10**9",
+        f"{SECURITY}::test_a_header_has_a_limit[70000]",
+    ),
+    "no limit on a slow request": Sabotage(
+        "server/protocol.py",
+        'self._timer = self.loop.call_later(REQUEST_TIMEOUT, self._refuse, "request_timeout")',
+        "pass",
+        f"{FAULTS}::test_a_slow_client_holds_no_connection_for_ever[a head]",
+    ),
+    "pipelining": Sabotage(
+        "server/protocol.py",
+        'if self._answering:\n            raise httptools.HttpParserError("pipelined")',
+        "if False:\n            pass",
+        f"{FAULTS}::test_a_client_that_repeats_itself_and_leaves_is_seen_to_leave[close]",
+    ),
+    "an answer that nobody reads": Sabotage(
+        "server/protocol.py",
+        "self._expect_reading(math.inf)",
+        "pass",
+        f"{FAULTS}::test_a_whole_answer_that_nobody_reads_is_cut_off",
+    ),
+    "a log that others write": Sabotage(
+        "logs.py",
+        'without_controls(super().format(record)).replace("\\n", "\\n    ")',
+        "super().format(record)",
+        f"{SECURITY}::test_nobody_writes_our_log_for_us[TextFormatter]",
+    ),
+}
+
+
+def _run(sabotage: Sabotage, folder: Path) -> tuple[int | None, str]:
+    """Run the test against a copy with the gap. Gives pytest's exit code, None where it hung, and its output."""
+    shutil.copytree(ROOT / "aura_core", folder / "aura_core", ignore=shutil.ignore_patterns("__pycache__"))
+    file = folder / "aura_core" / sabotage.file
+    text = file.read_text(encoding="utf-8")
+    assert text.count(sabotage.guard) == 1, f"{sabotage.file} holds it {text.count(sabotage.guard)} times; name it anew"
+    file.write_text(text.replace(sabotage.guard, sabotage.gap), encoding="utf-8")
+    # The copy comes before the installed one; nothing of pytest's own is needed but what comes with it.
+    environ = os.environ | {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"--basetemp={folder / 'tmp'}"]
+    process = subprocess.Popen(
+        [*command, sabotage.test],
+        cwd=ROOT,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # a server that the test had started goes with it
+    )
+    try:
+        output, _ = process.communicate(timeout=HANG if sabotage.hangs else TIMEOUT)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        return None, output
+    return process.returncode, output
+
+
+Runs = Callable[[str], tuple[int | None, str]]
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """Run all that were asked for, some at the same time; gives the outcome of each."""
+    mine = (item for item in request.session.items if isinstance(item, pytest.Function))
+    asked = [
+        str(item.callspec.params["name"]) for item in mine if item.function is test_without_this_guard_its_test_fails
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        started: dict[str, Future[tuple[int | None, str]]] = {
+            name: pool.submit(_run, SABOTAGES[name], tmp_path_factory.mktemp("copy")) for name in asked
+        }
+        yield lambda name: started[name].result()
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("name", SABOTAGES)
+def test_without_this_guard_its_test_fails(name: str, runs: Runs) -> None:
+    code, output = runs(name)
+    assert code == (None if SABOTAGES[name].hangs else 1), (
+        f"{SABOTAGES[name].test} does not notice it (exit code {code}):\n{output[-2000:]}"
+    )

@@ -1,0 +1,89 @@
+"""The turn client by itself: one request, one end, and a watchdog that counts bytes."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aura_core.testing import AuraServer
+
+Serve = Callable[..., AuraServer]
+
+RUN = """async ([agent, silence, stopAt]) => {
+  const { runTurn } = await import("/web/turn.js");
+  const stop = new AbortController();
+  const events = [];
+  const emit = (event) => {
+    events.push(event);
+    if (event.type === stopAt) stop.abort();
+  };
+  if (stopAt === "before") stop.abort();
+  await runTurn({ url: "", agent, body: { prompt: "one two" } }, emit, { signal: stop.signal, silence });
+  return events;
+}"""
+
+
+def echo(**options: Any) -> str:
+    return f"---\nprovider: echo\noptions: {json.dumps(options)}\n---\n"
+
+
+@pytest.fixture
+def run(page: Any, serve: Serve) -> Callable[..., list[dict[str, Any]]]:
+    def run(options: dict[str, Any], silence: float = 60_000, stop_at: str = "", **flags: Any) -> list[dict[str, Any]]:
+        server = serve({"agent.md": echo(**options)}, flags=flags)
+        page.goto(f"{server.url}/health")
+        events: list[dict[str, Any]] = page.evaluate(RUN, ["agent", silence, stop_at])
+        return events
+
+    return run
+
+
+Run = Callable[..., list[dict[str, Any]]]
+
+
+def test_a_turn_is_a_list_of_events_with_one_end(run: Run) -> None:
+    tokens = [{"type": "token", "content": "one"}, {"type": "token", "content": " two"}]
+    assert run({"reasoning": "hm"}) == [
+        {"type": "open"},
+        {"type": "reasoning", "content": "hm"},
+        *tokens,
+        {"type": "done", "totalTokens": 4, "finishReason": "stop"},
+    ]
+
+
+def test_silence_is_a_lost_connection(run: Run) -> None:
+    events = run({"stall_after": 1}, silence=3_000)
+    assert [event["type"] for event in events] == ["open", "token", "error"]
+    assert events[-1]["code"] == "connection_lost"
+    assert "silent" in events[-1]["message"]
+
+
+def test_the_servers_signs_of_life_are_no_silence(run: Run) -> None:
+    events = run({"delay": 4}, 3_000, **{"server.heartbeat": 0.1})
+    assert [event["type"] for event in events] == ["open", "token", "token", "done"]
+
+
+def test_a_whole_answer_may_take_longer_than_the_silence(run: Run) -> None:
+    events = run({"delay": 4, "streaming": False}, silence=3_000)
+    assert [event["type"] for event in events] == ["open", "token", "done"]
+
+
+@pytest.mark.parametrize("moment", ["before", "open", "token"])
+def test_a_stopped_turn_ends_as_stopped(run: Run, moment: str) -> None:
+    events = run({"stall_after": 1}, stop_at=moment)
+    assert [event["type"] for event in events][-1] == "stopped"
+    assert sum(event["type"] in ("done", "error", "stopped") for event in events) == 1
+
+
+def test_when_to_come_back_is_passed_on(run: Run) -> None:
+    options = {"fail_after": 0, "code": "rate_limited", "retry_after": 7}
+    events = run(options, **{"server.retries": 0})
+    assert (events[-1]["code"], events[-1]["retryAfter"]) == ("rate_limited", 7)
+    events = run(options | {"streaming": False}, **{"server.retries": 0})
+    assert (events[-1]["code"], events[-1]["retryAfter"]) == ("rate_limited", 7)
+
+
+def test_a_partial_answer_of_the_other_route_is_kept(run: Run) -> None:
+    events = run({"text": "Half an answer", "fail_after": 1, "code": "interrupted", "streaming": False})
+    assert [event["type"] for event in events] == ["open", "token", "error"]
