@@ -1,0 +1,35 @@
+// The tree of agents: who is there, what answers behind each, and what is wrong with one.
+
+import * as vscode from "vscode";
+import type { Agent, Server } from "./server.js";
+
+export class AgentsTree implements vscode.TreeDataProvider<Agent> {
+  #server;
+  #changed = new vscode.EventEmitter<void>();
+  readonly onDidChangeTreeData = this.#changed.event;
+
+  constructor(server: Server) {
+    this.#server = server;
+    server.onChange(() => this.#changed.fire());
+  }
+
+  getChildren(parent?: Agent): Agent[] {
+    return parent || this.#server.state.kind !== "online" ? [] : this.#server.state.agents;
+  }
+
+  getTreeItem(agent: Agent): vscode.TreeItem {
+    const behind = [agent.provider, agent.model].filter(Boolean).join(" · ");
+    const item = new vscode.TreeItem(agent.name);
+    item.id = agent.id;
+    item.description = agent.error ?? behind;
+    item.tooltip = [agent.description, behind, agent.error].filter(Boolean).join("\n");
+    // Without it a screen reader would hear the tooltip, and no name.
+    const words = [agent.name, behind, agent.error ? `in error: ${agent.error}` : agent.description].filter(Boolean);
+    item.accessibilityInformation = { label: words.join(", ") };
+    item.contextValue = "agent";
+    const colour = new vscode.ThemeColor("list.errorForeground");
+    item.iconPath = agent.error ? new vscode.ThemeIcon("error", colour) : new vscode.ThemeIcon("comment");
+    item.command = { command: "aura.chatWith", title: "Chat with This Agent", arguments: [agent] };
+    return item;
+  }
+}

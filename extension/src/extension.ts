@@ -1,0 +1,134 @@
+// Aura in VS Code: put the parts together, and take them apart so that nothing goes on generating.
+
+import * as vscode from "vscode";
+import { file, selection } from "./attach.js";
+import { AgentsTree } from "./agentsTree.js";
+import { FileMemory } from "./memory.js";
+import { ChatPanelProvider } from "./providers/chatPanelProvider.js";
+import { watchEditors } from "./providers/wishes.js";
+import { WorkflowPanelProvider } from "./providers/workflowPanelProvider.js";
+import { Server, type Agent, type ServerState } from "./server.js";
+import { startServer } from "./startServer.js";
+import { StatusBar } from "./statusBar.js";
+import { Tokens } from "./tokens.js";
+import { Transcript } from "./transcript.js";
+import { WorkflowsTree } from "./workflowsTree.js";
+
+/** Milliseconds between two looks: at a server that is missed, and otherwise. */
+const MISSED = 3000;
+const OTHERWISE = 30_000;
+
+let stop: (() => void) | undefined;
+
+export function activate(context: vscode.ExtensionContext): void {
+  const log = vscode.window.createOutputChannel("Aura", { log: true });
+  const tokens = new Tokens(context.secrets);
+  const server = new Server({
+    url: () => vscode.workspace.getConfiguration("aura.server").get("url", ""),
+    token: (origin) => tokens.get(origin),
+    log: (line) => log.info(line),
+  });
+  const { workspaceFile, workspaceFolders } = vscode.workspace;
+  const workspace = (workspaceFile ?? workspaceFolders?.[0]?.uri)?.toString() ?? "";
+  const storage = vscode.Uri.joinPath(context.globalStorageUri, "chats").fsPath;
+  const memory = new FileMemory(storage, workspace, (error) => log.error(`The chats cannot be kept: ${String(error)}`));
+  const chat = new ChatPanelProvider(context, server, new Transcript(memory));
+  const workflows = new WorkflowPanelProvider(context, server);
+  const status = new StatusBar();
+  const tree = new WorkflowsTree();
+  stop = () => {
+    chat.stop("the window was closed");
+    workflows.stop("the window was closed");
+  };
+
+  const busy = () => {
+    status.busy = chat.running + workflows.running;
+    void vscode.commands.executeCommand("setContext", "aura.busy", chat.running + workflows.running > 0);
+  };
+  chat.onBusy(busy);
+  workflows.onBusy(busy);
+  const seen = (state: ServerState) => {
+    status.state = state;
+    const code = state.kind === "offline" ? state.failure.code : "";
+    void vscode.commands.executeCommand("setContext", "aura.offline", code !== "" && code !== "unauthorized");
+    void vscode.commands.executeCommand("setContext", "aura.unauthorized", code === "unauthorized");
+  };
+  let timer: ReturnType<typeof setTimeout>;
+  const watch = async () => {
+    clearTimeout(timer);
+    const { kind } = await server.look();
+    clearTimeout(timer);
+    timer = setTimeout(watch, kind === "offline" && (chat.visible || workflows.visible) ? MISSED : OTHERWISE);
+  };
+  const setToken = async () => {
+    if (await tokens.ask(server.origin)) await server.lookAgain();
+  };
+  const commands: Record<string, (...args: never[]) => unknown> = {
+    "aura.newChat": () => chat.newChat(),
+    "aura.openChatInEditor": () => chat.openInEditor(),
+    "aura.stop": () => {
+      chat.stop();
+      workflows.stop();
+    },
+    "aura.chatWith": (agent: Agent) => chat.newChat(agent.id),
+    "aura.askAboutSelection": async () => {
+      const attachment = selection(vscode.window.activeTextEditor);
+      if (attachment) await chat.attach(attachment);
+    },
+    "aura.addFile": async (uri?: vscode.Uri) => {
+      const attachment = await file(uri instanceof vscode.Uri ? uri : undefined);
+      if (attachment) await chat.attach(attachment);
+    },
+    "aura.refreshAgents": () => server.lookAgain(),
+    "aura.startServer": () => startServer(server),
+    "aura.setToken": setToken,
+    "aura.forgetToken": async () => {
+      await tokens.forget(server.origin);
+      await server.lookAgain();
+    },
+    "aura.openWorkflow": (uri?: vscode.Uri) => workflows.open(uri instanceof vscode.Uri ? uri : undefined),
+    "aura.newWorkflow": () => workflows.create(),
+    "aura.openSettings": () => vscode.commands.executeCommand("workbench.action.openSettings", "@ext:aura.aura"),
+    "aura.showLog": () => log.show(),
+    "aura.showMenu": () => showMenu(server.state),
+  };
+  for (const [name, run] of Object.entries(commands)) {
+    context.subscriptions.push(vscode.commands.registerCommand(name, run));
+  }
+  context.subscriptions.push(
+    log,
+    status,
+    watchEditors(),
+    server.onChange(seen),
+    server.onChange(() => void watch()),
+    vscode.window.registerTreeDataProvider("aura.agents", new AgentsTree(server)),
+    vscode.window.registerTreeDataProvider("aura.workflows", tree),
+    tree,
+    vscode.window.onDidChangeWindowState(({ focused }) => focused && void watch()),
+    vscode.workspace.onDidChangeConfiguration((event) => {
+      if (event.affectsConfiguration("aura.server.url")) void server.lookAgain().then(watch);
+    }),
+    context.secrets.onDidChange(() => void server.lookAgain()),
+    { dispose: () => clearTimeout(timer) },
+  );
+  void watch();
+}
+
+/** Close every connection now: the window, or the extension, is about to go. */
+export function deactivate(): void {
+  stop?.();
+}
+
+async function showMenu(state: ServerState): Promise<void> {
+  const online = state.kind === "online";
+  const items = [
+    { label: "$(comment) Open Chat", command: "aura.chat.focus" },
+    ...(online ? [] : [{ label: "$(play) Start Aura", command: "aura.startServer" }]),
+    { label: "$(key) Set Token", command: "aura.setToken" },
+    { label: "$(gear) Settings", command: "aura.openSettings" },
+    { label: "$(output) Show Log", command: "aura.showLog" },
+  ];
+  const placeHolder = state.kind === "offline" ? state.failure.message : "Aura";
+  const picked = await vscode.window.showQuickPick(items, { placeHolder });
+  if (picked) await vscode.commands.executeCommand(picked.command);
+}

@@ -1,0 +1,50 @@
+// Notice that nobody looks any more: the extension host outlives a killed browser by hours.
+
+export interface HeartbeatTimes {
+  /** Milliseconds between two questions. */
+  every: number;
+  /** Questions in a row without an answer that mean death; a count, so that a laptop's sleep is not mistaken for it. */
+  missed: number;
+}
+
+const TIMES: HeartbeatTimes = { every: 5000, missed: 2 };
+
+export class Heartbeat {
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #missed = 0;
+  #ask;
+  #dead;
+  #times;
+
+  /** `ask` puts a question whose answer calls `heard`; it is asked only between `start` and `stop`. */
+  constructor(ask: () => void, dead: () => void, times = TIMES) {
+    this.#ask = ask;
+    this.#dead = dead;
+    this.#times = times;
+  }
+
+  start(): void {
+    if (this.#timer) return;
+    this.#missed = 0;
+    this.#timer = setInterval(() => this.#beat(), this.#times.every);
+  }
+
+  heard(): void {
+    this.#missed = 0;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #beat(): void {
+    if (this.#missed >= this.#times.missed) {
+      this.stop();
+      this.#dead();
+      return;
+    }
+    this.#missed++;
+    this.#ask();
+  }
+}

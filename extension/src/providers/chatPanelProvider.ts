@@ -1,0 +1,158 @@
+// The chat in the side bar and, if one likes, in an editor tab; closing it stops what runs in it.
+
+import * as vscode from "vscode";
+import { newChat } from "../../../aura_core/web/chat.js";
+import type { Attachment } from "../../../aura_core/web/chat.js";
+import type { HostEvent } from "../../../aura_core/web/host.js";
+import type { Server } from "../server.js";
+import type { Transcript } from "../transcript.js";
+import { Turns } from "../turns.js";
+import { options } from "./html.js";
+import { Surface } from "./surface.js";
+
+const VIEW = "aura.chat";
+const PANEL = "aura.chatPanel";
+
+export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.WebviewPanelSerializer {
+  #context;
+  #server;
+  #transcript;
+  #turns;
+  #view;
+  /** The editor tab, when there is one. */
+  #tab: { panel: vscode.WebviewPanel; surface: Surface } | undefined;
+  #busy = new vscode.EventEmitter<void>();
+  readonly onBusy = this.#busy.event;
+
+  constructor(context: vscode.ExtensionContext, server: Server, transcript: Transcript) {
+    this.#context = context;
+    this.#server = server;
+    this.#transcript = transcript;
+    this.#turns = new Turns(server, this.#transcript, (place) => {
+      if (place instanceof Surface) place.turnsChanged();
+      this.#busy.fire();
+    });
+    this.#view = this.#surface();
+    this.#view.current = this.#transcript.current;
+    const keep = { webviewOptions: { retainContextWhenHidden: false } };
+    context.subscriptions.push(
+      vscode.window.registerWebviewViewProvider(VIEW, this, keep),
+      vscode.window.registerWebviewPanelSerializer(PANEL, this),
+      server.onChange(() => this.#tell(this.#greeting())),
+    );
+  }
+
+  /** How many answers are running. */
+  get running(): number {
+    return this.#turns.count();
+  }
+
+  /** Whether somebody is looking. */
+  get visible(): boolean {
+    return this.#surfaces.some((surface) => surface.visible);
+  }
+
+  resolveWebviewView(view: vscode.WebviewView): void {
+    this.#view.show(view.webview);
+    this.#view.visible = view.visible;
+    view.onDidChangeVisibility(() => {
+      this.#view.visible = view.visible;
+      if (view.visible) void this.#server.look();
+    });
+    view.onDidDispose(() => this.#view.close());
+    void this.#server.look();
+  }
+
+  async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: { chat?: string } | undefined): Promise<void> {
+    const surface = this.#adopt(panel);
+    surface.current = state?.chat;
+    surface.show(panel.webview);
+  }
+
+  /** Continue the side bar's chat in an editor tab; what runs there runs on here. */
+  openInEditor(): void {
+    if (this.#tab) {
+      this.#tab.panel.reveal();
+      return;
+    }
+    const panel = vscode.window.createWebviewPanel(PANEL, "Aura", vscode.ViewColumn.Active, options(this.#context.extensionUri));
+    const surface = this.#adopt(panel);
+    this.#view.moveTo(surface);
+    this.#view.tell({ type: "chat", chat: newChat(this.#agent(surface.current)) });
+    surface.show(panel.webview);
+  }
+
+  /** A new chat, with this agent or the one that is chosen. */
+  async newChat(agent?: string): Promise<void> {
+    const surface = await this.#reveal();
+    await surface.tellWhenLoaded({ type: "chat", chat: newChat(agent ?? this.#agent(surface.current)) });
+  }
+
+  async attach(attachment: Attachment): Promise<void> {
+    const surface = await this.#reveal();
+    await surface.tellWhenLoaded({ type: "attach", ...attachment });
+  }
+
+  stop(reason?: string): void {
+    this.#turns.stopAll(reason);
+  }
+
+  get #surfaces(): Surface[] {
+    return this.#tab ? [this.#view, this.#tab.surface] : [this.#view];
+  }
+
+  #agent(chat: string | undefined): string {
+    return this.#transcript.chats.find(({ id }) => id === chat)?.agent ?? "";
+  }
+
+  /** The place that one sees, or the side bar's view, brought to the front. */
+  async #reveal(): Promise<Surface> {
+    if (this.#tab?.panel.visible) {
+      this.#tab.panel.reveal();
+      return this.#tab.surface;
+    }
+    await vscode.commands.executeCommand(`${VIEW}.focus`);
+    return this.#view;
+  }
+
+  #surface(): Surface {
+    return new Surface({
+      extension: this.#context.extensionUri,
+      transcript: this.#transcript,
+      turns: this.#turns,
+      greeting: () => this.#greeting(),
+      saved: (chat, place) => this.#saved(chat, place),
+    });
+  }
+
+  #adopt(panel: vscode.WebviewPanel): Surface {
+    const surface = this.#surface();
+    surface.visible = panel.visible;
+    panel.iconPath = vscode.Uri.joinPath(this.#context.extensionUri, "media", "icon.png");
+    panel.onDidChangeViewState(() => (surface.visible = panel.visible));
+    panel.onDidDispose(() => {
+      surface.close();
+      if (this.#tab?.panel === panel) this.#tab = undefined;
+    });
+    this.#tab = { panel, surface };
+    return surface;
+  }
+
+  /** The other place lists what was said here, once nothing of it runs any more. */
+  #saved(id: string, place: Surface): void {
+    const chat = this.#transcript.chats.find((other) => other.id === id);
+    for (const other of this.#surfaces) {
+      if (other !== place && chat && !this.#turns.elsewhere(id, other)) other.tell({ type: "kept", chat });
+    }
+  }
+
+  #greeting(): HostEvent[] {
+    const { state } = this.#server;
+    if (state.kind === "online") return [{ type: "agents", agents: state.agents }];
+    return state.kind === "offline" ? [{ type: "offline", ...state.failure }] : [];
+  }
+
+  #tell(events: HostEvent[]): void {
+    for (const surface of this.#surfaces) for (const event of events) surface.tell(event);
+  }
+}

@@ -1,0 +1,158 @@
+// One place where the chat is shown, the side bar's view or an editor tab: its webview, its current chat, its end.
+
+import * as vscode from "vscode";
+import type { HostEvent, TurnEvent } from "../../../aura_core/web/host.js";
+import { Batch } from "../batch.js";
+import { Heartbeat } from "../heartbeat.js";
+import type { Transcript } from "../transcript.js";
+import type { Place, Turns } from "../turns.js";
+import type { FromChat, ToChat } from "../webview/messages.js";
+import { html, options } from "./html.js";
+import { grant } from "./wishes.js";
+
+/** Milliseconds for which an answer goes on behind a hidden chat. */
+const HIDDEN = 10_000;
+
+export interface Around {
+  extension: vscode.Uri;
+  transcript: Transcript;
+  turns: Turns;
+  /** What a view that was just loaded is told first: agents, or why there are none. */
+  greeting: () => HostEvent[];
+  /** A chat was changed in this place. */
+  saved: (chat: string, place: Surface) => void;
+}
+
+export class Surface implements Place {
+  current: string | undefined;
+  #webview: vscode.Webview | undefined;
+  #around;
+  #loaded = false;
+  #visible = false;
+  #hidden: ReturnType<typeof setTimeout> | undefined;
+  #waiting: (() => void)[] = [];
+  #batch = new Batch<HostEvent>((events) => this.#post({ type: "events", events }));
+  #heartbeat = new Heartbeat(
+    () => this.#ping(),
+    () => this.#around.turns.stopAll("the window does not answer any more", this),
+  );
+
+  constructor(around: Around) {
+    this.#around = around;
+  }
+
+  /** Show the chat in this webview, from now on. */
+  show(webview: vscode.Webview): void {
+    this.#webview = webview;
+    this.#loaded = false;
+    webview.options = options(this.#around.extension);
+    webview.onDidReceiveMessage((message: FromChat) => this.#receive(message));
+    webview.html = html(webview, this.#around.extension, "chat", "Aura: chat");
+  }
+
+  /** VS Code throws the page away when it hides it, and loads it again when it shows it. */
+  set visible(visible: boolean) {
+    if (visible === this.#visible) return;
+    this.#visible = visible;
+    clearTimeout(this.#hidden);
+    this.#heartbeat.heard();
+    if (visible) return;
+    this.#loaded = false;
+    this.#hidden = setTimeout(() => {
+      const what = vscode.workspace.getConfiguration("aura.chat").get("whenHidden", "stop");
+      if (what === "stop") this.#around.turns.stopAll("hidden", this);
+    }, HIDDEN);
+  }
+
+  get visible(): boolean {
+    return this.#visible;
+  }
+
+  /** The webview is gone for good. */
+  close(): void {
+    this.visible = false;
+    clearTimeout(this.#hidden);
+    this.#webview = undefined;
+    this.#around.turns.stopAll("the chat was closed", this);
+    this.#heartbeat.stop();
+  }
+
+  hear(event: TurnEvent & { turn: string }): void {
+    this.tell(event);
+  }
+
+  /** Tell the view, if there is one; one that is loaded later gets all from the transcript. */
+  tell(event: HostEvent): void {
+    if (this.#loaded) this.#batch.add(event);
+  }
+
+  /** Tell the view as soon as it is there. */
+  async tellWhenLoaded(event: HostEvent): Promise<void> {
+    if (!this.#loaded) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.tell(event);
+  }
+
+  /** An answer began or ended here. */
+  turnsChanged(): void {
+    if (this.#around.turns.count(this)) this.#heartbeat.start();
+    else this.#heartbeat.stop();
+  }
+
+  /** Everything that runs here, and what is shown, goes to another place. */
+  moveTo(other: Surface): void {
+    other.current = this.current;
+    this.current = undefined;
+    for (const turn of this.#around.turns.move(this, other)) this.tell({ type: "stopped", reason: "it goes on in the editor", turn });
+  }
+
+  #ping(): void {
+    if (this.#loaded) this.#post({ type: "ping" });
+    // Nobody is there to be asked but the window.
+    else void vscode.commands.executeCommand("setContext", "aura.busy", true).then(() => this.#heartbeat.heard());
+  }
+
+  #post(message: ToChat): void {
+    void this.#webview?.postMessage(message);
+  }
+
+  #receive(message: FromChat): void {
+    this.#heartbeat.heard();
+    const { transcript, turns } = this.#around;
+    switch (message.type) {
+      case "load":
+        this.#load();
+        break;
+      case "ask":
+        void turns.start(message.ask, this);
+        break;
+      case "stop":
+        turns.stop(message.turn, this);
+        break;
+      case "save":
+        transcript.take(message.chat);
+        if (message.chat.messages.length) this.#show(message.chat.id);
+        this.#around.saved(message.chat.id, this);
+        break;
+      case "shown":
+        this.#show(message.chat);
+        break;
+      default:
+        if (this.#webview) void grant(message, this.#webview);
+    }
+  }
+
+  #show(chat: string): void {
+    this.current = chat;
+    this.#around.transcript.current = chat;
+  }
+
+  #load(): void {
+    const { transcript, turns, greeting } = this.#around;
+    this.#batch.clear();
+    const chats = transcript.chats.filter(({ id }) => !turns.elsewhere(id, this));
+    const current = this.current === undefined ? {} : { current: this.current };
+    this.#post({ type: "loaded", chats, ...current, events: greeting() });
+    this.#loaded = true;
+    for (const go of this.#waiting.splice(0)) go();
+  }
+}

@@ -1,0 +1,66 @@
+// What both webviews may ask of the editor: copy, insert, a new file, a command.
+
+import * as vscode from "vscode";
+import type { Reply, Wish } from "../webview/messages.js";
+
+const COMMANDS = ["aura.startServer", "aura.setToken", "aura.openSettings", "workbench.trust.manage"];
+
+/** What models call a language, where VS Code calls it otherwise. */
+const LANGUAGES: Record<string, string> = {
+  "c++": "cpp",
+  "c#": "csharp",
+  bash: "shellscript",
+  golang: "go",
+  js: "javascript",
+  jsx: "javascriptreact",
+  md: "markdown",
+  py: "python",
+  rb: "ruby",
+  rs: "rust",
+  sh: "shellscript",
+  ts: "typescript",
+  tsx: "typescriptreact",
+  yml: "yaml",
+};
+
+export async function grant(wish: Wish, webview: vscode.Webview): Promise<void> {
+  if (wish.type === "copy") {
+    const written = vscode.env.clipboard.writeText(wish.text);
+    const ok = await Promise.resolve(written).then(() => true, () => false); // prettier-ignore
+    void webview.postMessage({ type: "copied", id: wish.id, ok } satisfies Reply);
+  } else if (wish.type === "code" && wish.action === "insert") {
+    await insert(wish.code);
+  } else if (wish.type === "code") {
+    await newFile(wish.code, wish.language);
+  } else if (wish.type === "command" && COMMANDS.includes(wish.command)) {
+    await vscode.commands.executeCommand(wish.command);
+  }
+}
+
+/** The editor that was used last; a webview that has the focus is none. */
+let last: vscode.TextEditor | undefined;
+
+export function watchEditors(): vscode.Disposable {
+  last = vscode.window.activeTextEditor;
+  return vscode.window.onDidChangeActiveTextEditor((editor) => (last = editor ?? last));
+}
+
+async function insert(code: string): Promise<void> {
+  const editor = vscode.window.activeTextEditor ?? last;
+  if (!editor || !vscode.window.visibleTextEditors.includes(editor)) {
+    void vscode.window.showInformationMessage("Open a file, and put the cursor where the code belongs.");
+    return;
+  }
+  const inserted = await editor.edit((edit) => {
+    for (const selection of editor.selections) edit.replace(selection, code);
+  });
+  if (!inserted) void vscode.window.showWarningMessage("The code could not be inserted: the file may be read-only.");
+  else await vscode.window.showTextDocument(editor.document, editor.viewColumn);
+}
+
+async function newFile(content: string, named: string): Promise<void> {
+  const language = LANGUAGES[named.toLowerCase()] ?? named.toLowerCase();
+  const known = (await vscode.languages.getLanguages()).includes(language);
+  const document = await vscode.workspace.openTextDocument(known ? { content, language } : { content });
+  await vscode.window.showTextDocument(document);
+}

@@ -1,0 +1,195 @@
+// One workflow's tab: the file as it is, the run as it goes, and the results as they are written.
+
+import { basename } from "node:path";
+import * as vscode from "vscode";
+import type { TurnEvent } from "../../../aura_core/web/host.js";
+import { Batch } from "../batch.js";
+import { Heartbeat } from "../heartbeat.js";
+import type { Server } from "../server.js";
+import type { FromWorkflow, ToWorkflow } from "../webview/messages.js";
+import { readWorkflow, type Problem, type Read } from "../workflow/file.js";
+import { WorkflowRun, type Answer } from "../workflow/run.js";
+import { RunStore } from "../workflow/store.js";
+import { html, options } from "./html.js";
+import { grant } from "./wishes.js";
+
+export class WorkflowPanel {
+  #panel;
+  #uri;
+  #server;
+  #busy;
+  #store;
+  #read: Read = { problems: [] };
+  #answers: (Answer | undefined)[] = [];
+  #run: WorkflowRun | undefined;
+  #trouble = "";
+  #loaded = false;
+  #watching: vscode.Disposable[] = [];
+  #batch = new Batch<{ step: number; event: TurnEvent }>((events) => this.#post({ type: "events", events }));
+  #heartbeat = new Heartbeat(
+    () => this.#ping(),
+    () => this.stop("the window does not answer any more"),
+  );
+
+  constructor(panel: vscode.WebviewPanel, uri: vscode.Uri, extension: vscode.Uri, server: Server, busy: () => void) {
+    this.#panel = panel;
+    this.#uri = uri;
+    this.#server = server;
+    this.#busy = busy;
+    const folder = vscode.workspace.getWorkspaceFolder(uri);
+    this.#store = folder?.uri.scheme === "file" ? new RunStore(folder.uri.fsPath, stem(uri)) : undefined;
+    const pattern = new vscode.RelativePattern(vscode.Uri.joinPath(uri, ".."), basename(uri.path));
+    const watcher = vscode.workspace.createFileSystemWatcher(pattern);
+    for (const change of [watcher.onDidChange, watcher.onDidCreate, watcher.onDidDelete]) change(() => this.refresh());
+    // Some file systems tell no changes; what is saved here is known all the same.
+    const saved = vscode.workspace.onDidSaveTextDocument((document) => {
+      if (document.uri.toString() === uri.toString()) void this.refresh();
+    });
+    this.#watching.push(watcher, saved);
+    panel.iconPath = vscode.Uri.joinPath(extension, "media", "icon.png");
+    panel.onDidChangeViewState(() => (this.#loaded &&= panel.visible));
+    panel.webview.options = options(extension);
+    panel.webview.onDidReceiveMessage((message: FromWorkflow) => this.#receive(message));
+    panel.webview.html = html(panel.webview, extension, "workflow", `Aura: ${stem(uri)}`);
+  }
+
+  get running(): boolean {
+    return this.#run !== undefined;
+  }
+
+  get visible(): boolean {
+    return this.#panel.visible;
+  }
+
+  reveal(): void {
+    this.#panel.reveal();
+  }
+
+  stop(reason?: string): void {
+    this.#run?.stop(reason);
+  }
+
+  close(): void {
+    this.#loaded = false;
+    for (const watching of this.#watching) watching.dispose();
+    this.stop("the panel was closed");
+    this.#heartbeat.stop();
+  }
+
+  /** Read the file again; a run that is going on keeps the steps that it began with. */
+  async refresh(): Promise<void> {
+    if (!this.#run) {
+      try {
+        const text = new TextDecoder().decode(await vscode.workspace.fs.readFile(this.#uri));
+        this.#read = readWorkflow(text, stem(this.#uri));
+      } catch {
+        this.#read = { problems: [{ line: 1, message: "The file is gone." } satisfies Problem] };
+      }
+      this.#answers = this.#store?.read(this.#read.workflow?.steps ?? []) ?? this.#answers;
+    }
+    this.#show();
+  }
+
+  async #start(from: number, to: number | undefined): Promise<void> {
+    if (this.#run || !vscode.workspace.isTrusted) return;
+    await this.refresh();
+    const { workflow } = this.#read;
+    if (!workflow || this.#run) return;
+    const run = new WorkflowRun(workflow.steps, this.#answers, (...turn) => this.#server.turn(...turn), {
+      began: (step, answer) => {
+        this.#batch.flush();
+        this.#post({ type: "begin", step, answer });
+      },
+      heard: (step, event) => this.#loaded && this.#batch.add({ step, event }),
+      ended: () => this.#write(workflow.name, run),
+    });
+    this.#run = run;
+    this.#answers = run.answers;
+    this.#trouble = "";
+    this.#heartbeat.start();
+    this.#busy();
+    try {
+      const going = run.run(from, to);
+      this.#show();
+      await going;
+    } catch (error) {
+      this.#trouble = error instanceof Error ? error.message : String(error);
+    }
+    this.#run = undefined;
+    this.#heartbeat.stop();
+    this.#busy();
+    this.#batch.flush();
+    this.#show();
+  }
+
+  #write(name: string, run: WorkflowRun): void {
+    try {
+      this.#store?.write(name, run.started, run.steps, run.answers);
+    } catch (error) {
+      this.#trouble = `The results could not be written: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+
+  #receive(message: FromWorkflow): void {
+    this.#heartbeat.heard();
+    switch (message.type) {
+      case "load":
+        this.#loaded = true;
+        void this.refresh();
+        void this.#server.look();
+        break;
+      case "run":
+        void this.#start(message.from, message.to);
+        break;
+      case "stop":
+        this.stop();
+        break;
+      case "open":
+        void this.#open(message.line);
+        break;
+      default:
+        void grant(message, this.#panel.webview);
+    }
+  }
+
+  async #open(line = 1): Promise<void> {
+    const start = new vscode.Position(line - 1, 0);
+    await vscode.window.showTextDocument(this.#uri, { selection: new vscode.Range(start, start), viewColumn: vscode.ViewColumn.Beside });
+  }
+
+  #ping(): void {
+    if (this.#loaded && this.#panel.visible) this.#post({ type: "ping" });
+    // Hidden, the panel has no page to be asked, but the window has.
+    else void vscode.commands.executeCommand("setContext", "aura.busy", true).then(() => this.#heartbeat.heard());
+  }
+
+  #post(message: ToWorkflow): void {
+    if (this.#loaded) void this.#panel.webview.postMessage(message);
+  }
+
+  #show(): void {
+    this.#batch.clear();
+    const { workflow, problems } = this.#read;
+    const steps = [...(this.#run?.steps ?? workflow?.steps ?? [])];
+    const title = workflow?.name ?? stem(this.#uri);
+    this.#panel.title = title;
+    this.#post({
+      type: "workflow",
+      shown: {
+        title,
+        path: vscode.workspace.asRelativePath(this.#uri),
+        uri: this.#uri.toString(),
+        problems: [...problems],
+        steps,
+        answers: steps.map((_, step) => this.#answers[step] ?? null),
+        running: this.running,
+        trusted: vscode.workspace.isTrusted,
+        trouble: this.#trouble,
+      },
+    });
+  }
+}
+
+function stem(uri: vscode.Uri): string {
+  return basename(uri.path).replace(/\.ya?ml$/, "");
+}

@@ -1,0 +1,135 @@
+// The Aura server as the extension sees it: is it there, which agents has it, and one turn with one of them.
+
+import { isRunning } from "../../aura_core/web/chat.js";
+import type { Agent, Failure, TurnEvent } from "../../aura_core/web/host.js";
+import { refusal, runTurn } from "../../aura_core/web/turn.js";
+
+export type { Agent, Failure, TurnEvent };
+export { isRunning };
+
+export type ServerState =
+  | { kind: "looking" }
+  | { kind: "online"; agents: Agent[] }
+  | { kind: "offline"; failure: Failure };
+
+export interface Asked {
+  agent: string;
+  prompt: string;
+  history?: { role: "user" | "assistant"; content: string }[];
+  context?: string;
+}
+
+export interface ServerOptions {
+  /** The address, as the setting has it. */
+  url: () => string;
+  token: (origin: string) => Promise<string | undefined>;
+  log: (line: string) => void;
+  /** Milliseconds for the list of agents. */
+  patience?: number;
+}
+
+export class Server {
+  state: ServerState = { kind: "looking" };
+  #options;
+  #listeners = new Set<(state: ServerState) => void>();
+  #looking: Promise<ServerState> | undefined;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+  }
+
+  get origin(): string {
+    return origin(this.#options.url());
+  }
+
+  onChange(listener: (state: ServerState) => void): { dispose(): void } {
+    this.#listeners.add(listener);
+    return { dispose: () => this.#listeners.delete(listener) };
+  }
+
+  /** Ask for the agents; this also warms the connection. Two looks at a time are one. */
+  look(): Promise<ServerState> {
+    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+    return this.#looking;
+  }
+
+  /** Forget what was seen, because the address or the token is another one now. */
+  async lookAgain(): Promise<ServerState> {
+    await this.#looking;
+    return this.look();
+  }
+
+  async #look(): Promise<ServerState> {
+    const before = JSON.stringify(this.state);
+    this.state = await this.#ask();
+    if (JSON.stringify(this.state) !== before) {
+      const { state } = this;
+      if (state.kind === "online") this.#options.log(`${this.#options.url()}: ${state.agents.length} agents`);
+      if (state.kind === "offline") this.#options.log(`${this.#options.url()}: ${state.failure.message}`);
+      for (const listener of this.#listeners) listener(state);
+    }
+    return this.state;
+  }
+
+  async #ask(): Promise<ServerState> {
+    try {
+      const { origin } = this;
+      const response = await fetch(`${origin}/api/agents`, {
+        headers: await this.#headers(origin),
+        redirect: "error",
+        signal: AbortSignal.timeout(this.#options.patience ?? 10_000),
+      });
+      const refused = await refusal(response, "application/json");
+      if (refused) return { kind: "offline", failure: { code: refused.code, message: refused.message } };
+      const { agents } = (await response.json()) as { agents?: Agent[] };
+      if (Array.isArray(agents)) return { kind: "online", agents };
+      return { kind: "offline", failure: { code: "not_aura", message: "It answered with something else than agents." } };
+    } catch (error) {
+      return { kind: "offline", failure: { code: "unreachable", message: reason(error) } };
+    }
+  }
+
+  /** One turn: events until `done`, `error` or `stopped`, which is always the last. Aborting closes the connection. */
+  async turn(asked: Asked, emit: (event: TurnEvent) => void, signal: AbortSignal): Promise<void> {
+    const { agent, prompt, history = [], context = "" } = asked;
+    const started = Date.now();
+    const hear = (event: TurnEvent) => {
+      const end = event.type === "error" ? event.code : event.type;
+      if (["done", "error", "stopped"].includes(event.type)) this.#options.log(`${agent}: ${end}, ${Date.now() - started} ms`);
+      emit(event);
+    };
+    let url: string;
+    let headers: Record<string, string>;
+    try {
+      url = this.origin;
+      headers = await this.#headers(url);
+    } catch (error) {
+      hear({ type: "error", code: "unreachable", message: reason(error) });
+      return;
+    }
+    const known = this.state.kind === "online" ? this.state.agents.find(({ id }) => id === agent) : undefined;
+    const body = { prompt, conversationHistory: history, additionalContext: context };
+    await runTurn({ url, agent, streaming: known?.streaming ?? true, body, headers }, hear, { signal });
+  }
+
+  async #headers(origin: string): Promise<Record<string, string>> {
+    const token = await this.#options.token(origin);
+    return token ? { authorization: `Bearer ${token}` } : {};
+  }
+}
+
+/** Scheme, host and port of an address; what else stands in it is a mistake. */
+export function origin(address: string): string {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (!url || !["http:", "https:"].includes(url.protocol)) {
+    throw new Error(`'${address}' is no address of a server; aura.server.url looks like http://127.0.0.1:5300`);
+  }
+  return url.origin;
+}
+
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  // fetch says only "fetch failed"; what failed is the cause.
+  return cause instanceof Error && cause.message ? `${error.message}: ${cause.message}` : error.message;
+}

@@ -1,0 +1,37 @@
+// The servers' tokens: one for each server, in the system's secret storage, and never in a setting or a log.
+
+import * as vscode from "vscode";
+
+export class Tokens {
+  #secrets;
+
+  constructor(secrets: vscode.SecretStorage) {
+    this.#secrets = secrets;
+  }
+
+  get(origin: string): Promise<string | undefined> {
+    return Promise.resolve(this.#secrets.get(key(origin)));
+  }
+
+  /** Ask for the token. Returns whether one was given. */
+  async ask(origin: string): Promise<boolean> {
+    const token = await vscode.window.showInputBox({
+      title: `Token for ${origin}`,
+      prompt: "It is what AURA_TOKEN is set to where the server runs. It is sent to this server only.",
+      password: true,
+      ignoreFocusOut: true,
+      validateInput: (text) => (/^[\x21-\x7e]*$/.test(text.trim()) ? undefined : "A token has no spaces and no accents."),
+    });
+    if (!token?.trim()) return false;
+    await this.#secrets.store(key(origin), token.trim());
+    return true;
+  }
+
+  async forget(origin: string): Promise<void> {
+    await this.#secrets.delete(key(origin));
+  }
+}
+
+function key(origin: string): string {
+  return `aura.token:${origin}`;
+}

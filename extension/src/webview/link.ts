@@ -1,0 +1,62 @@
+// The webview's end of the line to the extension host.
+
+import type { CodeAction, Remedy } from "../../../aura_core/web/host.js";
+import type { Reply, Wish } from "./messages.js";
+
+interface Api {
+  postMessage(message: unknown): void;
+  getState(): unknown;
+  setState(state: unknown): void;
+}
+
+declare function acquireVsCodeApi(): Api;
+
+export class Link<From, To extends { type: string }> {
+  #api = acquireVsCodeApi();
+  #copies = new Map<number, (ok: boolean) => void>();
+
+  constructor(hear: (message: Exclude<To, Reply>) => void) {
+    addEventListener("message", ({ data }: MessageEvent<To | Reply>) => {
+      const reply = data as Reply;
+      if (reply.type === "ping") this.#wish({ type: "beat" });
+      else if (reply.type === "copied") this.#copies.get(reply.id)?.(reply.ok);
+      else hear(data as Exclude<To, Reply>);
+    });
+  }
+
+  post(message: From | Wish): void {
+    this.#api.postMessage(message);
+  }
+
+  #wish(wish: Wish): void {
+    this.#api.postMessage(wish);
+  }
+
+  /** What is kept while the view is hidden. */
+  get state(): Record<string, unknown> {
+    return (this.#api.getState() as Record<string, unknown> | undefined) ?? {};
+  }
+
+  set state(state) {
+    this.#api.setState(state);
+  }
+
+  copy = (text: string): Promise<void> => {
+    const id = this.#copies.size;
+    this.#wish({ type: "copy", text, id });
+    return new Promise((resolve, reject) => {
+      this.#copies.set(id, (ok) => (ok ? resolve() : reject(new Error("not copied"))));
+    });
+  };
+
+  codeActions: CodeAction[] = [
+    { label: "Insert", run: (code, language) => this.#wish({ type: "code", action: "insert", code, language }) },
+    { label: "New file", run: (code, language) => this.#wish({ type: "code", action: "newFile", code, language }) },
+  ];
+
+  remedies: Remedy[] = [
+    { label: "Start Aura", run: () => this.#wish({ type: "command", command: "aura.startServer" }) },
+    { label: "Set Token", run: () => this.#wish({ type: "command", command: "aura.setToken" }) },
+    { label: "Settings", run: () => this.#wish({ type: "command", command: "aura.openSettings" }) },
+  ];
+}

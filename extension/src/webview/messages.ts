@@ -1,0 +1,53 @@
+// What the webviews and the extension host say to each other; types only.
+
+import type { Answer, Chat } from "../../../aura_core/web/chat.js";
+import type { Ask, HostEvent, TurnEvent } from "../../../aura_core/web/host.js";
+import type { Problem, Step } from "../workflow/file.js";
+
+/** What both webviews may ask for. */
+export type Wish =
+  | { type: "load" }
+  | { type: "beat" }
+  | { type: "copy"; text: string; id: number }
+  | { type: "code"; action: "insert" | "newFile"; code: string; language: string }
+  | { type: "command"; command: "aura.startServer" | "aura.setToken" | "aura.openSettings" | "workbench.trust.manage" };
+
+export type FromChat =
+  | Wish
+  | { type: "ask"; ask: Ask }
+  | { type: "stop"; turn: string }
+  | { type: "save"; chat: Chat }
+  | { type: "shown"; chat: string };
+
+export type Reply = { type: "ping" } | { type: "copied"; id: number; ok: boolean };
+
+export type ToChat =
+  | Reply
+  | { type: "loaded"; chats: Chat[]; current?: string; events: HostEvent[] }
+  | { type: "events"; events: HostEvent[] };
+
+export type FromWorkflow =
+  | Wish
+  | { type: "run"; from: number; to?: number }
+  | { type: "stop" }
+  | { type: "open"; line?: number };
+
+/** A workflow's file and its latest run, whole. */
+export interface Shown {
+  title: string;
+  path: string;
+  uri: string;
+  problems: Problem[];
+  steps: Step[];
+  answers: (Answer | null)[];
+  running: boolean;
+  trusted: boolean;
+  /** What went wrong beside the steps: the results could not be written, say. */
+  trouble: string;
+}
+
+export type ToWorkflow =
+  | Reply
+  | { type: "workflow"; shown: Shown }
+  | { type: "begin"; step: number; answer: Answer }
+  | { type: "events"; events: { step: number; event: TurnEvent }[] };

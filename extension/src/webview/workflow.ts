@@ -1,0 +1,185 @@
+// A workflow in VS Code: its steps, what each is asked, and what it answers while it answers.
+
+import { AnswerView } from "../../../aura_core/web/answer.js";
+import { isRunning, take, type Answer } from "../../../aura_core/web/chat.js";
+import { h } from "../../../aura_core/web/dom.js";
+import type { Host } from "../../../aura_core/web/host.js";
+import type { Step } from "../workflow/file.js";
+import { Link } from "./link.js";
+import type { FromWorkflow, Shown, ToWorkflow } from "./messages.js";
+
+/** Milliseconds of a frame that painting may take. */
+const BUDGET = 8;
+
+const link = new Link<FromWorkflow, ToWorkflow>((message) => {
+  if (message.type === "workflow") show(message.shown);
+  else if (message.type === "begin") steps[message.step]?.begin(message.answer);
+  else for (const { step, event } of message.events) steps[step]?.hear(event);
+});
+const host = { copy: link.copy, codeActions: link.codeActions } as unknown as Host;
+
+class StepView {
+  #step;
+  #number;
+  #answer: Answer | undefined;
+  #view: AnswerView | undefined;
+  #badge = h("span", { class: "badge" });
+  #elapsed = h("span", { class: "elapsed" });
+  #place = h("div", { class: "result" });
+  #one;
+  #from;
+  element: HTMLLIElement;
+
+  constructor(step: Step, number: number) {
+    this.#step = step;
+    this.#number = number;
+    this.#one = button("Run this step", () => link.post({ type: "run", from: number, to: number }), step.name);
+    this.#from = button("Run from here", () => link.post({ type: "run", from: number }), step.name);
+    const head = h("div", { class: "head" }, h("h2", {}, `${number + 1}. ${step.name}`), this.#badge, this.#elapsed);
+    const about = h("p", { class: "behind" }, step.agent);
+    const prompt = h("details", { class: "prompt" }, h("summary", {}, "Prompt"), h("p", {}, step.prompt));
+    const buttons = h("div", { class: "step-buttons" }, this.#one, this.#from);
+    this.element = h("li", { class: "step" }, head, about, prompt, this.#place, buttons);
+    this.tick();
+  }
+
+  set answer(answer: Answer | undefined) {
+    if (same(this.#answer, answer)) return;
+    this.#answer = answer;
+    this.#view = answer && new AnswerView(answer, this.#step.name, host, () => link.post({ type: "run", from: this.#number }));
+    this.#place.replaceChildren(...(this.#view ? [this.#view.element] : []));
+    if (this.#view) paint(this.#view);
+    this.tick();
+  }
+
+  begin(answer: Answer): void {
+    this.answer = answer;
+    say(`Step ${this.#number + 1}, ${this.#step.name}, has begun`);
+    follow(this.element);
+  }
+
+  hear(event: Parameters<typeof take>[1]): void {
+    if (!this.#answer || !this.#view || !take(this.#answer, event)) return;
+    this.#view.hear(event);
+    paint(this.#view);
+    if (!isRunning(this.#answer)) say(`Step ${this.#number + 1}, ${this.#step.name}: ${label(this.#answer)}`);
+    this.tick();
+  }
+
+  /** Bring badge and time up to date. */
+  tick(): void {
+    const answer = this.#answer;
+    this.element.dataset["state"] = answer ? (isRunning(answer) ? "running" : answer.state) : "waiting";
+    this.#badge.textContent = label(answer);
+    this.#elapsed.textContent = answer ? time((answer.ended ?? Date.now()) - answer.began) : "";
+    this.#view?.tick();
+  }
+
+  /** `possible`: the step before has a whole result, and nothing runs. */
+  set possible(possible: boolean) {
+    this.#one.disabled = this.#from.disabled = !possible;
+  }
+}
+
+let steps: StepView[] = [];
+let key = "";
+const title = h("h1");
+const run = button("Run all", () => link.post({ type: "run", from: 0 }));
+const stop = button("Stop", () => link.post({ type: "stop" }));
+const file = button("Open file", () => link.post({ type: "open" }));
+const notes = h("div", { class: "notes" });
+const list = h("ol", { class: "steps" });
+const log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Steps", tabindex: "0" }, notes, list);
+const status = h("p", { class: "status", role: "status" });
+
+run.classList.add("send");
+stop.classList.add("stop");
+document.body.classList.add("aura", "workflow");
+document.body.append(h("header", {}, title, h("div", { class: "actions" }, run, stop, file)), h("main", {}, log), status);
+document.body.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !stop.hidden) link.post({ type: "stop" });
+});
+setInterval(() => steps.forEach((step) => step.tick()), 1000);
+link.post({ type: "load" });
+
+function show(shown: Shown): void {
+  link.state = { uri: shown.uri };
+  title.textContent = shown.title;
+  run.hidden = shown.running;
+  stop.hidden = !shown.running;
+  run.disabled = shown.problems.length > 0 || !shown.trusted;
+  note(shown);
+  const now = JSON.stringify(shown.steps);
+  if (now !== key) {
+    key = now;
+    steps = shown.steps.map((step, number) => new StepView(step, number));
+    list.replaceChildren(...steps.map(({ element }) => element));
+  }
+  for (const [number, step] of steps.entries()) {
+    step.answer = shown.answers[number] ?? undefined;
+    const whole = number === 0 || shown.answers[number - 1]?.state === "done";
+    step.possible = whole && shown.trusted && !shown.running;
+  }
+}
+
+function note({ problems, trusted, trouble, path }: Shown): void {
+  notes.replaceChildren();
+  if (problems.length) {
+    const items = problems.map(({ line, message }) => {
+      const open = h("button", { type: "button", class: "quiet", onclick: () => link.post({ type: "open", line }) }, `Line ${line}`);
+      return h("li", {}, open, ` ${message}`);
+    });
+    notes.append(h("div", { class: "failure" }, h("p", { class: "title" }, `${path} is broken`), h("ul", {}, ...items)));
+  }
+  if (!trusted) {
+    const manage = button("Manage trust", () => link.post({ type: "command", command: "workbench.trust.manage" }));
+    notes.append(h("div", { class: "failure" }, h("p", {}, "No workflow runs in a workspace that you do not trust."), manage));
+  }
+  if (trouble) notes.append(h("div", { class: "failure" }, h("p", {}, trouble)));
+}
+
+const unpainted = new Set<AnswerView>();
+
+function paint(view: AnswerView): void {
+  if (unpainted.size === 0) requestAnimationFrame(paintAll);
+  unpainted.add(view);
+}
+
+function paintAll(): void {
+  const deadline = performance.now() + BUDGET;
+  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight <= 24;
+  for (const view of unpainted) if (!view.paint(deadline)) unpainted.delete(view);
+  if (atEnd) log.scrollTop = log.scrollHeight;
+  if (unpainted.size) requestAnimationFrame(paintAll);
+}
+
+/** Bring a step that begins into sight, if the reader is following. scrollIntoView would move the frame, too. */
+function follow(element: HTMLElement): void {
+  const { top, bottom } = log.getBoundingClientRect();
+  const place = element.getBoundingClientRect();
+  if (place.top > bottom - 60 || place.bottom < top) log.scrollTop += place.top - top - 12;
+}
+
+function same(a: Answer | undefined, b: Answer | undefined): boolean {
+  return a === b || (!!a && !!b && a.turn === b.turn && a.state === b.state && a.text === b.text);
+}
+
+function label(answer: Answer | undefined): string {
+  if (!answer) return "Not run";
+  if (answer.state === "done") return "Done";
+  if (answer.state === "failed") return answer.text ? "Failed; the text is partial" : "Failed";
+  if (answer.state === "stopped") return answer.text ? "Stopped; the text is partial" : "Stopped";
+  return "Running";
+}
+
+function time(ms: number): string {
+  return ms < 60_000 ? `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s` : `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+}
+
+function button(text: string, onclick: () => void, about = ""): HTMLButtonElement {
+  return h("button", { type: "button", onclick, ...(about ? { "aria-label": `${text}: ${about}` } : {}) }, text);
+}
+
+function say(text: string): void {
+  status.textContent = text;
+}

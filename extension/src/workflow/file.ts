@@ -1,0 +1,94 @@
+// Read a workflow's file: its steps, or everything that is wrong with it, with lines.
+
+import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Pair, type YAMLMap } from "yaml";
+
+export interface Step {
+  name: string;
+  agent: string;
+  prompt: string;
+  /** Where it begins in the file, counted from 1. */
+  line: number;
+}
+
+export interface Workflow {
+  name: string;
+  steps: Step[];
+}
+
+export interface Problem {
+  line: number;
+  message: string;
+}
+
+/** A workflow, or problems: with a single one nothing of it runs. */
+export type Read = { workflow: Workflow; problems: [] } | { workflow?: undefined; problems: Problem[] };
+
+const OF_FILE = ["name", "steps"];
+const OF_STEP = ["name", "agent", "prompt"];
+/** Steps of one workflow. */
+const MOST = 100;
+
+/** `stem` is the file's name without its ending: the name of a workflow that gives itself none. */
+export function readWorkflow(text: string, stem: string): Read {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: "1.2" });
+  const problems: Problem[] = [];
+  const at = (offset: number | undefined) => Math.max(1, lines.linePos(offset ?? 0).line);
+  const wrong = (node: Node | null | undefined, message: string, fallback = 1) => {
+    problems.push({ line: node?.range ? at(node.range[0]) : fallback, message });
+  };
+  for (const error of [...document.errors, ...document.warnings]) {
+    problems.push({ line: at(error.pos[0]), message: `This is no YAML: ${error.message}` });
+  }
+  if (problems.length) return { problems };
+  const root = document.contents;
+  if (!isMap(root)) {
+    wrong(root, "A workflow has a name and steps, as in the documentation of the Aura extension.");
+    return { problems };
+  }
+
+  const keys = (map: YAMLMap, known: string[]) => {
+    for (const { key } of map.items as Pair<Node, Node>[]) {
+      const name = isScalar(key) ? String(key.value) : "";
+      if (!known.includes(name)) wrong(key, `'${name}' means nothing here; there ${known.length === 2 ? "is" : "are"} ${list(known)}.`);
+    }
+  };
+  const text_ = (map: YAMLMap, key: string, fallback: string | undefined, line: number): string => {
+    const node = map.get(key, true) as Node | null | undefined;
+    if (node === undefined || node === null || (isScalar(node) && node.value === null)) {
+      if (fallback !== undefined) return fallback;
+      wrong(node, `'${key}' is missing.`, line);
+      return "";
+    }
+    if (isScalar(node) && typeof node.value === "string" && node.value.trim()) return node.value;
+    wrong(node, `'${key}' must be text, and not blank.`);
+    return "";
+  };
+
+  keys(root, OF_FILE);
+  const name = text_(root, "name", stem, 1);
+  const found = root.get("steps", true) as Node | null | undefined;
+  const steps: Step[] = [];
+  if (!isSeq(found) || found.items.length === 0) {
+    wrong(found, "'steps' must be a list with at least one step.");
+  } else if (found.items.length > MOST) {
+    wrong(found, `There are ${found.items.length} steps; up to ${MOST} can be run.`);
+  } else {
+    for (const [index, item] of (found.items as Node[]).entries()) {
+      if (!isMap(item)) {
+        wrong(item, `Step ${index + 1} must have an agent and a prompt.`);
+        continue;
+      }
+      const line = at(item.range?.[0]);
+      keys(item, OF_STEP);
+      const agent = text_(item, "agent", undefined, line);
+      steps.push({ name: text_(item, "name", agent || `Step ${index + 1}`, line), agent, prompt: text_(item, "prompt", undefined, line), line });
+    }
+  }
+  if (problems.length) return { problems: problems.sort((a, b) => a.line - b.line) };
+  return { workflow: { name, steps }, problems: [] };
+}
+
+function list(words: string[]): string {
+  return words.map((word) => `'${word}'`).join(", ");
+}

@@ -1,0 +1,82 @@
+// Run a workflow's steps, one after the other: only a whole result goes on, whatever happens to a step.
+
+import { newAnswer, take, type Answer } from "../../../aura_core/web/chat.js";
+import type { TurnEvent } from "../../../aura_core/web/host.js";
+import type { Asked } from "../server.js";
+import type { Step } from "./file.js";
+
+export type { Answer };
+
+export type Turn = (asked: Asked, emit: (event: TurnEvent) => void, signal: AbortSignal) => Promise<void>;
+
+/** Who is told what happens. `ended` comes once for every step that began, right after its last event. */
+export interface Audience {
+  began(step: number, answer: Answer): void;
+  heard(step: number, event: TurnEvent): void;
+  ended(step: number): void;
+}
+
+export class WorkflowRun {
+  readonly started = new Date();
+  /** One for each step that has begun. */
+  readonly answers: (Answer | undefined)[];
+  readonly steps: readonly Step[];
+  #turn;
+  #audience;
+  #now: { step: number; abort: AbortController } | undefined;
+  #stopped = false;
+
+  /** `before` are results of an earlier run that still hold. */
+  constructor(steps: readonly Step[], before: readonly (Answer | undefined)[], turn: Turn, audience: Audience) {
+    this.steps = steps;
+    this.answers = steps.map((_, step) => before[step]);
+    this.#turn = turn;
+    this.#audience = audience;
+  }
+
+  /** Run the steps `from` up to and with `to`, until one does not end well. What was there from `from` on is forgotten. */
+  async run(from = 0, to = this.steps.length - 1): Promise<void> {
+    if (from > 0 && wholeResult(this.answers[from - 1]) === undefined) {
+      throw new Error(`Step ${from} has no whole result that step ${from + 1} could get.`);
+    }
+    this.answers.fill(undefined, from);
+    for (let step = from; step <= to && !this.#stopped; step++) {
+      await this.#step(step);
+      if (wholeResult(this.answers[step]) === undefined) return;
+    }
+  }
+
+  /** Stop the step that runs: its text is kept and marked, and no other step begins. */
+  stop(reason?: string): void {
+    this.#stopped = true;
+    const now = this.#now;
+    if (!now) return;
+    // Said before the connection is closed, so that it is written even when this process ends now.
+    this.#hear(now.step, reason ? { type: "stopped", reason } : { type: "stopped" });
+    now.abort.abort();
+  }
+
+  async #step(step: number): Promise<void> {
+    const { agent, prompt } = this.steps[step] as Step;
+    const answer = newAnswer({ id: agent, model: agent });
+    const abort = new AbortController();
+    this.answers[step] = answer;
+    this.#now = { step, abort };
+    this.#audience.began(step, answer);
+    const context = step > 0 ? wholeResult(this.answers[step - 1]) : undefined;
+    await this.#turn({ agent, prompt, ...(context ? { context } : {}) }, (event) => this.#hear(step, event), abort.signal);
+    this.#now = undefined;
+  }
+
+  #hear(step: number, event: TurnEvent): void {
+    const answer = this.answers[step];
+    if (!answer || !take(answer, event)) return;
+    this.#audience.heard(step, event);
+    if (["done", "error", "stopped"].includes(event.type)) this.#audience.ended(step);
+  }
+}
+
+/** The text of a step that is done; a part of one is no result. */
+export function wholeResult(answer: Answer | undefined): string | undefined {
+  return answer?.state === "done" ? answer.text : undefined;
+}

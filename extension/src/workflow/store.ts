@@ -1,0 +1,124 @@
+// A run's results on disk: .aura/runs/<workflow>/<time>.json, always whole, never half written.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { newId } from "../../../aura_core/web/chat.js";
+import { writeWhole } from "../whole.js";
+import type { Step } from "./file.js";
+import type { Answer } from "./run.js";
+
+/** A step as it is written. Only `output` is a result; `partial` is what there was of one. */
+export interface Written {
+  name: string;
+  agent: string;
+  prompt: string;
+  status: "done" | "failed" | "stopped";
+  output?: string;
+  partial?: string;
+  reasoning?: string;
+  totalTokens?: number;
+  finishReason?: string;
+  error?: { code: string; message: string };
+  reason?: string;
+  began: string;
+  ended: string;
+}
+
+interface RunFile {
+  workflow: string;
+  started: string;
+  steps: Written[];
+}
+
+export class RunStore {
+  #folder;
+
+  /** `folder` is the workspace's; `stem` names the workflow's file. */
+  constructor(folder: string, stem: string) {
+    this.#folder = join(folder, ".aura", "runs", stem);
+  }
+
+  /** Write what has ended of a run, in one piece. */
+  write(workflow: string, started: Date, steps: readonly Step[], answers: readonly (Answer | undefined)[]): string {
+    const written = steps.flatMap((step, index) => describe(step, answers[index]));
+    const file: RunFile = { workflow, started: started.toISOString(), steps: written };
+    const name = `${file.started.replaceAll(":", "-")}.json`;
+    const path = join(this.#folder, name);
+    writeWhole(path, `${JSON.stringify(file, null, 2)}\n`);
+    return path;
+  }
+
+  /** The latest run's answers, for the steps that are still what they were; what follows a changed step no longer holds. */
+  read(steps: readonly Step[]): (Answer | undefined)[] {
+    const run = this.#latest();
+    const answers: (Answer | undefined)[] = [];
+    for (const [index, { name, agent, prompt }] of steps.entries()) {
+      const written = run?.steps[index];
+      if (!written || written.name !== name || written.agent !== agent || written.prompt !== prompt) break;
+      answers.push(answer(written));
+    }
+    return answers;
+  }
+
+  #latest(): RunFile | undefined {
+    if (!existsSync(this.#folder)) return undefined;
+    const names = readdirSync(this.#folder).filter((name) => /^\d.*\.json$/.test(name));
+    for (const name of names.sort().reverse()) {
+      try {
+        const run = JSON.parse(readFileSync(join(this.#folder, name), "utf8")) as RunFile;
+        if (Array.isArray(run.steps) && run.steps.every(isWritten)) return run;
+      } catch {
+        // Somebody else's file, or one that was edited: the run before counts.
+      }
+    }
+    return undefined;
+  }
+}
+
+function describe({ name, agent, prompt }: Step, answer: Answer | undefined): Written[] {
+  const { state, text, reasoning } = answer ?? {};
+  if (!answer || (state !== "done" && state !== "failed" && state !== "stopped")) return [];
+  const { totalTokens, finishReason, failure, reason, began, ended = Date.now() } = answer;
+  return [
+    {
+      name,
+      agent,
+      prompt,
+      status: state,
+      ...(state === "done" ? { output: text ?? "" } : { partial: text ?? "" }),
+      ...(reasoning ? { reasoning } : {}),
+      ...(totalTokens === undefined ? {} : { totalTokens }),
+      ...(finishReason === undefined ? {} : { finishReason }),
+      ...(failure ? { error: { code: failure.code, message: failure.message } } : {}),
+      ...(reason ? { reason } : {}),
+      began: new Date(began).toISOString(),
+      ended: new Date(ended).toISOString(),
+    },
+  ];
+}
+
+function answer(written: Written): Answer {
+  const { agent, status, output, partial, reasoning = "", totalTokens, finishReason, error, reason } = written;
+  return {
+    role: "assistant",
+    turn: newId(),
+    agent,
+    model: agent,
+    state: status,
+    text: output ?? partial ?? "",
+    reasoning,
+    pieces: 0,
+    began: Date.parse(written.began),
+    ended: Date.parse(written.ended),
+    ...(totalTokens === undefined ? {} : { totalTokens }),
+    ...(finishReason === undefined ? {} : { finishReason }),
+    ...(error ? { failure: error } : {}),
+    ...(reason ? { reason } : {}),
+  };
+}
+
+function isWritten(value: unknown): value is Written {
+  const step = value as Partial<Written> | null;
+  const result = step?.status === "done" ? step.output : step?.partial;
+  return typeof result === "string" && ["done", "failed", "stopped"].includes(step?.status ?? "");
+}

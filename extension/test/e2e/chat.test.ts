@@ -1,0 +1,185 @@
+// The chat in a real workbench, before a real server, whose provider sees every hang-up.
+
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { agents, Aura, Upstream } from "./aura.js";
+import { eventually } from "./eventually.js";
+import { ask, Workbench } from "./workbench.js";
+
+const folder = mkdtempSync(join(tmpdir(), "aura-e2e-server-"));
+const upstream = new Upstream();
+const aura = new Aura();
+let workbench: Workbench;
+
+beforeAll(async () => {
+  await upstream.start();
+  await aura.start(agents(folder, upstream), folder);
+  workbench = await new Workbench({ settings: { "aura.server.url": aura.url } }).start();
+});
+
+afterAll(async () => {
+  await workbench?.stop();
+  await aura.stop();
+  await upstream.stop();
+});
+
+afterEach(async () => {
+  if (upstream.open) await workbench.command("Aura: Stop All Answers");
+  await eventually(() => upstream.open === 0, "an answer runs on after its test");
+  upstream.closed = 0;
+});
+
+/** An endless answer that has begun to show. */
+async function endless() {
+  const frame = await workbench.chat();
+  await ask(frame, "endless", "go on");
+  await frame.locator(".answer").last().getByText("word3").waitFor();
+  expect(upstream.open).toBe(1);
+  return frame;
+}
+
+async function hungUp(): Promise<void> {
+  await eventually(() => upstream.closed === 1 && upstream.open === 0, () => `the provider saw ${upstream.closed} hang-ups`);
+}
+
+test("the chat connects, and an answer streams to its end", async () => {
+  const frame = await workbench.chat();
+  expect(await workbench.status).toContain("agents");
+  await ask(frame, "echo", "Hello from the workbench");
+  const answer = frame.locator(".answer").last();
+  await answer.getByText("Hello from the workbench").waitFor();
+  await answer.getByText(/tokens in all/).waitFor();
+});
+
+test("Stop closes the connection to the provider, and the text stays", async () => {
+  const frame = await endless();
+  await frame.getByRole("button", { name: "Stop" }).click();
+  await hungUp();
+  const answer = frame.locator(".answer").last();
+  await answer.getByText("Stopped").waitFor();
+  await answer.getByText("word3").waitFor();
+});
+
+test("Escape stops, too", async () => {
+  const frame = await endless();
+  await frame.getByLabel("Message").press("Escape");
+  await hungUp();
+});
+
+test("the command stops, too", async () => {
+  const frame = await endless();
+  await workbench.command("Aura: Stop All Answers");
+  await hungUp();
+  await frame.locator(".answer").last().getByText("Stopped").waitFor();
+});
+
+test("New Chat stops what runs", async () => {
+  const frame = await endless();
+  await frame.getByRole("button", { name: "New chat" }).click();
+  await hungUp();
+});
+
+test("an error in mid-stream keeps the text and says what to do", async () => {
+  const frame = await workbench.chat();
+  await ask(frame, "breaks", "break");
+  const answer = frame.locator(".answer").last();
+  await answer.getByText("word7").waitFor();
+  upstream.cut();
+  await answer.locator(".failure").waitFor();
+  await answer.getByText("word7").waitFor();
+  expect(await answer.locator(".failure").getAttribute("data-code")).toBe("interrupted");
+  await answer.getByRole("button", { name: "Retry" }).waitFor();
+});
+
+test("the agent that cannot stream answers all the same", async () => {
+  const frame = await workbench.chat();
+  await ask(frame, "whole", "whole");
+  await frame.locator(".answer").last().getByText("This answer came in one piece.").waitFor();
+});
+
+test("hidden for ten seconds, an answer is stopped, and says so when the chat is shown again", async () => {
+  await endless();
+  await workbench.command("View: Show Explorer");
+  await hungUp();
+  const frame = await workbench.chat();
+  const answer = frame.locator(".answer").last();
+  await answer.getByText("Stopped: hidden").waitFor();
+  await answer.getByText("word3").waitFor();
+  await answer.getByRole("button", { name: "Continue" }).click();
+  await frame.getByText("Continue where you stopped.").waitFor();
+  await eventually(() => upstream.open === 1, "nothing was asked");
+});
+
+test("hidden and shown at once, an answer goes on, whole", async () => {
+  await endless();
+  // Keys, not commands: a palette that has to be opened again would take most of the ten seconds.
+  const shown = workbench.page.locator("#workbench\\.parts\\.sidebar");
+  await workbench.page.keyboard.press("Control+b");
+  await shown.waitFor({ state: "hidden" });
+  await workbench.page.keyboard.press("Control+b");
+  const frame = await workbench.frame(".composer textarea");
+  const answer = frame.locator(".answer").last();
+  await answer.getByText("word30").waitFor();
+  const words = (await answer.locator(".text").innerText()).trim().split(/\s+/);
+  expect(words).toEqual(words.map((_, index) => `word${index + 1}`));
+  expect(upstream.closed).toBe(0);
+});
+
+test("what runs goes on in the editor, and ends with its tab", async () => {
+  await endless();
+  await workbench.command("Aura: Open Chat in Editor");
+  await workbench.page.locator(".tab").filter({ hasText: "Aura" }).waitFor();
+  await eventually(async () => {
+    const shown = await Promise.all(workbench.page.frames().map((frame) => frame.getByText("word40").count().catch(() => 0)));
+    return shown.some((count) => count > 0);
+  }, "the editor shows no answer that goes on");
+  expect(upstream.closed).toBe(0);
+  await workbench.page.locator(".tab").filter({ hasText: "Aura" }).hover();
+  await workbench.page.locator(".tab .tab-actions a").first().click();
+  await hungUp();
+});
+
+test("a selection and a file go along, visibly and removably", async () => {
+  const { page } = workbench;
+  await workbench.command("View: Show Explorer");
+  await page.getByRole("treeitem", { name: "notes.txt" }).click();
+  await page.locator(".view-lines").getByText("two").click();
+  await page.keyboard.press("Control+a");
+  await workbench.command("Aura: Ask about Selection");
+  const frame = await workbench.frame(".attached li");
+  await frame.locator(".attached").getByText("notes.txt:1-3").waitFor();
+  await workbench.command("Aura: Add File to Chat");
+  await frame.locator(".attached li").nth(1).getByText("notes.txt").waitFor();
+  await frame.getByRole("button", { name: "Remove notes.txt", exact: true }).click();
+  expect(await frame.locator(".attached li").count()).toBe(1);
+  const before = upstream.asked.length;
+  await ask(frame, "short", "what is this?");
+  await frame.locator(".answer").last().getByText("word5").waitFor();
+  await frame.locator(".question").last().getByText("+ notes.txt:1-3").waitFor();
+  const { messages } = upstream.asked[before] ?? { messages: [] };
+  expect(messages[0]?.role).toBe("system");
+  expect(messages[0]?.content).toContain("From notes.txt, lines 1 to 3:\n\n```\none\ntwo\nthree\n```");
+  expect(await frame.locator(".attached li").count()).toBe(0);
+});
+
+test("a reload of the window stops the answer, and the chat is kept", async () => {
+  await endless();
+  await workbench.page.reload();
+  await hungUp();
+  await workbench.ready();
+  const frame = await workbench.chat();
+  const answer = frame.locator(".answer").last();
+  await answer.getByText("Stopped").waitFor();
+  await answer.getByText("word3").waitFor();
+});
+
+test("a killed browser stops the answer, and the chat is kept for the next one", async () => {
+  await endless();
+  await workbench.killBrowser();
+  await hungUp();
+  await workbench.browse();
+  const frame = await workbench.chat();
+  await frame.locator(".answer").last().getByText("word3").waitFor();
+});

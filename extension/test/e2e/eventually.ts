@@ -1,0 +1,13 @@
+// Wait until something holds; what it waited for is said when it never does.
+
+export async function eventually(
+  holds: () => boolean | Promise<boolean>,
+  what: string | (() => string) = "it never happened",
+  patience = 60_000,
+): Promise<void> {
+  const end = Date.now() + patience;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(typeof what === "string" ? what : what());
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,208 @@
+// A real workbench: code-server with our VSIX, seen in Debian's Chromium, in a sandbox of its own.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { chromium, type BrowserContext, type Frame, type Page } from "playwright-core";
+import { eventually } from "./eventually.js";
+import { ENTRY, EXTENSIONS, NODE } from "./install.js";
+
+const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+];
+
+const SETTINGS = {
+  "security.workspace.trust.enabled": false,
+  "telemetry.telemetryLevel": "off",
+  "workbench.startupEditor": "none",
+  "update.mode": "none",
+  "extensions.autoUpdate": false,
+  "extensions.autoCheckUpdates": false,
+  "chat.disableAIFeatures": true,
+  "workbench.enableExperiments": false,
+  "window.restoreWindows": "all",
+};
+
+export interface WorkbenchOptions {
+  files?: Record<string, string>;
+  settings?: Record<string, unknown>;
+  trust?: boolean;
+}
+
+export class Workbench {
+  readonly sandbox = mkdtempSync(join(tmpdir(), "aura-e2e-"));
+  readonly workspace = join(this.sandbox, "workspace");
+  url = "";
+  log = "";
+  page!: Page;
+  context!: BrowserContext;
+  /** Addresses that pages, frames and workers asked for. */
+  requests: string[] = [];
+  #process: ChildProcess | undefined;
+  #files: Record<string, string>;
+  #settings: Record<string, unknown>;
+  #trust: boolean;
+
+  constructor({ files = {}, settings = {}, trust = false }: WorkbenchOptions = {}) {
+    this.#files = files;
+    this.#settings = settings;
+    this.#trust = trust;
+  }
+
+  async start(): Promise<this> {
+    const user = join(this.sandbox, "user");
+    const extensions = join(this.sandbox, "extensions");
+    const home = join(this.sandbox, "home");
+    for (const folder of [this.workspace, home]) mkdirSync(folder, { recursive: true });
+    cpSync(EXTENSIONS, extensions, { recursive: true });
+    for (const [name, text] of Object.entries({ "notes.txt": "one\ntwo\nthree\n", ...this.#files })) this.write(name, text);
+    const trust = this.#trust
+      ? { "security.workspace.trust.enabled": true, "security.workspace.trust.startupPrompt": "never" }
+      : {};
+    // The workbench in a browser keeps its user's settings on the server; machine settings are beside them.
+    for (const kind of ["User", "Machine"]) {
+      mkdirSync(join(user, kind), { recursive: true });
+      writeFileSync(join(user, kind, "settings.json"), JSON.stringify({ ...SETTINGS, ...this.#settings, ...trust }));
+    }
+    const args = ["--auth", "none", "--bind-addr", "127.0.0.1:0", "--disable-telemetry", "--disable-update-check"];
+    args.push("--extensions-dir", extensions, "--user-data-dir", user);
+    if (!this.#trust) args.push("--disable-workspace-trust");
+    const env = { PATH: process.env["PATH"] ?? "", HOME: home, XDG_CONFIG_HOME: home, XDG_DATA_HOME: home, XDG_CACHE_HOME: home };
+    // The workbench would look for extensions elsewhere; whatever still leaves this machine is ours.
+    Object.assign(env, { EXTENSIONS_GALLERY: JSON.stringify({ serviceUrl: "http://127.0.0.1:9" }) });
+    const child = spawn(NODE, [ENTRY, ...args, this.workspace], { env, detached: true });
+    this.#process = child;
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (data: Buffer) => (this.log += data.toString()));
+    const listens = () => /HTTP server listening on (http:\/\/[\d.:]+)/.exec(this.log)?.[1];
+    await eventually(() => listens() !== undefined, () => `code-server did not start:\n${this.log}`, 90_000);
+    this.url = listens() ?? "";
+    return this.browse();
+  }
+
+  /** A browser with a fresh profile, at the workbench. */
+  async browse(): Promise<this> {
+    const profile = mkdtempSync(join(this.sandbox, "profile-"));
+    this.context = await chromium.launchPersistentContext(profile, {
+      executablePath: CHROMIUM,
+      args: FLAGS,
+      viewport: { width: 1200, height: 800 },
+    });
+    this.context.on("request", (request) => this.requests.push(request.url()));
+    this.page = this.context.pages()[0] ?? (await this.context.newPage());
+    this.page.setDefaultTimeout(60_000);
+    await this.page.goto(`${this.url}/?folder=${this.workspace}`);
+    await this.ready();
+    return this;
+  }
+
+  async ready(): Promise<void> {
+    await this.page.locator(".statusbar-item").filter({ hasText: "Aura" }).first().waitFor({ timeout: 90_000 });
+  }
+
+  write(name: string, text: string): void {
+    const path = join(this.workspace, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+  }
+
+  /** Run a command by its title in the palette. */
+  async command(title: string): Promise<void> {
+    const input = this.page.locator(".quick-input-widget input");
+    const row = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: title }).first();
+    // A window that is still starting may close the palette again.
+    for (let tries = 0; ; tries++) {
+      try {
+        await this.page.keyboard.press("F1");
+        await input.fill(`>${title}`, { timeout: 5000 });
+        await row.click({ timeout: 5000 });
+        return;
+      } catch (error) {
+        if (tries === 4) throw error;
+        await this.page.keyboard.press("Escape");
+      }
+    }
+  }
+
+  /** The frame of a webview that has this. */
+  async frame(selector: string, patience = 60_000): Promise<Frame> {
+    let found: Frame | undefined;
+    await eventually(
+      async () => {
+        for (const frame of this.page.frames()) {
+          const there = await frame.locator(selector).first().isVisible().catch(() => false); // prettier-ignore
+          if (there) found = frame;
+        }
+        return found !== undefined;
+      },
+      () => `no frame has ${selector}; there are ${this.page.frames().map((frame) => frame.url()).join(" ")}`,
+      patience,
+    );
+    return found as Frame;
+  }
+
+  /** The chat in the side bar, with agents to choose from. */
+  async chat(): Promise<Frame> {
+    await this.showChat();
+    const frame = await this.frame(".composer textarea");
+    return frame;
+  }
+
+  async showChat(): Promise<void> {
+    await this.command("Aura: Focus on Chat View");
+  }
+
+  get status(): Promise<string> {
+    return this.page.locator(".statusbar-item").filter({ hasText: "Aura" }).first().innerText();
+  }
+
+  /** End the browser as a power cut would. */
+  async killBrowser(): Promise<void> {
+    const browser = this.context.browser();
+    const pid = await browserPid(this.sandbox);
+    for (const id of pid) process.kill(id, "SIGKILL");
+    await browser?.close().catch(() => {});
+  }
+
+  async stop(): Promise<void> {
+    await this.context?.close().catch(() => {});
+    const { pid } = this.#process ?? {};
+    if (pid) {
+      const gone = new Promise((done) => this.#process?.once("exit", done));
+      process.kill(-pid, "SIGKILL");
+      await gone;
+    }
+    rmSync(this.sandbox, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** The processes of the browser whose profile is in this folder. */
+async function browserPid(folder: string): Promise<number[]> {
+  const { readdirSync, readFileSync } = await import("node:fs");
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((id) => {
+      try {
+        return readFileSync(`/proc/${id}/cmdline`, "utf8").includes(`--user-data-dir=${folder}`);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+/** Choose an agent and send a message. */
+export async function ask(frame: Frame, agent: string, text: string): Promise<void> {
+  await eventually(async () => (await frame.locator(`option[value="${agent}"]`).count()) > 0, `there is no agent ${agent}`);
+  await frame.getByLabel("Agent", { exact: true }).selectOption(agent);
+  await frame.getByLabel("Message").fill(text);
+  await frame.getByRole("button", { name: "Send" }).click();
+}

@@ -1,0 +1,104 @@
+// Running answers: whose they are, how they end, and what is heard of them; with the batches and the heartbeat around.
+
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, test, vi } from "vitest";
+import { newAnswer, newChat } from "../../../aura_core/web/chat.js";
+import type { TurnEvent } from "../../../aura_core/web/host.js";
+import { Batch } from "../../src/batch.js";
+import { fenced } from "../../src/fence.js";
+import { Heartbeat } from "../../src/heartbeat.js";
+import { FileMemory } from "../../src/memory.js";
+import { Server } from "../../src/server.js";
+import { Transcript } from "../../src/transcript.js";
+import { Turns } from "../../src/turns.js";
+import { serve, token } from "./upstream.js";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+class Place {
+  events: TurnEvent[] = [];
+  hear(event: TurnEvent): void {
+    this.events.push(event);
+  }
+}
+
+async function running() {
+  let closed = 0;
+  const { url } = await serve((_, response) => {
+    token(response, "a beginning");
+    response.on("close", () => closed++);
+  });
+  const server = new Server({ url: () => url, token: () => Promise.resolve(undefined), log: () => {} });
+  const memory = new FileMemory(mkdtempSync(join(tmpdir(), "aura-chats-")), "w", () => {});
+  const transcript = new Transcript(memory);
+  const turns = new Turns(server, transcript, () => {});
+  const place = new Place();
+  const answer = newAnswer({ id: "a", model: "a" });
+  transcript.take({ ...newChat("a"), messages: [{ role: "user", text: "q" }, answer] });
+  const over = turns.start({ turn: answer.turn, agent: "a", prompt: "q", history: [] }, place);
+  await vi.waitFor(() => expect(place.events.some(({ type }) => type === "token")).toBe(true), 10_000);
+  return { turns, transcript, place, turn: answer.turn, over, closed: () => closed };
+}
+
+test("stopping says why, keeps the text, and closes the connection", async () => {
+  const { turns, transcript, place, turn, over, closed } = await running();
+  turns.stopAll("hidden", place);
+  expect(transcript.find(turn)?.answer).toMatchObject({ state: "stopped", text: "a beginning", reason: "hidden" });
+  expect(place.events.at(-1)).toMatchObject({ type: "stopped", reason: "hidden" });
+  await over;
+  await vi.waitFor(() => expect(closed()).toBe(1), 10_000);
+  expect(turns.count()).toBe(0);
+  expect(place.events.filter(({ type }) => type === "stopped")).toHaveLength(1);
+});
+
+test("an answer that was moved hears no more of its old place", async () => {
+  const { turns, place, turn, over } = await running();
+  const tab = new Place();
+  expect(turns.move(place, tab)).toEqual([turn]);
+  turns.stop(turn, place);
+  turns.stopAll("the chat was closed", place);
+  expect([turns.count(), turns.count(place), turns.count(tab)]).toEqual([1, 0, 1]);
+  turns.stop(turn, tab);
+  await over;
+  expect(tab.events.at(-1)).toMatchObject({ type: "stopped" });
+});
+
+test("the first item of a batch goes at once, those of the same frame together", () => {
+  vi.useFakeTimers();
+  const sent: number[][] = [];
+  const batch = new Batch<number>((items) => sent.push(items));
+  batch.add(1);
+  batch.add(2);
+  batch.add(3);
+  expect(sent).toEqual([[1]]);
+  vi.runAllTimers();
+  expect(sent).toEqual([[1], [2, 3]]);
+  batch.add(4);
+  expect(sent).toEqual([[1], [2, 3], [4]]);
+});
+
+test("fifteen seconds without an answer are death; an answer in between is life", () => {
+  vi.useFakeTimers();
+  const dead = vi.fn();
+  let alive = true;
+  const heartbeat: Heartbeat = new Heartbeat(() => alive && heartbeat.heard(), dead);
+  heartbeat.start();
+  vi.advanceTimersByTime(60_000);
+  expect(dead).not.toHaveBeenCalled();
+  alive = false;
+  vi.advanceTimersByTime(14_000);
+  expect(dead).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(2_000);
+  expect(dead).toHaveBeenCalledTimes(1);
+  vi.advanceTimersByTime(60_000);
+  expect(dead).toHaveBeenCalledTimes(1);
+});
+
+test("a fence is longer than any in the code", () => {
+  expect(fenced("x = 1", "python")).toBe("```python\nx = 1\n```");
+  expect(fenced("```\nhi\n````\n", "markdown")).toBe("`````markdown\n```\nhi\n````\n`````");
+});
