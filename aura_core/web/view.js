@@ -80,6 +80,7 @@ class View {
     for (const chat of chats) this.#chats.keep(chat);
     const shown = chats.find((chat) => chat.id === current);
     if (shown && this.#chat.messages.length === 0) this.#show(shown);
+    else this.#host.shown?.(this.#chat.id);
     if (draft && !this.#composer.input.value) this.#composer.draft = draft;
     // A frame that is loaded again, as in VS Code, must not take the focus from where one is writing.
     if (document.hasFocus()) this.#composer.input.focus();

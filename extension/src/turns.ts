@@ -1,6 +1,6 @@
 // The answers that are running: each belongs to one place that shows it, and ends with that place.
 
-import { take, type Answer } from "../../aura_core/web/chat.js";
+import { take, type Answer, type Chat } from "../../aura_core/web/chat.js";
 import type { Ask, TurnEvent } from "../../aura_core/web/host.js";
 import type { Server } from "./server.js";
 import type { Transcript } from "./transcript.js";
@@ -11,6 +11,7 @@ export interface Place {
 }
 
 interface Running {
+  chat: Chat;
   answer: Answer;
   abort: AbortController;
   place: Place;
@@ -37,17 +38,14 @@ export class Turns {
 
   /** Whether an answer of this chat runs in another place. */
   elsewhere(chat: string, place: Place): boolean {
-    for (const [turn, running] of this.#running) {
-      if (running.place !== place && this.#transcript.find(turn)?.chat.id === chat) return true;
-    }
-    return false;
+    return [...this.#running.values()].some((running) => running.place !== place && running.chat.id === chat);
   }
 
   async start(ask: Ask, place: Place): Promise<void> {
-    const answer = this.#transcript.find(ask.turn)?.answer;
-    if (!answer || this.#running.has(ask.turn)) return;
+    const found = this.#transcript.find(ask.turn);
+    if (!found || this.#running.has(ask.turn)) return;
     const abort = new AbortController();
-    this.#running.set(ask.turn, { answer, abort, place });
+    this.#running.set(ask.turn, { ...found, abort, place });
     this.#changed(place);
     await this.#server.turn(ask, (event) => this.#hear(ask.turn, event), abort.signal);
   }
@@ -83,7 +81,7 @@ export class Turns {
     if (!running || !take(running.answer, event)) return;
     const ended = ["done", "error", "stopped"].includes(event.type);
     if (ended) this.#running.delete(turn);
-    this.#transcript.changed(!ended);
+    this.#transcript.changed(running.chat, !ended);
     running.place.hear({ ...event, turn });
     if (ended) this.#changed(running.place);
   }

@@ -5,7 +5,7 @@ import { newChat } from "../../../aura_core/web/chat.js";
 import type { Attachment } from "../../../aura_core/web/chat.js";
 import type { HostEvent } from "../../../aura_core/web/host.js";
 import type { Server } from "../server.js";
-import type { Transcript } from "../transcript.js";
+import type { PlaceName, Transcript } from "../transcript.js";
 import { Turns } from "../turns.js";
 import { options } from "./html.js";
 import { Surface } from "./surface.js";
@@ -32,8 +32,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
       if (place instanceof Surface) place.turnsChanged();
       this.#busy.fire();
     });
-    this.#view = this.#surface();
-    this.#view.current = this.#transcript.current;
+    this.#view = this.#surface("view");
     const keep = { webviewOptions: { retainContextWhenHidden: false } };
     context.subscriptions.push(
       vscode.window.registerWebviewViewProvider(VIEW, this, keep),
@@ -63,10 +62,11 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     void this.#server.look();
   }
 
-  async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: { chat?: string } | undefined): Promise<void> {
-    const surface = this.#adopt(panel);
-    surface.current = state?.chat;
-    surface.show(panel.webview);
+  /** VS Code brings tabs back as its layout was some seconds before the end; one that was closed since stays closed. */
+  async deserializeWebviewPanel(panel: vscode.WebviewPanel): Promise<void> {
+    const chat = this.#transcript.shown("tab");
+    if (this.#tab || !chat || chat === this.#view.current) panel.dispose();
+    else this.#adopt(panel).show(panel.webview);
   }
 
   /** Continue the side bar's chat in an editor tab; what runs there runs on here. */
@@ -102,7 +102,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
   }
 
   #agent(chat: string | undefined): string {
-    return this.#transcript.chats.find(({ id }) => id === chat)?.agent ?? "";
+    return this.#transcript.get(chat)?.agent ?? "";
   }
 
   /** The place that one sees, or the side bar's view, brought to the front. */
@@ -115,35 +115,47 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     return this.#view;
   }
 
-  #surface(): Surface {
-    return new Surface({
+  #surface(name: PlaceName): Surface {
+    return new Surface(name, {
       extension: this.#context.extensionUri,
       transcript: this.#transcript,
       turns: this.#turns,
       greeting: () => this.#greeting(),
-      saved: (chat, place) => this.#saved(chat, place),
+      kept: (chat, place) => this.#kept(chat, place),
+      shownElsewhere: (chat, place) => this.#shownElsewhere(chat, place),
     });
   }
 
   #adopt(panel: vscode.WebviewPanel): Surface {
-    const surface = this.#surface();
+    const surface = this.#surface("tab");
     surface.visible = panel.visible;
     panel.iconPath = vscode.Uri.joinPath(this.#context.extensionUri, "media", "icon.png");
     panel.onDidChangeViewState(() => (surface.visible = panel.visible));
     panel.onDidDispose(() => {
       surface.close();
-      if (this.#tab?.panel === panel) this.#tab = undefined;
+      this.#tab = undefined;
+      const { current } = surface;
+      surface.current = undefined;
+      if (current) this.#kept(current, surface);
     });
     this.#tab = { panel, surface };
     return surface;
   }
 
   /** The other place lists what was said here, once nothing of it runs any more. */
-  #saved(id: string, place: Surface): void {
-    const chat = this.#transcript.chats.find((other) => other.id === id);
+  #kept(id: string, place: Surface): void {
+    const chat = this.#transcript.get(id);
     for (const other of this.#surfaces) {
       if (other !== place && chat && !this.#turns.elsewhere(id, other)) other.tell({ type: "kept", chat });
     }
+  }
+
+  #shownElsewhere(chat: string, place: Surface): boolean {
+    const other = this.#surfaces.find((surface) => surface !== place && surface.current === chat);
+    if (!other) return false;
+    if (other === this.#view) void vscode.commands.executeCommand(`${VIEW}.focus`);
+    else this.#tab?.panel.reveal();
+    return true;
   }
 
   #greeting(): HostEvent[] {

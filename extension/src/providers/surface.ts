@@ -1,10 +1,11 @@
 // One place where the chat is shown, the side bar's view or an editor tab: its webview, its current chat, its end.
 
 import * as vscode from "vscode";
+import { newChat } from "../../../aura_core/web/chat.js";
 import type { HostEvent, TurnEvent } from "../../../aura_core/web/host.js";
 import { Batch } from "../batch.js";
 import { Heartbeat } from "../heartbeat.js";
-import type { Transcript } from "../transcript.js";
+import type { PlaceName, Transcript } from "../transcript.js";
 import type { Place, Turns } from "../turns.js";
 import type { FromChat, ToChat } from "../webview/messages.js";
 import { html, options } from "./html.js";
@@ -19,13 +20,15 @@ export interface Around {
   turns: Turns;
   /** What a view that was just loaded is told first: agents, or why there are none. */
   greeting: () => HostEvent[];
-  /** A chat was changed in this place. */
-  saved: (chat: string, place: Surface) => void;
+  /** A chat was changed in this place, or is shown here no more. */
+  kept: (chat: string, place: Surface) => void;
+  /** Bring the other place to the front if it shows this chat. Returns whether it does. */
+  shownElsewhere: (chat: string, place: Surface) => boolean;
 }
 
 export class Surface implements Place {
-  current: string | undefined;
   #webview: vscode.Webview | undefined;
+  #name;
   #around;
   #loaded = false;
   #visible = false;
@@ -37,8 +40,18 @@ export class Surface implements Place {
     () => this.#around.turns.stopAll("the window does not answer any more", this),
   );
 
-  constructor(around: Around) {
+  constructor(name: PlaceName, around: Around) {
+    this.#name = name;
     this.#around = around;
+  }
+
+  /** The chat that is shown here. */
+  get current(): string | undefined {
+    return this.#around.transcript.shown(this.#name);
+  }
+
+  set current(chat: string | undefined) {
+    this.#around.transcript.show(this.#name, chat);
   }
 
   /** Show the chat in this webview, from now on. */
@@ -130,20 +143,26 @@ export class Surface implements Place {
         break;
       case "save":
         transcript.take(message.chat);
-        if (message.chat.messages.length) this.#show(message.chat.id);
-        this.#around.saved(message.chat.id, this);
+        this.#around.kept(message.chat.id, this);
         break;
       case "shown":
-        this.#show(message.chat);
+        this.#shown(message.chat);
         break;
       default:
         if (this.#webview) void grant(message, this.#webview);
     }
   }
 
-  #show(chat: string): void {
+  /** A chat is shown in one place only: two that ask in it would not know of each other. */
+  #shown(chat: string): void {
+    const { transcript, kept, shownElsewhere } = this.#around;
+    if (shownElsewhere(chat, this)) {
+      this.tell({ type: "chat", chat: newChat(transcript.get(chat)?.agent ?? "") });
+      return;
+    }
+    const before = this.current;
     this.current = chat;
-    this.#around.transcript.current = chat;
+    if (before && before !== chat) kept(before, this);
   }
 
   #load(): void {

@@ -78,16 +78,20 @@ export class WorkflowPanel {
 
   /** Read the file again; a run that is going on keeps the steps that it began with. */
   async refresh(): Promise<void> {
+    const read = await this.#readFile();
     if (!this.#run) {
-      try {
-        const text = new TextDecoder().decode(await vscode.workspace.fs.readFile(this.#uri));
-        this.#read = readWorkflow(text, stem(this.#uri));
-      } catch {
-        this.#read = { problems: [{ line: 1, message: "The file is gone." } satisfies Problem] };
-      }
-      this.#answers = this.#store?.read(this.#read.workflow?.steps ?? []) ?? this.#answers;
+      this.#read = read;
+      this.#answers = this.#store?.read(read.workflow?.steps ?? []) ?? this.#answers;
     }
     this.#show();
+  }
+
+  async #readFile(): Promise<Read> {
+    try {
+      return readWorkflow(new TextDecoder().decode(await vscode.workspace.fs.readFile(this.#uri)), stem(this.#uri));
+    } catch {
+      return { problems: [{ line: 1, message: "The file is gone." } satisfies Problem] };
+    }
   }
 
   async #start(from: number, to: number | undefined): Promise<void> {

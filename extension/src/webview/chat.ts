@@ -19,11 +19,8 @@ mount(document.body, {
   send: (ask) => link.post({ type: "ask", ask }),
   stop: (turn) => link.post({ type: "stop", turn }),
   save: (chat) => link.post({ type: "save", chat }),
-  shown(chat) {
-    link.state = { ...link.state, chat };
-    link.post({ type: "shown", chat });
-  },
-  draft: (draft) => (link.state = { ...link.state, draft }),
+  shown: (chat) => link.post({ type: "shown", chat }),
+  draft: (draft) => (link.state = { draft }),
   onEvent: (listener) => (tell = listener),
   async load() {
     const draft = link.state["draft"] as Draft | undefined;

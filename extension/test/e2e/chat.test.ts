@@ -119,7 +119,7 @@ test("hidden and shown at once, an answer goes on, whole", async () => {
   await workbench.page.keyboard.press("Control+b");
   await shown.waitFor({ state: "hidden" });
   await workbench.page.keyboard.press("Control+b");
-  const frame = await workbench.frame(".composer textarea");
+  const frame = await workbench.frame(".composer textarea", "workbench.parts.sidebar");
   const answer = frame.locator(".answer").last();
   await answer.getByText("word30").waitFor();
   const words = (await answer.locator(".text").innerText()).trim().split(/\s+/);
@@ -130,14 +130,13 @@ test("hidden and shown at once, an answer goes on, whole", async () => {
 test("what runs goes on in the editor, and ends with its tab", async () => {
   await endless();
   await workbench.command("Aura: Open Chat in Editor");
-  await workbench.page.locator(".tab").filter({ hasText: "Aura" }).waitFor();
-  await eventually(async () => {
-    const shown = await Promise.all(workbench.page.frames().map((frame) => frame.getByText("word40").count().catch(() => 0)));
-    return shown.some((count) => count > 0);
-  }, "the editor shows no answer that goes on");
+  const tab = await workbench.frame(".answer", "workbench.parts.editor");
+  const answer = tab.locator(".answer").last();
+  await answer.getByText("word3").waitFor();
+  const said = (await answer.locator(".text").innerText()).trim().split(/\s+/).length;
+  await answer.getByText(`word${said + 20}`).waitFor();
   expect(upstream.closed).toBe(0);
-  await workbench.page.locator(".tab").filter({ hasText: "Aura" }).hover();
-  await workbench.page.locator(".tab .tab-actions a").first().click();
+  await workbench.closeTab();
   await hungUp();
 });
 
@@ -173,6 +172,49 @@ test("a reload of the window stops the answer, and the chat is kept", async () =
   const answer = frame.locator(".answer").last();
   await answer.getByText("Stopped").waitFor();
   await answer.getByText("word3").waitFor();
+});
+
+test("each place shows its own chat, after a reload, too", async () => {
+  const before = await workbench.chat();
+  await before.getByRole("button", { name: "New chat" }).click();
+  await ask(before, "short", "in the tab");
+  await before.locator(".answer").last().getByText("5 tokens in all").waitFor();
+  await workbench.command("Aura: Open Chat in Editor");
+  await workbench.frame(".answer", "workbench.parts.editor");
+  await workbench.layoutKept("aura.chatPanel");
+  await endless();
+  await workbench.page.reload();
+  await hungUp();
+  await workbench.ready();
+  const view = await workbench.chat();
+  await view.locator(".answer").last().getByText("Stopped").waitFor();
+  const tab = await workbench.frame(".answer", "workbench.parts.editor");
+  await tab.locator(".question").last().getByText("in the tab").waitFor();
+  await ask(tab, "short", "and again");
+  await tab.locator(".answer").nth(1).getByText("5 tokens in all").waitFor();
+  // What one chooses in the list may be in the tab: then the tab comes to the front.
+  await view.getByRole("button", { name: "Chats" }).click();
+  await view.getByRole("button", { name: /^in the tab/ }).click();
+  await view.locator(".welcome").waitFor();
+  await eventually(async () => (await view.locator(".question").count()) === 0, "the side bar shows the tab's chat, too");
+  await workbench.closeTab();
+  await view.getByRole("button", { name: "Chats" }).click();
+  await view.getByRole("button", { name: /^in the tab/ }).click();
+  await view.locator(".question").last().getByText("and again").waitFor();
+});
+
+test("a tab that was closed a moment before a reload stays closed", async () => {
+  const frame = await workbench.chat();
+  await ask(frame, "short", "soon in a tab");
+  await frame.locator(".answer").last().getByText("5 tokens in all").waitFor();
+  await workbench.command("Aura: Open Chat in Editor");
+  await workbench.frame(".answer", "workbench.parts.editor");
+  await workbench.layoutKept("aura.chatPanel");
+  await workbench.closeTab();
+  await workbench.page.reload(); // VS Code's layout has the tab again
+  await workbench.ready();
+  await workbench.chat();
+  await workbench.page.locator(".tab").filter({ hasText: "Aura" }).waitFor({ state: "detached" });
 });
 
 test("a killed browser stops the answer, and the chat is kept for the next one", async () => {

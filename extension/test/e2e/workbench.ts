@@ -32,6 +32,8 @@ const SETTINGS = {
   "window.restoreWindows": "all",
 };
 
+type Part = "workbench.parts.sidebar" | "workbench.parts.editor";
+
 export interface WorkbenchOptions {
   files?: Record<string, string>;
   settings?: Record<string, unknown>;
@@ -132,32 +134,62 @@ export class Workbench {
     }
   }
 
-  /** The frame of a webview that has this. */
-  async frame(selector: string, patience = 60_000): Promise<Frame> {
+  /** The frame of a webview that has this, in the whole window or in one of its parts. */
+  async frame(selector: string, part?: Part): Promise<Frame> {
     let found: Frame | undefined;
     await eventually(
       async () => {
         for (const frame of this.page.frames()) {
           const there = await frame.locator(selector).first().isVisible().catch(() => false); // prettier-ignore
-          if (there) found = frame;
+          if (there && (!part || (await this.#lies(frame, part)))) found = frame;
         }
         return found !== undefined;
       },
-      () => `no frame has ${selector}; there are ${this.page.frames().map((frame) => frame.url()).join(" ")}`,
-      patience,
+      () => `no frame ${part ? `in ${part} ` : ""}has ${selector}; there are ${this.page.frames().map((frame) => frame.url()).join(" ")}`,
     );
     return found as Frame;
   }
 
-  /** The chat in the side bar, with agents to choose from. */
-  async chat(): Promise<Frame> {
-    await this.showChat();
-    const frame = await this.frame(".composer textarea");
-    return frame;
+  /** Whether a webview's frame lies over this part of the window; neither its address nor its parents say so. */
+  async #lies(frame: Frame, part: Part): Promise<boolean> {
+    const element = await frame.parentFrame()?.frameElement().catch(() => undefined); // prettier-ignore
+    const [inner, outer] = await Promise.all([element?.boundingBox(), this.page.locator(`[id="${part}"]`).boundingBox()]);
+    if (!inner || !outer) return false;
+    return inner.x >= outer.x - 1 && inner.x + inner.width <= outer.x + outer.width + 1;
   }
 
-  async showChat(): Promise<void> {
+  /** The chat in the side bar; a tab that was closed a moment before a reload may be there again beside it. */
+  async chat(): Promise<Frame> {
     await this.command("Aura: Focus on Chat View");
+    return this.frame(".composer textarea", "workbench.parts.sidebar");
+  }
+
+  /** Close the chat's tab as one does. */
+  async closeTab(): Promise<void> {
+    const tab = this.page.locator(".tab").filter({ hasText: "Aura" });
+    await tab.hover();
+    await tab.locator(".tab-actions a").click();
+  }
+
+  /** Wait until this window's layout, as it is now, would come back after a reload; VS Code writes it every 5 s. */
+  async layoutKept(part: string): Promise<void> {
+    const kept = (text: string) =>
+      this.page.evaluate(async (text) => {
+        const opened = <T>(request: IDBRequest<T>) =>
+          new Promise<T>((resolve, reject) => {
+            request.onsuccess = () => resolve(request.result);
+            request.onerror = () => reject(request.error);
+          });
+        for (const { name } of await indexedDB.databases()) {
+          if (!name?.startsWith("vscode-web-state-db-")) continue;
+          const database = await opened(indexedDB.open(name));
+          const values = await opened(database.transaction("ItemTable").objectStore("ItemTable").getAll());
+          database.close();
+          if (JSON.stringify(values).includes(text)) return true;
+        }
+        return false;
+      }, text);
+    await eventually(() => kept(part), `the layout with ${part} was not kept`);
   }
 
   get status(): Promise<string> {

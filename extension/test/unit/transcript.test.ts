@@ -1,6 +1,6 @@
 // The transcript: whose word counts, what is kept, and how much.
 
-import { mkdtempSync, readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -8,13 +8,22 @@ import { newAnswer, newChat, take, type Chat } from "../../../aura_core/web/chat
 import { FileMemory } from "../../src/memory.js";
 import { MOST, ROOM, Transcript } from "../../src/transcript.js";
 
-function memory(): { again: () => FileMemory } {
+function memory(): { again: () => FileMemory; files: () => string[]; folder: () => string } {
   const folder = mkdtempSync(join(tmpdir(), "aura-chats-"));
-  return { again: () => new FileMemory(folder, "file:///workspace", (error) => expect.fail(String(error))) };
+  const workspace = () => join(folder, readdirSync(folder)[0] ?? "");
+  return {
+    again: () => new FileMemory(folder, "file:///workspace", (error) => expect.fail(String(error))),
+    files: () => readdirSync(workspace()),
+    folder: workspace,
+  };
 }
 
 function chat(text: string): Chat {
   return { ...newChat("echo"), messages: [{ role: "user", text }, newAnswer({ id: "echo", model: "echo" })] };
+}
+
+function asked(chats: readonly Chat[]): unknown[] {
+  return chats.flatMap(({ messages }) => messages.flatMap((message) => (message.role === "user" ? message.text : [])));
 }
 
 function copy<T>(value: T): T {
@@ -43,33 +52,73 @@ test("an answer stays as the extension host heard it, whatever a view saves", ()
   expect(transcript.find(turn)?.answer).toBe(found?.answer);
 });
 
-test("a chat without messages is forgotten", () => {
-  const { again } = memory();
+test("a chat without messages is forgotten, and an answer that still comes does not bring it back", () => {
+  const { again, files } = memory();
   const transcript = new Transcript(again());
   const said = chat("hello");
   transcript.take(copy(said));
+  const [known] = transcript.chats;
   transcript.take({ ...said, messages: [] });
+  if (known) transcript.changed(known, false);
   expect(new Transcript(again()).chats).toEqual([]);
+  expect(files()).toEqual([]);
+});
+
+test("two windows keep the chats of both", () => {
+  const { again } = memory();
+  const [one, two] = [new Transcript(again()), new Transcript(again())];
+  one.take(chat("in one"));
+  two.take(chat("in two"));
+  one.take(chat("in one again"));
+  expect(asked(new Transcript(again()).chats).sort()).toEqual(["in one", "in one again", "in two"]);
+});
+
+test("the host of a killed window does not write over what the next window went on with", () => {
+  const { again } = memory();
+  const killed = new Transcript(again());
+  killed.take({ ...chat("before the kill"), updated: 1 });
+  const next = new Transcript(again());
+  const [known] = next.chats;
+  if (known) next.take({ ...copy(known), updated: 2, messages: [...known.messages, ...chat("after it").messages] });
+  const [old] = killed.chats;
+  if (old) killed.changed(old, false); // its heartbeat notices after a while
+  expect(asked(new Transcript(again()).chats)).toEqual(["before the kill", "after it"]);
+});
+
+test("each place remembers its chat", () => {
+  const { again } = memory();
+  const transcript = new Transcript(again());
+  transcript.show("view", "one");
+  transcript.show("tab", "two");
+  const next = new Transcript(again());
+  expect([next.shown("view"), next.shown("tab")]).toEqual(["one", "two"]);
+  next.show("tab", undefined);
+  const last = new Transcript(again());
+  expect([last.shown("view"), last.shown("tab")]).toEqual(["one", undefined]);
 });
 
 test("the oldest chats make room, by number and by size", () => {
-  const { again } = memory();
+  const { again, files } = memory();
   const transcript = new Transcript(again());
-  for (let number = 0; number < MOST + 5; number++) transcript.take(chat(`chat ${number}`));
-  expect(new Transcript(again()).chats).toHaveLength(MOST);
+  for (let number = 0; number < MOST + 5; number++) transcript.take({ ...chat(`chat ${number}`), updated: number });
+  expect(files()).toHaveLength(MOST);
+  expect(asked(new Transcript(again()).chats)).toEqual(asked(transcript.chats));
   for (const letter of "abc") transcript.take(chat(letter.repeat(ROOM * 0.4)));
   const kept = new Transcript(again()).chats;
   expect(JSON.stringify(kept).length).toBeLessThan(ROOM * 1.01);
   expect(kept[0]?.messages[0]).toMatchObject({ text: "c".repeat(ROOM * 0.4) });
 });
 
-test("what is not ours in the file is passed over", () => {
-  const { again } = memory();
-  const file = again();
-  file.update("chats", [{ id: 7 }, null, chat("mine")]);
-  expect(new Transcript(again()).chats).toHaveLength(1);
-  file.update("chats", "nonsense");
-  expect(new Transcript(again()).chats).toEqual([]);
+test("what is not ours in the folder is passed over", () => {
+  const { again, folder } = memory();
+  new Transcript(again()).take(chat("mine"));
+  for (const [name, value] of Object.entries({ chat_1: { id: 7 }, chat_2: null, chat_3: "x", view: { a: 1 } })) again().update(name, value);
+  again().update("chat_4", { ...chat("elsewhere"), id: "../elsewhere" });
+  writeFileSync(join(folder(), "chat_5.json"), '{"id":');
+  writeFileSync(join(folder(), "notes.txt"), "");
+  const transcript = new Transcript(again());
+  expect(asked(transcript.chats)).toEqual(["mine"]);
+  expect(transcript.shown("view")).toBeUndefined();
 });
 
 test("another workspace has other chats", () => {
