@@ -214,6 +214,13 @@ class View {
 
   /** @param {Chat} chat */
   #forget(chat) {
+    for (const [turn, running] of this.#running) {
+      if (running.chat.id !== chat.id) continue;
+      this.#host.stop(turn);
+      this.#running.delete(turn); // what it still says would keep the chat again
+      this.#say("Stopped");
+    }
+    this.#composer.running = this.#running.size > 0;
     this.#host.save({ ...chat, messages: [] });
     if (chat.id === this.#chat.id) this.newChat();
   }
