@@ -12,12 +12,13 @@ import { mount } from "./view.js";
 /** Milliseconds between two looks for a server that is not there. */
 const AGAIN = 3000;
 
+/** Why an answer ends with its page. */
+const CLOSED = "the page was closed";
+
 /** @type {(event: HostEvent) => void} */
 let tell = () => {};
 /** @type {Map<string, AbortController>} */
 const turns = new Map();
-/** @type {Map<string, import("./chat.js").Chat>} */
-const running = new Map();
 /** @type {Map<string, boolean>} */
 const streams = new Map();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -50,22 +51,18 @@ const host = {
     for (const chat of chats) closeOpenEnds(chat);
     return current === undefined ? { chats } : { chats, current };
   },
-  save(chat) {
-    if (chat.messages.some((message) => message.role === "assistant" && isRunning(message))) running.set(chat.id, chat);
-    else running.delete(chat.id);
-    writeChat(chat);
-  },
+  save: writeChat,
   copy,
 };
 
 /**
- * An answer that was running when its page went away runs no more.
+ * An answer that was running when its browser was killed runs no more.
  * @param {import("./chat.js").Chat} chat
  */
 function closeOpenEnds(chat) {
   for (const message of chat.messages) {
     if (message.role !== "assistant" || !isRunning(message)) continue;
-    Object.assign(message, { state: "stopped", ended: Date.now(), reason: "the page was closed" });
+    Object.assign(message, { state: "stopped", ended: Date.now(), reason: CLOSED });
   }
 }
 
@@ -111,9 +108,8 @@ document.addEventListener("visibilitychange", () => {
 });
 // The browser closes the connections of a closed tab; one that it keeps for "back" would go on generating.
 addEventListener("pagehide", () => {
-  for (const abort of turns.values()) abort.abort();
-  for (const chat of running.values()) {
-    closeOpenEnds(chat);
-    writeChat(chat);
+  for (const [turn, abort] of turns) {
+    tell({ type: "stopped", reason: CLOSED, turn }); // the view keeps what came; afterwards there is no time for it
+    abort.abort();
   }
 });
