@@ -109,7 +109,6 @@ class View {
     if (event.type === "agents") {
       this.#offline = "";
       this.#picker.agents = event.agents;
-      if (this.#chat.messages.length) this.#picker.choose(this.#chat.agent);
       this.#agentChosen();
     } else if (event.type === "offline") {
       const { title, todo } = about(event.code);
@@ -195,6 +194,7 @@ class View {
     if (!agent) return;
     const answer = newAnswer({ id: agent.id, model: agent.model ?? agent.name });
     this.#chat.agent = agent.id;
+    this.#picker.choose(agent.id);
     this.#chat.messages.push(answer);
     this.#addAnswer(answer);
     this.#keep(this.#chat);
