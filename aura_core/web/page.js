@@ -9,7 +9,7 @@ import { mount } from "./view.js";
 
 /** @typedef {import("./host.js").HostEvent} HostEvent */
 
-/** Milliseconds between two looks for a server that is not there. */
+/** Milliseconds between two looks for a server that is not there, or behind something else that answers. */
 const AGAIN = 3000;
 
 /** Why an answer ends with its page. */
@@ -84,21 +84,24 @@ async function findAgents() {
   try {
     const response = await fetch("/api/agents", { headers: authorization(), cache: "no-store" });
     const refused = await refusal(response, "application/json");
-    if (refused) {
-      const { code, message } = refused;
-      tell({ type: "offline", code, message });
-      if (code !== "unauthorized") return;
+    if (!refused) {
+      const { agents } = /** @type {{ agents: import("./host.js").Agent[] }} */ (await response.json());
+      for (const { id, streaming } of agents) streams.set(id, streaming);
+      tell({ type: "agents", agents });
+      return;
+    }
+    const { code, message } = refused;
+    tell({ type: "offline", code, message });
+    if (code === "unauthorized") {
       await askToken();
       await findAgents();
       return;
     }
-    const { agents } = /** @type {{ agents: import("./host.js").Agent[] }} */ (await response.json());
-    for (const { id, streaming } of agents) streams.set(id, streaming);
-    tell({ type: "agents", agents });
   } catch (error) {
     tell({ type: "offline", code: "unreachable", message: String(error) });
-    again = setTimeout(findAgents, AGAIN);
   }
+  clearTimeout(again);
+  again = setTimeout(findAgents, AGAIN);
 }
 
 mount(document.body, host);

@@ -23,3 +23,13 @@ def test_a_whole_answer_is_visibly_waited_for(open_chat: OpenChat) -> None:
     chat.sees(answer, r"Waiting for slow-model, [1-9]\d* s")
     chat.button("Stop").click()
     assert "Stopped" in chat.ended(answer)
+
+
+def test_the_page_looks_again_after_an_answer_that_is_not_auras(page: Any, serve: Serve) -> None:
+    server = serve({"echo.md": echo("Echo")})
+    page.route("**/api/agents", lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad"))
+    page.goto(server.url)
+    page.get_by_text("This was not Aura's answer").wait_for()
+    page.unroute("**/api/agents")
+    page.wait_for_selector(".picker option", state="attached")
+    assert page.get_by_text("This was not Aura's answer").count() == 0
