@@ -143,16 +143,22 @@ class View {
     this.#say(failure ? `Failed: ${failure.title}. ${failure.todo}` : answer.state === "done" ? "Answer complete" : "Stopped");
   }
 
+  /** Whether something can be asked now: nothing else is, and there is an agent. Where there is none, say why. */
+  #ready() {
+    if (this.#running.size) return false;
+    if (this.#picker.chosen) return true;
+    this.#say(this.#offline || "There is no agent to ask");
+    return false;
+  }
+
   /** @param {string} text */
   #ask(text) {
-    const agent = this.#picker.chosen;
-    if (!agent) {
-      this.#composer.input.value = text;
-      this.#say(this.#offline || "There is no agent to ask");
+    const attached = this.#composer.attached.list;
+    if (!this.#ready()) {
+      this.#composer.draft = { text, attached }; // back where it was
       return;
     }
     const before = history(this.#chat.messages);
-    const attached = this.#composer.attached.list;
     const asked = { role: /** @type {const} */ ("user"), text, ...(attached.length ? { attached } : {}) };
     this.#composer.attached.list = [];
     this.#chat.messages.push(asked);
@@ -163,7 +169,7 @@ class View {
   /** Ask the question before this answer again; the answer stays.
    * @param {Answer} answer */
   #retry(answer) {
-    if (this.#running.size) return;
+    if (!this.#ready()) return;
     const { messages } = this.#chat;
     let at = messages.indexOf(answer);
     while (at >= 0 && messages[at]?.role !== "user") at--;
@@ -180,7 +186,7 @@ class View {
 
   /** Ask for the rest of a stopped answer, as a message that one sees. */
   #goOn() {
-    if (this.#running.size) return;
+    if (!this.#ready()) return;
     this.#ask("Continue where you stopped.");
     this.#composer.input.focus();
   }
