@@ -5,7 +5,7 @@ import { AgentPicker } from "./agents.js";
 import { AnswerView } from "./answer.js";
 import { history, isRunning, newAnswer, newChat, take } from "./chat.js";
 import { ChatList } from "./chats.js";
-import { about } from "./codes.js";
+import { about, ending } from "./codes.js";
 import { Composer } from "./composer.js";
 import { h } from "./dom.js";
 import { Follow } from "./scroll.js";
@@ -140,7 +140,7 @@ class View {
     this.#composer.running = this.#running.size > 0;
     this.#keep(chat);
     const failure = answer.failure && about(answer.failure.code);
-    this.#say(failure ? `Failed: ${failure.title}. ${failure.todo}` : answer.state === "done" ? "Answer complete" : "Stopped");
+    this.#say(failure ? `Failed: ${failure.title}. ${failure.todo}` : ending(answer) || "Answer complete");
   }
 
   /** Whether something can be asked now: nothing else is, and there is an agent. Where there is none, say why. */

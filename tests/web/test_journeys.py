@@ -254,14 +254,17 @@ def test_reasoning_is_folded_away_and_can_be_read(open_chat: OpenChat) -> None:
 )
 def test_an_answer_without_text_is_explained(open_chat: OpenChat, finish: str, explanation: str) -> None:
     chat = open_chat({"silent.md": echo("Silent", text="", finish_reason=finish)})
-    text = chat.ended(chat.ask("Hello"))
+    answer = chat.ask("Hello")
+    text = chat.ended(answer)
     assert "No text" in text
     assert explanation in text
+    assert chat.status == answer.locator(".note").inner_text()
 
 
 def test_an_answer_that_is_cut_by_length_says_so(open_chat: OpenChat) -> None:
     chat = open_chat({"cut.md": echo("Cut", text=WORDS, tokens=4)})
     assert "the limit of tokens is reached" in chat.ended(chat.ask("Hello"))
+    assert chat.status.startswith("Cut off: the limit of tokens is reached")
 
 
 def test_an_agent_that_cannot_stream_is_asked_for_its_whole_answer(open_chat: OpenChat) -> None:
