@@ -336,7 +336,7 @@ def test_chats_are_kept_in_the_browser_and_can_be_opened_and_deleted(open_chat: 
     chat.button("Chats").click()
     chat.page.get_by_role("button", name=re.compile("^The first chat")).click()
     chat.page.locator(".question", has_text="The first chat").wait_for()
-    assert "The first chat" in chat.page.locator(".answer .text").inner_text()
+    chat.page.locator(".answer .text", has_text="The first chat").wait_for()  # it is painted in the next frame
     chat.button("Chats").click()
     chat.button("Delete The first chat").click()
     assert chat.page.locator(".question").count() == 0
