@@ -8,6 +8,8 @@ import { h } from "./dom.js";
 export class AgentPicker {
   /** @type {Agent[]} */
   #agents = [];
+  /** The agent that was chosen, here or by opening its chat; it may not be listed now. */
+  #wanted = "";
   #select = h("select", { "aria-label": "Agent" });
   #behind = h("span", { class: "behind" });
   #error = h("p", { class: "agent-error", hidden: true });
@@ -17,7 +19,7 @@ export class AgentPicker {
     this.element = h("div", { class: "picker" }, this.#select, this.#behind);
     this.error = this.#error;
     this.#select.addEventListener("change", () => {
-      this.#show();
+      this.choose(this.#select.value);
       if (this.chosen) choose(this.chosen);
     });
   }
@@ -40,12 +42,14 @@ export class AgentPicker {
     this.#select.replaceChildren(
       ...agents.map(({ id, name, error }) => h("option", { value: id }, error ? `⚠ ${name}` : name)),
     );
-    const good = agents.find((agent) => !agent.error) ?? agents[0];
-    this.choose(agents.some((agent) => agent.id === before) ? before : (good?.id ?? ""));
+    const there = [this.#wanted, before].find((id) => agents.some((agent) => agent.id === id));
+    this.#select.value = there ?? (agents.find((agent) => !agent.error) ?? agents[0])?.id ?? "";
+    this.#show();
   }
 
-  /** @param {string} id */
+  /** @param {string} id  an agent that is not listed is chosen as soon as it is */
   choose(id) {
+    if (id) this.#wanted = id;
     if (this.#agents.some((agent) => agent.id === id)) this.#select.value = id;
     this.#show();
   }

@@ -2,7 +2,7 @@
 // One answer on the page: its state, its reasoning, its text as it comes, and how it ended.
 
 import { isRunning } from "./chat.js";
-import { about, EMPTY, ENDINGS } from "./codes.js";
+import { about, ending } from "./codes.js";
 import { h } from "./dom.js";
 import { Markdown } from "./markdown.js";
 
@@ -120,15 +120,10 @@ export class AnswerView {
   #settle() {
     this.#settled = true;
     this.#markdown.end();
-    const { state, text, finishReason = "stop", failure, reason } = this.#answer;
-    if (failure) {
-      this.#end.append(this.#failed(failure));
-    } else if (state === "stopped") {
-      this.#end.append(h("p", { class: "note" }, reason ? `Stopped: ${reason}` : "Stopped"));
-    } else {
-      const note = text.trim() ? ENDINGS[finishReason] : (EMPTY[finishReason] ?? EMPTY["stop"]);
-      if (note) this.#end.append(h("p", { class: "note" }, note));
-    }
+    const { state, failure } = this.#answer;
+    const note = ending(this.#answer);
+    if (failure) this.#end.append(this.#failed(failure));
+    else if (note) this.#end.append(h("p", { class: "note" }, note));
     const footer = this.#footer();
     if (footer.textContent) this.#end.append(footer);
     this.element.dataset["state"] = state;

@@ -53,19 +53,28 @@ export function about(code) {
 }
 
 /** What to say where an answer ended otherwise than by itself. @type {Record<string, string>} */
-export const ENDINGS = {
+const ENDINGS = {
   length: "Cut off: the limit of tokens is reached (max_tokens in the agent's file).",
   content_filter: "Cut off: the provider's content filter stepped in.",
   tool_calls: "The model wants to call tools; Aura runs none.",
 };
 
 /** What to say where an answer has no text at all. @type {Record<string, string>} */
-export const EMPTY = {
+const EMPTY = {
   stop: "The model ended its answer without a word.",
   length: "No text: the limit of tokens was used up before the answer began (max_tokens in the agent's file).",
   content_filter: "No text: the provider's content filter held the answer back.",
   tool_calls: "No text: the model only asked to call tools, and Aura runs none.",
 };
+
+/**
+ * How an answer ended that did not fail, in the same words for all; "" where it ended as it should.
+ * @param {import("./chat.js").Answer} answer
+ */
+export function ending({ state, text, finishReason = "stop", reason }) {
+  if (state === "stopped") return reason ? `Stopped: ${reason}` : "Stopped";
+  return (text.trim() ? ENDINGS[finishReason] : (EMPTY[finishReason] ?? EMPTY["stop"])) ?? "";
+}
 
 /**
  * @param {string} title

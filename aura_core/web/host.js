@@ -30,7 +30,8 @@
 /** What is written but not sent. @typedef {{ text: string, attached: import("./chat.js").Attachment[] }} Draft */
 
 /**
- * What happens in a turn. `open`: the server has taken the request; `stopped` may say why.
+ * What happens in a turn. `open`: the server has taken the request, or is asked for a whole answer; `stopped` may
+ * say why.
  * @typedef {{ type: "open" }
  *   | { type: "token", content: string }
  *   | { type: "reasoning", content: string }

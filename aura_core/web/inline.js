@@ -2,6 +2,7 @@
 // Turn the text of one Markdown paragraph into DOM nodes: emphasis, code, links; CommonMark's algorithm.
 
 import { h } from "./dom.js";
+import { ENTITY, entity, unescape } from "./escapes.js";
 
 /**
  * A run of `*`, `_` or `~` that may open or close emphasis.
@@ -33,21 +34,11 @@ const AUTOLINK = /<([a-z][a-z0-9+.-]{1,31}:[^\s<>\x00-\x1f]*)>/iy;
 const EMAIL =
   /<([a-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*)>/iy;
 const BARE_URL = /https?:\/\/[^\s<>"`]+/iy;
-const ENTITY = /&(?:#x([0-9a-f]{1,6})|#([0-9]{1,7})|([a-z][a-z0-9]{1,31}));/iy;
 const TITLE = /[ \t\n]+(?:"((?:\\[^]|[^\\"])*)"|'((?:\\[^]|[^\\'])*)'|\(((?:\\[^]|[^\\()])*)\))/y;
 const SPACES = /[ \t]*\n?[ \t]*/y;
 const ESCAPABLE = /[!-/:-@[-`{-~]/;
 const PUNCTUATION = /[\p{P}\p{S}]/u;
 const SAFE = /^(?:https?:|mailto:)/i;
-
-/** The named entities that answers really contain; others stay as they are written. @type {Record<string, string>} */
-const NAMED = {
-  amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", copy: "©", reg: "®", trade: "™", hellip: "…",
-  mdash: "—", ndash: "–", lsquo: "‘", rsquo: "’", ldquo: "“", rdquo: "”", laquo: "«", raquo: "»", bull: "•",
-  middot: "·", times: "×", divide: "÷", plusmn: "±", deg: "°", larr: "←", rarr: "→", uarr: "↑", darr: "↓", harr: "↔",
-  le: "≤", ge: "≥", ne: "≠", asymp: "≈", infin: "∞", euro: "€", pound: "£", sect: "§", para: "¶", micro: "µ",
-  auml: "ä", ouml: "ö", uuml: "ü", szlig: "ß", Auml: "Ä", Ouml: "Ö", Uuml: "Ü", frac12: "½",
-}; // prettier-ignore
 
 /**
  * The nodes of a text. `before` is the character in front of it, where a longer text was cut.
@@ -458,28 +449,6 @@ function anchor(to, title, ...children) {
   if (!SAFE.test(to)) return h("span", { class: "no-link", "data-to": to, title: title || to }, ...children);
   const properties = { href: to, rel: "noopener noreferrer", target: "_blank" };
   return h("a", title ? { ...properties, title } : properties, ...children);
-}
-
-/** @param {RegExpExecArray} match @returns {string} */
-function entity(match) {
-  const name = match[3];
-  if (name !== undefined) return Object.hasOwn(NAMED, name) ? (NAMED[name] ?? match[0]) : match[0];
-  const code = match[1] ? parseInt(match[1], 16) : parseInt(match[2] ?? "0", 10);
-  const valid = code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
-  return valid ? String.fromCodePoint(code) : "\ufffd";
-}
-
-/**
- * Backslash escapes and entities resolved, as in addresses, titles and info strings.
- * @param {string} text
- */
-export function unescape(text) {
-  return text.replace(/\\([!-/:-@[-`{-~])|&(?:#x[0-9a-f]{1,6}|#[0-9]{1,7}|[a-z][a-z0-9]{1,31});/gi, (whole, char) => {
-    if (char) return char;
-    ENTITY.lastIndex = 0;
-    const match = ENTITY.exec(whole);
-    return match ? entity(match) : whole;
-  });
 }
 
 /**

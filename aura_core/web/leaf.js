@@ -2,7 +2,8 @@
 // The Markdown blocks that hold text: each takes its text in pieces and only ever appends to the page.
 
 import { h } from "./dom.js";
-import { cut, inline, unescape } from "./inline.js";
+import { unescape } from "./escapes.js";
+import { cut, inline } from "./inline.js";
 
 /** An unfinished paragraph is laid out again at most from here: what is older is never touched. */
 const WINDOW = 2048;

@@ -7,8 +7,11 @@
 
 import { h } from "./dom.js";
 import { cells, CodeLeaf, TableLeaf, TextLeaf } from "./leaf.js";
+import { Line } from "./line.js";
 
 /** @typedef {import("./leaf.js").Leaf} Leaf */
+/** @typedef {import("./line.js").Here} Here */
+/** @typedef {import("./line.js").Opening} Opening */
 
 /**
  * @typedef {object} Container
@@ -31,7 +34,6 @@ const MAYBE_RULE = /^(?:[*][* \t]*|_[_ \t]*|-[- \t]*)$/;
 const HEADING = /^(#{1,6})(?:[ \t]+|$)/;
 const UNDERLINE = /^(?:=+|-+)[ \t]*$/;
 const FENCE = /^(?:(`{3,})([^`]*)|(~{3,})(.*))$/;
-const MARKER = /^(?:[*+-]|(\d{1,9})[.)])(?=[ \t]|$)/;
 const TABLE_LINE = /^\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 
 /**
@@ -46,14 +48,6 @@ const TABLE_LINE = /^\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 
 /** @typedef {"blank" | "text" | "lazy" | "heading" | "underline" | "rule" | "fence" | "end" | "code" | "table" | "row"} What */
 
-/**
- * @typedef {object} Opening
- * @property {"quote" | "item"} kind
- * @property {string} marker
- * @property {number} start
- * @property {number} indent
- */
-
 export class Markdown {
   /** @type {Container[]} */
   #stack;
@@ -67,14 +61,11 @@ export class Markdown {
   /** @type {CodeLeaf | null} */
   #plain = null;
 
-  // The line being read, as far as it has come, and how far it is understood.
-  #line = "";
+  // The line being read, and whether it is understood.
+  #line = new Line();
   #decided = false;
   #lineEnd = "";
   #afterCR = false;
-  #offset = 0;
-  #column = 0;
-  #inTab = false;
 
   /**
    * @param {HTMLElement} root
@@ -125,8 +116,8 @@ export class Markdown {
 
   /** The text is complete. */
   end() {
-    if (this.#line) this.#endLine();
-    this.#line = "";
+    if (this.#line.text) this.#endLine();
+    this.#line.text = "";
     this.#close();
   }
 
@@ -137,8 +128,8 @@ export class Markdown {
       this.#leaf?.write(part);
       return;
     }
-    const room = LONGEST_HEAD - this.#line.length;
-    this.#line += part.slice(0, room);
+    const room = LONGEST_HEAD - this.#line.text.length;
+    this.#line.text += part.slice(0, room);
     const plan = this.#decide("unfinished") ?? (part.length >= room ? this.#decide("too long") : null);
     if (!plan) return;
     this.#apply(plan);
@@ -150,7 +141,7 @@ export class Markdown {
     if (!this.#decided) this.#apply(/** @type {Plan} */ (this.#decide("whole")));
     if (this.#leaf?.kind === "heading") this.#close();
     if (this.#lineEnd) this.#leaf?.write(this.#lineEnd);
-    this.#line = this.#lineEnd = "";
+    this.#line.text = this.#lineEnd = "";
     this.#decided = false;
   }
 
@@ -168,44 +159,43 @@ export class Markdown {
   #decide(state) {
     const wait = state === "unfinished";
     const whole = state === "whole";
-    this.#offset = this.#column = 0;
-    this.#inTab = false;
+    this.#line.rewind();
     const matched = this.#match(wait);
     if (matched === null) return null;
     const all = matched === this.#stack.length;
     const leaf = this.#leaf;
-    let here = this.#look();
+    let here = this.#line.look();
     if (wait && here.blank) return null;
     if (all && leaf?.kind === "fence") return this.#inFence(here, wait, whole, matched);
     if (all && leaf?.kind === "indented" && (here.indent >= 4 || here.blank)) {
-      this.#advance(4, true);
-      return { what: here.blank ? "blank" : "code", text: this.#rest(), matched, opens: [] };
+      this.#line.strip(4);
+      return { what: here.blank ? "blank" : "code", text: this.#line.rest(), matched, opens: [] };
     }
     /** @type {Opening[]} */
     const opens = [];
-    for (;; here = this.#look()) {
+    for (;; here = this.#line.look()) {
       if (here.blank) return wait ? null : { what: whole ? "blank" : "text", text: "", matched, opens };
       const inText = leaf?.kind === "text" && opens.length === 0;
       if (here.indent >= 4) {
         if (inText) break;
-        this.#advance(4, true);
-        return { what: "code", text: this.#rest(), matched, opens };
+        this.#line.strip(4);
+        return { what: "code", text: this.#line.rest(), matched, opens };
       }
-      const rest = this.#line.slice(here.at);
+      const rest = this.#line.text.slice(here.at);
       if (matched + opens.length > DEEPEST) break;
       if (rest[0] === ">") {
-        this.#quote(here);
+        this.#line.quote(here);
         opens.push({ kind: "quote", marker: "", start: 0, indent: 0 });
         continue;
       }
       if (wait && undecided(rest, inText && all)) return null;
       const what = this.#kind(rest, inText && all, whole);
       if (what) return { what, text: rest, matched, opens, indent: here.indent };
-      const item = this.#item(rest, here, inText && all);
+      const item = this.#line.item(here, inText && all);
       if (!item) break;
       opens.push(item);
     }
-    const text = this.#line.slice(here.at);
+    const text = this.#line.text.slice(here.at);
     if (all && leaf?.kind === "table" && opens.length === 0) return wait ? null : { what: "row", text, matched, opens };
     const lazy = !all && leaf?.kind === "text" && opens.length === 0;
     return { what: lazy ? "lazy" : "text", text, matched, opens };
@@ -220,17 +210,17 @@ export class Markdown {
     for (; matched < this.#stack.length; matched++) {
       const container = /** @type {Container} */ (this.#stack[matched]);
       if (container.kind === "list") continue;
-      const here = this.#look();
+      const here = this.#line.look();
       if (wait && here.blank) return null;
       if (container.kind === "quote") {
-        if (here.indent > 3 || this.#line[here.at] !== ">") break;
-        this.#quote(here);
+        if (here.indent > 3 || this.#line.text[here.at] !== ">") break;
+        this.#line.quote(here);
       } else if (here.blank) {
         if (!container.element.hasChildNodes()) break;
-        this.#advance(here.at - this.#offset);
+        this.#line.to(here);
       } else {
         if (here.indent < container.indent) break;
-        this.#advance(container.indent, true);
+        this.#line.strip(container.indent);
       }
     }
     return matched;
@@ -244,14 +234,14 @@ export class Markdown {
    * @returns {Plan | null}
    */
   #inFence(here, wait, whole, matched) {
-    const rest = this.#line.slice(here.at).trimEnd();
+    const rest = this.#line.text.slice(here.at).trimEnd();
     const { char, length, indent } = this.#fence;
     if (here.indent <= 3 && rest !== "" && rest === char.repeat(rest.length)) {
       if (wait) return null;
       if (whole && rest.length >= length) return { what: "end", text: "", matched, opens: [] };
     }
-    for (let strip = indent; strip > 0 && isSpace(this.#line[this.#offset]); strip--) this.#advance(1, true);
-    return { what: "code", text: this.#rest(), matched, opens: [] };
+    this.#line.strip(indent);
+    return { what: "code", text: this.#line.rest(), matched, opens: [] };
   }
 
   /**
@@ -270,72 +260,6 @@ export class Markdown {
       if (cells(this.#leaf.lastLine).length === cells(rest).length) return "table";
     }
     return RULE.test(rest) ? "rule" : null;
-  }
-
-  /**
-   * @param {string} rest
-   * @param {Here} here
-   * @param {boolean} inText
-   * @returns {Opening | null}
-   */
-  #item(rest, here, inText) {
-    const match = MARKER.exec(rest);
-    if (!match) return null;
-    const blank = rest.slice(match[0].length).trim() === "";
-    const start = match[1] ? Number(match[1]) : 0;
-    if (inText && (blank || (match[1] && start !== 1))) return null;
-    this.#advance(here.at - this.#offset);
-    this.#advance(match[0].length);
-    const [offset, column, inTab] = [this.#offset, this.#column, this.#inTab];
-    while (this.#column - column < 5 && isSpace(this.#line[this.#offset])) this.#advance(1, true);
-    let spaces = this.#column - column;
-    if (spaces >= 5 || spaces < 1 || blank) {
-      [this.#offset, this.#column, this.#inTab] = [offset, column, inTab];
-      if (isSpace(this.#line[this.#offset])) this.#advance(1, true);
-      spaces = 1;
-    }
-    const marker = match[0].slice(-1);
-    return { kind: "item", marker, start: match[1] ? start : -1, indent: here.indent + match[0].length + spaces };
-  }
-
-  /** @param {Here} here */
-  #quote(here) {
-    this.#advance(here.at + 1 - this.#offset);
-    if (isSpace(this.#line[this.#offset])) this.#advance(1, true);
-  }
-
-  /** @typedef {{ at: number, indent: number, blank: boolean }} Here */
-
-  /**
-   * Where the next character is that is no space.
-   * @returns {Here}
-   */
-  #look() {
-    let at = this.#offset;
-    let column = this.#column;
-    for (; isSpace(this.#line[at]); at++) column += this.#line[at] === "\t" ? 4 - (column % 4) : 1;
-    return { at, indent: column - this.#column, blank: at >= this.#line.length };
-  }
-
-  /**
-   * @param {number} count
-   * @param {boolean} [columns]  whether columns are counted; a tab is up to four
-   */
-  #advance(count, columns = false) {
-    while (count > 0 && this.#offset < this.#line.length) {
-      const toTab = this.#line[this.#offset] === "\t" ? 4 - (this.#column % 4) : 1;
-      const step = columns ? Math.min(count, toTab) : toTab;
-      this.#inTab = columns && step < toTab;
-      this.#column += step;
-      if (!this.#inTab) this.#offset++;
-      count -= columns ? step : 1;
-    }
-  }
-
-  /** The rest of the line; what is left of a tab as spaces. */
-  #rest() {
-    if (!this.#inTab) return this.#line.slice(this.#offset);
-    return " ".repeat(4 - (this.#column % 4)) + this.#line.slice(this.#offset + 1);
   }
 
   // --- Do what was decided.
@@ -473,11 +397,6 @@ export class Markdown {
     this.#afterBlank = false;
     return top.element;
   }
-}
-
-/** @param {string | undefined} char */
-function isSpace(char) {
-  return char === " " || char === "\t";
 }
 
 /**

@@ -9,15 +9,16 @@ import { mount } from "./view.js";
 
 /** @typedef {import("./host.js").HostEvent} HostEvent */
 
-/** Milliseconds between two looks for a server that is not there. */
+/** Milliseconds between two looks for a server that is not there, or behind something else that answers. */
 const AGAIN = 3000;
+
+/** Why an answer ends with its page. */
+const CLOSED = "the page was closed";
 
 /** @type {(event: HostEvent) => void} */
 let tell = () => {};
 /** @type {Map<string, AbortController>} */
 const turns = new Map();
-/** @type {Map<string, import("./chat.js").Chat>} */
-const running = new Map();
 /** @type {Map<string, boolean>} */
 const streams = new Map();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -50,22 +51,18 @@ const host = {
     for (const chat of chats) closeOpenEnds(chat);
     return current === undefined ? { chats } : { chats, current };
   },
-  save(chat) {
-    if (chat.messages.some((message) => message.role === "assistant" && isRunning(message))) running.set(chat.id, chat);
-    else running.delete(chat.id);
-    writeChat(chat);
-  },
+  save: writeChat,
   copy,
 };
 
 /**
- * An answer that was running when its page went away runs no more.
+ * An answer that was running when its browser was killed runs no more.
  * @param {import("./chat.js").Chat} chat
  */
 function closeOpenEnds(chat) {
   for (const message of chat.messages) {
     if (message.role !== "assistant" || !isRunning(message)) continue;
-    Object.assign(message, { state: "stopped", ended: Date.now(), reason: "the page was closed" });
+    Object.assign(message, { state: "stopped", ended: Date.now(), reason: CLOSED });
   }
 }
 
@@ -87,21 +84,24 @@ async function findAgents() {
   try {
     const response = await fetch("/api/agents", { headers: authorization(), cache: "no-store" });
     const refused = await refusal(response, "application/json");
-    if (refused) {
-      const { code, message } = refused;
-      tell({ type: "offline", code, message });
-      if (code !== "unauthorized") return;
+    if (!refused) {
+      const { agents } = /** @type {{ agents: import("./host.js").Agent[] }} */ (await response.json());
+      for (const { id, streaming } of agents) streams.set(id, streaming);
+      tell({ type: "agents", agents });
+      return;
+    }
+    const { code, message } = refused;
+    tell({ type: "offline", code, message });
+    if (code === "unauthorized") {
       await askToken();
       await findAgents();
       return;
     }
-    const { agents } = /** @type {{ agents: import("./host.js").Agent[] }} */ (await response.json());
-    for (const { id, streaming } of agents) streams.set(id, streaming);
-    tell({ type: "agents", agents });
   } catch (error) {
     tell({ type: "offline", code: "unreachable", message: String(error) });
-    again = setTimeout(findAgents, AGAIN);
   }
+  clearTimeout(again);
+  again = setTimeout(findAgents, AGAIN);
 }
 
 mount(document.body, host);
@@ -111,9 +111,8 @@ document.addEventListener("visibilitychange", () => {
 });
 // The browser closes the connections of a closed tab; one that it keeps for "back" would go on generating.
 addEventListener("pagehide", () => {
-  for (const abort of turns.values()) abort.abort();
-  for (const chat of running.values()) {
-    closeOpenEnds(chat);
-    writeChat(chat);
+  for (const [turn, abort] of turns) {
+    tell({ type: "stopped", reason: CLOSED, turn }); // the view keeps what came; afterwards there is no time for it
+    abort.abort();
   }
 });

@@ -4,11 +4,13 @@
 import { h } from "./dom.js";
 
 const KEY = "aura.token";
+/** What a header can carry; with anything else no request leaves. */
+const TOKEN = /^[\x21-\x7e]+$/;
 
 /** @returns {Record<string, string>} */
 export function authorization() {
   const token = sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY);
-  return token ? { authorization: `Bearer ${token}` } : {};
+  return token && TOKEN.test(token) ? { authorization: `Bearer ${token}` } : {};
 }
 
 /** @type {Promise<void> | undefined} */
@@ -30,7 +32,14 @@ export function askToken() {
       h("button", { type: "submit" }, "Continue"),
     );
     const dialog = h("dialog", { class: "token", "aria-labelledby": "aura-token" }, form);
-    dialog.addEventListener("cancel", (event) => event.preventDefault()); // nothing works without
+    input.addEventListener("input", () => {
+      const fits = input.value === "" || TOKEN.test(input.value.trim());
+      input.setCustomValidity(fits ? "" : "A token has no spaces, no accents and no curly quotes.");
+    });
+    // Nothing works without. Esc closes it all the same: Chromium lets a page refuse that only once.
+    dialog.addEventListener("close", () => {
+      if (dialog.isConnected) dialog.showModal();
+    });
     form.addEventListener("submit", () => {
       sessionStorage.removeItem(KEY);
       localStorage.removeItem(KEY);

@@ -53,9 +53,10 @@ export async function runTurn(question, emit, { signal, silence = SILENCE, fetch
       }
       clearTimeout(watchdog); // a whole answer comes without signs of life
     }
-    emit({ type: "open" });
+    emit({ type: "open" }); // the response comes with the answer: until then the model is what one waits for
+    const response = await post(fetch, question, "chat", abort.signal);
     began = true;
-    await whole(await post(fetch, question, "chat", abort.signal), emit);
+    await whole(response, emit);
   } catch (error) {
     if (signal.aborted) emit({ type: "stopped" });
     else if (silent) emit(lost(`The server has been silent for ${Math.round(silence / 1000)} s.`));

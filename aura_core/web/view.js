@@ -5,7 +5,7 @@ import { AgentPicker } from "./agents.js";
 import { AnswerView } from "./answer.js";
 import { history, isRunning, newAnswer, newChat, take } from "./chat.js";
 import { ChatList } from "./chats.js";
-import { about } from "./codes.js";
+import { about, ending } from "./codes.js";
 import { Composer } from "./composer.js";
 import { h } from "./dom.js";
 import { Follow } from "./scroll.js";
@@ -110,7 +110,6 @@ class View {
     if (event.type === "agents") {
       this.#offline = "";
       this.#picker.agents = event.agents;
-      if (this.#chat.messages.length) this.#picker.choose(this.#chat.agent);
       this.#agentChosen();
     } else if (event.type === "offline") {
       const { title, todo } = about(event.code);
@@ -142,19 +141,25 @@ class View {
     this.#composer.running = this.#running.size > 0;
     this.#keep(chat);
     const failure = answer.failure && about(answer.failure.code);
-    this.#say(failure ? `Failed: ${failure.title}. ${failure.todo}` : answer.state === "done" ? "Answer complete" : "Stopped");
+    this.#say(failure ? `Failed: ${failure.title}. ${failure.todo}` : ending(answer) || "Answer complete");
+  }
+
+  /** Whether something can be asked now: nothing else is, and there is an agent. Where there is none, say why. */
+  #ready() {
+    if (this.#running.size) return false;
+    if (this.#picker.chosen) return true;
+    this.#say(this.#offline || "There is no agent to ask");
+    return false;
   }
 
   /** @param {string} text */
   #ask(text) {
-    const agent = this.#picker.chosen;
-    if (!agent) {
-      this.#composer.input.value = text;
-      this.#say(this.#offline || "There is no agent to ask");
+    const attached = this.#composer.attached.list;
+    if (!this.#ready()) {
+      this.#composer.draft = { text, attached }; // back where it was
       return;
     }
     const before = history(this.#chat.messages);
-    const attached = this.#composer.attached.list;
     const asked = { role: /** @type {const} */ ("user"), text, ...(attached.length ? { attached } : {}) };
     this.#composer.attached.list = [];
     this.#chat.messages.push(asked);
@@ -165,7 +170,7 @@ class View {
   /** Ask the question before this answer again; the answer stays.
    * @param {Answer} answer */
   #retry(answer) {
-    if (this.#running.size) return;
+    if (!this.#ready()) return;
     const { messages } = this.#chat;
     let at = messages.indexOf(answer);
     while (at >= 0 && messages[at]?.role !== "user") at--;
@@ -182,7 +187,7 @@ class View {
 
   /** Ask for the rest of a stopped answer, as a message that one sees. */
   #goOn() {
-    if (this.#running.size) return;
+    if (!this.#ready()) return;
     this.#ask("Continue where you stopped.");
     this.#composer.input.focus();
   }
@@ -196,6 +201,7 @@ class View {
     if (!agent) return;
     const answer = newAnswer({ id: agent.id, model: agent.model ?? agent.name });
     this.#chat.agent = agent.id;
+    this.#picker.choose(agent.id);
     this.#chat.messages.push(answer);
     this.#addAnswer(answer);
     this.#keep(this.#chat);
@@ -215,6 +221,13 @@ class View {
 
   /** @param {Chat} chat */
   #forget(chat) {
+    for (const [turn, running] of this.#running) {
+      if (running.chat.id !== chat.id) continue;
+      this.#host.stop(turn);
+      this.#running.delete(turn); // what it still says would keep the chat again
+      this.#say("Stopped");
+    }
+    this.#composer.running = this.#running.size > 0;
     this.#host.save({ ...chat, messages: [] });
     if (chat.id === this.#chat.id) this.newChat();
   }

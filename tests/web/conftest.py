@@ -1,6 +1,7 @@
 """A real Chromium for the tests of the chat view; where there is none they are skipped, but never on CI."""
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ import pytest
 from aura_core.testing import AuraServer
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # for the module that the tests of this folder share
+
+from chat_page import Chat, OpenChat  # noqa: E402
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -88,6 +93,12 @@ def page(browser: Any) -> Iterator[Any]:
     yield page
     context.close()
     assert faults == []
+
+
+@pytest.fixture
+def open_chat(page: Any, serve: Callable[..., AuraServer]) -> OpenChat:
+    """Serve these agents and open the page: `open_chat({"echo.md": "..."})`."""
+    return lambda agents, **options: Chat(page, serve(agents, **options))
 
 
 @pytest.fixture(scope="module")

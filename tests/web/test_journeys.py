@@ -1,86 +1,15 @@
 """What a person does at the page: a real Chromium, a real Aura, and behind it an upstream that sees hang-ups."""
 
-import json
 import re
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from chat_page import OLLAMA_END, WORDS, Chat, OpenChat, Serve, echo, ollama, ollama_tokens, ollama_toml
 
 from aura_core.errors import CODES
 from aura_core.problems import PROBLEMS
-from aura_core.testing import AuraServer, Reply, Upstream
-
-Serve = Callable[..., AuraServer]
-
-
-def echo(name: str, model: str = "", **options: Any) -> str:
-    return f"---\nname: {name}\nprovider: echo\nmodel: {model or 'null'}\noptions: {json.dumps(options)}\n---\n"
-
-
-WORDS = " ".join(f"word{number}" for number in range(60))
-
-
-def ollama(model: str = "qwen2.5-coder") -> str:
-    return f"---\nname: Local\nprovider: ollama\nmodel: {model}\n---\n"
-
-
-def ollama_toml(upstream: Upstream) -> str:
-    return f'[providers.ollama]\nbase_url = "{upstream.url}"\n'
-
-
-def ollama_tokens(*texts: str) -> list[bytes]:
-    return [json.dumps({"message": {"content": text}, "done": False}).encode() + b"\n" for text in texts]
-
-
-OLLAMA_END = b'{"message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":4,"eval_count":4}\n'
-
-
-class Chat:
-    """The page, as a person sees it."""
-
-    def __init__(self, page: Any, server: AuraServer) -> None:
-        self.page = page
-        self.server = server
-        self.posts: list[Any] = []
-        page.on("request", lambda request: self.posts.append(request) if request.method == "POST" else None)
-        page.goto(server.url)
-        page.wait_for_selector(".picker option", state="attached")
-
-    def ask(self, text: str, agent: str | None = None) -> Any:
-        """Send a message with Enter; the answer's element."""
-        if agent:
-            self.page.get_by_label("Agent").select_option(agent)
-        count = self.page.locator(".answer").count()
-        self.page.get_by_role("textbox", name="Message").fill(text)
-        self.page.keyboard.press("Enter")
-        answer = self.page.locator(".answer").nth(count)
-        answer.wait_for()
-        return answer
-
-    def button(self, name: str) -> Any:
-        return self.page.get_by_role("button", name=name, exact=True)
-
-    def ended(self, answer: Any) -> str:
-        """Wait for the end of an answer; its whole text on the page."""
-        answer.locator("xpath=self::*[@data-state]").wait_for()
-        return str(answer.inner_text())
-
-    def sees(self, answer: Any, text: str) -> None:
-        answer.get_by_text(re.compile(text)).first.wait_for()
-
-    @property
-    def status(self) -> str:
-        return str(self.page.get_by_role("status").text_content())
-
-
-@pytest.fixture
-def open_chat(page: Any, serve: Serve) -> Callable[..., Chat]:
-    return lambda agents, **options: Chat(page, serve(agents, **options))
-
-
-OpenChat = Callable[..., Chat]
+from aura_core.testing import Reply, Upstream
 
 
 def test_a_message_is_answered_and_the_footer_says_how(open_chat: OpenChat) -> None:
@@ -325,14 +254,17 @@ def test_reasoning_is_folded_away_and_can_be_read(open_chat: OpenChat) -> None:
 )
 def test_an_answer_without_text_is_explained(open_chat: OpenChat, finish: str, explanation: str) -> None:
     chat = open_chat({"silent.md": echo("Silent", text="", finish_reason=finish)})
-    text = chat.ended(chat.ask("Hello"))
+    answer = chat.ask("Hello")
+    text = chat.ended(answer)
     assert "No text" in text
     assert explanation in text
+    assert chat.status == answer.locator(".note").inner_text()
 
 
 def test_an_answer_that_is_cut_by_length_says_so(open_chat: OpenChat) -> None:
     chat = open_chat({"cut.md": echo("Cut", text=WORDS, tokens=4)})
     assert "the limit of tokens is reached" in chat.ended(chat.ask("Hello"))
+    assert chat.status.startswith("Cut off: the limit of tokens is reached")
 
 
 def test_an_agent_that_cannot_stream_is_asked_for_its_whole_answer(open_chat: OpenChat) -> None:
@@ -404,7 +336,7 @@ def test_chats_are_kept_in_the_browser_and_can_be_opened_and_deleted(open_chat: 
     chat.button("Chats").click()
     chat.page.get_by_role("button", name=re.compile("^The first chat")).click()
     chat.page.locator(".question", has_text="The first chat").wait_for()
-    assert "The first chat" in chat.page.locator(".answer .text").inner_text()
+    chat.page.locator(".answer .text", has_text="The first chat").wait_for()  # it is painted in the next frame
     chat.button("Chats").click()
     chat.button("Delete The first chat").click()
     assert chat.page.locator(".question").count() == 0
@@ -457,26 +389,6 @@ def test_the_store_is_bounded_and_forgets_the_oldest_first(modules: Any) -> None
     assert ids == sorted(ids, key=lambda name: -int(name.removeprefix("chat")))
     assert 30 <= len(ids) <= 50
     assert size <= 4_000_000
-
-
-@pytest.mark.parametrize("keep", [False, True])
-def test_a_server_that_wants_a_token_asks_for_it(page: Any, serve: Serve, keep: bool) -> None:
-    server = serve({"echo.md": echo("Echo")}, environ={"AURA_TOKEN": "s3cret"})
-    page.goto(server.url)
-    page.get_by_label("Token", exact=True).fill("wrong")
-    page.keyboard.press("Enter")
-    page.get_by_text("The server does not take this token.").wait_for()
-    page.get_by_label("Token", exact=True).fill("s3cret")
-    if keep:
-        page.get_by_label("Remember it").check()
-    page.get_by_role("button", name="Continue").click()
-    page.wait_for_selector(".picker option", state="attached")
-    assert page.get_by_role("dialog").count() == 0
-    page.get_by_role("textbox", name="Message").fill("Hello")
-    page.keyboard.press("Enter")
-    page.locator(".answer footer").wait_for()
-    assert page.evaluate("'aura.token' in localStorage") is keep
-    assert page.evaluate("'aura.token' in sessionStorage") is not keep
 
 
 def test_copy_takes_the_markdown_of_an_answer_and_the_text_of_a_block(open_chat: OpenChat) -> None:

@@ -1,0 +1,40 @@
+// @ts-check
+// Characters that are written another way: entities, named or by number, and backslash escapes.
+
+/** Where an entity may stand; what it means is for `entity` to say. */
+export const ENTITY = /&(?:#x([0-9a-f]{1,6})|#([0-9]{1,7})|([a-z][a-z0-9]{1,31}));/iy;
+
+/** The named entities that answers really contain; others stay as they are written. @type {Record<string, string>} */
+const NAMED = {
+  amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", copy: "©", reg: "®", trade: "™", hellip: "…",
+  mdash: "—", ndash: "–", lsquo: "‘", rsquo: "’", ldquo: "“", rdquo: "”", laquo: "«", raquo: "»", bull: "•",
+  middot: "·", times: "×", divide: "÷", plusmn: "±", deg: "°", larr: "←", rarr: "→", uarr: "↑", darr: "↓", harr: "↔",
+  le: "≤", ge: "≥", ne: "≠", asymp: "≈", infin: "∞", euro: "€", pound: "£", sect: "§", para: "¶", micro: "µ",
+  auml: "ä", ouml: "ö", uuml: "ü", szlig: "ß", Auml: "Ä", Ouml: "Ö", Uuml: "Ü", frac12: "½",
+}; // prettier-ignore
+
+/**
+ * The character that an entity stands for, or a name that is none as it is written.
+ * @param {RegExpExecArray} match  of ENTITY
+ * @returns {string}
+ */
+export function entity(match) {
+  const name = match[3];
+  if (name !== undefined) return Object.hasOwn(NAMED, name) ? (NAMED[name] ?? match[0]) : match[0];
+  const code = match[1] ? parseInt(match[1], 16) : parseInt(match[2] ?? "0", 10);
+  const valid = code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
+  return valid ? String.fromCodePoint(code) : "\ufffd";
+}
+
+/**
+ * Backslash escapes and entities resolved, as in addresses, titles and info strings.
+ * @param {string} text
+ */
+export function unescape(text) {
+  return text.replace(/\\([!-/:-@[-`{-~])|&(?:#x[0-9a-f]{1,6}|#[0-9]{1,7}|[a-z][a-z0-9]{1,31});/gi, (whole, char) => {
+    if (char) return char;
+    ENTITY.lastIndex = 0;
+    const match = ENTITY.exec(whole);
+    return match ? entity(match) : whole;
+  });
+}

@@ -1,0 +1,70 @@
+"""The page as a person sees it, and the agents that they meet there."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from aura_core.testing import AuraServer, Upstream
+
+Serve = Callable[..., AuraServer]
+OpenChat = Callable[..., "Chat"]
+
+WORDS = " ".join(f"word{number}" for number in range(60))
+
+
+def echo(name: str, model: str = "", **options: Any) -> str:
+    return f"---\nname: {name}\nprovider: echo\nmodel: {model or 'null'}\noptions: {json.dumps(options)}\n---\n"
+
+
+def ollama(model: str = "qwen2.5-coder") -> str:
+    return f"---\nname: Local\nprovider: ollama\nmodel: {model}\n---\n"
+
+
+def ollama_toml(upstream: Upstream) -> str:
+    return f'[providers.ollama]\nbase_url = "{upstream.url}"\n'
+
+
+def ollama_tokens(*texts: str) -> list[bytes]:
+    return [json.dumps({"message": {"content": text}, "done": False}).encode() + b"\n" for text in texts]
+
+
+OLLAMA_END = b'{"message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":4,"eval_count":4}\n'
+
+
+class Chat:
+    """The page, as a person sees it."""
+
+    def __init__(self, page: Any, server: AuraServer) -> None:
+        self.page = page
+        self.server = server
+        self.posts: list[Any] = []
+        page.on("request", lambda request: self.posts.append(request) if request.method == "POST" else None)
+        page.goto(server.url)
+        page.wait_for_selector(".picker option", state="attached")
+
+    def ask(self, text: str, agent: str | None = None) -> Any:
+        """Send a message with Enter; the answer's element."""
+        if agent:
+            self.page.get_by_label("Agent").select_option(agent)
+        count = self.page.locator(".answer").count()
+        self.page.get_by_role("textbox", name="Message").fill(text)
+        self.page.keyboard.press("Enter")
+        answer = self.page.locator(".answer").nth(count)
+        answer.wait_for()
+        return answer
+
+    def button(self, name: str) -> Any:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def ended(self, answer: Any) -> str:
+        """Wait for the end of an answer; its whole text on the page."""
+        answer.locator("xpath=self::*[@data-state]").wait_for()
+        return str(answer.inner_text())
+
+    def sees(self, answer: Any, text: str) -> None:
+        answer.get_by_text(re.compile(text)).first.wait_for()
+
+    @property
+    def status(self) -> str:
+        return str(self.page.get_by_role("status").text_content())

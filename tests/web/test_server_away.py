@@ -1,0 +1,87 @@
+"""A server that is not there, or not yet: the page says so, loses nothing, and finds it again by itself."""
+
+from typing import Any
+
+from chat_page import Chat, OpenChat, Serve, echo
+
+
+def test_an_agent_that_cannot_stream_is_unreachable_with_its_server(page: Any, serve: Serve) -> None:
+    whole = echo("Whole", streaming=False)
+    chat = Chat(page, serve({"whole.md": whole}))
+    chat.server.__exit__(None, None, None)
+    text = chat.ended(chat.ask("Hello"))
+    assert "Aura cannot be reached" in text
+    assert "kept above" not in text
+    # The page looks for the server by itself.
+    serve({"whole.md": whole, "new.md": echo("New")}, flags={"server.port": chat.server.port})
+    page.wait_for_selector("option[value=new]", state="attached")
+
+
+def test_a_whole_answer_is_visibly_waited_for(open_chat: OpenChat) -> None:
+    chat = open_chat({"whole.md": echo("Whole", "slow-model", streaming=False, delay=600)})
+    answer = chat.ask("Hello")
+    chat.sees(answer, r"Waiting for slow-model, [1-9]\d* s")
+    chat.button("Stop").click()
+    assert "Stopped" in chat.ended(answer)
+
+
+def test_the_page_looks_again_after_an_answer_that_is_not_auras(page: Any, serve: Serve) -> None:
+    server = serve({"echo.md": echo("Echo")})
+    page.route("**/api/agents", lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad"))
+    page.goto(server.url)
+    page.get_by_text("This was not Aura's answer").wait_for()
+    page.unroute("**/api/agents")
+    page.wait_for_selector(".picker option", state="attached")
+    assert page.get_by_text("This was not Aura's answer").count() == 0
+
+
+def test_a_message_that_nobody_can_be_asked_yet_waits_in_its_place(page: Any, serve: Serve) -> None:
+    server = serve({"echo.md": echo("Echo")})
+    page.route("**/api/agents", lambda route: route.abort())
+    page.goto(server.url)
+    page.get_by_text("Aura cannot be reached").wait_for()
+    message = page.get_by_role("textbox", name="Message")
+    message.fill("Hello")
+    page.keyboard.press("Enter")
+    assert message.input_value() == "Hello"
+    assert "Aura cannot be reached" in page.get_by_role("status").text_content()
+    page.unroute("**/api/agents")
+    page.wait_for_selector(".picker option", state="attached")
+    page.get_by_role("button", name="Send").click()
+    page.locator(".answer[data-state=done]").wait_for()
+
+
+def test_what_could_not_be_sent_is_still_the_hosts_draft(page: Any, serve: Serve) -> None:
+    page.goto(f"{serve().url}/health")
+    drafts = page.evaluate("""async () => {
+      const { mount } = await import("/web/view.js");
+      const drafts = [];
+      let tell;
+      const onEvent = (listener) => (tell = listener);
+      const draft = (draft) => drafts.push(draft);
+      mount(document.body, { load: async () => ({ chats: [] }), onEvent, draft, stop() {}, save() {} });
+      tell({ type: "attach", label: "notes", text: "some notes" });
+      document.querySelector("textarea").value = "Hello";
+      document.querySelector("form").requestSubmit();
+      return drafts;
+    }""")
+    assert drafts[-1] == {"text": "Hello", "attached": [{"label": "notes", "text": "some notes"}]}
+
+
+def test_no_button_of_an_answer_does_half_its_work_where_nobody_can_be_asked(page: Any, serve: Serve) -> None:
+    server = serve({"echo.md": echo("Echo"), "stalls.md": echo("Stalls", text="one two", tokens=9, stall_after=2)})
+    chat = Chat(page, server)
+    first = chat.ask("Hello", agent="stalls")
+    chat.sees(first, "one two")
+    chat.button("Stop").click()
+    chat.ended(first)
+    chat.ended(chat.ask("Bye", agent="echo"))
+    page.route("**/api/agents", lambda route: route.abort())
+    page.reload()
+    first.get_by_role("button", name="Retry").wait_for()
+    message = page.get_by_role("textbox", name="Message")
+    message.fill("What I am writing")
+    first.get_by_role("button", name="Retry").click()
+    first.get_by_role("button", name="Continue").click()
+    assert page.locator(".question").all_inner_texts() == ["Hello", "Bye"]
+    assert message.input_value() == "What I am writing"

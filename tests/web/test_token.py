@@ -1,0 +1,61 @@
+"""The page asks for the server's token, and takes no other end of the question than an answer."""
+
+from typing import Any
+
+import pytest
+from chat_page import Serve, echo
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_server_that_wants_a_token_asks_for_it(page: Any, serve: Serve, keep: bool) -> None:
+    server = serve({"echo.md": echo("Echo")}, environ={"AURA_TOKEN": "s3cret"})
+    page.goto(server.url)
+    page.get_by_label("Token", exact=True).fill("wrong")
+    page.keyboard.press("Enter")
+    page.get_by_text("The server does not take this token.").wait_for()
+    page.get_by_label("Token", exact=True).fill("s3cret")
+    if keep:
+        page.get_by_label("Remember it").check()
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_selector(".picker option", state="attached")
+    assert page.get_by_role("dialog").count() == 0
+    page.get_by_role("textbox", name="Message").fill("Hello")
+    page.keyboard.press("Enter")
+    page.locator(".answer footer").wait_for()
+    assert page.evaluate("'aura.token' in localStorage") is keep
+    assert page.evaluate("'aura.token' in sessionStorage") is not keep
+
+
+def test_escape_does_not_close_the_question_for_ever(page: Any, serve: Serve) -> None:
+    page.goto(serve({"echo.md": echo("Echo")}, environ={"AURA_TOKEN": "s3cret"}).url)
+    page.get_by_label("Token", exact=True).press_sequentially("s3c")
+    for _ in range(4):
+        page.keyboard.press("Escape")
+    page.get_by_label("Token", exact=True).wait_for()
+    page.keyboard.type("ret")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".picker option", state="attached")
+    assert page.get_by_role("dialog").count() == 0
+
+
+def test_a_token_that_no_request_can_carry_is_refused_where_it_is_typed(page: Any, serve: Serve) -> None:
+    page.goto(serve({"echo.md": echo("Echo")}, environ={"AURA_TOKEN": "s3cret"}).url)
+    token = page.get_by_label("Token", exact=True)
+    token.fill("s3cret’")
+    page.get_by_role("button", name="Continue").click()
+    assert "curly quotes" in token.evaluate("input => input.validationMessage")
+    assert page.evaluate("Object.keys(sessionStorage)") == []
+    token.fill(" s3cret ")
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_selector(".picker option", state="attached")
+
+
+@pytest.mark.parametrize("storage", ["localStorage", "sessionStorage"])
+def test_a_kept_token_that_no_request_can_carry_is_asked_for_again(page: Any, serve: Serve, storage: str) -> None:
+    server = serve({"echo.md": echo("Echo")}, environ={"AURA_TOKEN": "s3cret"})
+    page.goto(f"{server.url}/health")
+    page.evaluate(f"{storage}.setItem('aura.token', 's3cret’')")
+    page.goto(server.url)
+    page.get_by_label("Token", exact=True).fill("s3cret")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".picker option", state="attached")
