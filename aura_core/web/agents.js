@@ -13,6 +13,7 @@ export class AgentPicker {
   #select = h("select", { "aria-label": "Agent" });
   #behind = h("span", { class: "behind" });
   #error = h("p", { class: "agent-error", hidden: true });
+  #trouble = "";
 
   /** @param {(agent: Agent) => void} choose */
   constructor(choose) {
@@ -54,11 +55,17 @@ export class AgentPicker {
     this.#show();
   }
 
+  /** What keeps all agents away; said before what is wrong with one. @param {string} trouble */
+  set trouble(trouble) {
+    this.#trouble = trouble;
+    this.#show();
+  }
+
   #show() {
     const agent = this.chosen;
     this.#select.disabled = this.#agents.length === 0;
     this.#behind.textContent = [agent?.provider, agent?.model].filter(Boolean).join(" · ");
-    this.#error.textContent = agent?.error ?? "";
-    this.#error.hidden = !agent?.error;
+    this.#error.textContent = this.#trouble || (agent?.error ?? "");
+    this.#error.hidden = !this.#error.textContent;
   }
 }

@@ -294,9 +294,10 @@ class View {
     this.#greet();
   }
 
-  /** What an empty chat shows: who is there to be asked, or what is in the way. */
+  /** Say who is there to be asked, or what is in the way: on an empty chat's page, else above the message. */
   #greet() {
     const agent = this.#picker.chosen;
+    this.#picker.trouble = this.#chat.messages.length ? this.#offline : "";
     this.#welcome.hidden = this.#chat.messages.length > 0;
     const text = this.#offline || agent?.description || (agent ? "" : "Looking for agents…");
     const remedies = this.#offline ? (this.#host.remedies ?? []) : [];

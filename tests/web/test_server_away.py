@@ -83,5 +83,9 @@ def test_no_button_of_an_answer_does_half_its_work_where_nobody_can_be_asked(pag
     message.fill("What I am writing")
     first.get_by_role("button", name="Retry").click()
     first.get_by_role("button", name="Continue").click()
+    page.locator(".agent-error").get_by_text("Aura cannot be reached").wait_for()
     assert page.locator(".question").all_inner_texts() == ["Hello", "Bye"]
     assert message.input_value() == "What I am writing"
+    page.unroute("**/api/agents")
+    page.wait_for_selector(".picker option", state="attached")
+    page.locator(".agent-error").wait_for(state="hidden")
