@@ -362,10 +362,11 @@ def test_a_plugins_exception_is_logged_with_its_name_and_without_the_key(tmp_pat
         "@hookimpl\ndef provider_settings():\n    return S\n"
         "@hookimpl\nasync def stream_chat(request):\n"
         "    if 'say' in request.messages[-1].content:\n"
-        "        raise ProviderError('wrong key ' + os.environ['LEAKY_KEY'], 'auth')\n"
-        "    raise ValueError('Bearer ' + os.environ['LEAKY_KEY'])\n    yield\n"
+        "        raise ProviderError('wrong key ' + os.environ['LEAKY_KEY'].strip(), 'auth')\n"
+        "    raise ValueError('Bearer ' + os.environ['LEAKY_KEY'].strip())\n    yield\n"
     )
-    environ = {"AURA_PLUGINS": "leaky", "PYTHONPATH": str(site), "LEAKY_KEY": "sk-very-secret"}
+    # With the line break that a file of secrets brings along; who sends the key sends it without.
+    environ = {"AURA_PLUGINS": "leaky", "PYTHONPATH": str(site), "LEAKY_KEY": "sk-very-secret\n"}
     with _serve(tmp_path, {"a.md": "---\nprovider: leaky\n---\n"}, **environ) as aura:
         url = f"{aura.url}/api/agents/a/chat/stream"
         answers = [httpx.post(url, json={"prompt": p}, trust_env=False, timeout=60).text for p in ("say", "raise")]
