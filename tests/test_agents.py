@@ -233,6 +233,50 @@ def test_a_running_server_picks_up_every_kind_of_change(tmp_path: Path, caplog: 
     assert "a: options changed" in caplog.text
 
 
+def test_a_client_that_does_not_open_delays_no_edit(
+    tmp_path: Path, fake_plugin: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aura_core.instances.HOOK_TIMEOUT", 1000)
+    fake_plugin(
+        "stuck",
+        "import asyncio\nfrom contextlib import asynccontextmanager\nfrom aura_core import Token, hookimpl\n"
+        "@hookimpl\n@asynccontextmanager\nasync def open_client():\n    await asyncio.sleep(1000)\n    yield\n"
+        "@hookimpl\nasync def stream_chat(request, client):\n    yield Token('a', finish_reason='stop')\n",
+    )
+    with AuraServer(tmp_path, {"a.md": "---\nprovider: echo\n---\n"}) as aura:
+        for name, provider in (("b", "stuck"), ("c", "stuck"), ("d", "echo")):
+            (tmp_path / "agents" / f"{name}.md").write_text(f"---\nprovider: {provider}\n---\n")
+            _until(lambda n=name: n in aura.runtime.agents.entries, f"{name} was created")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("directory", ["agents", "far/away/agents"])
+def test_a_drive_that_is_not_there_is_waited_for(
+    directory: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where no folder above `Z:\\agents` need exist, not even `Z:\\`."""
+    caplog.set_level("INFO", "aura.agents")
+    folder = tmp_path / directory
+    loaded = settings.load({"agents.directory": str(folder)}, {}, None)
+    there = False
+    is_dir = Path.is_dir
+    monkeypatch.setattr(Path, "is_dir", lambda path: there and is_dir(path))
+    monkeypatch.setattr("aura_core.server.watch.TIMEOUT", 50)
+
+    async def main() -> None:
+        nonlocal there
+        watching = asyncio.create_task(watch(Runtime(loaded, {})))
+        await asyncio.sleep(0.3)
+        assert not watching.done()
+        folder.mkdir(parents=True)
+        (folder / "a.md").write_text("hi")
+        there = True
+        while "a: added" not in caplog.text:
+            await asyncio.sleep(0.02)
+        watching.cancel()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
 def test_a_change_of_the_settings_is_seen_without_its_event(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
