@@ -9,6 +9,9 @@ from aura_core.plugins import CORE_PLUGIN, NAME, Plugin, Plugins
 from aura_core.settings import Settings, Table
 
 CHOICE_TIMEOUT = 0.5
+OPENING_TIMEOUT = 5.0
+"""Seconds that a client gets to open before the choice is made without it; it opens on. An SDK takes its time to be
+imported on a busy machine, which is no sign of who answers, and the choice holds until the end."""
 
 
 class Unusable(Exception):
@@ -97,10 +100,9 @@ class Providers:
             and name != CORE_PLUGIN
             and (instance.default_model or instance.hooks.implements("default_model"))
         }
-        # Their clients are opened first: an SDK takes its time to be imported, and is no sign of who answers.
-        models = await asyncio.gather(
-            *(instance.ask_model(CHOICE_TIMEOUT) for instance in asked.values()), return_exceptions=True
-        )
+        limit = OPENING_TIMEOUT + CHOICE_TIMEOUT
+        asking = [asyncio.wait_for(instance.ask_model(CHOICE_TIMEOUT), limit) for instance in asked.values()]
+        models = await asyncio.gather(*asking, return_exceptions=True)
         for (name, instance), model in zip(asked.items(), models, strict=True):
             if isinstance(model, str) and model:
                 instance.remember_model(model)
