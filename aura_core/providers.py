@@ -92,14 +92,22 @@ class Providers:
             self._choosing = asyncio.create_task(self._choose(), name="aura-choice")
         return await asyncio.shield(self._choosing)
 
-    async def _choose(self) -> str:
-        asked = {
+    @property
+    def undecided(self) -> bool:
+        """Whether providers must be asked before it is known who serves agents that name none."""
+        return self._default is None and self.chosen is None and bool(self._candidates())
+
+    def _candidates(self) -> dict[str, Instance]:
+        return {
             name: instance
             for name, instance in sorted(self.instances.items())
             if instance.error is None
             and name != CORE_PLUGIN
             and (instance.default_model or instance.hooks.implements("default_model"))
         }
+
+    async def _choose(self) -> str:
+        asked = self._candidates()
         limit = OPENING_TIMEOUT + CHOICE_TIMEOUT
         asking = [asyncio.wait_for(instance.ask_model(CHOICE_TIMEOUT), limit) for instance in asked.values()]
         models = await asyncio.gather(*asking, return_exceptions=True)

@@ -5,6 +5,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -120,12 +121,17 @@ class Runtime:
                 raise Problem("agent_invalid", str(exc)) from None
         return instance
 
+    def _known_instance(self, agent: Agent) -> Instance | None:
+        """As `_instance`; None while it takes asking to know who serves the agent, and so whose options it has."""
+        undecided = agent.matter.provider is None and self.providers.undecided
+        return None if undecided else self._instance(agent)
+
     def agent_error(self, entry: Entry) -> str | None:
         """Why the agent does not answer, or not in the version that its file has now."""
         if entry.error is not None or entry.agent is None:
             return entry.error
         try:
-            self._instance(entry.agent)
+            self._known_instance(entry.agent)
         except Problem as problem:
             return problem.detail
         return None
@@ -137,11 +143,10 @@ class Runtime:
             return AgentInfo(entry.id, entry.id, "", None, None, None, True, [], entry.error)
         matter = agent.matter
         provider, model, streaming = matter.provider, matter.model, True
-        try:
-            instance = self._instance(agent)
-        except Problem:
-            pass
-        else:
+        instance = None
+        with suppress(Problem):
+            instance = self._known_instance(agent)
+        if instance is not None:
             provider, model = instance.name, matter.model or instance.known_model
             streaming = self.streams(Bound(agent, instance))
         return AgentInfo(

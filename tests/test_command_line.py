@@ -140,6 +140,18 @@ def test_what_init_writes_is_a_folder_of_its_own(tmp_path: Path) -> None:
     assert "elsewhere" not in listed
 
 
+@pytest.mark.parametrize("command", [("agents",), ("doctor", "--offline")])
+def test_options_are_not_held_against_a_provider_that_nobody_chose(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "a.md").write_text("---\noptions: {reasoning_effort: low}\n---\nhi\n")
+    (tmp_path / "aura.toml").write_text("[providers.openai]\ndefault_model = 'm'\n")
+    open_ = _run(tmp_path, *command, AURA_PLUGINS="openai")
+    assert (open_.returncode, open_.stderr) == (0, ""), open_.stdout
+    certain = _run(tmp_path, *command, AURA_PLUGINS="echo")  # there is no other
+    assert certain.returncode == 1
+    assert "unknown key 'reasoning_effort'" in certain.stdout + certain.stderr
+
+
 def test_a_folder_of_agents_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert _run(tmp_path, "agents").stderr == ""
     named = _run(tmp_path, "agents", "--agents", "nowhere")
