@@ -111,12 +111,13 @@ def test_the_order_of_the_sources(tmp_path: Path) -> None:
 def test_init_writes_what_doctor_approves_and_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "assistant.md").write_text("mine")
-    assert _run(tmp_path, "init").returncode == 0
+    assert _run(tmp_path, "init", AURA_PLUGINS="ollama").returncode == 0
     assert (tmp_path / "agents" / "assistant.md").read_text() == "mine"
     doctor = _run(tmp_path, "doctor")
     assert doctor.returncode == 0, doctor.stdout
     assert "All is well." in doctor.stdout
     assert "reviewer (echo): first token after" in doctor.stdout
+    assert re.findall(r"# \[providers\.(\w+)\]", (tmp_path / "aura.toml").read_text()) == ["ollama"]
     everything = (tmp_path / "aura.toml").read_text().replace("\n# ", "\n")
     (tmp_path / "aura.toml").write_text(re.sub(r"(?m)^(\w+ = \.\.\.|Aura's).*$", "", everything))
     assert _run(tmp_path, "doctor", "--offline", AURA_PLUGINS="echo,ollama").returncode == 0
