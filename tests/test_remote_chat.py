@@ -162,6 +162,28 @@ def test_what_is_no_answer_of_aura_is_told(body: bytes, streaming: bool) -> None
         assert _problem(upstream.url) == f"There is no Aura at {upstream.url}: the answer is none of its own."
 
 
+FAILS = "---\nprovider: echo\noptions: {{text: a, fail_after: {}, code: {}, retry_after: {}, streaming: {}}}\n---\n"
+
+
+@pytest.mark.parametrize("streaming", ["true", "false"])
+def test_an_answer_that_fails_keeps_its_text_and_says_when_to_come_again(streaming: str, tmp_path: Path) -> None:
+    agents = {
+        "e.md": FAILS.format(0, "rate_limited", 30, streaming),
+        "part.md": FAILS.format(1, "interrupted", "null", streaming),
+    }
+    with AuraServer(tmp_path, agents) as aura:
+        limited = _chat(tmp_path, aura.url)
+        part = _chat(tmp_path, aura.url, "part")
+        aura.runtime.draining = True
+        drained = _chat(tmp_path, aura.url)
+        aura.runtime.draining = False
+    _fails(limited, "failed (rate_limited): ", "Try again in 30 s.")
+    assert (part.returncode, part.stdout) == (1, "a\n")
+    assert part.stderr.startswith("failed (interrupted): ")
+    assert part.stderr.endswith(" Try again.\n")
+    _fails(drained, "failed (server_shutdown): ", "Try again in 5 s.")
+
+
 def test_what_is_not_aura_is_told(tmp_path: Path) -> None:
     with Upstream(Reply([b"<html>"])) as foreign:
         _fails(_chat(tmp_path, foreign.url), "There is no Aura at")

@@ -125,7 +125,7 @@ class Chat:
             task.uncancel()
             view.note("stopped", "yellow")
         except Problem as problem:
-            view.failed(problem.detail, problem.code)
+            view.failed(problem.detail, problem.code, problem.retry_after)
         if view.text:
             self._history += [HistoryMessage("user", prompt), HistoryMessage("assistant", view.text)]
         return view.done
