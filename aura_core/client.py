@@ -96,6 +96,8 @@ class RemoteClient:
     async def agent(self, agent_id: str) -> AgentInfo:
         try:
             response = await self._http.get(self._route(agent_id))
+        except httpx.InvalidURL:  # over 65,536 letters
+            raise Problem("agent_not_found", "There is no agent of a name as long as that.") from None
         except httpx.RequestError as exc:
             raise self._lost(exc) from exc
         if response.status_code != 200:
@@ -141,7 +143,7 @@ class RemoteClient:
         await self._http.aclose()
 
     def _route(self, agent_id: str) -> str:
-        return f"{self._url}/api/agents/{quote(agent_id, safe='')}"
+        return f"{self._url}/api/agents/{quote(agent_id, safe='', errors='replace')}"
 
     def _lost(self, exc: Exception) -> Problem:
         if isinstance(exc, httpx.RemoteProtocolError | httpx.ReadError):

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from aura_core.errors import ConfigError
+from aura_core.redact import without_halves
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -25,7 +26,7 @@ class _Loader(yaml.SafeLoader):
 
 def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
     r"""A string; "\ud83e\udd16" in it are the halves of one character, as JSON writes it."""
-    return str(loader.construct_scalar(node)).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return without_halves(str(loader.construct_scalar(node)))
 
 
 def _checked(make: Callable[..., Any], kind: str) -> Callable[..., Any]:

@@ -37,6 +37,8 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
     except OSError as exc:
         raise ConfigError(f"cannot listen on {host}: {exc.strerror or exc}") from None
+    except UnicodeError:  # `a..b`, a label of over 63 letters
+        raise ConfigError(f"cannot listen on {host}: it is no host's name") from None
     sock = socket.socket(family, kind, protocol)
     try:
         if os.name == "posix":  # on Windows it would let two servers share the port
