@@ -176,6 +176,14 @@ class Runtime:
 
     # Answers
 
+    def check_room(self) -> None:
+        """Raises Problem when the server is full or stops."""
+        limit = self.settings.server.max_streams
+        if self.draining:
+            raise Problem("server_shutdown", "The server is shutting down.")
+        if len(self.relays) >= limit:
+            raise Problem("too_many_streams", f"All {limit} streams (server.max_streams) are in use.", retry_after=1)
+
     def answer(
         self,
         bound: Bound,
@@ -185,11 +193,7 @@ class Runtime:
         request_id: str = "-",
     ) -> Relay:
         """Begin an answer. Raises Problem when the server is full or stops; whoever calls must `release` the relay."""
-        limit = self.settings.server.max_streams
-        if self.draining:
-            raise Problem("server_shutdown", "The server is shutting down.")
-        if len(self.relays) >= limit:
-            raise Problem("too_many_streams", f"All {limit} streams (server.max_streams) are in use.", retry_after=1)
+        self.check_room()
         relay = Relay(
             lambda: self._start(bound, body),
             self.settings.server,
