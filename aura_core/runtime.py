@@ -111,7 +111,8 @@ class Runtime:
             instance = self.providers.get(agent.matter.provider)
         except Unusable as why:
             code = "provider_misconfigured" if why.installed else "provider_not_installed"
-            place = agent.where("provider") if agent.matter.provider else "[defaults]"
+            default = self.settings.origins.get("defaults.provider", "[defaults]")
+            place = agent.where("provider") if agent.matter.provider else default
             raise Problem(code, f"{place}: {why}") from None
         struct = instance.hooks.options_type
         if agent.matter.options and struct is not None:

@@ -1,5 +1,6 @@
 """The command line as an operator sees it: answers, exit codes, and errors in one line."""
 
+import errno
 import json
 import os
 import re
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from aura_core.errors import ConfigError
+from aura_core.server.serve import listen
 from aura_core.testing import AuraServer
 
 
@@ -34,6 +37,24 @@ def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
     assert result.stderr == (
         f"aura: cannot listen on 127.0.0.1:{port}: Address already in use; "
         "is Aura running already? Choose another with --port\n"
+    )
+
+
+def test_a_busy_port_is_told_in_the_systems_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bind(*_: object) -> None:
+        raise OSError(errno.EADDRINUSE, "Adresse wird schon benutzt")
+
+    monkeypatch.setattr(socket.socket, "bind", bind)
+    with pytest.raises(ConfigError, match="Adresse wird schon benutzt; is Aura running already"):
+        listen("127.0.0.1", 5300)
+
+
+def test_the_place_of_a_default_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "aura.toml").write_text("\n[defaults]\nprovider = 'nobody'\n")
+    listed = _run(tmp_path, "agents")
+    assert (listed.returncode, listed.stderr) == (
+        1,
+        "assistant: aura.toml:3: provider 'nobody' is not installed; pip install aura-nobody\n",
     )
 
 
@@ -215,6 +236,18 @@ def test_a_stream_that_is_closed_or_full_is_no_traceback(line: str, code: int, s
     result = _sh(tmp_path, line, PYTHONSAFEPATH="1")
     assert (result.returncode, result.stderr[: len(says) or None]) == (code, says)
     assert result.stderr.count(b"\n") <= 1
+
+
+@pytest.mark.parametrize("line", ["agents", "agents --json", "plugins", "doctor --offline", "chat assistant hi", "-h"])
+def test_a_reader_that_has_left_is_no_traceback(line: str, tmp_path: Path) -> None:
+    """Something is wrong, as not all was said; the shell's own word for it, SIGPIPE, is no success either."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = os.environ | {"AURA_PLUGINS": "echo"}
+    command = [sys.executable, "-m", "aura_core", *line.split()]
+    result = subprocess.run(command, cwd=tmp_path, env=env, stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (1, b"")
 
 
 def test_a_dumb_terminal_is_told_once_what_is_waited_for(tmp_path: Path) -> None:

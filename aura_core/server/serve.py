@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import errno
 import gc
 import logging
 import os
@@ -48,7 +49,8 @@ def listen(host: str, port: int) -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as exc:
         sock.close()
-        hint = "; is Aura running already? Choose another with --port" if "in use" in str(exc) else ""
+        busy = exc.errno == errno.EADDRINUSE
+        hint = "; is Aura running already? Choose another with --port" if busy else ""
         raise ConfigError(f"cannot listen on {host}:{port}: {exc.strerror or exc}{hint}") from None
     sock.setblocking(False)
     return sock
