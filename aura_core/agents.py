@@ -1,5 +1,6 @@
 """Read agent files: Markdown with front matter, one agent each; a broken file breaks only itself."""
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from aura_core.errors import ConfigError
 from aura_core.front_matter import yaml_mapping
 from aura_core.names import nearest
 from aura_core.strict import decode, keys
+
+log = logging.getLogger("aura.agents")
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NOT_AGENTS = {"readme.md", "agents.md"}
@@ -142,6 +145,9 @@ def _read(file: Path) -> Entry:
         return Entry(agent_id, None, f"{path}: is not UTF-8 text; save it as UTF-8", path)
     except OSError as exc:
         return Entry(agent_id, None, f"{path}: cannot be read: {exc.strerror}", path)
+    except Exception as exc:  # a fault of ours must not hide the other agents
+        log.exception("%s cannot be read", path)
+        return Entry(agent_id, None, f"{path}: cannot be read ({type(exc).__name__}); the log says more", path)
 
 
 def _shown(path: Path) -> Path:
@@ -153,6 +159,8 @@ def _shown(path: Path) -> Path:
 
 def parse(agent_id: str, text: str, path: Path) -> Agent:
     """Make an agent of a file's text. Raises ConfigError with file and line."""
+    if not text.strip():  # an editor may empty a file before it writes; nobody asks for an agent without a prompt
+        raise ConfigError(f"{path}: the file is empty")
     lines = text.split("\n")
     if lines[0].rstrip() != "---":
         first = next((n for n, line in enumerate(lines, 1) if line.strip()), 1)

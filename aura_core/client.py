@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import httpx
 import msgspec
+from msgspec import UNSET
 
 from aura_core.chat import ChatBody
 from aura_core.errors import ConfigError
@@ -95,10 +96,12 @@ class RemoteClient:
     async def agent(self, agent_id: str) -> AgentInfo:
         try:
             response = await self._http.get(self._route(agent_id))
+        except httpx.InvalidURL:  # over 65,536 letters
+            raise Problem("agent_not_found", "There is no agent of a name as long as that.") from None
         except httpx.RequestError as exc:
             raise self._lost(exc) from exc
         if response.status_code != 200:
-            raise self._problem(response.status_code, response.content)
+            raise self._problem(response, response.content)
         try:
             return msgspec.json.decode(response.content, type=AgentInfo)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -113,7 +116,14 @@ class RemoteClient:
                 "POST", self._route(agent.id) + route, content=content, headers=headers
             ) as response:
                 if response.status_code != 200:
-                    raise self._problem(response.status_code, await response.aread())
+                    problem = self._problem(response, await response.aread())
+                    if problem.partial is UNSET:
+                        raise problem
+                    # An answer of /chat that began and failed: as a stream would have told it.
+                    if problem.partial:
+                        yield TokenEvent(problem.partial)
+                    yield ErrorEvent(problem.detail, problem.code, problem.retry_after)
+                    return
                 if not agent.streaming:
                     for event in _whole(await response.aread()):
                         yield event
@@ -133,7 +143,7 @@ class RemoteClient:
         await self._http.aclose()
 
     def _route(self, agent_id: str) -> str:
-        return f"{self._url}/api/agents/{quote(agent_id, safe='')}"
+        return f"{self._url}/api/agents/{quote(agent_id, safe='', errors='replace')}"
 
     def _lost(self, exc: Exception) -> Problem:
         if isinstance(exc, httpx.RemoteProtocolError | httpx.ReadError):
@@ -147,15 +157,19 @@ class RemoteClient:
     def _foreign(self) -> Problem:
         return Problem("bad_response", f"There is no Aura at {self._url}: the answer is none of its own.")
 
-    def _problem(self, status: int, body: bytes) -> Problem:
+    def _problem(self, response: httpx.Response, body: bytes) -> Problem:
         try:
             problem = msgspec.json.decode(body, type=ProblemBody)
             if problem.code == "unauthorized":
                 does = "refuses the token" if "authorization" in self._http.headers else "requires a token"
                 return Problem(problem.code, f"{self._url} {does}; set the variable {self._token_env} to the server's.")
-            return Problem(problem.code, problem.detail, partial=problem.partial)
+            seconds = response.headers.get("retry-after", "")
+            retry_after = float(seconds) if seconds.isascii() and seconds.isdigit() else None  # a proxy may send a date
+            return Problem(problem.code, problem.detail, retry_after, problem.partial)
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
-            return Problem("bad_response", f"There is no Aura at {self._url}: it answers with status {status}.")
+            return Problem(
+                "bad_response", f"There is no Aura at {self._url}: it answers with status {response.status_code}."
+            )
 
 
 def _address(url: str) -> str:

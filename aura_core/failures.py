@@ -1,13 +1,27 @@
 """What a plugin's exception means to a user, and whether another attempt may help."""
 
+import errno
 import logging
 import math
+import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 from aura_core.errors import CODES, ProviderError
 
 log = logging.getLogger("aura.relay")
+
+# What sockets, TLS and asyncio's streams raise. IncompleteReadError is an EOFError.
+_LOST = (ConnectionError, socket.gaierror, ssl.SSLError, EOFError)
+_NO_WAY = {
+    errno.EHOSTUNREACH,
+    errno.EHOSTDOWN,
+    errno.ENETUNREACH,
+    errno.ENETDOWN,
+    errno.ENETRESET,
+    errno.EADDRNOTAVAIL,
+}
 
 RETRY_AFTER_LIMIT = 10.0
 RETRY_DELAY = 0.25
@@ -20,13 +34,21 @@ def explain(exc: BaseException, plugin: str, redact: Callable[[str], str], begun
         return ProviderError(redact(str(exc.message)), code, _seconds(exc.retry_after))
     if isinstance(exc, TimeoutError):
         return ProviderError("The provider took too long.", "timeout")
-    if isinstance(exc, ConnectionError):
+    if _is_lost(exc):
         if begun:
             return ProviderError("The connection to the provider was lost.", "interrupted")
         return ProviderError("The provider cannot be reached.", "unavailable")
     log.error("plugin %r failed", plugin, exc_info=exc)
     fault = str(exc) if isinstance(exc, TypeError) and str(exc).startswith("it yielded") else type(exc).__name__
     return ProviderError(f"The provider plugin {plugin!r} is faulty ({fault}); the server's log says more.")
+
+
+def _is_lost(exc: BaseException) -> bool:
+    """Whether it is the network's fault; a file that is missing, or a process out of files, is the plugin's or ours."""
+    if isinstance(exc, _LOST):
+        return True
+    # asyncio ("Multiple exceptions: …") and anyio ("All connection attempts failed") so sum up several addresses.
+    return isinstance(exc, OSError) and (exc.errno in _NO_WAY or (type(exc) is OSError and exc.errno is None))
 
 
 def retry_delay(failure: ProviderError, attempt: int) -> float | None:

@@ -1,12 +1,14 @@
 """The front matter's dialect of YAML: it holds what JSON holds, and every error has its file and line."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from aura_core.errors import ConfigError
+from aura_core.redact import without_halves
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -24,7 +26,20 @@ class _Loader(yaml.SafeLoader):
 
 def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
     r"""A string; "\ud83e\udd16" in it are the halves of one character, as JSON writes it."""
-    return str(loader.construct_scalar(node)).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return without_halves(str(loader.construct_scalar(node)))
+
+
+def _checked(make: Callable[..., Any], kind: str) -> Callable[..., Any]:
+    """PyYAML's own raise whatever Python does: KeyError (`!!bool maybe`), IndexError (`!!int ""`), OverflowError."""
+
+    def construct(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+        try:
+            return make(loader, node)
+        except (ValueError, LookupError, ArithmeticError):
+            text = f"a value that cannot be read as {kind}; put it in quotes if it is a text"
+            raise yaml.constructor.ConstructorError(None, None, text, node.start_mark) from None
+
+    return construct
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -36,8 +51,10 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.yaml_constructors = {
     tag: make
     for tag, make in yaml.SafeLoader.yaml_constructors.items()
-    if tag is None or tag.removeprefix(_TAG) in ("null", "bool", "int", "float", "seq", "map")
+    if tag is None or tag.removeprefix(_TAG) in ("null", "seq", "map")
 }
+for _name, _kind in (("bool", "true or false"), ("int", "a whole number"), ("float", "a number")):
+    _Loader.yaml_constructors[_TAG + _name] = _checked(yaml.SafeLoader.yaml_constructors[_TAG + _name], _kind)
 _Loader.add_constructor(_TAG + "str", _text)
 _Loader.add_implicit_resolver(_TAG + "bool", re.compile(r"true|false|True|False|TRUE|FALSE"), list("tTfF"))
 
@@ -64,8 +81,8 @@ def yaml_mapping(text: str, path: Path) -> tuple[dict[str, Any], dict[str, int]]
     except yaml.reader.ReaderError as exc:
         line = text.count("\n", 0, exc.position) + 2
         raise ConfigError(f"{path}:{line}: the character U+{exc.character:04X} is not allowed here") from None
-    except (ValueError, RecursionError) as exc:  # `!!int x`, a thousand brackets
-        why = "it is nested too deeply" if isinstance(exc, RecursionError) else " ".join(str(exc).split())
+    except (ValueError, ArithmeticError, RecursionError) as exc:  # "\UFFFFFFFF", a thousand brackets
+        why = "it is nested too deeply" if isinstance(exc, RecursionError) else "an escape stands for no character"
         raise ConfigError(f"{path}:2: the front matter cannot be read: {why}") from None
     return {str(key): value for key, value in data.items()}, where
 

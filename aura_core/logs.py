@@ -20,11 +20,15 @@ from aura_core.redact import hide, without_controls
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
+Secrets = Callable[[], list[str]]
+
+
 class TextFormatter(logging.Formatter):
     """`12:00:01 INFO aura: …`; further lines, as of a traceback, are indented."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Secrets = list) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+        self._secrets = secrets
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
         line = super().formatMessage(record)
@@ -38,11 +42,15 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         # What a plugin or an upstream says may hold escape sequences, or lines that look like ours.
-        return without_controls(super().format(record)).replace("\n", "\n    ")
+        return without_controls(hide(super().format(record), self._secrets())).replace("\n", "\n    ")
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
+
+    def __init__(self, secrets: Secrets = list) -> None:
+        super().__init__()
+        self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = {
@@ -56,18 +64,11 @@ class JsonFormatter(logging.Formatter):
             fields |= msgspec.structs.asdict(stream)
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
+        # Now, as in JSON a quote in a secret is written in another way.
+        secrets = self._secrets()
+        fields = {key: hide(value, secrets) if isinstance(value, str) else value for key, value in fields.items()}
         # Not msgspec: it raises on half a surrogate pair, which an exception's text may hold.
         return _UNPRINTABLE.sub(lambda c: f"\\u{ord(c[0]):04x}", json.dumps(fields, default=str, ensure_ascii=False))
-
-
-class _Handler(logging.StreamHandler[Any]):
-    def __init__(self, formatter: logging.Formatter, secrets: Callable[[], list[str]]) -> None:
-        super().__init__(sys.stderr)
-        self.setFormatter(formatter)
-        self._secrets = secrets
-
-    def format(self, record: logging.LogRecord) -> str:
-        return hide(super().format(record), self._secrets())
 
 
 class Background(logging.Handler):
@@ -124,10 +125,10 @@ class Background(logging.Handler):
         super().close()
 
 
-def configure(secrets: Callable[[], list[str]], level: int = logging.INFO, background: bool = False) -> None:
+def configure(secrets: Secrets, level: int = logging.INFO, background: bool = False) -> None:
     """Send Aura's lines from `level` on, and others' warnings, to stderr; libraries that log requests stay quiet."""
-    formatter = TextFormatter() if sys.stderr.isatty() else JsonFormatter()
-    handler: logging.Handler = _Handler(formatter, secrets)
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TextFormatter(secrets) if sys.stderr.isatty() else JsonFormatter(secrets))
     root = logging.getLogger()
     root.handlers[:] = [Background(handler, sys.stderr.fileno()) if background else handler]
     root.setLevel(logging.WARNING)

@@ -4,7 +4,7 @@ import inspect
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import pluggy
 
 from aura_core import hookspecs
 from aura_core._version import __version__
+from aura_core.distributions import name_of, published, requirements_of, version_of
 from aura_core.names import did_you_mean
 
 log = logging.getLogger("aura.plugins")
@@ -76,22 +77,21 @@ class Plugins:
         """Load every entry point of the group `aura`, or only those allowed (`echo` always is)."""
         self.all: list[Plugin] = []
         self.hooks: dict[str, Hooks] = {}
-        self.warnings: list[str] = []
         self._pm = pluggy.PluginManager("aura")
         self._pm.add_hookspecs(hookspecs)
-        found = sorted(entry_points(group=GROUP), key=lambda ep: (ep.name, _distribution(ep)))
+        found, self.warnings = published(GROUP)
+        found.sort(key=lambda ep: (ep.name, name_of(ep.dist)))
         allow = None if allowed is None else {CORE_PLUGIN, *allowed}
         for name in sorted((allow or set()) - {ep.name for ep in found}):
             hint = did_you_mean(name, [ep.name for ep in found])
             self.warnings.append(f"{ALLOW_LIST} names {name!r}, which is not installed{hint}")
         for ep in found:
-            rivals = [_distribution(other) for other in found if other.name == ep.name and other is not ep]
+            rivals = [name_of(other.dist) for other in found if other.name == ep.name and other is not ep]
             self.all.append(self._load(ep, allow, rivals))
         self._bind()
 
     def _load(self, ep: EntryPoint, allow: set[str] | None, rivals: list[str]) -> Plugin:
-        version = ep.dist.version if ep.dist is not None else "?"
-        plugin = Plugin(ep.name, _distribution(ep), version or "?")
+        plugin = Plugin(ep.name, name_of(ep.dist), version_of(ep.dist))
         if allow is not None and ep.name not in allow:
             return msgspec.structs.replace(plugin, status="disabled", remedy=f"add it to {ALLOW_LIST} to use it")
         try:
@@ -224,10 +224,6 @@ def _struct(caller: pluggy.HookCaller) -> type[msgspec.Struct] | None:
     return answer
 
 
-def _distribution(ep: EntryPoint) -> str:
-    return (ep.dist.name if ep.dist is not None else None) or "?"
-
-
 def _quarantine(plugin: Plugin, error: str, remedy: str) -> Plugin:
     return msgspec.structs.replace(plugin, status="error", provider=False, error=error[:500], remedy=remedy)
 
@@ -237,22 +233,19 @@ def _uninstall(plugin: Plugin) -> str:
 
 
 def _author(ep: EntryPoint) -> str:
-    return _newer_core(ep) or f"update {_distribution(ep)} or tell its author"
+    return _newer_core(ep) or f"update {name_of(ep.dist)} or tell its author"
 
 
 def _remedy(exc: BaseException, ep: EntryPoint) -> str:
     if isinstance(exc, ModuleNotFoundError) and exc.name and exc.name.partition(".")[0] != "aura_core":
-        return f"install what provides {exc.name!r}, or reinstall {_distribution(ep)}"
-    return _newer_core(ep) or f"update or uninstall {_distribution(ep)}"
+        return f"install what provides {exc.name!r}, or reinstall {name_of(ep.dist)}"
+    return _newer_core(ep) or f"update or uninstall {name_of(ep.dist)}"
 
 
 def _newer_core(ep: EntryPoint) -> str | None:
     """What to do where the plugin was written for another version of the core."""
-    from packaging.requirements import Requirement  # only where something is wrong
-
     core = CORE_DISTRIBUTION
-    for text in (ep.dist.requires if ep.dist is not None else None) or ():
-        wanted = Requirement(text)
+    for wanted in requirements_of(ep.dist):
         if wanted.name == core and not wanted.specifier.contains(__version__, prereleases=True):
             return f"it needs {core} {wanted.specifier}, and this is {__version__}: update {core}"
     return None

@@ -9,6 +9,9 @@ from aura_core.plugins import CORE_PLUGIN, NAME, Plugin, Plugins
 from aura_core.settings import Settings, Table
 
 CHOICE_TIMEOUT = 0.5
+OPENING_TIMEOUT = 5.0
+"""Seconds that a client gets to open before the choice is made without it; it opens on. An SDK takes its time to be
+imported on a busy machine, which is no sign of who answers, and the choice holds until the end."""
 
 
 class Unusable(Exception):
@@ -89,18 +92,25 @@ class Providers:
             self._choosing = asyncio.create_task(self._choose(), name="aura-choice")
         return await asyncio.shield(self._choosing)
 
-    async def _choose(self) -> str:
-        asked = {
+    @property
+    def undecided(self) -> bool:
+        """Whether providers must be asked before it is known who serves agents that name none."""
+        return self._default is None and self.chosen is None and bool(self._candidates())
+
+    def _candidates(self) -> dict[str, Instance]:
+        return {
             name: instance
             for name, instance in sorted(self.instances.items())
             if instance.error is None
             and name != CORE_PLUGIN
             and (instance.default_model or instance.hooks.implements("default_model"))
         }
-        # Their clients are opened first: an SDK takes its time to be imported, and is no sign of who answers.
-        models = await asyncio.gather(
-            *(instance.ask_model(CHOICE_TIMEOUT) for instance in asked.values()), return_exceptions=True
-        )
+
+    async def _choose(self) -> str:
+        asked = self._candidates()
+        limit = OPENING_TIMEOUT + CHOICE_TIMEOUT
+        asking = [asyncio.wait_for(instance.ask_model(CHOICE_TIMEOUT), limit) for instance in asked.values()]
+        models = await asyncio.gather(*asking, return_exceptions=True)
         for (name, instance), model in zip(asked.items(), models, strict=True):
             if isinstance(model, str) and model:
                 instance.remember_model(model)
@@ -123,9 +133,9 @@ class Providers:
         await asyncio.gather(*(instance.close() for instance in self.instances.values()))
 
     def secrets(self) -> list[str]:
-        """The values that must never be shown."""
+        """The values that must never be shown; without the line break that some have, as plugins send them."""
         names = {name for instance in self.instances.values() for name in instance.secrets}
-        return [value for name in names if (value := self._environ.get(name))]
+        return [value for name in names if (value := self._environ.get(name, "").strip())]
 
     def plugin_of(self, instance: Instance) -> Plugin:
         """The plugin behind an instance."""

@@ -14,6 +14,11 @@ def without_controls(text: str) -> str:
     return _TERMINAL.sub("", text)
 
 
+def without_halves(text: str) -> str:
+    """The text with the halves of surrogate pairs joined, and U+FFFD for what stays alone, as no encoding takes it."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def hide(text: str, secrets: list[str]) -> str:
     """The text with every secret replaced by `***`."""
     for secret in secrets:
@@ -24,6 +29,6 @@ def hide(text: str, secrets: list[str]) -> str:
 
 def message(text: str, secrets: list[str]) -> str:
     """An upstream's or a plugin's words, fit for a user: one line, no secret, no mark-up, not endless."""
-    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    text = " ".join(_CONTROL.sub(" ", _TAG.sub(" ", hide(text, secrets))).split())
+    text = hide(without_halves(text), secrets)
+    text = " ".join(_CONTROL.sub(" ", _TAG.sub(" ", text)).split())
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"

@@ -5,6 +5,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -110,7 +111,8 @@ class Runtime:
             instance = self.providers.get(agent.matter.provider)
         except Unusable as why:
             code = "provider_misconfigured" if why.installed else "provider_not_installed"
-            place = agent.where("provider") if agent.matter.provider else "[defaults]"
+            default = self.settings.origins.get("defaults.provider", "[defaults]")
+            place = agent.where("provider") if agent.matter.provider else default
             raise Problem(code, f"{place}: {why}") from None
         struct = instance.hooks.options_type
         if agent.matter.options and struct is not None:
@@ -120,12 +122,17 @@ class Runtime:
                 raise Problem("agent_invalid", str(exc)) from None
         return instance
 
+    def _known_instance(self, agent: Agent) -> Instance | None:
+        """As `_instance`; None while it takes asking to know who serves the agent, and so whose options it has."""
+        undecided = agent.matter.provider is None and self.providers.undecided
+        return None if undecided else self._instance(agent)
+
     def agent_error(self, entry: Entry) -> str | None:
         """Why the agent does not answer, or not in the version that its file has now."""
         if entry.error is not None or entry.agent is None:
             return entry.error
         try:
-            self._instance(entry.agent)
+            self._known_instance(entry.agent)
         except Problem as problem:
             return problem.detail
         return None
@@ -137,11 +144,10 @@ class Runtime:
             return AgentInfo(entry.id, entry.id, "", None, None, None, True, [], entry.error)
         matter = agent.matter
         provider, model, streaming = matter.provider, matter.model, True
-        try:
-            instance = self._instance(agent)
-        except Problem:
-            pass
-        else:
+        instance = None
+        with suppress(Problem):
+            instance = self._known_instance(agent)
+        if instance is not None:
             provider, model = instance.name, matter.model or instance.known_model
             streaming = self.streams(Bound(agent, instance))
         return AgentInfo(
@@ -171,6 +177,14 @@ class Runtime:
 
     # Answers
 
+    def check_room(self) -> None:
+        """Raises Problem when the server is full or stops."""
+        limit = self.settings.server.max_streams
+        if self.draining:
+            raise Problem("server_shutdown", "The server is shutting down.")
+        if len(self.relays) >= limit:
+            raise Problem("too_many_streams", f"All {limit} streams (server.max_streams) are in use.", retry_after=1)
+
     def answer(
         self,
         bound: Bound,
@@ -180,11 +194,7 @@ class Runtime:
         request_id: str = "-",
     ) -> Relay:
         """Begin an answer. Raises Problem when the server is full or stops; whoever calls must `release` the relay."""
-        limit = self.settings.server.max_streams
-        if self.draining:
-            raise Problem("server_shutdown", "The server is shutting down.")
-        if len(self.relays) >= limit:
-            raise Problem("too_many_streams", f"All {limit} streams (server.max_streams) are in use.", retry_after=1)
+        self.check_room()
         relay = Relay(
             lambda: self._start(bound, body),
             self.settings.server,

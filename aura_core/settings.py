@@ -157,8 +157,17 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | No
         {f"{name}.{key}": value.origin for name, table in sections.items() for key, value in table.items()},
         files,
         [*_strays(environ, named), *warnings],
-        environ.get(server.token_env, "").strip() or None,
+        _token(environ, server.token_env),
     )
+
+
+def _token(environ: Mapping[str, str], variable: str) -> str | None:
+    token = environ.get(variable, "").strip()
+    try:
+        token.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{variable}: the token is not UTF-8 text; choose another") from None
+    return token or None
 
 
 def is_loopback(host: str) -> bool:
@@ -234,6 +243,8 @@ def _read_file(path: Path, sections: dict[str, Table], tables: dict[str, Table])
         line = re.search(r"\(at line (\d+), column \d+\)", str(exc))
         place = f"{path}:{line[1]}" if line else str(path)
         raise ConfigError(f"{place}: {re.sub(r' ?[(]at .*[)]$', '', str(exc))}") from None
+    except ValueError:  # Python's own limit, of 4,300
+        raise ConfigError(f"{path}: a number in it has too many digits") from None
 
     def where(*keys: str) -> str:
         line = line_of(text, keys)
@@ -298,7 +309,7 @@ def _strays(environ: Mapping[str, str], named: Collection[object]) -> list[str]:
 def _toml_or_string(text: str) -> Any:
     try:
         data = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no TOML, a number with too many digits, a thousand brackets
         return text
     value = data["value"]
     # No setting is a date, but an API version may look like one.

@@ -39,7 +39,7 @@ def test_a_full_file() -> None:
     assert (matter.options, matter.tags, agent.prompt) == ({"text": "hi"}, ["chat"], "You are kind.")
 
 
-@pytest.mark.parametrize("text", ["", "Just a prompt.", "---\n---\nJust a prompt.", "---\nmodel:\n---\n"])
+@pytest.mark.parametrize("text", ["Just a prompt.", "---\n---\nJust a prompt.", "---\nmodel:\n---\n"])
 def test_no_key_is_required(text: str) -> None:
     assert parse("a", text, Path("a.md")).matter.provider is None
 
@@ -59,7 +59,23 @@ ERRORS = {
     "---\noptions:\n\tx: 1\n---\n": "a.md:3: a tab is not allowed here; indent with spaces",
     "---\n- a\n---\n": "a.md:2: the front matter must be 'key: value' lines",
     "---\nname: a\nmodel: b\x07\n---\n": "a.md:3: the character U+0007 is not allowed here",
-    "---\nmodel: 0b_\n---\n": "a.md:2: the front matter cannot be read: invalid literal for int() with base 2: ''",
+    "---\nmodel: 0b_\n---\n": "a.md:2: a value that cannot be read as a whole number; put it in quotes if it is a text",
+    "---\nname: a\noptions: {x: [!!bool maybe]}\n---\n": (
+        "a.md:3: a value that cannot be read as true or false; put it in quotes if it is a text"
+    ),
+    "---\nmodel: !!int ''\n---\n": (
+        "a.md:2: a value that cannot be read as a whole number; put it in quotes if it is a text"
+    ),
+    f"---\nmax_tokens: {'9' * 5000}\n---\n": (
+        "a.md:2: a value that cannot be read as a whole number; put it in quotes if it is a text"
+    ),
+    f"---\ntemperature: 1{':0' * 200}.0\n---\n": (
+        "a.md:2: a value that cannot be read as a number; put it in quotes if it is a text"
+    ),
+    "---\nname: a\n!!float '': b\n---\n": (
+        "a.md:3: a value that cannot be read as a number; put it in quotes if it is a text"
+    ),
+    '---\nname: "\\UFFFFFFFF"\n---\n': "a.md:2: the front matter cannot be read: an escape stands for no character",
     f"---\noptions: {DEEP}\n---\n": "a.md:2: the front matter cannot be read: it is nested too deeply",
     "---\noptions: &a {x: *a}\n---\n": "a.md:2: an alias is not allowed here; write its value again",
     "---\nname: !!timestamp x\n---\n": (
@@ -118,6 +134,36 @@ def test_bad_files_break_only_themselves(tmp_path: Path) -> None:
     assert "not UTF-8" in (entries["latin"].error or "")
     assert "are all the agent" in (entries["twin"].error or "")
     assert entries["twin"].agent is None
+
+
+def test_a_fault_in_reading_a_file_breaks_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read(text: str, path: Path) -> tuple[dict[str, object], dict[str, int]]:
+        if "broken" in text:
+            raise AttributeError("a fault of ours")
+        return {}, {}
+
+    monkeypatch.setattr("aura_core.agents.yaml_mapping", read)
+    (tmp_path / "good.md").write_text("---\n---\nhi")
+    (tmp_path / "bad.md").write_text("---\nbroken: 1\n---\nhi")
+    entries = AgentStore(tmp_path).entries
+    assert (entries["good"].error, entries["bad"].agent) == (None, None)
+    assert entries["bad"].error == f"{tmp_path}/bad.md: cannot be read (AttributeError); the log says more"
+    assert "a fault of ours" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", " \n\n", "\ufeff"])
+def test_a_file_that_is_emptied_keeps_its_last_good_version(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.md"
+    file.write_text("Be kind.")
+    store = AgentStore(tmp_path)
+    file.write_text(text, encoding="utf-8")  # as an editor does before it writes, or when the disk is full
+    assert store.reload() == [f"a: {file}: the file is empty (the last good version stays)"]
+    agent = store.entries["a"].agent
+    assert agent is not None
+    assert agent.prompt == "Be kind."
+    assert AgentStore(tmp_path).entries["a"].agent is None
 
 
 def test_without_a_file_there_is_an_assistant(tmp_path: Path) -> None:
@@ -185,6 +231,50 @@ def test_a_running_server_picks_up_every_kind_of_change(tmp_path: Path, caplog: 
         (tmp_path / "aura.toml").write_text("[server]\nport = 1\n")
         _until(lambda: "restart to apply" in caplog.text, "settings")
     assert "a: options changed" in caplog.text
+
+
+def test_a_client_that_does_not_open_delays_no_edit(
+    tmp_path: Path, fake_plugin: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aura_core.instances.HOOK_TIMEOUT", 1000)
+    fake_plugin(
+        "stuck",
+        "import asyncio\nfrom contextlib import asynccontextmanager\nfrom aura_core import Token, hookimpl\n"
+        "@hookimpl\n@asynccontextmanager\nasync def open_client():\n    await asyncio.sleep(1000)\n    yield\n"
+        "@hookimpl\nasync def stream_chat(request, client):\n    yield Token('a', finish_reason='stop')\n",
+    )
+    with AuraServer(tmp_path, {"a.md": "---\nprovider: echo\n---\n"}) as aura:
+        for name, provider in (("b", "stuck"), ("c", "stuck"), ("d", "echo")):
+            (tmp_path / "agents" / f"{name}.md").write_text(f"---\nprovider: {provider}\n---\n")
+            _until(lambda n=name: n in aura.runtime.agents.entries, f"{name} was created")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("directory", ["agents", "far/away/agents"])
+def test_a_drive_that_is_not_there_is_waited_for(
+    directory: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where no folder above `Z:\\agents` need exist, not even `Z:\\`."""
+    caplog.set_level("INFO", "aura.agents")
+    folder = tmp_path / directory
+    loaded = settings.load({"agents.directory": str(folder)}, {}, None)
+    there = False
+    is_dir = Path.is_dir
+    monkeypatch.setattr(Path, "is_dir", lambda path: there and is_dir(path))
+    monkeypatch.setattr("aura_core.server.watch.TIMEOUT", 50)
+
+    async def main() -> None:
+        nonlocal there
+        watching = asyncio.create_task(watch(Runtime(loaded, {})))
+        await asyncio.sleep(0.3)
+        assert not watching.done()
+        folder.mkdir(parents=True)
+        (folder / "a.md").write_text("hi")
+        there = True
+        while "a: added" not in caplog.text:
+            await asyncio.sleep(0.02)
+        watching.cancel()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
 
 
 def test_a_change_of_the_settings_is_seen_without_its_event(

@@ -69,6 +69,52 @@ def test_the_time_to_open_a_client_is_not_the_time_to_answer(
     assert _chosen(runtime(slow=PLUGIN + SLOW_CLIENT, mute=PLUGIN + NO_ANSWER))[0] == "slow"
 
 
+OPENING = """
+opened = []
+@hookimpl
+@asynccontextmanager
+async def open_client():
+    opened.append(1)
+    await asyncio.sleep({seconds})
+    yield len(opened)
+@hookimpl
+async def default_model(client):
+    return "m"
+"""
+
+
+def test_a_client_that_does_not_open_holds_up_no_request(
+    runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(providers, "OPENING_TIMEOUT", 0.1)
+    monkeypatch.setattr("aura_core.instances.HOOK_TIMEOUT", 1000)
+    made = runtime(first=PLUGIN + OPENING.format(seconds=1000), next=PLUGIN + OPENING.format(seconds=0))
+
+    async def ask() -> str:
+        try:
+            return (await asyncio.wait_for(made.bind("assistant"), 30)).instance.name
+        finally:
+            await made.close()
+
+    assert asyncio.run(ask()) == "next"
+
+
+def test_a_client_that_opens_too_late_for_the_choice_opens_on(
+    runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(providers, "OPENING_TIMEOUT", 0.1)
+    monkeypatch.setattr(providers, "CHOICE_TIMEOUT", 0.1)
+    made = runtime(late=PLUGIN + OPENING.format(seconds=1))
+
+    async def ask() -> tuple[str, int]:
+        try:
+            return (await made.bind("assistant")).instance.name, await made.providers.instances["late"].client()
+        finally:
+            await made.close()
+
+    assert asyncio.run(ask()) == ("echo", 1)
+
+
 def test_a_model_in_the_table_is_enough(runtime: Callable[..., Runtime]) -> None:
     made = runtime('[providers.plain]\ndefault_model = "tiny"', plain=PLUGIN)
     assert _chosen(made)[0] == "plain"

@@ -1,5 +1,6 @@
 """The command line as an operator sees it: answers, exit codes, and errors in one line."""
 
+import errno
 import json
 import os
 import re
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from aura_core.errors import ConfigError
+from aura_core.server.serve import listen
 from aura_core.testing import AuraServer
 
 
@@ -34,6 +37,24 @@ def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
     assert result.stderr == (
         f"aura: cannot listen on 127.0.0.1:{port}: Address already in use; "
         "is Aura running already? Choose another with --port\n"
+    )
+
+
+def test_a_busy_port_is_told_in_the_systems_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bind(*_: object) -> None:
+        raise OSError(errno.EADDRINUSE, "Adresse wird schon benutzt")
+
+    monkeypatch.setattr(socket.socket, "bind", bind)
+    with pytest.raises(ConfigError, match="Adresse wird schon benutzt; is Aura running already"):
+        listen("127.0.0.1", 5300)
+
+
+def test_the_place_of_a_default_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "aura.toml").write_text("\n[defaults]\nprovider = 'nobody'\n")
+    listed = _run(tmp_path, "agents")
+    assert (listed.returncode, listed.stderr) == (
+        1,
+        "assistant: aura.toml:3: provider 'nobody' is not installed; pip install aura-nobody\n",
     )
 
 
@@ -74,6 +95,23 @@ ERRORS: dict[str, tuple[list[str], dict[str, str], str, int, str]] = {
         1,
         "aura.toml:2: refusing to listen on 0.0.0.0 without",
     ),
+    "no host's name": (["serve", "--host", "a..b"], {"AURA_TOKEN": "x"}, "", 1, "cannot listen on a..b: it is no host"),
+    "a label too long": (["serve", "--host", "a" * 70], {"AURA_TOKEN": "x"}, "", 1, "aaa: it is no host"),
+    "a token that is no text": (["serve"], {"AURA_TOKEN": "\udcff"}, "", 1, "AURA_TOKEN: the token is not UTF-8 text"),
+    "an endless number": (
+        ["agents"],
+        {},
+        f"[server]\nport = {'9' * 5000}\n",
+        1,
+        "aura.toml: a number in it has too many digits",
+    ),
+    "an endless variable": (
+        ["agents"],
+        {"AURA_SERVER__PORT": "9" * 5000},
+        "",
+        1,
+        "AURA_SERVER__PORT: port: expected a whole number",
+    ),
     "no such file": (["agents", "--config", "none.toml"], {}, "", 1, "none.toml: no such file"),
     "no such agent": (["chat", "asistant", "x"], {}, "", 1, "did you mean 'assistant'?"),
     "no prompt": (["chat", "assistant", " "], {}, "", 2, "the prompt is empty"),
@@ -111,12 +149,13 @@ def test_the_order_of_the_sources(tmp_path: Path) -> None:
 def test_init_writes_what_doctor_approves_and_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "assistant.md").write_text("mine")
-    assert _run(tmp_path, "init").returncode == 0
+    assert _run(tmp_path, "init", AURA_PLUGINS="ollama").returncode == 0
     assert (tmp_path / "agents" / "assistant.md").read_text() == "mine"
     doctor = _run(tmp_path, "doctor")
     assert doctor.returncode == 0, doctor.stdout
     assert "All is well." in doctor.stdout
     assert "reviewer (echo): first token after" in doctor.stdout
+    assert re.findall(r"# \[providers\.(\w+)\]", (tmp_path / "aura.toml").read_text()) == ["ollama"]
     everything = (tmp_path / "aura.toml").read_text().replace("\n# ", "\n")
     (tmp_path / "aura.toml").write_text(re.sub(r"(?m)^(\w+ = \.\.\.|Aura's).*$", "", everything))
     assert _run(tmp_path, "doctor", "--offline", AURA_PLUGINS="echo,ollama").returncode == 0
@@ -138,6 +177,18 @@ def test_what_init_writes_is_a_folder_of_its_own(tmp_path: Path) -> None:
     listed = _run(tmp_path, "agents", "--config", "there/aura.toml").stdout
     assert "reviewer" in listed
     assert "elsewhere" not in listed
+
+
+@pytest.mark.parametrize("command", [("agents",), ("doctor", "--offline")])
+def test_options_are_not_held_against_a_provider_that_nobody_chose(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "a.md").write_text("---\noptions: {reasoning_effort: low}\n---\nhi\n")
+    (tmp_path / "aura.toml").write_text("[providers.openai]\ndefault_model = 'm'\n")
+    open_ = _run(tmp_path, *command, AURA_PLUGINS="openai")
+    assert (open_.returncode, open_.stderr) == (0, ""), open_.stdout
+    certain = _run(tmp_path, *command, AURA_PLUGINS="echo")  # there is no other
+    assert certain.returncode == 1
+    assert "unknown key 'reasoning_effort'" in certain.stdout + certain.stderr
 
 
 def test_a_folder_of_agents_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -185,6 +236,18 @@ def test_a_stream_that_is_closed_or_full_is_no_traceback(line: str, code: int, s
     result = _sh(tmp_path, line, PYTHONSAFEPATH="1")
     assert (result.returncode, result.stderr[: len(says) or None]) == (code, says)
     assert result.stderr.count(b"\n") <= 1
+
+
+@pytest.mark.parametrize("line", ["agents", "agents --json", "plugins", "doctor --offline", "chat assistant hi", "-h"])
+def test_a_reader_that_has_left_is_no_traceback(line: str, tmp_path: Path) -> None:
+    """Something is wrong, as not all was said; the shell's own word for it, SIGPIPE, is no success either."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = os.environ | {"AURA_PLUGINS": "echo"}
+    command = [sys.executable, "-m", "aura_core", *line.split()]
+    result = subprocess.run(command, cwd=tmp_path, env=env, stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (1, b"")
 
 
 def test_a_dumb_terminal_is_told_once_what_is_waited_for(tmp_path: Path) -> None:

@@ -189,6 +189,44 @@ def test_a_worker_that_crashes_is_replaced(tmp_path: Path) -> None:
     assert any("starting another" in line for line in aura.lines)
 
 
+@pytest.mark.parametrize("edited", ["", "[server"])
+def test_a_worker_that_is_replaced_has_the_settings_of_the_start(edited: str, tmp_path: Path) -> None:
+    """Not those that its file has now, which may be broken, or want no token."""
+    settings = tmp_path / "aura.toml"
+    settings.write_text("[server]\ntoken_env = 'MINE'\n")
+    with _serve(tmp_path, {}, "--workers", "2", MINE="correct horse") as aura:
+        children = Path(f"/proc/{aura.popen.pid}/task/{aura.popen.pid}/children")
+        assert httpx.get(f"{aura.url}/api/agents", trust_env=False, timeout=30).status_code == 401
+        settings.write_text(edited)
+        before = children.read_text().split()
+        for pid in before:
+            os.kill(int(pid), signal.SIGKILL)
+        while any(_alive(pid) for pid in before):
+            time.sleep(0.01)
+        assert httpx.get(f"{aura.url}/api/agents", trust_env=False, timeout=30).status_code == 401
+
+
+def test_a_process_that_ends_and_is_no_worker_is_passed_over() -> None:
+    """As the first process of a container, which inherits orphans; or `sh -c 'sleep 4 & exec aura serve'`."""
+    said = _python("""
+import os, signal, time
+from contextlib import suppress
+from aura_core.server import workers
+stranger = os.fork()
+if not stranger:
+    os._exit(3)
+def work(number):
+    with suppress(ProcessLookupError):
+        while True:  # until the parent has seen its end
+            os.kill(stranger, 0)
+            time.sleep(0.01)
+    os.kill(os.getppid(), signal.SIGTERM)
+    time.sleep(60)
+workers.supervise(1, work)
+""")
+    assert said == ""
+
+
 def _alive(pid: str) -> bool:
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -324,10 +362,11 @@ def test_a_plugins_exception_is_logged_with_its_name_and_without_the_key(tmp_pat
         "@hookimpl\ndef provider_settings():\n    return S\n"
         "@hookimpl\nasync def stream_chat(request):\n"
         "    if 'say' in request.messages[-1].content:\n"
-        "        raise ProviderError('wrong key ' + os.environ['LEAKY_KEY'], 'auth')\n"
-        "    raise ValueError('Bearer ' + os.environ['LEAKY_KEY'])\n    yield\n"
+        "        raise ProviderError('wrong key ' + os.environ['LEAKY_KEY'].strip(), 'auth')\n"
+        "    raise ValueError('Bearer ' + os.environ['LEAKY_KEY'].strip())\n    yield\n"
     )
-    environ = {"AURA_PLUGINS": "leaky", "PYTHONPATH": str(site), "LEAKY_KEY": "sk-very-secret"}
+    # With the line break that a file of secrets brings along; who sends the key sends it without.
+    environ = {"AURA_PLUGINS": "leaky", "PYTHONPATH": str(site), "LEAKY_KEY": "sk-very-secret\n"}
     with _serve(tmp_path, {"a.md": "---\nprovider: leaky\n---\n"}, **environ) as aura:
         url = f"{aura.url}/api/agents/a/chat/stream"
         answers = [httpx.post(url, json={"prompt": p}, trust_env=False, timeout=60).text for p in ("say", "raise")]

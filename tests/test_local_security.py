@@ -9,6 +9,7 @@ import hmac
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -312,6 +313,22 @@ def test_nobody_writes_our_log_for_us(formatter: type[logging.Formatter]) -> Non
     assert not [line for line in lines if line.startswith("12:00:00 INFO aura: all")]
     assert not {"\r", "\x1b", "\x9b"} & set("".join(lines))
     assert "ValueError" in "".join(lines)
+
+
+@pytest.mark.parametrize("secret", ['a"zebra', "a\\zebra", "a\nzebra", "ä zebra"])
+@pytest.mark.parametrize("formatter", [TextFormatter, JsonFormatter])
+def test_a_secret_of_any_letters_is_hidden_in_the_log(
+    formatter: type[TextFormatter | JsonFormatter], secret: str
+) -> None:
+    """CWE-532. JSON writes a quote and a backslash in another way."""
+    try:
+        raise ValueError(f"Bearer {secret}")
+    except ValueError:
+        record = logging.LogRecord("aura", logging.ERROR, "", 0, "the key is %s", (secret,), sys.exc_info())
+    line = formatter(lambda: [secret]).format(record)
+    assert "zebra" not in line
+    assert "the key is ***" in line
+    assert "ValueError: Bearer ***" in line
 
 
 def test_a_client_writes_nothing_into_the_log(aura: AuraServer, caplog: pytest.LogCaptureFixture) -> None:

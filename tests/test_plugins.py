@@ -102,6 +102,41 @@ def test_a_plugin_for_a_newer_core_says_so(source: str, fake_plugin: FakePlugin)
     assert early.remedy == f"it needs aura-core >=99, and this is {__version__}: update aura-core"
 
 
+def test_a_requirement_that_cannot_be_read_stops_no_quarantine(fake_plugin: FakePlugin) -> None:
+    fake_plugin("badly", BAD["broken"][0].replace("nonexistent_module", "aura_core.nothing"), requires="foo (bar")
+    fake_plugin("good", GOOD)
+    plugins = {plugin.name: plugin for plugin in Plugins().all}
+    assert (plugins["badly"].status, plugins["badly"].remedy) == ("error", "update or uninstall aura-badly")
+    assert plugins["good"].status == "ok"
+
+
+@pytest.mark.parametrize("content", [b"[aura]\nbad\xff = x\n", b"[aura]\nno value\n"])
+def test_entry_points_that_cannot_be_read_are_a_warning(
+    content: bytes, fake_plugin: FakePlugin, tmp_path: Path
+) -> None:
+    fake_plugin("damaged", GOOD)
+    fake_plugin("good", GOOD)
+    sys.path.append(sys.path[0])  # what is found twice is one
+    (entry_points,) = tmp_path.glob("site/aura-damaged/*/entry_points.txt")
+    entry_points.write_bytes(content)
+    made = Plugins()
+    assert [plugin.status for plugin in made.all if plugin.name == "good"] == ["ok"]
+    assert "damaged" not in made.hooks
+    (warning,) = made.warnings
+    assert warning.startswith("the entry points of aura-damaged cannot be read (")
+    assert warning.endswith("); reinstall or uninstall it")
+
+
+def test_a_distribution_that_cannot_say_its_name_stops_no_other(fake_plugin: FakePlugin, tmp_path: Path) -> None:
+    fake_plugin("nameless", BAD["broken"][0])
+    fake_plugin("good", GOOD)
+    (metadata,) = tmp_path.glob("site/aura-nameless/*/METADATA")
+    metadata.write_bytes(b"Metadata-Version: 2.1\nName: aura-nameless\xff\n")
+    plugins = {plugin.name: plugin for plugin in Plugins().all}
+    assert (plugins["nameless"].status, plugins["nameless"].distribution) == ("error", "aura_nameless-1.0.dist-info")
+    assert plugins["good"].status == "ok"
+
+
 def test_a_table_of_a_broken_plugin_is_listed_with_what_is_wrong_with_the_plugin(
     tmp_path: Path, fake_plugin: FakePlugin
 ) -> None:

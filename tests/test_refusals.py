@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -226,6 +227,21 @@ def test_too_many_streams(tmp_path: Path) -> None:
             refused = httpx.post(url, json={"prompt": "a"}, trust_env=False)
             _check(refused, 503, "too_many_streams")
             assert refused.headers["retry-after"] == "1"
+
+
+def test_a_server_that_is_full_or_stops_says_so_before_it_says_that_an_agent_cannot_stream(tmp_path: Path) -> None:
+    stalls = "---\nprovider: echo\noptions: {stall_after: 0}\n---\n"
+    whole = "---\nprovider: echo\noptions: {streaming: false}\n---\n"
+    with AuraServer(tmp_path, {"stalls.md": stalls, "whole.md": whole}, "[server]\nmax_streams = 1") as aura:
+        url = f"{aura.url}/api/agents/stalls/chat/stream"
+        with httpx.stream("POST", url, json={"prompt": "a"}, trust_env=False):
+            _check(_post(aura, "/api/agents/whole/chat/stream"), 503, "too_many_streams")
+        aura.runtime.draining = True
+        _check(_post(aura, "/api/agents/whole/chat/stream"), 503, "server_shutdown")
+        aura.runtime.draining = False
+        while aura.runtime.relays:  # the server has yet to notice that the first one left
+            time.sleep(0.01)
+        _check(_post(aura, "/api/agents/whole/chat/stream"), 400, "streaming_not_supported")
 
 
 def test_a_server_that_shuts_down_says_when_to_come_again() -> None:

@@ -22,7 +22,7 @@ from aura_core.testing import AuraServer, SseEvent
 FakePlugin = Callable[..., None]
 
 HEAD = """
-import asyncio, pathlib, anyio
+import asyncio, errno, pathlib, socket, ssl, anyio
 from aura_core import ChatRequest, Message, ProviderError, Token, Usage, hookimpl
 
 @hookimpl
@@ -106,6 +106,20 @@ ENDS: dict[str, tuple[str, str, Any]] = {
     "a timeout": ("yield Token('a')\nraise TimeoutError", "a", "timeout"),
     "a reset": ("yield Token('a')\nraise ConnectionResetError", "a", "interrupted"),
     "a refusal": ("raise ConnectionRefusedError\nyield", "", "unavailable"),
+    "an unknown host": ("raise socket.gaierror(-2, 'Name or service not known')\nyield", "", "unavailable"),
+    "nobody at any address": (
+        "raise OSError('Multiple exceptions: [Errno 111] ..., [Errno 111] ...')\nyield",
+        "",
+        "unavailable",
+    ),
+    "no route": ("raise OSError(errno.EHOSTUNREACH, 'No route to host')\nyield", "", "unavailable"),
+    "a network that went down": ("yield Token('a')\nraise OSError(errno.ENETDOWN, '')", "a", "interrupted"),
+    "a bad certificate": ("raise ssl.SSLCertVerificationError(1, 'it has expired')\nyield", "", "unavailable"),
+    "TLS that breaks": ("yield Token('a')\nraise ssl.SSLError(1, 'bad record mac')", "a", "interrupted"),
+    "an end before anything was said": ("raise EOFError\nyield", "", "unavailable"),
+    "half a line": ("yield Token('a')\nraise asyncio.IncompleteReadError(b'', 5)", "a", "interrupted"),
+    "a file that is not there": ("open('/nowhere/at/all')\nyield", "", "llm_error"),
+    "no more files": ("raise OSError(errno.EMFILE, 'Too many open files')\nyield", "", "llm_error"),
     "a string": ("yield Token('a')\nyield 'b'", "a", "llm_error"),
     "None": ("yield None", "", "llm_error"),
     "text that is no text": ("yield Token(5)", "", "llm_error"),

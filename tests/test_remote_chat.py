@@ -30,9 +30,11 @@ STREAM = b': ok\n\nevent: token\ndata: {"content": "Hel\xc3\xa4"}\n\nevent: new\
 )
 
 
-def _chat(folder: Path, url: str, agent: str = "e", **environ: str) -> subprocess.CompletedProcess[str]:
+def _chat(
+    folder: Path, url: str, agent: str = "e", prompt: str = "Hello there", **environ: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "aura_core", "chat", agent, "Hello there", "--url", url],
+        [sys.executable, "-m", "aura_core", "chat", agent, prompt, "--url", url],
         cwd=folder,
         env=os.environ | {"AURA_PLUGINS": "echo"} | environ,
         capture_output=True,
@@ -113,13 +115,15 @@ def test_an_address_needs_no_scheme_and_a_token_no_ascii(tmp_path: Path) -> None
         none = _chat(tmp_path, aura.url, MINE="", AURA_SERVER__TOKEN_ENV="MINE")
         wrong = _chat(tmp_path, aura.url, MINE="guess", AURA_SERVER__TOKEN_ENV="MINE")
         broken = _chat(tmp_path, aura.url, AURA_TOKEN="two\nlines")
+        halves = _chat(tmp_path, aura.url, prompt="no \udcff text", AURA_TOKEN=TOKEN)
     assert (good.returncode, good.stdout, good.stderr) == (0, "Hello there\n", "")
+    assert (halves.returncode, halves.stdout, halves.stderr) == (0, "no \ufffd text\n", "")
     _fails(none, "requires a token", "variable MINE")
     _fails(wrong, "refuses the token", "variable MINE")
     _fails(broken, "AURA_TOKEN", "line break")
 
 
-@pytest.mark.parametrize("agent", ["what?", "a/b", "a#b", "ä", "a%2fb", ".."])
+@pytest.mark.parametrize("agent", ["what?", "a/b", "a#b", "ä", "a%2fb", "..", "\udcff", "a" * 70_000])
 def test_any_agent_can_be_asked_for(agent: str, tmp_path: Path) -> None:
     with AuraServer(tmp_path) as aura:
         assert "There is no" in _problem(aura.url, agent)
@@ -160,6 +164,28 @@ def test_a_proxy_may_change_line_ends(tmp_path: Path) -> None:
 def test_what_is_no_answer_of_aura_is_told(body: bytes, streaming: bool) -> None:
     with _stands_for_aura(body, streaming) as upstream:
         assert _problem(upstream.url) == f"There is no Aura at {upstream.url}: the answer is none of its own."
+
+
+FAILS = "---\nprovider: echo\noptions: {{text: a, fail_after: {}, code: {}, retry_after: {}, streaming: {}}}\n---\n"
+
+
+@pytest.mark.parametrize("streaming", ["true", "false"])
+def test_an_answer_that_fails_keeps_its_text_and_says_when_to_come_again(streaming: str, tmp_path: Path) -> None:
+    agents = {
+        "e.md": FAILS.format(0, "rate_limited", 30, streaming),
+        "part.md": FAILS.format(1, "interrupted", "null", streaming),
+    }
+    with AuraServer(tmp_path, agents) as aura:
+        limited = _chat(tmp_path, aura.url)
+        part = _chat(tmp_path, aura.url, "part")
+        aura.runtime.draining = True
+        drained = _chat(tmp_path, aura.url)
+        aura.runtime.draining = False
+    _fails(limited, "failed (rate_limited): ", "Try again in 30 s.")
+    assert (part.returncode, part.stdout) == (1, "a\n")
+    assert part.stderr.startswith("failed (interrupted): ")
+    assert part.stderr.endswith(" Try again.\n")
+    _fails(drained, "failed (server_shutdown): ", "Try again in 5 s.")
 
 
 def test_what_is_not_aura_is_told(tmp_path: Path) -> None:

@@ -65,8 +65,6 @@ def main() -> None:
         _fail(str(exc), 1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(1)
-    except BrokenPipeError:  # the reader of a pipe has left; nothing is wrong
-        sys.stderr.close()
     except OSError as exc:
         with suppress(OSError):
             sys.stdout.close()  # it may be full, and would be written again at the end

@@ -17,7 +17,7 @@ from aura_core.errors import CODES, ConfigError
 from aura_core.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent
 from aura_core.names import did_you_mean
 from aura_core.problems import Problem
-from aura_core.redact import without_controls
+from aura_core.redact import without_controls, without_halves
 from aura_core.runtime import AgentInfo
 
 _WORDLESS = {
@@ -112,6 +112,7 @@ class Chat:
     async def turn(self, prompt: str) -> bool:
         """One prompt and its answer. Returns whether it was answered whole."""
         view = _View(self.notes, self.info)
+        prompt = without_halves(prompt)  # an argument may hold any bytes
         body = ChatBody(prompt, list(self._history))
         assert self._client is not None
         try:
@@ -125,7 +126,7 @@ class Chat:
             task.uncancel()
             view.note("stopped", "yellow")
         except Problem as problem:
-            view.failed(problem.detail, problem.code)
+            view.failed(problem.detail, problem.code, problem.retry_after)
         if view.text:
             self._history += [HistoryMessage("user", prompt), HistoryMessage("assistant", view.text)]
         return view.done

@@ -107,7 +107,7 @@ def _plugins(made: Runtime) -> Iterator[Check]:
         else:
             yield Check("plugins", name, "ok", "provider" if plugin.provider else "wrapper")
     for warning in made.plugins.warnings:
-        yield Check("plugins", "AURA_PLUGINS", "warning", warning)
+        yield Check("plugins", "environment", "warning", warning)
 
 
 def _settings(made: Runtime) -> Iterator[Check]:

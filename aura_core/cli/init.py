@@ -1,5 +1,6 @@
 """`aura init`: a folder to begin with, which works as it is and explains itself."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import msgspec
 
 from aura_core.cli.new_file import write_new
 from aura_core.describe import fields
-from aura_core.plugins import CORE_PLUGIN, Plugins
+from aura_core.plugins import CORE_PLUGIN, Plugins, allowed_by_environment
 from aura_core.settings import SECTIONS
 
 ASSISTANT = """\
@@ -54,7 +55,7 @@ def aura_toml() -> str:
         lines += [f"[{name}]", *_commented(struct)]
     # Said, it is a folder beside this file, from wherever the file is named.
     lines = [line.replace("# directory =", "directory =") for line in lines]
-    for name, hooks in sorted(Plugins().hooks.items()):
+    for name, hooks in sorted(Plugins(allowed_by_environment(os.environ)).hooks.items()):
         if name != CORE_PLUGIN:
             lines.append(f"# [providers.{name}]")
             lines += _commented(hooks.settings_type, provider=True)

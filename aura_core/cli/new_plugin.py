@@ -4,12 +4,12 @@ import keyword
 import re
 import shlex
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 
 from aura_core.cli.new_file import write_new
+from aura_core.distributions import published
 from aura_core.plugins import GROUP, NAME
 
 TEMPLATE = Path(__file__).parents[1] / "template"
@@ -46,7 +46,7 @@ def check(name: str) -> None:
         raise click.UsageError(f"{name!r} is no plugin's name, which is of the form [a-z][a-z0-9_]*, such as my_server")
     if keyword.iskeyword(name) or f"aura_{name}" in sys.stdlib_module_names or name in ("core", "testing"):
         raise click.UsageError(f"{name!r} is taken: aura-{name} would be mistaken for Aura's own")
-    taken = next((ep for ep in entry_points(group=GROUP) if ep.name == name), None)
+    taken = next((ep for ep in published(GROUP)[0] if ep.name == name), None)
     if taken is not None:
         owner = taken.dist.name if taken.dist is not None else "another distribution"
         raise click.UsageError(f"{name!r} is taken: {owner} has a plugin of that name")

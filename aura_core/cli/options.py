@@ -32,16 +32,13 @@ def load_settings(config: Path | None, agents_directory: str | None, **flags: An
     return settings.load({key: value for key, value in given.items() if value is not None}, os.environ, config)
 
 
-def runtime(
-    config: Path | None,
-    agents_directory: str | None,
-    *,
-    level: int = logging.WARNING,
-    log_in_background: bool = False,
-    **flags: Any,
-) -> Runtime:
+def runtime(config: Path | None, agents_directory: str | None) -> Runtime:
     """The runtime for a command line; its log lines go to stderr. Raises ConfigError."""
-    loaded = load_settings(config, agents_directory, **flags)
+    return runtime_of(load_settings(config, agents_directory))
+
+
+def runtime_of(loaded: settings.Settings, *, level: int = logging.WARNING, log_in_background: bool = False) -> Runtime:
+    """The runtime of these settings; its log lines go to stderr."""
     made: list[Runtime] = []
     logs.configure(lambda: made[0].secrets if made else [], level, log_in_background)
     made.append(Runtime(loaded, os.environ))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 import aura_core
-from aura_core.cli.options import config_options, runtime
+from aura_core.cli.options import config_options, load_settings, runtime_of
 from aura_core.errors import ConfigError
 from aura_core.runtime import Runtime
 
@@ -32,16 +32,19 @@ def command(
     if workers > 1 and not hasattr(os, "fork"):
         raise click.UsageError("--workers needs a system that can fork; run several servers instead")
 
+    # Read once: a worker that replaces another later must not find the file as it is then, or without its token.
+    settings = load_settings(config, agents_directory, host=host, port=port)
+    if settings.unguarded is not None:
+        raise ConfigError(settings.unguarded)
+
     def make(answers: bool) -> Runtime:
         # A thread that logs must not be there when the parent of several workers forks.
-        return runtime(config, agents_directory, level=logging.INFO, log_in_background=answers, host=host, port=port)
+        return runtime_of(settings, level=logging.INFO, log_in_background=answers)
 
     made = make(workers == 1)
-    if made.settings.unguarded is not None:
-        raise ConfigError(made.settings.unguarded)
     from aura_core.server.serve import listen, serve  # heavy: Litestar and uvicorn
 
-    server = made.settings.server
+    server = settings.server
     sock = listen(server.host, server.port)
     shown = f"[{server.host}]" if ":" in server.host else server.host
     address = f"http://{shown}:{sock.getsockname()[1]}"

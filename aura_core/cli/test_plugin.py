@@ -1,6 +1,5 @@
 """`aura test-plugin`: hold an installed plugin to every promise of a provider, and print how it went."""
 
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from aura_core.cli.options import json_option, print_json
+from aura_core.distributions import published
 from aura_core.names import did_you_mean
 from aura_core.plugins import GROUP as PLUGINS
 from aura_core.testing.conformance import GROUP, Conformance
@@ -52,19 +52,19 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
 
 def described(name: str) -> Conformance:
     """The description that the plugin publishes. Raises ClickException."""
-    published = {ep.name: ep for ep in entry_points(group=GROUP)}
-    installed = [ep.name for ep in entry_points(group=PLUGINS)]
+    descriptions = {ep.name: ep for ep in published(GROUP)[0]}
+    installed = [ep.name for ep in published(PLUGINS)[0]]
     if name not in installed:
         raise click.ClickException(f"no plugin {name!r} is installed{did_you_mean(name, installed)}")
-    if name not in published:
+    if name not in descriptions:
         raise click.ClickException(
             f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r};"
             " docs/plugins.md says how"
         )
-    where = published[name].value
+    where = descriptions[name].value
     with surroundings():
         try:
-            found = published[name].load()
+            found = descriptions[name].load()
         except Exception as exc:
             raise click.ClickException(f"{where} cannot be loaded: {type(exc).__name__}: {exc}") from None
     if not isinstance(found, Conformance):

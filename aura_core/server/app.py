@@ -97,6 +97,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
     async def stream_chat(agentId: AgentId, data: Annotated[ChatBody, Body()]) -> EventStream:  # noqa: N803
         bound = await runtime.bind(agentId)
         if not runtime.streams(bound):
+            runtime.check_room()
             raise Problem(
                 "streaming_not_supported",
                 f"This agent's model cannot stream: POST /api/agents/{bound.agent.id}/chat instead.",

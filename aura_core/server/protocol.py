@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import re
 import secrets
 import weakref
 from types import SimpleNamespace
@@ -23,8 +22,6 @@ CONNECTION = "aura_connection"
 Weak, as the connection holds the scope: both would stay, with all that they hold, until the garbage collector finds
 them.
 """
-
-_UPGRADE = re.compile(rb"^upgrade(?=[ \t]*:)", re.IGNORECASE | re.MULTILINE)
 
 HEADER_LIMIT = 64 * 1024
 REQUEST_TIMEOUT = 30.0
@@ -50,6 +47,7 @@ class Protocol(HttpToolsProtocol):
     _deaf = False
     _lingering = False
     _unheard = 0  # bytes that came while it lingers
+    _plain_head: bytes | None = None  # that of a request that offers an upgrade, without the offer
     _timer: asyncio.TimerHandle | None = None
     _reader: asyncio.TimerHandle | None = None
 
@@ -75,16 +73,25 @@ class Protocol(HttpToolsProtocol):
             if self._unheard > LINGER_SIZE:
                 self.transport.close()
             return
-        if not self._answering:
-            if self._timer is None:
-                self._start_timer()  # empty lines between two requests begin no message
-            # httptools takes the body behind an `Upgrade` for the other protocol's bytes; we know no other.
-            head, end, body = data.partition(b"\r\n\r\n")
-            data = _UPGRADE.sub(b"x-upgrade", head) + end + body
+        if not self._answering and self._timer is None:
+            self._start_timer()  # empty lines between two requests begin no message
         self._unframed += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError as exc:
+            self.send_400_response(str(exc))
         if self._unframed > HEADER_LIMIT and not self._deaf:
             self._refuse("headers_too_large")
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # httptools takes the body for the other protocol's bytes. We know no other: it is read as if nobody asked.
+            head, self._plain_head = self._plain_head, None
+            if head is not None:
+                self._parse(head + data[upgrade.args[0] :])
 
     def on_message_begin(self) -> None:
         if self._answering:
@@ -103,6 +110,9 @@ class Protocol(HttpToolsProtocol):
         if size > HEADER_LIMIT:
             self._refuse("headers_too_large")
             raise httptools.HttpParserError("headers too large")
+        if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
+            self._plain_head = self._without_upgrade()
+            return
         super().on_headers_complete()
         self._in_head, self._unframed = False, 0
         if not self.cycle.keep_alive:  # then uvicorn closes as soon as it has answered
@@ -114,7 +124,14 @@ class Protocol(HttpToolsProtocol):
         self._unframed = 0
         super().on_body(body)
 
+    def _without_upgrade(self) -> bytes:
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
     def on_message_complete(self) -> None:
+        if self._plain_head is not None:
+            return  # of the request, only its head is known
         self._stop_timer()
         super().on_message_complete()
 

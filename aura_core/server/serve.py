@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import errno
 import gc
 import logging
 import os
@@ -37,6 +38,8 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
     except OSError as exc:
         raise ConfigError(f"cannot listen on {host}: {exc.strerror or exc}") from None
+    except UnicodeError:  # `a..b`, a label of over 63 letters
+        raise ConfigError(f"cannot listen on {host}: it is no host's name") from None
     sock = socket.socket(family, kind, protocol)
     try:
         if os.name == "posix":  # on Windows it would let two servers share the port
@@ -46,7 +49,8 @@ def listen(host: str, port: int) -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as exc:
         sock.close()
-        hint = "; is Aura running already? Choose another with --port" if "in use" in str(exc) else ""
+        busy = exc.errno == errno.EADDRINUSE
+        hint = "; is Aura running already? Choose another with --port" if busy else ""
         raise ConfigError(f"cannot listen on {host}:{port}: {exc.strerror or exc}{hint}") from None
     sock.setblocking(False)
     return sock

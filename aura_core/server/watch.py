@@ -23,15 +23,18 @@ async def watch(runtime: Runtime) -> None:
     directory = runtime.settings.directory.absolute()
     config = [path.absolute() for path in runtime.settings.files or [Path(FILE)]]
     texts = {path: _text(path) for path in config}
-    while True:
-        try:
-            await _watch(runtime, directory, texts)
-        except Exception:  # a limit of the system, a folder that may not be looked at: answers go on
-            log.exception("changes are not seen for the next %g s", PAUSE)
-            await asyncio.sleep(PAUSE)
+    edited = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_warm(runtime, edited))
+        while True:
+            try:
+                await _watch(runtime, directory, texts, edited)
+            except Exception:  # a limit of the system, a folder that may not be looked at: answers go on
+                log.exception("changes are not seen for the next %g s", PAUSE)
+                await asyncio.sleep(PAUSE)
 
 
-async def _watch(runtime: Runtime, directory: Path, texts: dict[Path, bytes | None]) -> None:
+async def _watch(runtime: Runtime, directory: Path, texts: dict[Path, bytes | None], edited: asyncio.Event) -> None:
     """Until there are other folders to watch. `texts` are the files of the settings, as they were told of."""
     roots = _roots(directory, texts)
     settled = False  # events only tell when to look, and between two watches they are lost
@@ -44,7 +47,9 @@ async def _watch(runtime: Runtime, directory: Path, texts: dict[Path, bytes | No
                 texts[path] = _text(path)
                 if texts[path] != before:
                     log.info("%s changed; restart to apply", path)
-            await _reload(runtime)
+            for line in await asyncio.to_thread(runtime.agents.reload):  # a large folder takes its time
+                log.info("%s", line)
+                edited.set()
         if _roots(directory, texts) != roots:
             return
 
@@ -53,8 +58,10 @@ def _roots(directory: Path, config: Iterable[Path]) -> set[Path]:
     """The folders in which something may happen that matters."""
     named = [directory, *config]
     links = {link.parent for path in named for link in (path, *path.parents) if link.is_symlink()}
-    # The directory may appear late, or go away and come back: then its parent tells.
-    return links | {_existing(directory)} | {path.parent for path in config if path.parent.is_dir()}
+    # The directory may appear late, or go away and come back: then the nearest folder above it tells. On Windows there
+    # may be none, not even the drive.
+    nearest = [folder.resolve() for folder in (directory, *directory.parents) if folder.is_dir()][:1]
+    return links | {*nearest} | {path.parent for path in config if path.parent.is_dir()}
 
 
 def _text(path: Path) -> bytes | None:
@@ -64,16 +71,9 @@ def _text(path: Path) -> bytes | None:
         return None
 
 
-async def _reload(runtime: Runtime) -> None:
-    lines = await asyncio.to_thread(runtime.agents.reload)  # a large folder takes its time
-    for line in lines:
-        log.info("%s", line)
-    if lines:
+async def _warm(runtime: Runtime, edited: asyncio.Event) -> None:
+    """Open what edited agents need, apart from the watch: a client that does not open must delay no edit."""
+    while True:
+        await edited.wait()
+        edited.clear()
         await runtime.warm()
-
-
-def _existing(directory: Path) -> Path:
-    """Where it is, or the nearest folder above it that is there."""
-    while not directory.is_dir():
-        directory = directory.parent
-    return directory.resolve()

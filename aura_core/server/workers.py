@@ -52,6 +52,8 @@ def supervise(count: int, work: Callable[[int], None]) -> None:
             start(number)
         while workers:
             pid, status = os.wait()
+            if pid not in workers:
+                continue  # the first process of a container gets orphans; a shell may leave children when it `exec`s us
             number = workers.pop(pid)
             if not stopping:
                 log.error("worker %d ended with code %d; starting another", number, os.waitstatus_to_exitcode(status))

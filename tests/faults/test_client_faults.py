@@ -231,16 +231,35 @@ def test_requests_behind_each_other_on_one_connection(connect: Connect) -> None:
         assert b"hello!" in _until(sock, b"}")
 
 
-@pytest.mark.parametrize("headers", [b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n"])
-def test_an_upgrade_that_we_do_not_know_is_passed_over(headers: bytes, connect: Connect) -> None:
-    """As `curl --http2` asks."""
+UPGRADE = b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n"
+CHUNKED = (
+    b"POST /api/agents/ok/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%b"
+    b"Transfer-Encoding: chunked\r\n\r\n5\r\n%b\r\na\r\n%b\r\n0\r\n\r\n" % (UPGRADE, BODY[:5], BODY[5:])
+)
+
+
+@pytest.mark.parametrize(
+    "after", [b"", b"POST /api", b"Upgr", b"Upgrade", b"Settings: AA", b"\r\n\r", b"\r\n\r\n", b'{"pr']
+)
+@pytest.mark.parametrize("request_", [_request(route="chat", headers=UPGRADE), CHUNKED], ids=["length", "chunked"])
+def test_an_upgrade_that_we_do_not_know_is_passed_over(request_: bytes, after: bytes, connect: Connect) -> None:
+    """As `curl --http2` asks, in whatever pieces it comes."""
     sock = connect()
-    sock.sendall(_request("ok", "chat", headers=headers))
-    assert b"hello!" in _until(sock, b"hello!")
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    cut = request_.index(after) + len(after)
+    for _ in range(2):
+        sock.sendall(request_[:cut])
+        time.sleep(0.05)  # so that they are read apart; what is proved holds if they are not
+        sock.sendall(request_[cut:])
+        assert b"hello!" in _until(sock, b"}")
 
 
 ODD: dict[str, tuple[bytes, bytes]] = {
     "CONNECT": (b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n", b"40"),
+    "CONNECT with an upgrade": (
+        b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n" + UPGRADE + b"\r\n",
+        b"40",
+    ),
     "TRACE": (b"TRACE /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"405 "),
     "no host": (b"GET /api/agents HTTP/1.0\r\n\r\n", b"421 "),
     "two hosts": (
