@@ -25,6 +25,48 @@ KEPT = "        )\n        KEPT.append(opened)\n        yield opened\n"
 DATA = '            if name == b"data":\n                '
 HINT = 'f"Acme refused access; {hint}."'
 OWN_KEY = 'extra={"own_default": "ACME_API_KEY"})\n    ] = '
+OVER_AIOHTTP = [
+    ("        async with httpx.AsyncClient(\n", "        async with OverAiohttp(\n"),
+    (
+        "def body(",
+        """\
+class OverAiohttp:
+    def __init__(self, base_url, headers, timeout, **_):
+        import ssl
+
+        import aiohttp
+        from aura_openai.connections import connector
+
+        self.base_url = base_url
+        connections = connector(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        limits = aiohttp.ClientTimeout(None, sock_connect=timeout.connect)
+        self.session = aiohttp.ClientSession(headers=headers, timeout=limits, connector=connections)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.session.close()
+
+    @asynccontextmanager
+    async def stream(self, method, path, content):
+        import aiohttp
+        import httpx
+
+        try:
+            async with self.session.request(
+                method, self.base_url + path, data=content, allow_redirects=False
+            ) as response:
+                response.status_code = response.status
+                response.aiter_raw = response.content.iter_any
+                yield response
+        except aiohttp.ClientError as exc:
+            raise httpx.TransportError(type(exc).__name__) from exc
+
+
+def body(""",
+    ),
+]
 ASYNCIO = ("import os\n", "import asyncio\nimport os\nimport time\n")
 
 MUTANTS = [
@@ -199,6 +241,17 @@ MUTANTS = [
             )
         ],
     ),
+    Mutant(
+        "reads on where the framing broke, as aiohttp does",
+        "truncation",
+        [
+            *OVER_AIOHTTP,
+            (
+                "connections = connector(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))",
+                "connections = aiohttp.TCPConnector(limit=0)",
+            ),
+        ],
+    ),
     Mutant("takes a line without an end", "bounds", [("if len(rest) > EVENT_LIMIT:", "if False:")]),
     Mutant(
         "waits for the whole answer",
@@ -278,6 +331,7 @@ def body(""",
         ],
     ),
     Mutant("follows a redirect", "hosts", [("follow_redirects=False", "follow_redirects=True")]),
+    Mutant("follows a redirect, as aiohttp does", "hosts", [*OVER_AIOHTTP, (", allow_redirects=False", "")]),
     Mutant("goes through any proxy", "hosts", [("trust_env=False", "trust_env=True")]),
     Mutant(
         "sends its key to every server",

@@ -63,7 +63,7 @@ async def answer(client: Client, request: ChatRequest) -> AsyncGenerator[Token, 
             for line in lines.feed(chunk):
                 yield token(line, request.model)
     except aiohttp.ClientError:
-        return  # cut off: without a finish reason the core calls it so
+        pass  # cut off; what came before still counts
     except OverflowError:
         raise ProviderError("A line of Ollama's answer is longer than 8 MiB.", "bad_response") from None
     finally:

@@ -8,9 +8,11 @@ from typing import Any
 
 import aiohttp
 import httpx
+from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
 from aura_core import ProviderError
+from aura_ollama.connections import connector
 from aura_ollama.errors import status_error
 from aura_ollama.settings import OllamaSettings
 
@@ -25,9 +27,8 @@ async def connect(settings: OllamaSettings) -> AsyncIterator["Client"]:
     # Reading the certificates takes longer than everything else here, and most servers are local.
     https = settings.url().startswith("https:")
     context = httpx.create_ssl_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # limit=0: aiohttp would let the 101st stream wait; httpx's own limits don't reach it (httpx-aiohttp 0.2).
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context),
+        connector=connector(context),
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=READ_AHEAD,
     )
@@ -50,11 +51,11 @@ class Body:
         """What has come, b"" at its end. Raises aiohttp.ClientError where it is cut off, after all that came before."""
         try:
             return await self._content.readany()
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is what aiohttp's parser in Python says
             # Once the connection is lost readany only raises, whatever it has read ahead.
             if rest := self._content._read_nowait(-1):
                 return rest
-            raise
+            raise aiohttp.ClientPayloadError(type(exc).__name__) from exc
 
 
 class Client:

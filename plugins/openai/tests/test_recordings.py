@@ -9,11 +9,14 @@ from typing import Any
 
 import aiohttp
 import aura_openai
+import httpx
 import pytest
+from aiohttp.http_parser import HttpResponseParserPy
 from aura_openai.settings import OpenAISettings
 
 from aura_core import ChatRequest, Message, Token
 from aura_core.testing import AuraServer, Reply, SseEvent, Upstream, split_at
+from aura_core.testing import events as all_events
 
 FOLDER = Path(__file__).parent / "recordings"
 RECORDINGS: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))["recordings"]
@@ -30,7 +33,8 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="module")
 def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
-    toml = f'[providers.local]\nplugin = "openai"\nbase_url = "{upstream.url}/v1"\n[server]\nretries = 0\n'
+    toml = f'[providers.local]\nplugin = "openai"\nbase_url = "{upstream.url}/v1"\n'
+    toml += "[server]\nretries = 0\nidle_timeout = 6\n"
     with AuraServer(tmp_path_factory.mktemp("aura"), {"it.md": AGENT}, toml, {}) as aura:
         yield aura
 
@@ -41,6 +45,19 @@ def event(content: str) -> bytes:
 
 def text_of(events: list[SseEvent], name: str = "token") -> str:
     return "".join(event.data["content"] for event in events if event.name == name)
+
+
+def ask_apart(aura: AuraServer, upstream: Upstream, first: bytes, rest: bytes, ending: Any) -> list[SseEvent]:
+    """Ask; the server says the rest, and ends, when the first token has been seen, so that no read has both."""
+    seen, body = threading.Event(), b""
+    upstream.queue(Reply([first, seen, rest], ending=ending))
+    url = f"{aura.url}/api/agents/it/chat/stream"
+    with httpx.stream("POST", url, json={"prompt": "Hello"}, timeout=30, trust_env=False) as response:
+        for chunk in response.iter_raw():
+            body += chunk
+            if b"event: token" in body:
+                seen.set()
+    return all_events(body)
 
 
 @pytest.mark.parametrize("hostile", [False, True], ids=["as-recorded", "in-small-pieces"])
@@ -147,18 +164,17 @@ def test_line_ends_and_boundaries_anywhere(end: bytes, size: int, upstream: Upst
         (b'data: {"error":{"message":"x","type":"invalid_request_error"}}\n\n', "bad_request"),
     ],
 )
-@pytest.mark.parametrize("ending", ["clean", "cut", "reset"])
+@pytest.mark.parametrize("ending", ["clean", "cut", "reset", "broken"])
 def test_a_part_of_an_answer_is_never_done(
     rest: bytes, code: str, ending: Any, upstream: Upstream, aura: AuraServer
 ) -> None:
-    upstream.queue(Reply([event("a"), rest], ending=ending))
-    events = aura.ask("it")
+    events = ask_apart(aura, upstream, event("a"), rest, ending)
     assert [event.name for event in events] == ["token", "error"]
     allowed = {code, "interrupted"} if ending == "reset" else {code}  # RST may overtake the last bytes
     assert events[-1].data["code"] in allowed
 
 
-@pytest.mark.parametrize("ending", ["clean", "cut"])
+@pytest.mark.parametrize("ending", ["clean", "cut", "broken"])
 @pytest.mark.parametrize(
     "body",
     [
@@ -224,7 +240,7 @@ def test_of_several_answers_the_first_is_told(upstream: Upstream, aura: AuraServ
 
 
 @pytest.mark.parametrize("finish", ["stop", None])
-@pytest.mark.parametrize("ending", ["cut", "reset"])
+@pytest.mark.parametrize("ending", ["cut", "reset", "broken"])
 def test_what_came_before_the_connection_broke_counts_however_late_it_is_read(
     ending: Any, finish: str | None, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +268,14 @@ def test_what_came_before_the_connection_broke_counts_however_late_it_is_read(
     tokens = asyncio.run(ask())
     assert "".join(token.content for token in tokens) == "first " + "".join(words)
     assert [token.finish_reason for token in tokens if token.finish_reason] == ([finish] if finish else [])
+
+
+def test_a_body_whose_framing_breaks_is_cut_off_in_aiohttps_parser_in_python_too(
+    upstream: Upstream, aura: AuraServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aiohttp.client_proto.HttpResponseParser", HttpResponseParserPy)
+    ends = [ask_apart(aura, upstream, event("a"), rest, "broken")[-1] for rest in (b"", STOP)]
+    assert [end.data.get("code") for end in ends] == ["interrupted", None]
 
 
 @pytest.mark.parametrize("last", [b"<html>\n", b'{"error": {"message": "broken"}}\n'])
