@@ -36,6 +36,7 @@ async def stream(client: Client, path: str, content: bytes, model: str) -> Async
                         await _drain(read)
                         return
                     yield token(data, server, model)
+                splitter.feed(b"")  # what is foreign behind these events is told now: the next read may never come
         except ClientError:
             pass  # cut off; what came before still counts
         data = splitter.rest().strip()

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from aiohttp.http_parser import HttpResponseParserPy
 from aura_openai.settings import OpenAISettings
+from aura_openai.sse import Splitter
 
 from aura_core import ChatRequest, Message, Token
 from aura_core.testing import AuraServer, Reply, SseEvent, Upstream, split_at
@@ -283,3 +284,57 @@ def test_what_shares_a_read_with_a_foreign_line_is_kept(last: bytes, upstream: U
     upstream.queue(Reply([event("a") + event("b") + last]))
     events = aura.ask("it")
     assert (text_of(events), events[-1].name) == ("ab", "error")
+
+
+def test_a_finish_reason_that_shares_a_read_with_a_foreign_line_is_the_end(
+    upstream: Upstream, aura: AuraServer
+) -> None:
+    upstream.queue(Reply([event("a") + STOP + b"<html>\n"]))
+    assert aura.ask("it") == [("token", {"content": "a"}), ("done", {"totalTokens": 0, "finishReason": "stop"})]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+def test_an_error_that_begins_in_the_read_of_an_event_is_read_whole(
+    end: bytes, upstream: Upstream, aura: AuraServer
+) -> None:
+    body = (event("a") + b'{"error":\n').replace(b"\n", end)
+    upstream.queue(Reply([body, b'{"message": "busy", "code": 503}}']))
+    events = aura.ask("it")
+    assert (text_of(events), events[-1].data["code"]) == ("a", "unavailable")
+
+
+def test_a_foreign_line_is_told_though_the_server_then_says_nothing(upstream: Upstream, aura: AuraServer) -> None:
+    upstream.queue(Reply([event("a") + b"<html>\n"], ending="stall"))
+    events = aura.ask("it")
+    assert (text_of(events), events[-1].data["code"]) == ("a", "bad_response")
+
+
+def test_an_error_field_of_an_old_llama_server_is_an_error(upstream: Upstream, aura: AuraServer) -> None:
+    said = b'{"code":%b,"message":"%b","type":"%b"}'
+    too_long = said % (b"400", b"the request exceeds the available context size", b"exceed_context_size_error")
+    out = said % (b"500", b"CUDA out of memory", b"server_error")
+    upstream.queue(
+        Reply([b"error: " + too_long + b"\n\ndata: [DONE]\n\n"]),
+        Reply([event("a"), b"error:" + out + b"\n\n", b"data: [DONE]\n\n"]),
+        Reply([event("a"), b"error: " + out[:-1]], ending="cut"),
+        Reply([event("a"), b"error: a field that the standard ignores\n\n", STOP]),
+    )
+    assert [e.data["code"] for e in aura.ask("it")] == ["context_length"]
+    *_, last = aura.ask("it")
+    assert (last.data["code"], "CUDA out of memory" in last.data["message"]) == ("llm_error", True)
+    assert aura.ask("it")[-1].data["code"] == "interrupted"
+    assert aura.ask("it")[-1].name == "done"
+
+
+def test_many_data_lines_are_one_event_and_no_work_that_grows_with_their_square() -> None:
+    splitter, lines, found = Splitter(), 1_000_000, list[bytes]()
+
+    def feed() -> None:
+        for _ in range(10):
+            found.extend(splitter.feed(b"data: x\n" * (lines // 10)))
+        found.extend(splitter.feed(b"data: y\n\ndata: 1\n\n"))
+
+    thread = threading.Thread(target=feed, daemon=True)
+    thread.start()
+    thread.join(60)  # a second, or else an hour
+    assert found == [b"x\n" * lines + b"y", b"1"]
