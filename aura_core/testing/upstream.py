@@ -205,11 +205,17 @@ async def _write(reply: Reply, writer: asyncio.StreamWriter) -> None:
     lines = [f"HTTP/1.1 {reply.status} Scripted", *(f"{name}: {value}" for name, value in headers.items())]
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
     await writer.drain()
+    wrote = False
     while True:
         for part in reply.parts:
+            if wrote and isinstance(part, bytes):
+                await asyncio.sleep(WRITE_PAUSE)
             await _write_part(part, writer, chunked)
+            wrote = wrote or isinstance(part, bytes)
         if not reply.repeat:
             break
+    if "content-length" not in headers or reply.ending != "clean":  # else the client has all, and may ask again now
+        await asyncio.sleep(WRITE_PAUSE)
     if reply.ending == "stall":
         await asyncio.Event().wait()
     if reply.ending == "clean" and chunked:
@@ -225,7 +231,6 @@ async def _write_part(part: Part, writer: asyncio.StreamWriter, chunked: bool) -
     if isinstance(part, bytes):
         writer.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
         await writer.drain()
-        await asyncio.sleep(WRITE_PAUSE)
     elif isinstance(part, threading.Event):
         while not part.is_set():
             await asyncio.sleep(0.002)
