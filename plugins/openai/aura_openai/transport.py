@@ -73,6 +73,8 @@ class Transport(AiohttpTransport):
             raise httpx2.RemoteProtocolError(type(exc).__name__, request=request) from exc
         if response.status_code < 300:
             return response
+        # Identity was asked for: a coding that the body names may not be its own, and the status would be lost.
+        response.headers.pop("content-encoding", None)
         return httpx2.Response(
             response.status_code,
             headers=response.headers,
