@@ -214,6 +214,17 @@ def test_after_a_finish_reason_usage_counts_and_faults_do_not(upstream: Upstream
     assert aura.ask("it") == [("token", {"content": "a"}), ("done", {"totalTokens": 5, "finishReason": "stop"})]
 
 
+@pytest.mark.parametrize(
+    ("usage", "total"), [('{"prompt_tokens":"3","completion_tokens":"2"}', 5), ('{"prompt_tokens":{}}', 0), ("[]", 0)]
+)
+def test_a_usage_of_an_odd_type_does_not_undo_an_answer(
+    usage: str, total: int, upstream: Upstream, aura: AuraServer
+) -> None:
+    finish = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}],"usage":%b}\n\n' % usage.encode()
+    upstream.queue(Reply([finish]))
+    assert aura.ask("it") == [("token", {"content": "a"}), ("done", {"totalTokens": total, "finishReason": "stop"})]
+
+
 def test_the_last_event_counts_without_its_blank_line(upstream: Upstream, aura: AuraServer) -> None:
     upstream.queue(Reply([event("a"), STOP.rstrip()]))
     assert aura.ask("it")[-1].name == "done"
