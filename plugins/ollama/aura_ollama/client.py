@@ -1,9 +1,10 @@
 """The way to one Ollama server: httpx's requests and responses over aiohttp's transport."""
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -14,11 +15,13 @@ from httpx_aiohttp import AiohttpTransport
 from aura_core import ProviderError
 from aura_ollama.connections import connector
 from aura_ollama.errors import status_error
+from aura_ollama.scrub import Scrub
 from aura_ollama.settings import OllamaSettings
 
 READ_AHEAD = 64 * 1024  # aiohttp holds up to twice that for a client that does not read
 BODY_LIMIT = 8 * 1024 * 1024
 ERROR_LIMIT = 64 * 1024
+ERROR_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -72,8 +75,10 @@ class Client:
         self._base = httpx.URL(settings.url() + "/")
         self._chat = self._base.join("api/chat")
         self._headers = httpx.Headers({"accept-encoding": "identity", "content-type": "application/json"})
-        if key := os.environ.get(settings.api_key_env or " ", "").strip():
+        key = _key(settings.api_key_env)
+        if key:
             self._headers["authorization"] = f"Bearer {key}"
+        self.scrub = Scrub(key)
         # aiohttp's transport takes `pool` for all that comes before the request, a slow resolver included.
         limit = settings.connect_timeout
         self._extensions = {"timeout": {"connect": limit, "pool": limit}}
@@ -123,15 +128,24 @@ class Client:
             said = await _beginning(body)
         finally:
             await body.aclose()
-        raise status_error(response.status_code, response.headers, said, model, self._settings)
+        raise status_error(response.status_code, response.headers, said, model, self._settings, self.scrub)
+
+
+def _key(variable: str) -> str:
+    """The key that a variable holds, "" where there is none. Raises ProviderError, without the key."""
+    key = os.environ.get(variable or " ", "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ProviderError(
+            f"The variable {variable} holds characters that no header can carry; set it to the key alone.", "auth"
+        )
+    return key
 
 
 async def _beginning(body: Body) -> bytes:
-    """The beginning of an error's body, as far as it comes."""
+    """The beginning of an error's body, as far as it comes soon."""
     said = b""
-    try:
-        while len(said) <= ERROR_LIMIT and (chunk := await body.read()):
-            said += chunk
-    except aiohttp.ClientError:
-        pass  # the status alone says enough
+    with suppress(TimeoutError, aiohttp.ClientError):  # the status alone says enough
+        async with asyncio.timeout(ERROR_SECONDS):
+            while len(said) <= ERROR_LIMIT and (chunk := await body.read()):
+                said += chunk
     return said

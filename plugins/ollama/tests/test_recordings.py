@@ -134,6 +134,13 @@ def test_the_last_line_counts_without_its_line_end(ending: Any, tmp_path: Path) 
     assert said[1:] == [("done", {"totalTokens": 3, "finishReason": "stop"})]
 
 
+@pytest.mark.parametrize("counts", ['"prompt_eval_count":null,"eval_count":null', '"prompt_eval_count":"x"'])
+def test_counts_of_an_odd_type_do_not_undo_an_answer(counts: str, tmp_path: Path) -> None:
+    body = HELLO + b'{"done":true,"done_reason":"stop",%b}\n' % counts.encode()
+    with Upstream(Reply([body])) as upstream, _serve(tmp_path, upstream) as aura:
+        assert aura.ask("it")[1:] == [("done", {"totalTokens": 0, "finishReason": "stop"})]
+
+
 def test_an_error_too_deep_to_be_read_has_its_status(tmp_path: Path) -> None:
     with Upstream(Reply([b'{"error":%b}' % DEEP], 400)) as upstream, _serve(tmp_path, upstream) as aura:
         assert [(e.name, e.data["code"]) for e in aura.ask("it")] == [("error", "bad_request")]
