@@ -17,6 +17,7 @@ LOOP = """\
 """
 TOKEN = "    return Token(event.text, event.thinking, event.finish, event.usage)\n"
 STREAM = 'async with client.stream("POST", "/chat", content=msgspec.json.encode(body(request))) as response:\n'
+KEY = '            headers["authorization"] = f"Bearer {key}"\n'
 REFUSED = "            if response.status_code != 200:\n"
 BURST = "        time.sleep(3 if len(lines) > 1000 else 0)\n        for line in lines:\n"
 ALL_AT_ONCE = "                for data in [data async for data in found]:\n                    yield token(data)\n"
@@ -330,6 +331,25 @@ def body(""",
             )
         ],
     ),
+    Mutant(
+        "leaks a part of the key that a failing server tells",
+        "secrets",
+        [
+            (
+                REFUSED,
+                "            if response.status_code == 500 and b'<' not in (said := await response.aread()):\n"
+                '                raise ProviderError(f"Acme failed: {said.decode()}")\n' + REFUSED,
+            )
+        ],
+    ),
+    Mutant(
+        "logs its key for information",
+        "secrets",
+        [
+            ("import os\n", "import logging\nimport os\n"),
+            (KEY, KEY + '            logging.getLogger("aura.acme").info("the key is %s", key)\n'),
+        ],
+    ),
     Mutant("follows a redirect", "hosts", [("follow_redirects=False", "follow_redirects=True")]),
     Mutant("follows a redirect, as aiohttp does", "hosts", [*OVER_AIOHTTP, (", allow_redirects=False", "")]),
     Mutant("goes through any proxy", "hosts", [("trust_env=False", "trust_env=True")]),
@@ -340,6 +360,21 @@ def body(""",
     ),
     Mutant("forgets the history", "request", [('"messages": request.messages', '"messages": request.messages[-1:]')]),
     Mutant("sends what nobody set", "request", [("    if request.temperature is not None:\n", "    if True:\n")]),
+    Mutant(
+        "sets a limit that nobody set, under its own name",
+        "request",
+        [
+            (
+                '    if request.max_tokens is not None:\n        found["max_tokens"] = request.max_tokens\n',
+                '    found["limits"] = {"output": request.max_tokens or 4096}\n',
+            )
+        ],
+    ),
+    Mutant(
+        "sets a limit that nobody set, under another name than its own",
+        "request",
+        [('"stream": True}', '"stream": True, "max_completion_tokens": 4096}')],
+    ),
     Mutant("imports its SDK at once", "import-cost", [("import os\n", "import os\n\nimport httpx as sdk\n")]),
     Mutant("wants a keyword", "hooks", [("def open_client(settings:", "def open_client(*, settings:")]),
     Mutant(
