@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -25,6 +25,23 @@ TOKEN = "correct horse battery staple"
 KEY = "sk-very-secret-0123456789"
 STREAM = "/api/agents/ok/chat/stream"
 OLLAMA = "---\nprovider: {}\nmodel: m\n---\n"
+CARELESS = """
+import msgspec
+from aura_core import ProviderError, hookimpl
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    key_env: str = "CARELESS_KEY"
+
+@hookimpl
+def provider_settings():
+    return Settings
+
+@hookimpl
+async def stream_chat(request, settings):
+    import os
+    raise ProviderError(f"key {os.environ[settings.key_env]} is not good")
+    yield
+"""
 END = b'{"message":{"content":"."},"done":true,"done_reason":"stop"}\n'
 
 
@@ -256,18 +273,18 @@ def test_a_key_goes_to_no_host_that_was_not_named_for_it(tmp_path: Path, monkeyp
 
 
 def test_a_key_is_in_no_error_and_no_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fake_plugin: Callable[[str, str], None],
 ) -> None:
-    """CWE-209 and CWE-532: an upstream's error that repeats the key."""
-    monkeypatch.setenv("OLLAMA_API_KEY", KEY)
-    body = json.dumps({"error": f"key {KEY} is not good"}).encode()
-    with Upstream() as upstream:
-        upstream.on("/api/chat", Reply([body], 400))
-        toml = f'[providers.ollama]\nbase_url = "{upstream.url}"'
-        with AuraServer(tmp_path, {"it.md": OLLAMA.format("ollama")}, toml) as aura:
-            message = aura.ask("it")[-1].data["message"]
-            whole = aura.post("it", route="chat").text
-            listed = httpx.get(f"{aura.url}/api/providers", trust_env=False).text
+    """CWE-209 and CWE-532: an upstream's error that repeats the key, and a plugin that passes it on."""
+    monkeypatch.setenv("CARELESS_KEY", KEY)
+    fake_plugin("careless", CARELESS)
+    with AuraServer(tmp_path, {"it.md": "---\nprovider: careless\nmodel: m\n---\n"}) as aura:
+        message = aura.ask("it")[-1].data["message"]
+        whole = aura.post("it", route="chat").text
+        listed = httpx.get(f"{aura.url}/api/providers", trust_env=False).text
     assert "*** is not good" in message
     assert KEY not in whole + listed + caplog.text
 

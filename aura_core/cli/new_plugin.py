@@ -44,6 +44,10 @@ def check(name: str) -> None:
     """Refuse a name that no plugin can have. Raises UsageError."""
     if not NAME.fullmatch(name):
         raise click.UsageError(f"{name!r} is no plugin's name, which is of the form [a-z][a-z0-9_]*, such as my_server")
+    if name.endswith("_"):
+        raise click.UsageError(
+            f"{name!r} is no name for a distribution, which ends in a letter or digit; leave out the _"
+        )
     if keyword.iskeyword(name) or f"aura_{name}" in sys.stdlib_module_names or name in ("core", "testing"):
         raise click.UsageError(f"{name!r} is taken: aura-{name} would be mistaken for Aura's own")
     taken = next((ep for ep in published(GROUP)[0] if ep.name == name), None)

@@ -19,10 +19,14 @@ class Records(logging.Handler):
 
 @contextmanager
 def collected(logger: str | None = None, level: int = logging.WARNING) -> Iterator[list[str]]:
-    """The texts that a logger writes from this level on."""
+    """The texts that a logger writes from this level on, be it one that is usually not written."""
     records, target = Records(level), logging.getLogger(logger)
+    before = target.level
+    if not target.isEnabledFor(level):
+        target.setLevel(level)
     target.addHandler(records)
     try:
         yield records.texts
     finally:
         target.removeHandler(records)
+        target.setLevel(before)

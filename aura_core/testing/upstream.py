@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 Part = bytes | float | threading.Event
-Ending = Literal["clean", "cut", "reset", "stall"]
+Ending = Literal["clean", "cut", "reset", "broken", "stall"]
 
 WRITE_PAUSE = 0.002
 """Seconds between two writes, so that the reader gets them apart."""
@@ -25,10 +25,10 @@ class Reply(msgspec.Struct, frozen=True):
     """One answer of the upstream.
 
     `parts` are written one by one: bytes in a write (and a chunk) of their own, a number is a pause in seconds, an
-    event is waited for. `ending`: `clean`, `cut` (closed without the final chunk), `reset` (RST), `stall` (says nothing
-    more until the client leaves). `head_delay` seconds pass before the status line; with `status` 0 none comes, and the
-    connection ends. `repeat` sends the parts for ever. A body that is not `chunked` ends with the connection, unless a
-    content-length says where.
+    event is waited for. `ending`: `clean`, `cut` (closed without the final chunk), `reset` (RST), `broken` (closed
+    after bytes that are no chunk), `stall` (says nothing more until the client leaves). `head_delay` seconds pass
+    before the status line; with `status` 0 none comes, and the connection ends. `repeat` sends the parts for ever. The
+    body is chunked, unless a content-length says where it ends; one that is not `chunked` ends with the connection.
     """
 
     parts: Sequence[Part] = ()
@@ -197,22 +197,31 @@ async def _write(reply: Reply, writer: asyncio.StreamWriter) -> None:
     if not reply.status:
         return
     headers = {"content-type": "application/octet-stream"} | {k.lower(): v for k, v in reply.headers.items()}
-    if reply.chunked:
+    chunked = reply.chunked and "content-length" not in headers  # with both, readers refuse the answer as no HTTP
+    if chunked:
         headers["transfer-encoding"] = "chunked"
     elif "content-length" not in headers:
         headers["connection"] = "close"
     lines = [f"HTTP/1.1 {reply.status} Scripted", *(f"{name}: {value}" for name, value in headers.items())]
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
     await writer.drain()
+    wrote = False
     while True:
         for part in reply.parts:
-            await _write_part(part, writer, reply.chunked)
+            if wrote and isinstance(part, bytes):
+                await asyncio.sleep(WRITE_PAUSE)
+            await _write_part(part, writer, chunked)
+            wrote = wrote or isinstance(part, bytes)
         if not reply.repeat:
             break
+    if "content-length" not in headers or reply.ending != "clean":  # else the client has all, and may ask again now
+        await asyncio.sleep(WRITE_PAUSE)
     if reply.ending == "stall":
         await asyncio.Event().wait()
-    if reply.ending == "clean" and reply.chunked:
+    if reply.ending == "clean" and chunked:
         writer.write(b"0\r\n\r\n")
+    if reply.ending == "broken":
+        writer.write(b"ZZ\r\n")
     await writer.drain()
 
 
@@ -222,7 +231,6 @@ async def _write_part(part: Part, writer: asyncio.StreamWriter, chunked: bool) -
     if isinstance(part, bytes):
         writer.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
         await writer.drain()
-        await asyncio.sleep(WRITE_PAUSE)
     elif isinstance(part, threading.Event):
         while not part.is_set():
             await asyncio.sleep(0.002)

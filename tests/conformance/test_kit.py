@@ -1,6 +1,7 @@
 """The kit itself: what it says when a promise breaks, what it refuses, and what it leaves as it was."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from aura_core.testing import NDJSON, SSE, Conformance, Failure, Reply, Transcri
 from aura_core.testing.checks import PROMISES
 from aura_core.testing.echo import conformance as echo
 from aura_core.testing.kit import Kit
+from aura_core.testing.logged import collected
 from aura_core.testing.stage import Broken
 
 ANTHROPIC = """\
@@ -92,6 +94,31 @@ def test_a_system_message_of_its_own_field_and_a_required_parameter_keep_the_pro
     assert Kit(described).result("request").detail == ""
     strict = Kit(msgspec.structs.replace(described, required=[])).result("request")
     assert "nobody set it, and 'max_tokens' is in" in strict.detail
+
+
+def test_settings_that_refuse_an_instance_without_a_key_keep_the_promise(fake_plugin: FakePlugin) -> None:
+    source = files("acme")["aura_acme/__init__.py"]
+    strict = source.replace('] = ""\n    connect', "]\n    connect")
+    assert strict != source
+    fake_plugin("acme", strict)
+    described = Conformance(
+        plugin="acme",
+        settings={"base_url": "{url}"},
+        dialect=SSE,
+        write=lambda tokens: SSE.body(*({"text": token} for token in tokens), {"finish": "stop"}),
+    )
+    result = Kit(described).result("hosts")
+    assert (result.status, result.detail) == ("ok", "")
+
+
+def test_what_is_logged_is_seen_from_the_level_asked_for_and_the_level_is_put_back() -> None:
+    logger = logging.getLogger("aura.test")
+    with collected("aura.test", logging.INFO) as texts:
+        logger.info("one")
+        logger.debug("two")
+    logger.info("three")
+    assert texts == ["aura.test: one"]
+    assert logger.level == logging.NOTSET
 
 
 def test_a_plugin_that_never_lets_go_is_broken_and_holds_nobody_up(

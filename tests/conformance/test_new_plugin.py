@@ -106,7 +106,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Demo", "my-server", "9lives", "a b", "ä", "", "../x", "class", "core", "echo", "ollama"]
+    "name", ["Demo", "my-server", "a_", "9lives", "a b", "ä", "", "../x", "class", "core", "echo", "ollama"]
 )
 def test_a_name_that_no_plugin_can_have_is_refused(name: str, tmp_path: Path) -> None:
     done = new_plugin(name, cwd=tmp_path)

@@ -17,6 +17,7 @@ LOOP = """\
 """
 TOKEN = "    return Token(event.text, event.thinking, event.finish, event.usage)\n"
 STREAM = 'async with client.stream("POST", "/chat", content=msgspec.json.encode(body(request))) as response:\n'
+KEY = '            headers["authorization"] = f"Bearer {key}"\n'
 REFUSED = "            if response.status_code != 200:\n"
 BURST = "        time.sleep(3 if len(lines) > 1000 else 0)\n        for line in lines:\n"
 ALL_AT_ONCE = "                for data in [data async for data in found]:\n                    yield token(data)\n"
@@ -25,6 +26,48 @@ KEPT = "        )\n        KEPT.append(opened)\n        yield opened\n"
 DATA = '            if name == b"data":\n                '
 HINT = 'f"Acme refused access; {hint}."'
 OWN_KEY = 'extra={"own_default": "ACME_API_KEY"})\n    ] = '
+OVER_AIOHTTP = [
+    ("        async with httpx.AsyncClient(\n", "        async with OverAiohttp(\n"),
+    (
+        "def body(",
+        """\
+class OverAiohttp:
+    def __init__(self, base_url, headers, timeout, **_):
+        import ssl
+
+        import aiohttp
+        from aura_openai.connections import connector
+
+        self.base_url = base_url
+        connections = connector(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        limits = aiohttp.ClientTimeout(None, sock_connect=timeout.connect)
+        self.session = aiohttp.ClientSession(headers=headers, timeout=limits, connector=connections)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.session.close()
+
+    @asynccontextmanager
+    async def stream(self, method, path, content):
+        import aiohttp
+        import httpx
+
+        try:
+            async with self.session.request(
+                method, self.base_url + path, data=content, allow_redirects=False
+            ) as response:
+                response.status_code = response.status
+                response.aiter_raw = response.content.iter_any
+                yield response
+        except aiohttp.ClientError as exc:
+            raise httpx.TransportError(type(exc).__name__) from exc
+
+
+def body(""",
+    ),
+]
 ASYNCIO = ("import os\n", "import asyncio\nimport os\nimport time\n")
 
 MUTANTS = [
@@ -199,6 +242,17 @@ MUTANTS = [
             )
         ],
     ),
+    Mutant(
+        "reads on where the framing broke, as aiohttp does",
+        "truncation",
+        [
+            *OVER_AIOHTTP,
+            (
+                "connections = connector(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))",
+                "connections = aiohttp.TCPConnector(limit=0)",
+            ),
+        ],
+    ),
     Mutant("takes a line without an end", "bounds", [("if len(rest) > EVENT_LIMIT:", "if False:")]),
     Mutant(
         "waits for the whole answer",
@@ -277,7 +331,27 @@ def body(""",
             )
         ],
     ),
+    Mutant(
+        "leaks a part of the key that a failing server tells",
+        "secrets",
+        [
+            (
+                REFUSED,
+                "            if response.status_code == 500 and b'<' not in (said := await response.aread()):\n"
+                '                raise ProviderError(f"Acme failed: {said.decode()}")\n' + REFUSED,
+            )
+        ],
+    ),
+    Mutant(
+        "logs its key for information",
+        "secrets",
+        [
+            ("import os\n", "import logging\nimport os\n"),
+            (KEY, KEY + '            logging.getLogger("aura.acme").info("the key is %s", key)\n'),
+        ],
+    ),
     Mutant("follows a redirect", "hosts", [("follow_redirects=False", "follow_redirects=True")]),
+    Mutant("follows a redirect, as aiohttp does", "hosts", [*OVER_AIOHTTP, (", allow_redirects=False", "")]),
     Mutant("goes through any proxy", "hosts", [("trust_env=False", "trust_env=True")]),
     Mutant(
         "sends its key to every server",
@@ -286,6 +360,21 @@ def body(""",
     ),
     Mutant("forgets the history", "request", [('"messages": request.messages', '"messages": request.messages[-1:]')]),
     Mutant("sends what nobody set", "request", [("    if request.temperature is not None:\n", "    if True:\n")]),
+    Mutant(
+        "sets a limit that nobody set, under its own name",
+        "request",
+        [
+            (
+                '    if request.max_tokens is not None:\n        found["max_tokens"] = request.max_tokens\n',
+                '    found["limits"] = {"output": request.max_tokens or 4096}\n',
+            )
+        ],
+    ),
+    Mutant(
+        "sets a limit that nobody set, under another name than its own",
+        "request",
+        [('"stream": True}', '"stream": True, "max_completion_tokens": 4096}')],
+    ),
     Mutant("imports its SDK at once", "import-cost", [("import os\n", "import os\n\nimport httpx as sdk\n")]),
     Mutant("wants a keyword", "hooks", [("def open_client(settings:", "def open_client(*, settings:")]),
     Mutant(

@@ -97,9 +97,9 @@ async def truncation(stage: Stage) -> None:
     said nothing; never done."""
     body = stage.conformance.whole(["One", " two", " three", " four"])
     expected = await stage.play(body)
-    endings: list[Ending] = ["clean", "cut", "reset"]
+    endings: list[Ending] = ["clean", "cut", "reset", "broken"]
     for index, size in enumerate(range(0, len(body), 1 + len(body) // CUTS)):
-        ending = endings[index % 3]
+        ending = endings[index % len(endings)]
         parts: list[Any] = [body[:size]] if size else []
         answer = await stage.ask(stage.reply([*parts, 0.02], ending=ending))
         where = f"after {size} of {len(body)} bytes ({ending})"

@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,15 @@ from aura_core.testing.conformance import KEY
 from aura_core.testing.logged import collected
 from aura_core.testing.promise import check
 from aura_core.testing.stage import Broken, Inapplicable, Stage, hook
-from aura_core.testing.upstream import Reply, Upstream
+from aura_core.testing.upstream import Reply, Request, Upstream
 from aura_core.types import Message
 
 PIECE = 6
 """So many characters of the key in a row are a leak."""
 _SECRET = KEY.removeprefix("sk-aura-")
+_LIMITS = ("max_completion_tokens", "max_output_tokens", "maxOutputTokens", "max_new_tokens", "num_predict")
 _MASKED = KEY[: len(KEY) - len(_SECRET) // 2] + "*****"
+Place = tuple[str | int, ...]
 OTHER = "another_instance"
 
 
@@ -29,7 +33,7 @@ async def secrets(stage: Stage) -> None:
         raise Broken("its settings hold the key; let them hold the name of the variable, and read it in open_client")
     with collected(level=20) as logged:
         for status in (400, 401, 403, 404, 429, 500, 503):
-            for body in _echoes(KEY if status not in (401, 403) else _MASKED):
+            for body in [*_echoes(KEY), *_echoes(_MASKED)]:
                 answer = await stage.ask(Reply([body], status, {"content-type": "application/json"}))
                 if answer.error is not None and _leaks(answer.error.message):
                     raise Broken(f"status {status}, {body!r}: the message is {answer.error.message!r}")
@@ -94,6 +98,10 @@ async def _without_key(stage: Stage) -> None:
     variables = [*stage.instance.secrets, *(f"{plugin}_{word}" for word in ("API_KEY", "KEY", "TOKEN", "API_TOKEN"))]
     os.environ.update(dict.fromkeys(variables, KEY))
     without = {key: value for key, value in table.items() if key not in {f.key for f in named}}
+    try:
+        stage.make(without, OTHER)
+    except Broken:
+        return  # its settings want a key named for every server: none is sent without one
     stage.upstream.default = stage.reply(stage.conformance.whole(["One"]))
     before = len(stage.upstream.requests)
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +123,8 @@ async def request(stage: Stage) -> None:
     parameters that were set; no others but those that its protocol requires."""
     turns = [Message("system", "word-one"), Message("user", "word-two"), Message("assistant", "word-three")]
     asked = [*turns, Message("user", "word-four")]
-    body = await _sent(stage, asked)
+    unset = await _sent(stage, asked)
+    body = _text(unset)
     system, *at = (body.find(message.content) for message in asked)
     if system == -1:
         raise Broken(f"the system message {asked[0].content!r} is not in {body!r}")
@@ -123,19 +132,50 @@ async def request(stage: Stage) -> None:
         raise Broken(f"the turns {[m.content for m in asked[1:]]} are not all, in their order, in {body!r}")
     if stage.conformance.model not in body:
         raise Broken(f"the model {stage.conformance.model!r} is not in {body!r}")
-    for name in ("temperature", "max_tokens", "null"):
-        if name in body and name not in stage.conformance.required:
-            raise Broken(f"nobody set it, and {name!r} is in {body!r}")
-    body = await _sent(stage, asked, temperature=0.375, max_tokens=7321)
-    for value in ("0.375", "7321"):
-        if value not in body:
-            raise Broken(f"it was set, and {value} is not in {body!r}")
+    spellings = {"temperature": ["temperature"], "max_tokens": ["max_tokens", *_LIMITS], "null": ["null"]}
+    for parameter, names in spellings.items():
+        for name in names:
+            if name in body and parameter not in stage.conformance.required:
+                raise Broken(f"nobody set it, and {name!r} is in {body!r}")
+    for parameter, values in {"temperature": (0.375, 0.625), "max_tokens": (7321, 8642)}.items():
+        places = [await _places(stage, asked, parameter, value) for value in values]
+        for place in places[0] & places[1] & set(_leaves(unset)):
+            if parameter not in stage.conformance.required:
+                raise Broken(f"nobody set {parameter}, and {'.'.join(map(str, place))} is in {body!r}")
 
 
-async def _sent(stage: Stage, turns: list[Message], **more: Any) -> str:
+async def _places(stage: Stage, turns: list[Message], parameter: str, value: float) -> set[Place]:
+    """Where in the body a parameter that was set stands, whatever its name is there."""
+    sent = await _sent(stage, turns, **{parameter: value})
+    if str(value) not in _text(sent):
+        raise Broken(f"it was set, and {value} is not in {_text(sent)!r}")
+    return {place for place, leaf in _leaves(sent).items() if str(leaf) == str(value)}
+
+
+def _leaves(sent: Request) -> dict[Place, Any]:
+    """The values of a body by their places, as far as it is JSON or ends in it."""
+    for start in (0, sent.body.find(b"{")):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            return dict(_inside(msgspec.json.decode(sent.body[max(0, start) :]), ()))
+    return {}
+
+
+def _inside(value: Any, place: Place) -> Iterator[tuple[Place, Any]]:
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _inside(inner, (*place, key))
+    else:
+        yield place, value
+
+
+def _text(sent: Request) -> str:
+    return f"{sent.path} {sent.body.decode(errors='replace')}"
+
+
+async def _sent(stage: Stage, turns: list[Message], **more: Any) -> Request:
     before = len(stage.questions)
     await stage.ask(stage.reply(stage.conformance.whole(["One"])), stage.request(*turns, **more))
     sent = stage.questions[before:]
     if not sent:
         raise Inapplicable("no request reached the server")
-    return f"{sent[-1].path} {sent[-1].body.decode(errors='replace')}"
+    return sent[-1]

@@ -3,17 +3,19 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
 from aura_core import ChatRequest, Model, ProviderError, Token, Usage
 from aura_ollama.client import Client
-from aura_ollama.errors import failure
+from aura_ollama.errors import NOT_OLLAMA, failure
 from aura_ollama.lines import Lines
+from aura_ollama.scrub import Scrub
 from aura_ollama.settings import TOP_LEVEL
 
+T = TypeVar("T")
 LINE_LIMIT = 8 * 1024 * 1024  # as Ollama's own Go client has it
 
 
@@ -25,13 +27,13 @@ class Content(msgspec.Struct, gc=False):
 
 
 class Line(msgspec.Struct, gc=False):
-    """One line of an answer. Counts are left out where they are zero."""
+    """One line of an answer. Counts are left out, or null, where they are zero."""
 
     message: Content | None = None
     done: bool = False
     done_reason: str | None = None
-    prompt_eval_count: int = 0
-    eval_count: int = 0
+    prompt_eval_count: int | None = 0
+    eval_count: int | None = 0
     error: Any = None
 
 
@@ -49,7 +51,14 @@ class Tags(msgspec.Struct):
     models: list[Tag] | None = None
 
 
+class Version(msgspec.Struct):
+    """The answer of `GET /api/version`."""
+
+    version: str
+
+
 NOTHING = Content()
+COUNTS = ("prompt_eval_count", "eval_count")
 
 _decode = msgspec.json.Decoder(Line).decode
 
@@ -61,27 +70,27 @@ async def answer(client: Client, request: ChatRequest) -> AsyncGenerator[Token, 
     try:
         while chunk := await read():
             for line in lines.feed(chunk):
-                yield token(line, request.model)
+                yield token(line, request.model, client.scrub)
     except aiohttp.ClientError:
-        return  # cut off: without a finish reason the core calls it so
+        pass  # cut off; what came before still counts
     except OverflowError:
         raise ProviderError("A line of Ollama's answer is longer than 8 MiB.", "bad_response") from None
     finally:
         await body.aclose()
     if lines.rest and not _cut(lines.rest):
-        yield token(lines.rest, request.model)
+        yield token(lines.rest, request.model, client.scrub)
 
 
-def token(line: bytes, model: str) -> Token:
+def token(line: bytes, model: str, scrub: Scrub) -> Token:
     """What one line says. Raises ProviderError."""
     said = _said(line)
     if said.error is not None:
-        raise failure(said.error, model)
+        raise failure(said.error, model, scrub)
     message = said.message or NOTHING
     if not said.done:
         return Token(message.content or "", message.thinking or "")
     used = said.prompt_eval_count or said.eval_count
-    usage = Usage(said.prompt_eval_count, said.eval_count) if used else None
+    usage = Usage(said.prompt_eval_count or 0, said.eval_count or 0) if used else None
     return Token(message.content or "", message.thinking or "", said.done_reason or "stop", usage)
 
 
@@ -91,28 +100,32 @@ def _said(line: bytes) -> Line:
     except msgspec.DecodeError:
         # msgspec refuses an escaped half of a surrogate pair, json does not; the core joins halves or replaces them.
         with suppress(ValueError, RecursionError):
-            return msgspec.convert(json.loads(line), Line)
+            fields = json.loads(line)
+            if isinstance(fields, dict) and not all(isinstance(fields.get(name, 0), int) for name in COUNTS):
+                fields = {name: value for name, value in fields.items() if name not in COUNTS}
+            return msgspec.convert(fields, Line)  # so counts of an odd type cost the answer nothing
     except (UnicodeDecodeError, RecursionError):
         pass
-    raise ProviderError("The server's answer is not Ollama's protocol; is base_url right?", "bad_response")
+    raise ProviderError(NOT_OLLAMA, "bad_response")
 
 
 async def list_models(client: Client) -> list[Model]:
     """The pulled models that can chat, newest first. Raises ProviderError."""
-    body = await client.get("api/tags")
-    try:
-        tags = msgspec.json.decode(body, type=Tags).models or []
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise ProviderError(
-            "The server's answer is not Ollama's protocol; is base_url right?", "bad_response"
-        ) from None
+    tags = _decoded(await client.get("api/tags"), Tags).models or []
     chatty = [tag for tag in tags if tag.capabilities is None or "completion" in tag.capabilities]
     return [Model(tag.name, f"{tag.size / 1e9:.1f} GB" if tag.size else "") for tag in chatty]
 
 
 async def version(client: Client) -> None:
     """Ask whether an Ollama server is there. Raises ProviderError."""
-    await client.get("api/version")
+    _decoded(await client.get("api/version"), Version)
+
+
+def _decoded(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ProviderError(NOT_OLLAMA, "bad_response") from None
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:

@@ -1,22 +1,27 @@
 """The way to one Ollama server: httpx's requests and responses over aiohttp's transport."""
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
 import httpx
+from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
 from aura_core import ProviderError
+from aura_ollama.connections import connector
 from aura_ollama.errors import status_error
+from aura_ollama.scrub import Scrub
 from aura_ollama.settings import OllamaSettings
 
 READ_AHEAD = 64 * 1024  # aiohttp holds up to twice that for a client that does not read
 BODY_LIMIT = 8 * 1024 * 1024
 ERROR_LIMIT = 64 * 1024
+ERROR_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -25,9 +30,8 @@ async def connect(settings: OllamaSettings) -> AsyncIterator["Client"]:
     # Reading the certificates takes longer than everything else here, and most servers are local.
     https = settings.url().startswith("https:")
     context = httpx.create_ssl_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # limit=0: aiohttp would let the 101st stream wait; httpx's own limits don't reach it (httpx-aiohttp 0.2).
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context),
+        connector=connector(context),
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=READ_AHEAD,
     )
@@ -50,11 +54,11 @@ class Body:
         """What has come, b"" at its end. Raises aiohttp.ClientError where it is cut off, after all that came before."""
         try:
             return await self._content.readany()
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is what aiohttp's parser in Python says
             # Once the connection is lost readany only raises, whatever it has read ahead.
             if rest := self._content._read_nowait(-1):
                 return rest
-            raise
+            raise aiohttp.ClientPayloadError(type(exc).__name__) from exc
 
 
 class Client:
@@ -71,8 +75,10 @@ class Client:
         self._base = httpx.URL(settings.url() + "/")
         self._chat = self._base.join("api/chat")
         self._headers = httpx.Headers({"accept-encoding": "identity", "content-type": "application/json"})
-        if key := os.environ.get(settings.api_key_env or " ", "").strip():
+        key = _key(settings.api_key_env)
+        if key:
             self._headers["authorization"] = f"Bearer {key}"
+        self.scrub = Scrub(key)
         # aiohttp's transport takes `pool` for all that comes before the request, a slow resolver included.
         limit = settings.connect_timeout
         self._extensions = {"timeout": {"connect": limit, "pool": limit}}
@@ -122,15 +128,24 @@ class Client:
             said = await _beginning(body)
         finally:
             await body.aclose()
-        raise status_error(response.status_code, response.headers, said, model, self._settings)
+        raise status_error(response.status_code, response.headers, said, model, self._settings, self.scrub)
+
+
+def _key(variable: str) -> str:
+    """The key that a variable holds, "" where there is none. Raises ProviderError, without the key."""
+    key = os.environ.get(variable or " ", "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ProviderError(
+            f"The variable {variable} holds characters that no header can carry; set it to the key alone.", "auth"
+        )
+    return key
 
 
 async def _beginning(body: Body) -> bytes:
-    """The beginning of an error's body, as far as it comes."""
+    """The beginning of an error's body, as far as it comes soon."""
     said = b""
-    try:
-        while len(said) <= ERROR_LIMIT and (chunk := await body.read()):
-            said += chunk
-    except aiohttp.ClientError:
-        pass  # the status alone says enough
+    with suppress(TimeoutError, aiohttp.ClientError):  # the status alone says enough
+        async with asyncio.timeout(ERROR_SECONDS):
+            while len(said) <= ERROR_LIMIT and (chunk := await body.read()):
+                said += chunk
     return said

@@ -6,15 +6,19 @@ from typing import Any
 import msgspec
 
 from aura_core import ProviderError
+from aura_ollama.scrub import Scrub
 from aura_ollama.settings import OllamaSettings
 
 _TOO_LONG = ("exceed_context_size", "longer than the context length", "exceeds the available context size")
 
 
-def failure(error: Any, model: str, status: int = 200) -> ProviderError:
+NOT_OLLAMA = "The server's answer is not Ollama's protocol; is base_url right?"
+
+
+def failure(error: Any, model: str, scrub: Scrub, status: int = 200) -> ProviderError:
     """An `error` text, of a status of its own or of a line in mid-stream."""
     text = error if isinstance(error, str) else str(error.get("message", "")) if isinstance(error, dict) else ""
-    lower = text.lower()
+    lower, text = text.lower(), scrub(text)
     if any(words in lower for words in _TOO_LONG):
         return ProviderError(
             "The conversation is longer than the model's context; shorten it or raise num_ctx.", "context_length"
@@ -29,7 +33,7 @@ def failure(error: Any, model: str, status: int = 200) -> ProviderError:
 
 
 def status_error(
-    status: int, headers: Mapping[str, str], body: bytes, model: str, settings: OllamaSettings
+    status: int, headers: Mapping[str, str], body: bytes, model: str, settings: OllamaSettings, scrub: Scrub
 ) -> ProviderError:
     """A status other than 200. The body of a 401 or 403 may hold a sign-in address with a key: it is not shown."""
     where = settings.url()
@@ -54,7 +58,7 @@ def status_error(
         return ProviderError(
             f"There is no Ollama server at {where} (status {status}); is base_url right?", "bad_request"
         )
-    return failure(error, model, status)
+    return failure(error, model, scrub, status)
 
 
 def _error_of(body: bytes) -> Any:

@@ -1,5 +1,6 @@
 """What an operator may set for an Ollama server, and what an agent may ask of it."""
 
+from ipaddress import IPv6Address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -7,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 PORT = 11434
+HOSTED = "ollama.com"
 
 
 class OllamaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,10 +34,12 @@ class OllamaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         self.url()
 
     def url(self) -> str:
-        """`base_url` as a URL, by the rules of Ollama's own OLLAMA_HOST: no scheme means port 11434, and an address
-        that a server listens on (0.0.0.0) means this machine."""
+        """`base_url` as a URL, by the rules of Ollama's own OLLAMA_HOST (envconfig/config.go): no scheme means port
+        11434, but TLS for ollama.com; an address that a server listens on (0.0.0.0) means this machine."""
         text = self.base_url.strip().strip("\"'")
         bare = "://" not in text
+        if bare and _is_ipv6(host := text.partition("/")[0]):
+            text = text.replace(host, f"[{host}]", 1)
         try:
             parts = urlsplit(f"http://{text}" if bare else text)
             port = parts.port
@@ -46,11 +50,20 @@ class OllamaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if parts.username is not None or parts.query or parts.fragment:
             raise ValueError("base_url: no user, password, query or fragment may stand in it")
         host = parts.hostname or "127.0.0.1"
+        if bare and host == HOSTED and port in (None, 443):
+            return f"https://{HOSTED}:443{parts.path.rstrip('/')}"  # it wants a key, which never goes there in clear
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not listened on
         if port is None and bare:
             port = PORT
         where = f"[{host}]" if ":" in host else host
         return f"{parts.scheme}://{where}{f':{port}' if port is not None else ''}{parts.path.rstrip('/')}"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
 
 
 class OllamaOptions(msgspec.Struct, frozen=True):

@@ -8,22 +8,37 @@ from typing import Any
 
 import aiohttp
 import aura_ollama
+import httpx
 import pytest
 from aura_ollama.settings import OllamaSettings
 
 from aura_core import ChatRequest, Message, ProviderError, Token
-from aura_core.testing import AuraServer, Reply, Upstream, split_at
+from aura_core.testing import AuraServer, Reply, SseEvent, Upstream, split_at
+from aura_core.testing import events as all_events
 
 FOLDER = Path(__file__).parent / "recordings"
 RECORDINGS: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))["recordings"]
 DEEP = b"[" * 100_000 + b"]" * 100_000
+HELLO = b'{"message":{"content":"a"}}\n'
 AGENT = "---\nprovider: ollama\nmodel: tiny\n---\n"
 
 
 def _serve(tmp_path: Path, upstream: Upstream) -> AuraServer:
-    return AuraServer(
-        tmp_path, {"it.md": AGENT}, f'[providers.ollama]\nbase_url = "{upstream.url}"\n[server]\nretries = 0'
-    )
+    toml = f'[providers.ollama]\nbase_url = "{upstream.url}"\n[server]\nretries = 0\nidle_timeout = 6\n'
+    return AuraServer(tmp_path, {"it.md": AGENT}, toml)
+
+
+def ask_apart(aura: AuraServer, upstream: Upstream, first: bytes, rest: bytes, ending: Any) -> list[SseEvent]:
+    """Ask; the server says the rest, and ends, when the first token has been seen, so that no read has both."""
+    seen, body = threading.Event(), b""
+    upstream.queue(Reply([first, seen, rest], ending=ending))
+    url = f"{aura.url}/api/agents/it/chat/stream"
+    with httpx.stream("POST", url, json={"prompt": "Hello"}, timeout=30, trust_env=False) as response:
+        for chunk in response.iter_raw():
+            body += chunk
+            if b"event: token" in body:
+                seen.set()
+    return all_events(body)
 
 
 @pytest.mark.parametrize("hostile", [False, True], ids=["as-recorded", "in-small-pieces"])
@@ -88,23 +103,42 @@ def test_halves_of_a_surrogate_pair_are_joined_and_a_lone_one_is_replaced(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("body", "code"),
+    ("rest", "code"),
     [
-        (b'{"message":{"content":"a"}}\n', "interrupted"),
-        (b'{"message":{"content":"a"}}\n{"message":{"cont', "interrupted"),
-        (b'{"message":{"content":"a"}}\n{"error":"boom"}\n', "llm_error"),
-        (b'{"message":{"content":"a"}}\nnonsense\n', "bad_response"),
-        (b'{"message":{"content":"a"}}\n{"message":{"content":"\xff"}}\n', "bad_response"),
-        (b'{"message":{"content":"a"}}\n{"message":{"content":"\xff"}}', "bad_response"),
-        (b'{"message":{"content":"a"}}\n{"deep":%b}\n' % DEEP, "bad_response"),
-        (b'{"message":{"content":"a"}}\n{"deep":%b}' % DEEP, "bad_response"),
+        (b"", "interrupted"),
+        (b'{"message":{"cont', "interrupted"),
+        (b'{"message":{"content":"\xf0\x9f', "interrupted"),
+        (b'{"done":tr', "interrupted"),
+        (b'{"error":"boom"}\n', "llm_error"),
+        (b'{"error":"boom"}', "llm_error"),
+        (b"nonsense\n", "bad_response"),
+        (b'{"message":{"content":"\xff"}}\n', "bad_response"),
+        (b'{"message":{"content":"\xff"}}', "bad_response"),
+        (b'{"deep":%b}\n' % DEEP, "bad_response"),
+        (b'{"deep":%b}' % DEEP, "bad_response"),
     ],
 )
-def test_a_part_of_an_answer_is_never_done(body: bytes, code: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["clean", "broken"])
+def test_a_part_of_an_answer_is_never_done(ending: Any, rest: bytes, code: str, tmp_path: Path) -> None:
+    with Upstream() as upstream, _serve(tmp_path, upstream) as aura:
+        said = ask_apart(aura, upstream, HELLO, rest, ending)
+    assert [event.name for event in said] == ["token", "error"]
+    assert said[-1].data["code"] == code
+
+
+@pytest.mark.parametrize("ending", ["clean", "cut", "broken"])
+def test_the_last_line_counts_without_its_line_end(ending: Any, tmp_path: Path) -> None:
+    rest = b'{"done":true,"done_reason":"stop","prompt_eval_count":2,"eval_count":1}'
+    with Upstream() as upstream, _serve(tmp_path, upstream) as aura:
+        said = ask_apart(aura, upstream, HELLO, rest, ending)
+    assert said[1:] == [("done", {"totalTokens": 3, "finishReason": "stop"})]
+
+
+@pytest.mark.parametrize("counts", ['"prompt_eval_count":null,"eval_count":null', '"prompt_eval_count":"x"'])
+def test_counts_of_an_odd_type_do_not_undo_an_answer(counts: str, tmp_path: Path) -> None:
+    body = HELLO + b'{"done":true,"done_reason":"stop",%b}\n' % counts.encode()
     with Upstream(Reply([body])) as upstream, _serve(tmp_path, upstream) as aura:
-        events = aura.ask("it")
-    assert [event.name for event in events] == ["token", "error"]
-    assert events[-1].data["code"] == code
+        assert aura.ask("it")[1:] == [("done", {"totalTokens": 0, "finishReason": "stop"})]
 
 
 def test_an_error_too_deep_to_be_read_has_its_status(tmp_path: Path) -> None:
@@ -128,7 +162,7 @@ def test_an_empty_answer_is_a_bad_response(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("finish", ["stop", None])
-@pytest.mark.parametrize("ending", ["cut", "reset"])
+@pytest.mark.parametrize("ending", ["cut", "reset", "broken"])
 def test_what_came_before_the_connection_broke_counts_however_late_it_is_read(
     ending: Any, finish: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ async def stream(client: Client, path: str, content: bytes, model: str) -> Async
                         await _drain(read)
                         return
                     yield token(data, server, model)
+                splitter.feed(b"")  # what is foreign behind these events is told now: the next read may never come
         except ClientError:
             pass  # cut off; what came before still counts
         data = splitter.rest().strip()
@@ -52,9 +53,10 @@ async def stream(client: Client, path: str, content: bytes, model: str) -> Async
 async def list_models(client: Client) -> list[Model]:
     """The models that the server lists, by name. Raises ProviderError."""
     try:
-        models = msgspec.json.decode(await client.get("/models"), type=_Models).data
+        listed = msgspec.json.decode(await client.get("/models"), type=_Models | list[_Listed])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise bad_response(client.server) from None
+    models = listed.data if isinstance(listed, _Models) else listed  # Together AI lists them bare
     return [Model(model.id) for model in sorted(models or [], key=lambda model: model.id)]
 
 

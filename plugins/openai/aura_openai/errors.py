@@ -19,6 +19,7 @@ _QUOTA = {"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_
 _QUOTA |= {"quota_exceeded", "insufficient_credits"}
 _AUTH = {"invalid_api_key", "authentication_error", "permission_error", "invalid_authentication"}
 _NO_MODEL = {"model_not_found", "deploymentnotfound"}
+_NO_ENDPOINT = "no endpoints found"  # OpenRouter: for this model, or that do what is asked
 _RATE = {"rate_limit_exceeded", "rate_limit_error", "slow_down", "too_many_requests", "tokens", "requests"}
 _BUSY = {"server_is_overloaded", "overloaded_error", "service_unavailable", "service_unavailable_error"}
 _BUSY |= {"unavailable_error", "engine_overloaded"}
@@ -49,6 +50,9 @@ class Fault(msgspec.Struct, frozen=True):
             return cls(frozenset(), error if isinstance(error, str) else "", "")
         inner = error.get("innererror")
         words = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, dict) else None]
+        more = error.get("metadata")
+        if isinstance(more, dict) and ("reasons" in more or "flagged_input" in more):  # OpenRouter's moderation
+            words.append("content_filter")
         message, param = error.get("message"), error.get("param")
         return cls(
             frozenset(str(word).lower() for word in words if isinstance(word, (str, int))),
@@ -73,10 +77,13 @@ def failure(server: Server, fault: Fault, model: str, status: int = 0, wait: flo
     """An error with a status of its own, or one in mid-stream (status 0)."""
     status = status or fault.status()
     words, lower = fault.words, fault.message.lower()
-    if words & _FILTERED:
+    if words & _FILTERED or (status == 403 and "input was flagged" in lower):
         return ProviderError(f"{server.name}'s content filter refused the request.", "content_filtered")
     if status != 429 and (words & _TOO_LONG or any(part in lower for part in _TOO_LONG_WORDS)):
-        return ProviderError(f"The conversation is longer than the context of {model!r}; shorten it.", "context_length")
+        return ProviderError(
+            f"The conversation is longer than the context of {model!r}; shorten it or lower max_tokens.",
+            "context_length",
+        )
     if words & _QUOTA or status == 402:
         return ProviderError(
             f"{server.name} says that the account has no credit left, or is at its limit.", "quota_exceeded"
@@ -96,7 +103,9 @@ def failure(server: Server, fault: Fault, model: str, status: int = 0, wait: flo
         said = f": {text}" if (text := server.scrub(fault.message)) else f" (status {status})"
         return ProviderError(f"{server.name} is busy or not reachable{said}", "unavailable", wait)
     said = server.scrub(fault.message) or (f"status {status}" if status else "it did not say why")
-    if status in (404, 405) or "unexpected endpoint" in lower:  # LM Studio says this with status 200
+    if (
+        status in (404, 405) and _NO_ENDPOINT not in lower
+    ) or "unexpected endpoint" in lower:  # LM Studio says this with status 200
         return ProviderError(f"{server.name} knows no such address ({said}); {server.address}", "bad_request")
     if 400 <= status < 500 or (not status and words & _REQUEST):
         return ProviderError(f"{server.name} refused the request: {said}{_remedy(fault)}", "bad_request")
@@ -135,6 +144,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _no_model(status: int, lower: str) -> bool:
+    if f"{_NO_ENDPOINT} for " in lower:
+        return True
     missing = ("not found", "does not exist", "not a valid model")
     return (status == 404 or (status == 400 and "not a valid model" in lower)) and (
         "model" in lower and any(part in lower for part in missing)

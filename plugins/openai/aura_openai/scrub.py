@@ -3,7 +3,13 @@
 import re
 
 _URL = re.compile(r"\S*://\S*")
-_KEY = re.compile(r"\b(?:sk|pk|rk|key|bearer|eyJ)[-_a-z0-9]*[-_ :=*.…]+[\w*.…-]{3,}", re.IGNORECASE)
+# What follows such a word is a key where a sign joins the two, or where it has signs or digits, or is long; else it is
+# prose: "keyword argument", "skipped because".
+_KEY = re.compile(
+    r"\b(?:sk|pk|rk|key|bearer|eyJ)[-_a-z0-9]*"
+    r"(?:[ .]*[-_:=*…][-_ :=*.…]*|[ .]+(?=[a-z.]*[-_*…\d]|[a-z]{20}))[\w*.…-]{3,}",
+    re.IGNORECASE,
+)
 _MASKED = re.compile(r"\*{2,}|\w(?:…|\.{3,})\w")
 PIECE = 6
 """A word that shares so many characters in a row with the key is taken for a part of it."""

@@ -25,7 +25,8 @@ class Splitter:
     def __init__(self) -> None:
         self._parts: list[bytes] = []  # of the line that is not whole yet
         self._size = 0
-        self._data: bytes | None = None
+        self._data: bytes | None = None  # of the event that is not whole yet: its first line
+        self._more = bytearray()  # its other lines, which are rare
         self._after_cr = False  # a LF that comes next belongs to the line end before it
         self._first = True
         self._foreign: bytes | None = None  # what is no event, while the events before it are given out
@@ -64,8 +65,16 @@ class Splitter:
             raise NotEvents(self._foreign)
         if self._parts:
             self._line(self._join(b""))
-        data, self._data = self._data, None
-        return data or b""
+        data, self._data = self._whole(self._data or b""), None
+        return data
+
+    def _whole(self, first: bytes) -> bytes:
+        """The data of an event that began with this line."""
+        if not self._more:
+            return first
+        data = first + self._more
+        self._more.clear()
+        return data
 
     def _join(self, end: bytes) -> bytes:
         self._parts.append(end)
@@ -88,6 +97,8 @@ class Splitter:
                     self._foreign = foreign
                     break
             elif self._data is not None:
+                if self._more:
+                    self._data = self._whole(self._data)
                 if self._data:
                     found.append(self._data)
                 self._data = None
@@ -99,9 +110,17 @@ class Splitter:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if line.startswith(b"data:"):
             value = line[6:] if line.startswith(b" ", 5) else line[5:]
-            self._data = value if self._data is None else self._data + b"\n" + value
-            if len(self._data) > LIMIT:
-                raise TooLong
+        elif line.startswith(b"error:") and line[6:].lstrip().startswith(b"{"):
+            value = b'{"error":%b}' % line[6:]  # no field of the standard's: many builds of llama.cpp fail like that
         elif line.lstrip().startswith(_FOREIGN):
             raise NotEvents(line)
-        # Comments, event:, id: and retry: carry nothing here.
+        else:
+            return  # comments, event:, id: and retry: carry nothing here
+        if self._data is None:
+            self._data = value
+            if len(value) > LIMIT:
+                raise TooLong
+        else:
+            self._more += b"\n" + value  # in place: a copy for each line would cost their square
+            if len(self._data) + len(self._more) > LIMIT:
+                raise TooLong

@@ -8,7 +8,10 @@ from typing import Any
 
 import aiohttp
 import httpx2
+from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp.httpx2 import AiohttpTransport
+
+from aura_openai.connections import connector
 
 Read = Callable[[], Awaitable[bytes]]
 
@@ -26,10 +29,7 @@ def certificates(url: str) -> ssl.SSLContext:
 @asynccontextmanager
 async def http_client(context: ssl.SSLContext, connect_timeout: float) -> AsyncIterator[httpx2.AsyncClient]:
     """A client for one server."""
-    # limit=0: aiohttp would let the 101st stream wait; httpx's own limits don't reach it (httpx-aiohttp 0.2).
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context), cookie_jar=aiohttp.DummyCookieJar()
-    )
+    session = aiohttp.ClientSession(connector=connector(context), cookie_jar=aiohttp.DummyCookieJar())
     # "pool" is aiohttp's whole way to a connection, names included; the core limits how long an answer may take.
     timeout = httpx2.Timeout(None, connect=connect_timeout, pool=connect_timeout)
     async with Client(Transport(verify=context, client=session), timeout) as client:
@@ -73,6 +73,8 @@ class Transport(AiohttpTransport):
             raise httpx2.RemoteProtocolError(type(exc).__name__, request=request) from exc
         if response.status_code < 300:
             return response
+        # Identity was asked for: a coding that the body names may not be its own, and the status would be lost.
+        response.headers.pop("content-encoding", None)
         return httpx2.Response(
             response.status_code,
             headers=response.headers,
@@ -96,11 +98,11 @@ class Body:
         """What has come, b"" at its end. Raises aiohttp.ClientError where it is cut off, after all that came before."""
         try:
             return await self._content.readany()
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is what aiohttp's parser in Python says
             # Once the connection is lost readany only raises, whatever it has read ahead.
             if rest := self._content._read_nowait(-1):
                 return rest
-            raise
+            raise aiohttp.ClientPayloadError(type(exc).__name__) from exc
 
 
 class _Beginning(httpx2.AsyncByteStream):

@@ -112,7 +112,12 @@ def _chunk(data: bytes, server: Server) -> Chunk:
     except msgspec.DecodeError:
         # msgspec refuses an escaped half of a surrogate pair, json does not; the core joins halves or replaces them.
         with suppress(ValueError, RecursionError):
-            return msgspec.convert(json.loads(data), Chunk)
+            fields = json.loads(data)
+            usage = fields.pop("usage", None) if isinstance(fields, dict) else None
+            chunk = msgspec.convert(fields, Chunk)
+            with suppress(msgspec.ValidationError):  # counts of an odd type cost the answer nothing
+                chunk.usage = msgspec.convert(usage, Counts | None, strict=False)
+            return chunk
     except (UnicodeDecodeError, RecursionError):
         pass
     raise bad_response(server)

@@ -16,6 +16,10 @@ from aura_core.testing import AuraServer, Reply, Upstream
 
 KEY = "sk-proj-AbCdEfGh1234567890-wxyz"
 AGENT = "---\nprovider: openai\nmodel: gpt-9\n---\n"
+MODERATED = b'{"error":{"code":403,"message":"No.","metadata":{"reasons":["z"],"flagged_input":"..."}}}'
+TOO_LARGE = (
+    "'max_tokens' or 'max_completion_tokens' is too large: 9000. This model's maximum context length is 4096 tokens"
+)
 HTML = b"<html><head><title>Gateway</title></head><body><a href='https://login.example'>Sign in</a></body></html>"
 
 
@@ -64,6 +68,12 @@ def error(message: str = "", code: Any = None, type_: Any = None, param: Any = N
         (403, error("Country not supported", "unsupported_country_region_territory"), "auth", ""),
         (403, error("no access", "model_not_found"), "model_not_found", "gpt-9"),
         (402, error("Insufficient credits", 402), "quota_exceeded", "credit"),
+        (403, error('x/y requires moderation. Your input was flagged for "z".', 403), "content_filtered", ""),
+        (403, MODERATED, "content_filtered", ""),
+        (403, error("Your account was flagged.", "account_deactivated"), "auth", "OPENAI_API_KEY"),
+        (400, error(TOO_LARGE, 400, "BadRequestError", "max_tokens"), "context_length", "lower max_tokens"),
+        (404, error("No endpoints found for x/y:free.", 404), "model_not_found", "gpt-9"),
+        (404, error("No endpoints found that support tool use.", 404), "bad_request", "refused the request: No end"),
         (404, error("The model `x` does not exist.", 404, "NotFoundError"), "model_not_found", "gpt-9"),
         (404, error("model 'x' not found", None, "not_found_error"), "model_not_found", "gpt-9"),
         (404, HTML, "bad_request", "base_url"),
@@ -77,6 +87,8 @@ def error(message: str = "", code: Any = None, type_: Any = None, param: Any = N
         (429, error("No credit", "credit_balance_exhausted"), "quota_exceeded", ""),
         (429, error("Limit 30000 tokens, maximum context length 8192", "rate_limit_exceeded"), "rate_limited", ""),
         (429, HTML, "rate_limited", ""),
+        (500, error("got an unexpected keyword argument 'foo'"), "llm_error", "keyword argument 'foo'"),
+        (503, error("skipped because the queue is full"), "unavailable", "skipped because the queue"),
         (500, error("boom"), "llm_error", "boom"),
         (500, HTML, "llm_error", "status 500"),
         (501, b"", "llm_error", ""),
@@ -114,6 +126,9 @@ def test_a_status_is_its_code(
         "wrong key: sk-other-9876543210wxyz",
         "AbCdEfGh1234567890-wxyz",
         "Authorization: Bearer abcdef-wxyz",
+        "Authorization: Bearer abcdefghijklmnopqrwxyz",
+        "the key 1wxyz is wrong",
+        "the key **wxyz is wrong",
         "visit https://login.example/?code=wxyz",
     ],
 )
@@ -182,6 +197,13 @@ def test_an_error_body_that_is_cut_off_still_has_its_status(upstream: Upstream, 
         "code": "rate_limited",
         "retryAfter": 3.0,
     }
+
+
+def test_an_error_body_that_is_not_in_the_coding_it_names_still_has_its_status(
+    upstream: Upstream, aura: AuraServer
+) -> None:
+    upstream.queue(Reply([error("no credit", "insufficient_quota")], 429, {"content-encoding": "gzip"}))
+    assert aura.ask("it")[0].data["code"] == "quota_exceeded"
 
 
 def test_a_connection_dropped_before_the_head_is_unavailable(upstream: Upstream, aura: AuraServer) -> None:

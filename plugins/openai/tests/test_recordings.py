@@ -9,11 +9,15 @@ from typing import Any
 
 import aiohttp
 import aura_openai
+import httpx
 import pytest
+from aiohttp.http_parser import HttpResponseParserPy
 from aura_openai.settings import OpenAISettings
+from aura_openai.sse import Splitter
 
 from aura_core import ChatRequest, Message, Token
 from aura_core.testing import AuraServer, Reply, SseEvent, Upstream, split_at
+from aura_core.testing import events as all_events
 
 FOLDER = Path(__file__).parent / "recordings"
 RECORDINGS: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))["recordings"]
@@ -30,7 +34,8 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="module")
 def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
-    toml = f'[providers.local]\nplugin = "openai"\nbase_url = "{upstream.url}/v1"\n[server]\nretries = 0\n'
+    toml = f'[providers.local]\nplugin = "openai"\nbase_url = "{upstream.url}/v1"\n'
+    toml += "[server]\nretries = 0\nidle_timeout = 6\n"
     with AuraServer(tmp_path_factory.mktemp("aura"), {"it.md": AGENT}, toml, {}) as aura:
         yield aura
 
@@ -41,6 +46,19 @@ def event(content: str) -> bytes:
 
 def text_of(events: list[SseEvent], name: str = "token") -> str:
     return "".join(event.data["content"] for event in events if event.name == name)
+
+
+def ask_apart(aura: AuraServer, upstream: Upstream, first: bytes, rest: bytes, ending: Any) -> list[SseEvent]:
+    """Ask; the server says the rest, and ends, when the first token has been seen, so that no read has both."""
+    seen, body = threading.Event(), b""
+    upstream.queue(Reply([first, seen, rest], ending=ending))
+    url = f"{aura.url}/api/agents/it/chat/stream"
+    with httpx.stream("POST", url, json={"prompt": "Hello"}, timeout=30, trust_env=False) as response:
+        for chunk in response.iter_raw():
+            body += chunk
+            if b"event: token" in body:
+                seen.set()
+    return all_events(body)
 
 
 @pytest.mark.parametrize("hostile", [False, True], ids=["as-recorded", "in-small-pieces"])
@@ -147,18 +165,17 @@ def test_line_ends_and_boundaries_anywhere(end: bytes, size: int, upstream: Upst
         (b'data: {"error":{"message":"x","type":"invalid_request_error"}}\n\n', "bad_request"),
     ],
 )
-@pytest.mark.parametrize("ending", ["clean", "cut", "reset"])
+@pytest.mark.parametrize("ending", ["clean", "cut", "reset", "broken"])
 def test_a_part_of_an_answer_is_never_done(
     rest: bytes, code: str, ending: Any, upstream: Upstream, aura: AuraServer
 ) -> None:
-    upstream.queue(Reply([event("a"), rest], ending=ending))
-    events = aura.ask("it")
+    events = ask_apart(aura, upstream, event("a"), rest, ending)
     assert [event.name for event in events] == ["token", "error"]
     allowed = {code, "interrupted"} if ending == "reset" else {code}  # RST may overtake the last bytes
     assert events[-1].data["code"] in allowed
 
 
-@pytest.mark.parametrize("ending", ["clean", "cut"])
+@pytest.mark.parametrize("ending", ["clean", "cut", "broken"])
 @pytest.mark.parametrize(
     "body",
     [
@@ -197,6 +214,17 @@ def test_after_a_finish_reason_usage_counts_and_faults_do_not(upstream: Upstream
     assert aura.ask("it") == [("token", {"content": "a"}), ("done", {"totalTokens": 5, "finishReason": "stop"})]
 
 
+@pytest.mark.parametrize(
+    ("usage", "total"), [('{"prompt_tokens":"3","completion_tokens":"2"}', 5), ('{"prompt_tokens":{}}', 0), ("[]", 0)]
+)
+def test_a_usage_of_an_odd_type_does_not_undo_an_answer(
+    usage: str, total: int, upstream: Upstream, aura: AuraServer
+) -> None:
+    finish = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}],"usage":%b}\n\n' % usage.encode()
+    upstream.queue(Reply([finish]))
+    assert aura.ask("it") == [("token", {"content": "a"}), ("done", {"totalTokens": total, "finishReason": "stop"})]
+
+
 def test_the_last_event_counts_without_its_blank_line(upstream: Upstream, aura: AuraServer) -> None:
     upstream.queue(Reply([event("a"), STOP.rstrip()]))
     assert aura.ask("it")[-1].name == "done"
@@ -224,7 +252,7 @@ def test_of_several_answers_the_first_is_told(upstream: Upstream, aura: AuraServ
 
 
 @pytest.mark.parametrize("finish", ["stop", None])
-@pytest.mark.parametrize("ending", ["cut", "reset"])
+@pytest.mark.parametrize("ending", ["cut", "reset", "broken"])
 def test_what_came_before_the_connection_broke_counts_however_late_it_is_read(
     ending: Any, finish: str | None, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,8 +282,70 @@ def test_what_came_before_the_connection_broke_counts_however_late_it_is_read(
     assert [token.finish_reason for token in tokens if token.finish_reason] == ([finish] if finish else [])
 
 
+def test_a_body_whose_framing_breaks_is_cut_off_in_aiohttps_parser_in_python_too(
+    upstream: Upstream, aura: AuraServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aiohttp.client_proto.HttpResponseParser", HttpResponseParserPy)
+    ends = [ask_apart(aura, upstream, event("a"), rest, "broken")[-1] for rest in (b"", STOP)]
+    assert [end.data.get("code") for end in ends] == ["interrupted", None]
+
+
 @pytest.mark.parametrize("last", [b"<html>\n", b'{"error": {"message": "broken"}}\n'])
 def test_what_shares_a_read_with_a_foreign_line_is_kept(last: bytes, upstream: Upstream, aura: AuraServer) -> None:
     upstream.queue(Reply([event("a") + event("b") + last]))
     events = aura.ask("it")
     assert (text_of(events), events[-1].name) == ("ab", "error")
+
+
+def test_a_finish_reason_that_shares_a_read_with_a_foreign_line_is_the_end(
+    upstream: Upstream, aura: AuraServer
+) -> None:
+    upstream.queue(Reply([event("a") + STOP + b"<html>\n"]))
+    assert aura.ask("it") == [("token", {"content": "a"}), ("done", {"totalTokens": 0, "finishReason": "stop"})]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+def test_an_error_that_begins_in_the_read_of_an_event_is_read_whole(
+    end: bytes, upstream: Upstream, aura: AuraServer
+) -> None:
+    body = (event("a") + b'{"error":\n').replace(b"\n", end)
+    upstream.queue(Reply([body, b'{"message": "busy", "code": 503}}']))
+    events = aura.ask("it")
+    assert (text_of(events), events[-1].data["code"]) == ("a", "unavailable")
+
+
+def test_a_foreign_line_is_told_though_the_server_then_says_nothing(upstream: Upstream, aura: AuraServer) -> None:
+    upstream.queue(Reply([event("a") + b"<html>\n"], ending="stall"))
+    events = aura.ask("it")
+    assert (text_of(events), events[-1].data["code"]) == ("a", "bad_response")
+
+
+def test_an_error_field_of_an_old_llama_server_is_an_error(upstream: Upstream, aura: AuraServer) -> None:
+    said = b'{"code":%b,"message":"%b","type":"%b"}'
+    too_long = said % (b"400", b"the request exceeds the available context size", b"exceed_context_size_error")
+    out = said % (b"500", b"CUDA out of memory", b"server_error")
+    upstream.queue(
+        Reply([b"error: " + too_long + b"\n\ndata: [DONE]\n\n"]),
+        Reply([event("a"), b"error:" + out + b"\n\n", b"data: [DONE]\n\n"]),
+        Reply([event("a"), b"error: " + out[:-1]], ending="cut"),
+        Reply([event("a"), b"error: a field that the standard ignores\n\n", STOP]),
+    )
+    assert [e.data["code"] for e in aura.ask("it")] == ["context_length"]
+    *_, last = aura.ask("it")
+    assert (last.data["code"], "CUDA out of memory" in last.data["message"]) == ("llm_error", True)
+    assert aura.ask("it")[-1].data["code"] == "interrupted"
+    assert aura.ask("it")[-1].name == "done"
+
+
+def test_many_data_lines_are_one_event_and_no_work_that_grows_with_their_square() -> None:
+    splitter, lines, found = Splitter(), 1_000_000, list[bytes]()
+
+    def feed() -> None:
+        for _ in range(10):
+            found.extend(splitter.feed(b"data: x\n" * (lines // 10)))
+        found.extend(splitter.feed(b"data: y\n\ndata: 1\n\n"))
+
+    thread = threading.Thread(target=feed, daemon=True)
+    thread.start()
+    thread.join(60)  # a second, or else an hour
+    assert found == [b"x\n" * lines + b"y", b"1"]

@@ -318,6 +318,8 @@ def test_models_health_and_the_default_model(upstream: Upstream) -> None:
 
     upstream.on("/models", Reply([listing]))
     assert asyncio.run(ask()) == ["a", "b"]
+    upstream.on("/models", Reply([b'[{"id":"b","object":"model"},{"id":"a"}]']))  # Together AI
+    assert asyncio.run(ask()) == ["a", "b"]
     assert asyncio.run(aura_openai.default_model(settings)) == "b"
     assert asyncio.run(aura_openai.default_model(OpenAISettings(base_url=upstream.url))) is None
     for reply, code in (

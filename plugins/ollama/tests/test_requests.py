@@ -1,0 +1,100 @@
+"""What is sent, and to whom: addresses, keys, and what a server that is none of Ollama's is called."""
+
+import asyncio
+from pathlib import Path
+
+import aura_ollama
+import pytest
+from aura_ollama.settings import OllamaSettings
+
+from aura_core import ProviderError
+from aura_core.testing import AuraServer, Reply, Upstream
+
+KEY = "ollama-4f9c2e7b81d05a63"
+AGENT = "---\nprovider: local\nmodel: tiny\n---\n"
+
+
+def serve(folder: Path, upstream: Upstream) -> AuraServer:
+    toml = f'[server]\nretries = 0\n[providers.local]\nplugin = "ollama"\nbase_url = "{upstream.url}"\n'
+    return AuraServer(folder, {"it.md": AGENT}, toml + 'api_key_env = "MY_KEY"\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("", "http://127.0.0.1:11434"),
+        ("gpu.example", "http://gpu.example:11434"),
+        ("gpu.example:80/ollama/", "http://gpu.example:80/ollama"),
+        ("http://gpu.example", "http://gpu.example"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("ollama.com", "https://ollama.com:443"),
+        (" Ollama.com/ ", "https://ollama.com:443"),
+        ("ollama.com:443", "https://ollama.com:443"),
+        ("https://ollama.com", "https://ollama.com"),
+        ("ollama.com.example", "http://ollama.com.example:11434"),
+        ("::1", "http://[::1]:11434"),
+        ("::", "http://[::1]:11434"),
+        ("[::1]", "http://[::1]:11434"),
+        ("[::1]:80", "http://[::1]:80"),
+        ("2001:db8::7/ollama", "http://[2001:db8::7]:11434/ollama"),
+    ],
+)
+def test_an_address_means_what_it_means_for_ollama_itself(text: str, url: str) -> None:
+    assert OllamaSettings(base_url=text).url() == url
+
+
+@pytest.mark.parametrize("text", ["gpu:port", "ftp://gpu", "http://me:pw@gpu", "http://gpu?key=1", "::1::2"])
+def test_an_address_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="base_url"):
+        OllamaSettings(base_url=text)
+
+
+@pytest.mark.parametrize("key", ["abc\ndef-4f9c2e7b", "ab\u00e4-4f9c2e7b"])
+def test_a_key_that_no_header_can_carry_is_told_before_anything_is_sent(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    with Upstream() as upstream, serve(tmp_path, upstream) as aura:
+        (event,) = aura.ask("it")
+    assert event.data["code"] == "auth"
+    assert "MY_KEY" in event.data["message"]
+    assert "4f9c2e" not in event.data["message"]
+    assert upstream.connections == 0
+
+
+@pytest.mark.parametrize("said", ["the key {} is wrong", "key={}", "sign in at https://x.example/?key={}", "({})"])
+@pytest.mark.parametrize("form", [KEY, KEY[:-8] + "*****", "***" + KEY[-8:]], ids=["whole", "begin", "end"])
+@pytest.mark.parametrize("status", [200, 400, 401, 500])
+def test_no_part_of_a_key_is_passed_on(
+    status: int, form: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    body = b'{"error":"It failed: %b"}\n' % said.format(form).encode()
+    with Upstream(Reply([body], status)) as upstream, serve(tmp_path, upstream) as aura:
+        (event,) = aura.ask("it")
+    assert status == 401 or "It failed" in event.data["message"]
+    assert not any(piece in event.data["message"] for piece in ("4f9c2e", "d05a63", "x.example"))
+
+
+def test_an_error_whose_body_stalls_still_has_its_status_and_what_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aura_ollama.client.ERROR_SECONDS", 1)
+    whole = b'{"error":"model \'tiny\' not found"}'
+    with Upstream() as upstream, serve(tmp_path, upstream) as aura:
+        upstream.queue(Reply([b'{"error"'], 503, ending="stall"), Reply([whole], 404, ending="stall"))
+        assert [aura.ask("it")[0].data["code"] for _ in range(2)] == ["unavailable", "model_not_found"]
+
+
+@pytest.mark.parametrize("body", [b"<html>nginx</html>", b'{"error":"Unexpected endpoint"}', b"[]", b'{"version":1}'])
+def test_a_server_that_is_none_of_ollamas_is_not_healthy(body: bytes) -> None:
+    async def ask(url: str) -> None:
+        async with aura_ollama.open_client(OllamaSettings(base_url=url)) as client:
+            await aura_ollama.check_health(client)
+
+    with Upstream(Reply([body])) as upstream:
+        with pytest.raises(ProviderError) as caught:
+            asyncio.run(ask(upstream.url))
+        assert caught.value.code == "bad_response"
+        upstream.default = Reply([b'{"version":"0.33.0"}'])
+        asyncio.run(ask(upstream.url))
