@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -12,6 +13,12 @@ import pytest
 
 FOREIGN = ("AURA_", "OLLAMA_", "OPENAI_", "AZURE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "XDG_CONFIG")
 AIMOCK = Path(__file__).parent / "tests/aimock/node_modules/@copilotkit/aimock/dist/cli.js"
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what the tests start: what a shell begins in the background ignores it, and its children do."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

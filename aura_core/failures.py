@@ -23,6 +23,9 @@ _NO_WAY = {
     errno.EADDRNOTAVAIL,
 }
 
+# So asyncio and anyio say that none of a host's addresses could be reached.
+_SUMMED_UP = ("Multiple exceptions: ", "All connection attempts failed")
+
 RETRY_AFTER_LIMIT = 10.0
 RETRY_DELAY = 0.25
 
@@ -35,6 +38,7 @@ def explain(exc: BaseException, plugin: str, redact: Callable[[str], str], begun
     if isinstance(exc, TimeoutError):
         return ProviderError("The provider took too long.", "timeout")
     if _is_lost(exc):
+        log.warning("plugin %r lost its connection: %s: %s", plugin, type(exc).__name__, exc)
         if begun:
             return ProviderError("The connection to the provider was lost.", "interrupted")
         return ProviderError("The provider cannot be reached.", "unavailable")
@@ -47,8 +51,9 @@ def _is_lost(exc: BaseException) -> bool:
     """Whether it is the network's fault; a file that is missing, or a process out of files, is the plugin's or ours."""
     if isinstance(exc, _LOST):
         return True
-    # asyncio ("Multiple exceptions: …") and anyio ("All connection attempts failed") so sum up several addresses.
-    return isinstance(exc, OSError) and (exc.errno in _NO_WAY or (type(exc) is OSError and exc.errno is None))
+    if not isinstance(exc, OSError):
+        return False
+    return exc.errno in _NO_WAY or (exc.errno is None and str(exc).startswith(_SUMMED_UP))
 
 
 def retry_delay(failure: ProviderError, attempt: int) -> float | None:

@@ -42,7 +42,8 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         # What a plugin or an upstream says may hold escape sequences, or lines that look like ours.
-        return without_controls(hide(super().format(record), self._secrets())).replace("\n", "\n    ")
+        # Without those first: a key that one of them cuts in two would else be whole again afterwards.
+        return hide(without_controls(super().format(record)), self._secrets()).replace("\n", "\n    ")
 
 
 class JsonFormatter(logging.Formatter):

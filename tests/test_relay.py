@@ -118,6 +118,7 @@ ENDS: dict[str, tuple[str, str, Any]] = {
     "TLS that breaks": ("yield Token('a')\nraise ssl.SSLError(1, 'bad record mac')", "a", "interrupted"),
     "an end before anything was said": ("raise EOFError\nyield", "", "unavailable"),
     "half a line": ("yield Token('a')\nraise asyncio.IncompleteReadError(b'', 5)", "a", "interrupted"),
+    "a library that cannot be loaded": ("raise OSError('libnv.so: cannot open shared object')\nyield", "", "llm_error"),
     "a file that is not there": ("open('/nowhere/at/all')\nyield", "", "llm_error"),
     "no more files": ("raise OSError(errno.EMFILE, 'Too many open files')\nyield", "", "llm_error"),
     "a string": ("yield Token('a')\nyield 'b'", "a", "llm_error"),

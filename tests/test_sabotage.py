@@ -223,7 +223,7 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "a log that others write": Sabotage(
         "logs.py",
-        'without_controls(hide(super().format(record), self._secrets())).replace("\\n", "\\n    ")',
+        'hide(without_controls(super().format(record)), self._secrets()).replace("\\n", "\\n    ")',
         "super().format(record)",
         f"{SECURITY}::test_nobody_writes_our_log_for_us[TextFormatter]",
     ),

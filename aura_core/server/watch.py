@@ -76,4 +76,7 @@ async def _warm(runtime: Runtime, edited: asyncio.Event) -> None:
     while True:
         await edited.wait()
         edited.clear()
-        await runtime.warm()
+        try:
+            await runtime.warm()
+        except Exception:  # the next request tries again; the watch goes on
+            log.exception("what edited agents need could not be opened")

@@ -5,7 +5,7 @@ import { h } from "./dom.js";
 
 const KEY = "aura.token";
 /** What a header can carry; with anything else no request leaves. */
-const TOKEN = /^[\x21-\x7e]+$/;
+const TOKEN = /^[\x20-\x7e]+$/;
 
 /** @returns {Record<string, string>} */
 export function authorization() {
@@ -34,7 +34,7 @@ export function askToken() {
     const dialog = h("dialog", { class: "token", "aria-labelledby": "aura-token" }, form);
     input.addEventListener("input", () => {
       const fits = input.value === "" || TOKEN.test(input.value.trim());
-      input.setCustomValidity(fits ? "" : "A token has no spaces, no accents and no curly quotes.");
+      input.setCustomValidity(fits ? "" : "A token has no accents and no curly quotes.");
     });
     // Nothing works without. Esc closes it all the same: Chromium lets a page refuse that only once.
     dialog.addEventListener("close", () => {

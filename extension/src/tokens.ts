@@ -20,7 +20,7 @@ export class Tokens {
       prompt: "It is what AURA_TOKEN is set to where the server runs. It is sent to this server only.",
       password: true,
       ignoreFocusOut: true,
-      validateInput: (text) => (/^[\x21-\x7e]*$/.test(text.trim()) ? undefined : "A token has no spaces and no accents."),
+      validateInput: (text) => (/^[\x20-\x7e]*$/.test(text.trim()) ? undefined : "A token has no accents and no curly quotes."),
     });
     if (!token?.trim()) return false;
     await this.#secrets.store(key(origin), token.trim());

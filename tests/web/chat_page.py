@@ -10,6 +10,18 @@ from aura_core.testing import AuraServer, Upstream
 Serve = Callable[..., AuraServer]
 OpenChat = Callable[..., "Chat"]
 
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-smooth-scrolling",  # a turn of the wheel is over at once
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
 WORDS = " ".join(f"word{number}" for number in range(60))
 
 

@@ -13,19 +13,7 @@ from aura_core.testing import AuraServer
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # for the module that the tests of this folder share
 
-from chat_page import Chat, OpenChat  # noqa: E402
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-smooth-scrolling",  # a turn of the wheel is over at once
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
+from chat_page import FLAGS, Chat, OpenChat  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from aura_core.testing import AuraServer
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from conftest import FLAGS  # noqa: E402  # the same Chromium as the tests'
+from chat_page import FLAGS  # noqa: E402  # the same Chromium as the tests'
 
 IMAGES = HERE.parents[1] / "docs" / "images"
 LIMIT = 150_000

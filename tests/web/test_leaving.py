@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chat_page import WORDS, Chat, OpenChat, Serve, echo, ollama, ollama_tokens, ollama_toml
+from chat_page import FLAGS, WORDS, Chat, OpenChat, Serve, echo, ollama, ollama_tokens, ollama_toml
 
 from aura_core.testing import Reply, Upstream
-from conftest import FLAGS
 
 KEPT = "Object.keys(localStorage).map((key) => JSON.parse(localStorage[key]).messages[0].text)"
 

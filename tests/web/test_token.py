@@ -6,14 +6,14 @@ import pytest
 from chat_page import Serve, echo
 
 
-@pytest.mark.parametrize("keep", [False, True])
-def test_a_server_that_wants_a_token_asks_for_it(page: Any, serve: Serve, keep: bool) -> None:
-    server = serve({"echo.md": echo("Echo")}, environ={"AURA_TOKEN": "s3cret"})
+@pytest.mark.parametrize(("keep", "token"), [(False, "s3cret"), (True, "correct horse battery staple")])
+def test_a_server_that_wants_a_token_asks_for_it(page: Any, serve: Serve, keep: bool, token: str) -> None:
+    server = serve({"echo.md": echo("Echo")}, environ={"AURA_TOKEN": token})
     page.goto(server.url)
     page.get_by_label("Token", exact=True).fill("wrong")
     page.keyboard.press("Enter")
     page.get_by_text("The server does not take this token.").wait_for()
-    page.get_by_label("Token", exact=True).fill("s3cret")
+    page.get_by_label("Token", exact=True).fill(token)
     if keep:
         page.get_by_label("Remember it").check()
     page.get_by_role("button", name="Continue").click()

@@ -100,8 +100,10 @@ async def _without_key(stage: Stage) -> None:
     without = {key: value for key, value in table.items() if key not in {f.key for f in named}}
     try:
         stage.make(without, OTHER)
-    except Broken:
-        return  # its settings want a key named for every server: none is sent without one
+    except Broken as refused:
+        if any(f.key in str(refused) for f in named):
+            return  # its settings want a key named for every server: none is sent without one
+        raise
     stage.upstream.default = stage.reply(stage.conformance.whole(["One"]))
     before = len(stage.upstream.requests)
     with tempfile.TemporaryDirectory() as folder:

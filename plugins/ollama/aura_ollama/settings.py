@@ -51,7 +51,7 @@ class OllamaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("base_url: no user, password, query or fragment may stand in it")
         host = parts.hostname or "127.0.0.1"
         if bare and host == HOSTED and port in (None, 443):
-            return f"https://{HOSTED}:443{parts.path.rstrip('/')}"  # it wants a key, which never goes there in clear
+            return f"https://{HOSTED}:443{parts.path.rstrip('/')}"  # as Ollama itself has it: a key goes there
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not listened on
         if port is None and bare:
             port = PORT

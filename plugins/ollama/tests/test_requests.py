@@ -1,6 +1,8 @@
 """What is sent, and to whom: addresses, keys, and what a server that is none of Ollama's is called."""
 
 import asyncio
+import json
+import time
 from pathlib import Path
 
 import aura_ollama
@@ -98,3 +100,12 @@ def test_a_server_that_is_none_of_ollamas_is_not_healthy(body: bytes) -> None:
         assert caught.value.code == "bad_response"
         upstream.default = Reply([b'{"version":"0.33.0"}'])
         asyncio.run(ask(upstream.url))
+
+
+def test_a_long_error_holds_nobody_up(tmp_path: Path) -> None:
+    """A careless expression took minutes for it, and with it every other stream."""
+    with Upstream() as upstream, serve(tmp_path, upstream) as aura:
+        upstream.queue(Reply([json.dumps({"error": "://" * 200_000}).encode() + b"\n"]))
+        began = time.monotonic()
+        assert aura.ask("it")[0].data["code"] == "llm_error"
+        assert time.monotonic() - began < 10

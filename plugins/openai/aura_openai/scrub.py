@@ -7,10 +7,12 @@ _URL = re.compile(r"\S*://\S*")
 # prose: "keyword argument", "skipped because".
 _KEY = re.compile(
     r"\b(?:sk|pk|rk|key|bearer|eyJ)[-_a-z0-9]*"
-    r"(?:[ .]*[-_:=*…][-_ :=*.…]*|[ .]+(?=[a-z.]*[-_*…\d]|[a-z]{20}))[\w*.…-]{3,}",
+    r"(?:[ .]*[-_:=*…][-_ :=*.…]*|[ .]++(?=[a-z.]*+[-_*…\d]|[a-z]{20}))[\w*.…-]{3,}",
     re.IGNORECASE,
 )
 _MASKED = re.compile(r"\*{2,}|\w(?:…|\.{3,})\w")
+LONGEST = 4096
+"""Characters of a text that are looked at and given; the core shows fewer. An error's body may be megabytes long."""
 PIECE = 6
 """A word that shares so many characters in a row with the key is taken for a part of it."""
 
@@ -22,7 +24,7 @@ class Scrub:
         self._pieces = {key[start : start + PIECE] for start in range(len(key) - PIECE + 1)}
 
     def __call__(self, text: str) -> str:
-        text = _KEY.sub("***", _URL.sub("", text))
+        text = _KEY.sub("***", _URL.sub("", text[:LONGEST]))
         return " ".join("***" if self._is_part(word) else word for word in text.split())
 
     def _is_part(self, word: str) -> bool:

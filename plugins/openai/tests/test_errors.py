@@ -268,3 +268,12 @@ def test_a_refused_connection_is_unavailable_and_a_silent_one_a_timeout(tmp_path
     assert answers["silent"]["code"] == "timeout"
     assert "connect_timeout" in answers["silent"]["message"]
     assert answers["nowhere"]["code"] == "unavailable"
+
+
+@pytest.mark.parametrize("said", ["key" + "." * 60_000, "://" * 20_000, "sk" + "-" * 60_000, "key " * 15_000])
+def test_a_long_error_holds_nobody_up(said: str, upstream: Upstream, aura: AuraServer) -> None:
+    """Each of these took a careless expression half a minute, and with it every other stream."""
+    upstream.queue(Reply([error(said)], 500))
+    began = time.monotonic()
+    assert aura.ask("it")[0].data["code"] == "llm_error"
+    assert time.monotonic() - began < 10
