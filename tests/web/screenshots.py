@@ -74,7 +74,6 @@ def scenes(page: Any, url: str) -> Any:
     page.set_viewport_size({"width": 960, "height": 800})
     page.goto(url)
     page.wait_for_selector(".picker option", state="attached")
-    yield "page-empty"
     ended(ask(page, "code-assistant", "How do I find the longest line of a huge file?"))
     yield "page-light"
     page.emulate_media(color_scheme="dark")
