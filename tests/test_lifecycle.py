@@ -4,7 +4,9 @@ import json
 import logging
 import os
 import re
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -172,6 +174,30 @@ def test_workers_share_an_address_and_drain_together(tmp_path: Path) -> None:
         assert aura.exit() == 0
         assert "Traceback" not in "".join(aura.lines)
     assert [answer[-1].name for answer in answers] == ["done"] * 10
+
+
+def test_connections_that_come_at_once_are_dealt_out_among_the_workers(tmp_path: Path) -> None:
+    with _serve(tmp_path, {"slow.md": SLOW}, "--workers", "2") as aura:
+        _wait_for_both(aura)
+        port = int(aura.url.rpartition(":")[2])
+        workers = Path(f"/proc/{aura.popen.pid}/task/{aura.popen.pid}/children").read_text().split()
+        for pid in workers:
+            os.kill(int(pid), signal.SIGSTOP)
+        clients = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(100)]
+        for client in clients:
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        os.kill(int(workers[0]), signal.SIGCONT)
+        waiting, patience = set(clients), 30.0
+        while answered := select.select(waiting, [], [], patience)[0]:
+            waiting -= set(answered)
+            patience = 2.0
+        os.kill(int(workers[1]), signal.SIGCONT)
+        taken = len(clients) - len(waiting)
+        while waiting:
+            waiting -= set(select.select(waiting, [], [], 30)[0] or pytest.fail("somebody gets no answer"))
+        for client in clients:
+            client.close()
+    assert 15 < taken < 85  # by the kernel's hash: 50, give or take 5
 
 
 def test_a_worker_that_crashes_is_replaced(tmp_path: Path) -> None:

@@ -42,14 +42,15 @@ def command(
         return runtime_of(settings, level=logging.INFO, log_in_background=answers)
 
     made = make(workers == 1)
-    from aura_core.server.serve import listen, serve  # heavy: Litestar and uvicorn
+    from aura_core.server.serve import listen, listen_together, serve  # heavy: Litestar and uvicorn
 
     server = settings.server
-    sock = listen(server.host, server.port)
+    at = server.host, server.port
+    sockets = [listen(*at)] if workers == 1 else listen_together(*at, workers)
     shown = f"[{server.host}]" if ":" in server.host else server.host
-    address = f"http://{shown}:{sock.getsockname()[1]}"
+    address = f"http://{shown}:{sockets[0].getsockname()[1]}"
     if workers == 1:
-        serve(made, sock, lambda choice: _announce(made, address, choice))
+        serve(made, sockets[0], lambda choice: _announce(made, address, choice))
         return
     from aura_core.server.workers import supervise
 
@@ -61,9 +62,14 @@ def command(
         mine = make(True)
         mine.worker = number
         mine.providers.chosen = made.providers.chosen
-        serve(mine, sock)
+        own = sockets[number]
+        for sock in sockets:
+            if sock is not own:
+                sock.close()  # here; the parent keeps them, so that what waits for a worker waits for its successor
+        serve(mine, own)
 
-    supervise(workers, work)
+    # One that drains and leaves must get no more connections.
+    supervise(workers, work, lambda number: sockets[number].close())
 
 
 async def _choose(made: Runtime) -> str | None:

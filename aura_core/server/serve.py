@@ -7,11 +7,13 @@ import gc
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -40,18 +42,44 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"cannot listen on {host}: {exc.strerror or exc}") from None
     except UnicodeError:  # `a..b`, a label of over 63 letters
         raise ConfigError(f"cannot listen on {host}: it is no host's name") from None
-    sock = socket.socket(family, kind, protocol)
+    try:
+        return _bound(socket.socket(family, kind, protocol), address)
+    except OSError as exc:
+        busy = exc.errno == errno.EADDRINUSE
+        hint = "; is Aura running already? Choose another with --port" if busy else ""
+        raise ConfigError(f"cannot listen on {host}:{port}: {exc.strerror or exc}{hint}") from None
+
+
+def listen_together(host: str, port: int, count: int) -> list[socket.socket]:
+    """A socket for each of several workers, at one address, as `listen` has it.
+
+    On Linux the kernel deals new connections out among them. On one socket, as elsewhere, whoever wakes first takes all
+    that wait: of 50 connections at once one of two workers often had every one.
+    """
+    first = listen(host, port)  # which also tells whether the port is free: the others would share it with anybody
+    if sys.platform != "linux":
+        return [first] * count
+    family, kind, protocol, address = first.family, first.type, first.proto, first.getsockname()
+    first.close()
+    sockets = []
+    for _ in range(count):
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sockets.append(_bound(sock, address))
+    return sockets
+
+
+def _bound(sock: socket.socket, address: Any) -> socket.socket:
+    """The socket, listening there. Raises OSError."""
     try:
         if os.name == "posix":  # on Windows it would let two servers share the port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         sock.bind(address)
         sock.listen(BACKLOG)
-    except OSError as exc:
+    except OSError:
         sock.close()
-        busy = exc.errno == errno.EADDRINUSE
-        hint = "; is Aura running already? Choose another with --port" if busy else ""
-        raise ConfigError(f"cannot listen on {host}:{port}: {exc.strerror or exc}{hint}") from None
+        raise
     sock.setblocking(False)
     return sock
 

@@ -16,9 +16,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 RESTART_DELAY = 1.0  # seconds between a crash and the next attempt
 
 
-def supervise(count: int, work: Callable[[int], None]) -> None:
-    """Fork `count` processes, each of which runs `work` with its number. Returns when a signal has ended all of them.
-    A worker whose parent was killed ends by itself.
+def supervise(count: int, work: Callable[[int], None], left: Callable[[int], None] = lambda number: None) -> None:
+    """Fork `count` processes, each of which runs `work` with its number. Returns when a signal has ended all of them;
+    `left` is told the number of each that nobody replaces. A worker whose parent was killed ends by itself.
 
     POSIX only. Call it while there is one thread and no event loop.
     """
@@ -59,6 +59,8 @@ def supervise(count: int, work: Callable[[int], None]) -> None:
                 log.error("worker %d ended with code %d; starting another", number, os.waitstatus_to_exitcode(status))
                 time.sleep(RESTART_DELAY)
             start(number)
+            if stopping:
+                left(number)
     finally:
         for sig, handler in previous.items():
             signal.signal(sig, handler)
