@@ -10,9 +10,10 @@ import httpx
 import msgspec
 from msgspec import UNSET
 
-from aura_core.chat import ChatBody
+from aura_core.answer.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent, Values
+from aura_core.doors.native import Answer, ChatBody
 from aura_core.errors import ConfigError
-from aura_core.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent, Values
+from aura_core.limits import CONNECT_TIMEOUT
 from aura_core.problems import Problem, ProblemBody
 from aura_core.runtime import AgentInfo, Runtime
 
@@ -22,14 +23,6 @@ _EVENTS: dict[bytes, msgspec.json.Decoder[Event]] = {
     b"done": msgspec.json.Decoder(DoneEvent),
     b"error": msgspec.json.Decoder(ErrorEvent),
 }
-
-
-class _Answer(msgspec.Struct, frozen=True, rename="camel"):
-    """What /chat answers."""
-
-    content: str
-    total_tokens: int
-    finish_reason: str
 
 
 class Client(Protocol):
@@ -61,7 +54,7 @@ class LocalClient:
     async def ask(self, agent: AgentInfo, body: ChatBody) -> AsyncGenerator[Event, None]:
         relay = self._runtime.answer(await self._runtime.bind(agent.id), body, Values())
         try:
-            while not relay.over:
+            while not relay.drained:
                 for event in await relay.take():
                     yield event
         finally:
@@ -90,7 +83,7 @@ class RemoteClient:
         except OSError as exc:
             raise ConfigError(f"SSL_CERT_FILE: {exc.strerror or exc}") from None
         # An answer may be silent for long; the server pings, and the user can stop it.
-        timeout = httpx.Timeout(None, connect=10)
+        timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT)
         self._http = httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=False, verify=context)
 
     async def agent(self, agent_id: str) -> AgentInfo:
@@ -210,6 +203,6 @@ async def _events(response: httpx.Response) -> AsyncGenerator[Event, None]:
 
 
 def _whole(body: bytes) -> list[Event]:
-    whole = msgspec.json.decode(body, type=_Answer)
+    whole = msgspec.json.decode(body, type=Answer)
     done = DoneEvent(whole.total_tokens, whole.finish_reason)
     return [TokenEvent(whole.content), done] if whole.content else [done]

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from aura_core.errors import CODES
+from aura_core.limits import RESTART_AFTER
 
 PROBLEMS: dict[str, tuple[int, str]] = {
     "misdirected_host": (421, "This server does not answer for that host"),
@@ -28,8 +29,6 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "internal_error": (500, "The server failed"),
 }
 
-RESTART = 5.0  # seconds after which a server that shuts down may be back
-
 
 class Problem(Exception):
     """A refusal, or an answer that failed where there is no stream to say so.
@@ -44,7 +43,7 @@ class Problem(Exception):
         super().__init__(detail)
         self.code = code
         self.detail = detail
-        self.retry_after = RESTART if retry_after is None and code == "server_shutdown" else retry_after
+        self.retry_after = RESTART_AFTER if retry_after is None and code == "server_shutdown" else retry_after
         self.partial = partial
         if code in PROBLEMS:
             self.status, self.title = PROBLEMS[code]

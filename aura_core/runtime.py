@@ -9,19 +9,19 @@ from contextlib import suppress
 
 import msgspec
 
-from aura_core import redact
-from aura_core.agents import Agent, AgentStore, Entry
-from aura_core.chat import ChatBody, messages
+from aura_core.answer.events import Framing
+from aura_core.answer.relay import Limits, Relay
+from aura_core.answer.stream_record import StreamRecord
+from aura_core.config.agents import Agent, AgentStore, Entry
+from aura_core.config.decode import decode
+from aura_core.config.settings import Settings
+from aura_core.doors.native import ChatBody, messages
 from aura_core.errors import ConfigError, ProviderError
-from aura_core.events import Framing
-from aura_core.instances import Instance
-from aura_core.plugins import Plugin, Plugins, allowed_by_environment
+from aura_core.plugins.instance import Instance
+from aura_core.plugins.loader import Plugin, Plugins, allowed_by_environment
+from aura_core.plugins.registry import Providers, Unusable
 from aura_core.problems import Problem
-from aura_core.providers import Providers, Unusable
-from aura_core.record import Record
-from aura_core.relay import Relay
-from aura_core.settings import Settings
-from aura_core.strict import decode
+from aura_core.telemetry import redact
 from aura_core.types import ChatRequest, Token
 
 log = logging.getLogger("aura")
@@ -68,10 +68,11 @@ class Runtime:
         self.plugins = Plugins(allowed_by_environment(environ))
         self.providers = Providers(settings, self.plugins, environ)
         self.agents = AgentStore(settings.directory)
+        self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
         self.relays: dict[Relay, tuple[str, Bound]] = {}
         self.abandonments = Counter[str]()
         self.worker: int | None = None  # its number, where there are several
-        self.observers: list[Callable[[Record], None]] = []
+        self.observers: list[Callable[[StreamRecord], None]] = []
         self.draining = False
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
         secrets = self.providers.secrets() + ([settings.token] if settings.token else [])
@@ -102,29 +103,29 @@ class Runtime:
             raise Problem("agent_not_found", "There is no agent of this name; GET /api/agents lists them.")
         if entry.agent is None:
             raise Problem("agent_invalid", entry.error or "The agent's file is broken.")
-        if entry.agent.matter.provider is None:
+        if entry.agent.front_matter.provider is None:
             await self.providers.choose()
         return Bound(entry.agent, self._instance(entry.agent))
 
     def _instance(self, agent: Agent) -> Instance:
         try:
-            instance = self.providers.get(agent.matter.provider)
+            instance = self.providers.get(agent.front_matter.provider)
         except Unusable as why:
             code = "provider_misconfigured" if why.installed else "provider_not_installed"
             default = self.settings.origins.get("defaults.provider", "[defaults]")
-            place = agent.where("provider") if agent.matter.provider else default
+            place = agent.where("provider") if agent.front_matter.provider else default
             raise Problem(code, f"{place}: {why}") from None
         struct = instance.hooks.options_type
-        if agent.matter.options and struct is not None:
+        if agent.front_matter.options and struct is not None:
             try:
-                decode(agent.matter.options, struct, lambda key: f"{agent.where('options')}: options")
+                decode(agent.front_matter.options, struct, lambda key: f"{agent.where('options')}: options")
             except ConfigError as exc:
                 raise Problem("agent_invalid", str(exc)) from None
         return instance
 
     def _known_instance(self, agent: Agent) -> Instance | None:
         """As `_instance`; None while it takes asking to know who serves the agent, and so whose options it has."""
-        undecided = agent.matter.provider is None and self.providers.undecided
+        undecided = agent.front_matter.provider is None and self.providers.undecided
         return None if undecided else self._instance(agent)
 
     def agent_error(self, entry: Entry) -> str | None:
@@ -142,23 +143,23 @@ class Runtime:
         agent = entry.agent
         if agent is None:
             return AgentInfo(entry.id, entry.id, "", None, None, None, True, [], entry.error)
-        matter = agent.matter
-        provider, model, streaming = matter.provider, matter.model, True
+        front_matter = agent.front_matter
+        provider, model, streaming = front_matter.provider, front_matter.model, True
         instance = None
         with suppress(Problem):
             instance = self._known_instance(agent)
         if instance is not None:
-            provider, model = instance.name, matter.model or instance.known_model
+            provider, model = instance.name, front_matter.model or instance.known_model
             streaming = self.streams(Bound(agent, instance))
         return AgentInfo(
             agent.id,
-            matter.name or agent.id,
-            matter.description,
+            front_matter.name or agent.id,
+            front_matter.description,
             provider,
             model,
-            matter.temperature,
+            front_matter.temperature,
             streaming,
-            matter.tags,
+            front_matter.tags,
             self.agent_error(entry),
         )
 
@@ -168,9 +169,9 @@ class Runtime:
 
     def streams(self, bound: Bound) -> bool:
         """Whether the agent's answers can stream; where a plugin fails to say, they can."""
-        matter, instance = bound.agent.matter, bound.instance
+        front_matter, instance = bound.agent.front_matter, bound.instance
         try:
-            return instance.supports_streaming(matter.model or instance.known_model or "", matter.options)
+            return instance.supports_streaming(front_matter.model or instance.known_model or "", front_matter.options)
         except BaseException as exc:  # SystemExit, too: it is the plugin's
             log.error("plugin %r: supports_streaming failed", instance.plugin, exc_info=exc)
             return True
@@ -197,7 +198,7 @@ class Runtime:
         self.check_room()
         relay = Relay(
             lambda: self._start(bound, body),
-            self.settings.server,
+            self.limits,
             framing,
             _named(bound.instance),
             self.redact,
@@ -215,7 +216,7 @@ class Runtime:
         started = self.relays.pop(relay, None)
         if started is not None:
             request_id, bound = started
-            model = bound.agent.matter.model or bound.instance.known_model
+            model = bound.agent.front_matter.model or bound.instance.known_model
             record = relay.record(request_id, bound.agent.id, bound.instance.name, model)
             log.info("stream", extra={"stream": record})
             for observe in self.observers:
@@ -234,10 +235,14 @@ class Runtime:
 
     async def request(self, bound: Bound, body: ChatBody) -> ChatRequest:
         """What the provider is asked. Raises ProviderError where no model is known."""
-        matter = bound.agent.matter
-        model = matter.model or await bound.instance.model()
+        front_matter = bound.agent.front_matter
+        model = front_matter.model or await bound.instance.model()
         return ChatRequest(
-            messages(body, bound.agent.prompt), model, matter.temperature, matter.max_tokens, matter.options
+            messages(body, bound.agent.prompt),
+            model,
+            front_matter.temperature,
+            front_matter.max_tokens,
+            front_matter.options,
         )
 
     def redact(self, text: str) -> str:
@@ -267,7 +272,7 @@ class Runtime:
     async def choose(self) -> str | None:
         """Choose the provider of agents that name none, where there are such. Returns the choice in a sentence."""
         agents = [entry.agent for entry in self.agents.entries.values() if entry.agent is not None]
-        return await self.providers.choose() if any(agent.matter.provider is None for agent in agents) else None
+        return await self.providers.choose() if any(agent.front_matter.provider is None for agent in agents) else None
 
     async def close(self) -> None:
         """End every answer and close every client."""

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from aura_core import settings
-from aura_core.agents import AgentStore, parse
+from aura_core.config import settings
+from aura_core.config.agents import AgentStore, parse
 from aura_core.errors import ConfigError
 from aura_core.runtime import Runtime
-from aura_core.server.watch import watch
+from aura_core.server.reload import watch
 from aura_core.testing import AuraServer
 
 FULL = """---
@@ -34,14 +34,19 @@ You are kind.
 
 def test_a_full_file() -> None:
     agent = parse("a", FULL, Path("a.md"))
-    matter = agent.matter
-    assert (matter.name, matter.model, matter.temperature, matter.max_tokens) == ("Code Assistant", "m:7b", 1.0, 20)
-    assert (matter.options, matter.tags, agent.prompt) == ({"text": "hi"}, ["chat"], "You are kind.")
+    written = agent.front_matter
+    assert (written.name, written.model, written.temperature, written.max_tokens) == (
+        "Code Assistant",
+        "m:7b",
+        1.0,
+        20,
+    )
+    assert (written.options, written.tags, agent.prompt) == ({"text": "hi"}, ["chat"], "You are kind.")
 
 
 @pytest.mark.parametrize("text", ["Just a prompt.", "---\n---\nJust a prompt.", "---\nmodel:\n---\n"])
 def test_no_key_is_required(text: str) -> None:
-    assert parse("a", text, Path("a.md")).matter.provider is None
+    assert parse("a", text, Path("a.md")).front_matter.provider is None
 
 
 DEEP = "[" * 1200
@@ -101,14 +106,14 @@ def test_keys_of_other_tools_are_noted_and_ignored() -> None:
 
 
 def test_words_that_yaml_1_1_takes_for_booleans_are_words() -> None:
-    assert parse("a", "---\nname: on\ndescription: no\n---\n", Path("a.md")).matter.name == "on"
+    assert parse("a", "---\nname: on\ndescription: no\n---\n", Path("a.md")).front_matter.name == "on"
 
 
 def test_windows_files(tmp_path: Path) -> None:
     (tmp_path / "w.md").write_bytes(b"\xef\xbb\xbf---\r\nprovider: echo\r\n---\r\nline one\r\nline two\r\n")
     agent = AgentStore(tmp_path).entries["w"].agent
     assert agent is not None
-    assert (agent.matter.provider, agent.prompt) == ("echo", "line one\nline two")
+    assert (agent.front_matter.provider, agent.prompt) == ("echo", "line one\nline two")
 
 
 def test_which_files_are_read(tmp_path: Path) -> None:
@@ -144,7 +149,7 @@ def test_a_fault_in_reading_a_file_breaks_only_itself(
             raise AttributeError("a fault of ours")
         return {}, {}
 
-    monkeypatch.setattr("aura_core.agents.yaml_mapping", read)
+    monkeypatch.setattr("aura_core.config.agents.yaml_mapping", read)
     (tmp_path / "good.md").write_text("---\n---\nhi")
     (tmp_path / "bad.md").write_text("---\nbroken: 1\n---\nhi")
     entries = AgentStore(tmp_path).entries
@@ -236,7 +241,7 @@ def test_a_running_server_picks_up_every_kind_of_change(tmp_path: Path, caplog: 
 def test_a_client_that_does_not_open_delays_no_edit(
     tmp_path: Path, fake_plugin: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.instances.HOOK_TIMEOUT", 1000)
+    monkeypatch.setattr("aura_core.plugins.instance.HOOK_TIMEOUT", 1000)
     fake_plugin(
         "stuck",
         "import asyncio\nfrom contextlib import asynccontextmanager\nfrom aura_core import Token, hookimpl\n"
@@ -260,7 +265,7 @@ def test_a_drive_that_is_not_there_is_waited_for(
     there = False
     is_dir = Path.is_dir
     monkeypatch.setattr(Path, "is_dir", lambda path: there and is_dir(path))
-    monkeypatch.setattr("aura_core.server.watch.TIMEOUT", 50)
+    monkeypatch.setattr("aura_core.server.reload.RELOAD_TIMEOUT", 50)
 
     async def main() -> None:
         nonlocal there
@@ -291,7 +296,7 @@ def test_a_change_of_the_settings_is_seen_without_its_event(
         yield set()
         raise asyncio.CancelledError
 
-    monkeypatch.setattr("aura_core.server.watch.awatch", no_event)
+    monkeypatch.setattr("aura_core.server.reload.awatch", no_event)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(watch(Runtime(loaded, {})))
     assert [record.getMessage() for record in caplog.records] == [f"{file} changed; restart to apply"]
@@ -312,8 +317,8 @@ def test_a_watch_that_fails_begins_anew(
         yield set()
         raise asyncio.CancelledError
 
-    monkeypatch.setattr("aura_core.server.watch.awatch", broken)
-    monkeypatch.setattr("aura_core.server.watch.PAUSE", 0.01)
+    monkeypatch.setattr("aura_core.server.reload.awatch", broken)
+    monkeypatch.setattr("aura_core.server.reload.RELOAD_PAUSE", 0.01)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(watch(Runtime(loaded, {})))
     assert "inotify watch limit reached" in caplog.text
@@ -363,7 +368,7 @@ def test_names_and_texts_that_are_no_unicode_are_shown_all_the_same(tmp_path: Pa
     assert (store.entries["bad\ufffd"].error or "").startswith(f"{tmp_path}/bad\ufffd.md: the file's name must")
     agent = store.entries["a"].agent
     assert agent is not None
-    assert agent.matter.name == "a\U0001f916 \ufffd"
+    assert agent.front_matter.name == "a\U0001f916 \ufffd"
 
 
 def test_three_files_of_one_agent_are_all_named(tmp_path: Path) -> None:

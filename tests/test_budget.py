@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from aura_core import Token
-from aura_core.events import Sse
-from aura_core.relay import Relay
-from aura_core.settings import Server
+from aura_core.answer.events import Sse
+from aura_core.answer.relay import Relay
+from aura_core.config.settings import ServerSettings
 
 TOKENS = 2000
 HEAVY = [
@@ -39,11 +39,11 @@ def test_the_plugin_api_imports_next_to_nothing() -> None:
 
 def test_the_server_imports_no_sdk_before_it_is_needed() -> None:
     code = """
-from aura_core.cli.options import runtime
+from aura_core.cli.options import open_runtime
 import aura_core.cli.serve, aura_core.server.serve
-made = runtime(None, None)
+runtime = open_runtime(None, None)
 sys.modules["prometheus_client"] = None  # as where the extra is not installed
-aura_core.server.serve.Server(made)
+aura_core.server.serve.DrainingServer(runtime)
 del sys.modules["prometheus_client"]
 """
     assert not set(_modules(code)) & set(HEAVY)
@@ -83,7 +83,7 @@ def _calls(source: Callable[[], AsyncIterator[Token]]) -> tuple[float, int]:
         return source()
 
     async def run() -> tuple[int, int]:
-        relay = Relay(start, Server(), Sse(), "test")
+        relay = Relay(start, ServerSettings(), Sse(), "test")
         calls, connection = 0, _Connection()
 
         def count(_frame: object, event: str, _argument: object) -> None:

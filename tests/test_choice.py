@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aura_core import providers, settings
+from aura_core.config import settings
+from aura_core.plugins import registry
 from aura_core.runtime import Runtime
 
 FakePlugin = Callable[..., None]
@@ -65,7 +66,7 @@ def _chosen(made: Runtime) -> tuple[str, str | None]:
 def test_the_time_to_open_a_client_is_not_the_time_to_answer(
     runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(providers, "CHOICE_TIMEOUT", 0.2)
+    monkeypatch.setattr(registry, "CHOICE_TIMEOUT", 0.2)
     assert _chosen(runtime(slow=PLUGIN + SLOW_CLIENT, mute=PLUGIN + NO_ANSWER))[0] == "slow"
 
 
@@ -86,8 +87,8 @@ async def default_model(client):
 def test_a_client_that_does_not_open_holds_up_no_request(
     runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(providers, "OPENING_TIMEOUT", 2)  # enough for the next, whatever else the machine does
-    monkeypatch.setattr("aura_core.instances.HOOK_TIMEOUT", 1000)
+    monkeypatch.setattr(registry, "OPENING_TIMEOUT", 2)  # enough for the next, whatever else the machine does
+    monkeypatch.setattr("aura_core.plugins.instance.HOOK_TIMEOUT", 1000)
     made = runtime(first=PLUGIN + OPENING.format(seconds=1000), next=PLUGIN + OPENING.format(seconds=0))
 
     async def ask() -> str:
@@ -102,8 +103,8 @@ def test_a_client_that_does_not_open_holds_up_no_request(
 def test_a_client_that_opens_too_late_for_the_choice_opens_on(
     runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(providers, "OPENING_TIMEOUT", 0.1)
-    monkeypatch.setattr(providers, "CHOICE_TIMEOUT", 0.1)
+    monkeypatch.setattr(registry, "OPENING_TIMEOUT", 0.1)
+    monkeypatch.setattr(registry, "CHOICE_TIMEOUT", 0.1)
     made = runtime(late=PLUGIN + OPENING.format(seconds=1))
 
     async def ask() -> tuple[str, int]:
@@ -137,7 +138,7 @@ def test_a_name_that_is_none_is_warned_of(runtime: Callable[..., Runtime]) -> No
 
 def test_a_broken_plugin_under_another_name_is_installed_all_the_same(runtime: Callable[..., Runtime]) -> None:
     made = runtime('[providers.mine]\nplugin = "broken"', broken="import nonexistent_module")
-    with pytest.raises(providers.Unusable, match="is broken") as caught:
+    with pytest.raises(registry.Unusable, match="is broken") as caught:
         made.providers.get("mine")
     assert caught.value.installed
 

@@ -10,12 +10,12 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from leak_check import LeakCheck
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.openapi import from_url
 
 from aura_core.testing import AuraServer
-from aura_core.testing.rest import Rest
 
 AGENTS = {
     "ok.md": "---\nprovider: echo\n---\n",
@@ -143,7 +143,7 @@ requests = st.builds(
 
 
 def test_raw_bytes_get_no_500_no_hang_and_no_echo(aura: AuraServer) -> None:
-    rest = Rest(aura)
+    rest = LeakCheck(aura)
 
     @settings(BOUNDED, max_examples=300)
     @given(requests | raw, st.integers(0, 300))

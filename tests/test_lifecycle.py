@@ -302,7 +302,7 @@ def _python(code: str) -> str:
 def test_why_a_worker_failed_is_logged() -> None:
     said = _python("""
 import os, signal
-from aura_core import logs
+from aura_core.telemetry import logs
 from aura_core.server import workers
 workers.time.sleep = lambda seconds: os.kill(os.getpid(), signal.SIGTERM)  # instead of the next attempt
 def work(number):
@@ -318,7 +318,7 @@ workers.supervise(1, work)
 def test_a_log_call_that_is_wrong_silences_no_other() -> None:
     said = _python("""
 import logging
-from aura_core import logs
+from aura_core.telemetry import logs
 logs.configure(list, background=True)
 logging.getLogger("lib").warning("%d", "x")
 logging.getLogger("aura").info("life goes on")

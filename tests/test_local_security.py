@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from aura_core import settings
-from aura_core.logs import JsonFormatter, TextFormatter
+from aura_core.config import settings
+from aura_core.telemetry.logs import JsonFormatter, TextFormatter
 from aura_core.testing import AuraServer, Reply, Upstream
 
 TOKEN = "correct horse battery staple"

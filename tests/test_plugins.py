@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 import aura_core.testing
-from aura_core import settings
 from aura_core._version import __version__
-from aura_core.plugins import Plugins
+from aura_core.config import settings
+from aura_core.plugins.loader import Plugins
 from aura_core.runtime import Runtime
 from aura_core.testing import AuraServer, Reply, Upstream
 
@@ -292,8 +292,8 @@ def test_plugins_import_only_what_the_core_exports(path: Path) -> None:
 def test_importing_all_plugins_is_cheap() -> None:
     code = """
 import sys
-from aura_core import settings
-from aura_core.plugins import Plugins
+from aura_core.config import settings
+from aura_core.plugins.loader import Plugins
 from aura_core.runtime import Runtime
 plugins = Plugins()
 assert not plugins.broken, plugins.broken

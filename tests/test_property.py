@@ -13,9 +13,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
+from leak_check import LeakCheck
 
 from aura_core.testing import AuraServer, SseEvent, events
-from aura_core.testing.rest import Rest
 
 PLUGIN = """
 import asyncio, json
@@ -176,7 +176,7 @@ def test_no_plugin_and_no_client_breaks_the_promise(tmp_path: Path, fake_plugin:
     toml = "[server]\nretries = 0\nheartbeat = 0.005"
     with AuraServer(tmp_path, {"it.md": "---\nprovider: it\n---\n"}, toml) as aura:
         plugin = sys.modules["fake_aura_it_it"]
-        rest = Rest(aura)
+        rest = LeakCheck(aura)
 
         @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
         @given(scripts, st.none() | st.integers(0, 900))

@@ -193,7 +193,7 @@ def test_a_client_that_closes_hears_why_its_body_is_refused(aura: AuraServer, ve
 
 
 def test_a_client_that_sends_for_ever_is_not_heard_for_ever(aura: AuraServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aura_core.server.protocol.LINGER", 1000)
+    monkeypatch.setattr("aura_core.server.uvicorn_protocol.LINGER", 1000)
     head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 99999999999\r\n\r\n"
     with socket.create_connection(("127.0.0.1", aura.port), timeout=30) as sock:
         sock.sendall(head % STREAM.encode())

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from aura_core import Token
-from aura_core.events import DoneEvent, Event, Sse, TokenEvent, Values
-from aura_core.relay import Relay
-from aura_core.server.protocol import Protocol
-from aura_core.settings import Server
+from aura_core.answer.events import DoneEvent, Event, Sse, TokenEvent, Values
+from aura_core.answer.relay import Relay
+from aura_core.config.settings import ServerSettings
+from aura_core.server.uvicorn_protocol import Protocol
 from aura_core.testing import AuraServer, SseEvent
 
 FakePlugin = Callable[..., None]
@@ -242,7 +242,7 @@ def test_signs_of_life_keep_an_answer_going(tmp_path: Path, fake_plugin: FakePlu
 def test_silence_after_the_finish_ends_in_done(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.relay.FINISH_GRACE", 0.2)
+    monkeypatch.setattr("aura_core.answer.relay.FINISH_GRACE", 0.2)
     events, _ = _run(tmp_path, fake_plugin, "yield Token('a', finish_reason='stop')\nawait asyncio.sleep(30)")
     assert events[-1].name == "done"
 
@@ -250,7 +250,7 @@ def test_silence_after_the_finish_ends_in_done(
 def test_signs_of_life_after_the_finish_do_not_keep_it_open(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.relay.FINISH_GRACE", 0.5)
+    monkeypatch.setattr("aura_core.answer.relay.FINISH_GRACE", 0.5)
     body = "yield Token('a', finish_reason='stop')\nwhile True:\n    await asyncio.sleep(0.01)\n    yield Token()"
     events, _ = _run(tmp_path, fake_plugin, body)
     assert events[-1].data == DONE
@@ -302,12 +302,12 @@ def test_one_event_ends_an_answer_that_is_read_late() -> None:
         return answer()
 
     async def read() -> list[Event]:
-        relay = Relay(start, Server(), Values(), "it")
+        relay = Relay(start, ServerSettings(), Values(), "it")
         await relay.wait_closed()
         await asyncio.sleep(0)
         relay.fail("timeout", "too late")
         events = await relay.take()
-        assert relay.over
+        assert relay.drained
         relay.close()
         return events
 
@@ -351,7 +351,7 @@ def _piped(tokens: list[str], end: bool) -> tuple[_Narrow, list[bytes]]:
         return answer()
 
     async def run() -> tuple[_Narrow, list[bytes]]:
-        relay, connection = Relay(start, Server(), Sse(), "it"), _Narrow()
+        relay, connection = Relay(start, ServerSettings(), Sse(), "it"), _Narrow()
 
         async def open_() -> None:
             while True:
@@ -450,7 +450,7 @@ finally:
 
 
 def test_a_clean_up_runs_to_its_end(tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aura_core.relay.CLEANUP_LIMIT", 20)
+    monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 20)
     done = tmp_path / "cleaned"
     body = CLEANUP.format(f"await asyncio.sleep(0.2); pathlib.Path({str(done)!r}).touch()")
     events, aura = _run(tmp_path, fake_plugin, body, "idle_timeout = 1")
@@ -462,7 +462,7 @@ def test_a_clean_up_runs_to_its_end(tmp_path: Path, fake_plugin: FakePlugin, mon
 def test_a_clean_up_that_hangs_is_abandoned_counted_and_logged(
     tmp_path: Path, fake_plugin: FakePlugin, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.relay.CLEANUP_LIMIT", 60)
+    monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 60)
     fake_plugin(
         "it",
         HEAD + CLEANUP.format("await asyncio.sleep(60)").replace("\n", "\n    "),
@@ -471,7 +471,7 @@ def test_a_clean_up_that_hangs_is_abandoned_counted_and_logged(
         assert aura.ask("it")[-1].data["code"] == "timeout"
         _wait_until_idle(aura)  # a clean-up takes nobody's slot
         assert not aura.runtime.abandonments
-        monkeypatch.setattr("aura_core.relay.CLEANUP_LIMIT", 0.2)
+        monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 0.2)
         assert aura.ask("it")[-1].data["code"] == "timeout"
         end = time.monotonic() + 10
         while not aura.runtime.abandonments and time.monotonic() < end:

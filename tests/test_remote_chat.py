@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from aura_core.chat import ChatBody
 from aura_core.client import RemoteClient, _events
+from aura_core.doors.native import ChatBody
 from aura_core.errors import ConfigError
 from aura_core.problems import Problem
 from aura_core.testing import AuraServer, Reply, Upstream

@@ -31,120 +31,129 @@ class Sabotage(NamedTuple):
 
 SABOTAGES: dict[str, Sabotage] = {
     "no timer": Sabotage(
-        "relay.py", "self._tick()\n", "pass\n", f"{RELAY}::test_heartbeats_fill_the_silence_before_and_between_tokens"
+        "answer/relay.py",
+        "self._tick()\n",
+        "pass\n",
+        f"{RELAY}::test_heartbeats_fill_the_silence_before_and_between_tokens",
     ),
     "no limits": Sabotage(
-        "relay.py", "self._check_provider(now, limits)\n", "pass\n", f"{RELAY}::test_limits[False-idle_timeout]"
+        "answer/relay.py", "self._check_provider(now, limits)\n", "pass\n", f"{RELAY}::test_limits[False-idle_timeout]"
     ),
     "no pause in a plugin that never awaits": Sabotage(
-        "relay.py",
+        "answer/relay.py",
         "await asyncio.sleep(0)",
         "pass",
         f"{RELAY}::test_a_plugin_that_never_awaits_lets_others_live",
         hangs=True,
     ),
     "no bound on the buffer": Sabotage(
-        "outbox.py",
-        "return len(self._frames) < FRAMES and self._size < SIZE",
+        "answer/frame_buffer.py",
+        "return len(self._frames) < BUFFERED_FRAMES and self._size < BUFFERED_SIZE",
         "return True",
         f"{RELAY}::test_a_bounded_buffer_keeps_backpressure",
     ),
     "no wait for a connection that is full": Sabotage(
-        "outbox.py", "and not self.writing and", "and", f"{RELAY}::test_a_connection_that_is_full_is_waited_for"
+        "answer/frame_buffer.py",
+        "and not self.writing and",
+        "and",
+        f"{RELAY}::test_a_connection_that_is_full_is_waited_for",
     ),
     "a last event that nobody ends the response with": Sabotage(
-        "outbox.py",
+        "answer/frame_buffer.py",
         "and not self.ended and self._sink is not None",
         "and self._sink is not None",
         "tests/test_wire.py::test_an_empty_folder_serves_the_documented_block",
         hangs=True,
     ),
     "no catch of SystemExit": Sabotage(
-        "relay.py",
+        "answer/relay.py",
         "except BaseException as exc:  # SystemExit",
         "except Exception as exc:  # SystemExit",
         f"{RELAY}::test_a_plugin_that_ends_with[SystemExit]",
     ),
     "no close of the iterator": Sabotage(
-        "relay.py", "await aclose()", "pass", f"{RELAY}::test_an_iterator_that_was_left_is_closed_in_its_own_task"
+        "answer/relay.py",
+        "await aclose()",
+        "pass",
+        f"{RELAY}::test_an_iterator_that_was_left_is_closed_in_its_own_task",
     ),
     "no mending of surrogates": Sabotage(
-        "relay.py",
+        "answer/relay.py",
         "except UnicodeEncodeError:",
         "except ZeroDivisionError:",
         f"{RELAY}::test_half_a_surrogate_of_the_reasoning_does_not_reach_the_text",
     ),
     "no guard of the last event": Sabotage(
-        "relay.py",
-        "if self._outbox.ended:\n            return\n        if self.finish_reason is not None:  # nothing",
+        "answer/relay.py",
+        "if self._buffer.ended:\n            return\n        if self.finish_reason is not None:  # nothing",
         "if self.finish_reason is not None:  # nothing",
         f"{RELAY}::test_one_event_ends_an_answer_that_is_read_late",
     ),
     "failure after success": Sabotage(
-        "relay.py",
+        "answer/relay.py",
         "if self.finish_reason is not None:  # nothing",
         "if False:  # nothing",
         f"{RELAY}::test_silence_after_the_finish_ends_in_done",
     ),
     "a fault after the finish": Sabotage(
-        "relay.py",
+        "answer/relay.py",
         "if self.finish_reason is not None:\n                self._finish()",
         "if False:\n                self._finish()",
         f"{RELAY}::test_retries_happen_only_while_nothing_was_said[after the finish]",
     ),
     "text after the finish": Sabotage(
-        "relay.py",
+        "answer/relay.py",
         "            if self.finish_reason is None:\n",
         "            if True:\n",
         f"{RELAY}::test_a_plugin_that_ends_with[text after the finish]",
     ),
     "no cancelling of the plugin": Sabotage(
-        "relay.py",
+        "answer/relay.py",
         "self._pump.cancel()\n        self._reaper",
         "self._reaper",
         "tests/test_cancel.py::test_a_client_that_leaves_stops_the_generation[after a token-close]",
     ),
     "no limit on a clean-up": Sabotage(
-        "relay.py",
+        "answer/relay.py",
         "self._reaper = self._loop.call_later(CLEANUP_LIMIT, self._abandon)",
         "pass",
         f"{RELAY}::test_a_clean_up_that_hangs_is_abandoned_counted_and_logged",
     ),
     "a retry after something was said": Sabotage(
-        "relay.py",
+        "answer/relay.py",
         "self._limits.retries or self.first_token_at is not None",
         "self._limits.retries",
         f"{RELAY}::test_retries_happen_only_while_nothing_was_said[after a token]",
     ),
     "a retry for every code": Sabotage(
-        "failures.py",
+        "answer/plugin_errors.py",
         'if failure.code not in ("unavailable", "rate_limited") or delay is None',
         "if delay is None",
         f"{RELAY}::test_retries_happen_only_while_nothing_was_said[another code with a time]",
     ),
     "a retry that waits too long": Sabotage(
-        "failures.py",
+        "answer/plugin_errors.py",
         " or delay > RETRY_AFTER_LIMIT",
         "",
         f"{RELAY}::test_retries_happen_only_while_nothing_was_said[limited, and not soon free]",
     ),
     "a retry beyond the limit": Sabotage(
-        "relay.py",
+        "answer/relay.py",
         "return None if limit and",
         "return delay if limit and",
         f"{RELAY}::test_no_retry_outlives_the_first_token_timeout",
     ),
     "no write timeout": Sabotage(
-        "relay.py", "self._stuck()", "pass", "tests/test_cancel.py::test_a_reader_that_never_reads_is_cut_off"
+        "answer/relay.py", "self._stuck()", "pass", "tests/test_cancel.py::test_a_reader_that_never_reads_is_cut_off"
     ),
     "no half of a pair counts": Sabotage(
-        "relay.py",
+        "answer/relay.py",
         "if self.first_token_at is None:  # it will",
         "if False:  # it will",
         f"{RELAY}::test_a_plugin_that_ends_with[half a character and no finish]",
     ),
     "nobody notices a hang-up": Sabotage(
-        "server/answers.py",
+        "server/responses.py",
         "    relay.close()\n",
         "    pass\n",
         "tests/test_cancel.py::test_a_client_that_leaves_stops_the_generation[before the first token-close]",
@@ -192,37 +201,37 @@ SABOTAGES: dict[str, Sabotage] = {
         f"{SECURITY}::test_the_token_is_compared_in_constant_time",
     ),
     "no check of the body's type": Sabotage(
-        "server/requests.py",
+        "server/request_body.py",
         'if declared != "application/json":',
         "if False:",
         f"{SECURITY}::test_a_cross_origin_post_without_preflight_is_refused[text/plain]",
     ),
     "no limit on headers": Sabotage(
-        "server/protocol.py",
+        "server/uvicorn_protocol.py",
         "HEADER_LIMIT = 64 * 1024",
         "HEADER_LIMIT = 10**9",
         f"{SECURITY}::test_a_header_has_a_limit[70000]",
     ),
     "no limit on a slow request": Sabotage(
-        "server/protocol.py",
+        "server/uvicorn_protocol.py",
         'self._timer = self.loop.call_later(REQUEST_TIMEOUT, self._refuse, "request_timeout")',
         "pass",
         f"{FAULTS}::test_a_slow_client_holds_no_connection_for_ever[a head]",
     ),
     "pipelining": Sabotage(
-        "server/protocol.py",
+        "server/uvicorn_protocol.py",
         'if self._answering:\n            raise httptools.HttpParserError("pipelined")',
         "if False:\n            pass",
         f"{FAULTS}::test_a_client_that_repeats_itself_and_leaves_is_seen_to_leave[close]",
     ),
     "an answer that nobody reads": Sabotage(
-        "server/protocol.py",
+        "server/uvicorn_protocol.py",
         "self._expect_reading(math.inf)",
         "pass",
         f"{FAULTS}::test_a_whole_answer_that_nobody_reads_is_cut_off",
     ),
     "a log that others write": Sabotage(
-        "logs.py",
+        "telemetry/logs.py",
         'hide(without_controls(super().format(record)), self._secrets()).replace("\\n", "\\n    ")',
         "super().format(record)",
         f"{SECURITY}::test_nobody_writes_our_log_for_us[TextFormatter]",

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from aura_core import settings
+from aura_core.config import settings
 from aura_core.errors import ConfigError
 from aura_core.runtime import Runtime
 from aura_core.testing import AuraServer

@@ -150,7 +150,7 @@ async def stream_chat(request):
 
 
 def test_context_alone_makes_a_system_message_without_a_prompt() -> None:
-    from aura_core.chat import ChatBody, messages
+    from aura_core.doors.native import ChatBody, messages
 
     assert messages(ChatBody("p", [], "ctx"), "")[0].content == "\n\nAdditional context:\nctx"
     assert [m.role for m in messages(ChatBody("p"), " \n")] == ["user"]

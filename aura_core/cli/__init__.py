@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from aura_core._version import __version__
+from aura_core.config.suggest import did_you_mean
 from aura_core.errors import ConfigError
-from aura_core.names import did_you_mean
 
 COMMANDS = {
     "serve": "Serve agents over HTTP.",

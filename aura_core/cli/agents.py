@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from aura_core.cli.options import config_options, json_option, print_json, runtime
+from aura_core.cli.options import config_options, json_option, open_runtime, print_json
 from aura_core.cli.tables import print_table
 
 
@@ -14,10 +14,10 @@ from aura_core.cli.tables import print_table
 @json_option
 def command(config: Path | None, agents_directory: str | None, as_json: bool) -> None:
     """List the agents. Exits with 1 when one of them is broken."""
-    made = runtime(config, agents_directory)
-    infos = made.agent_infos()
-    if made.folder_warning is not None:
-        click.echo(made.folder_warning, err=True)
+    runtime = open_runtime(config, agents_directory)
+    infos = runtime.agent_infos()
+    if runtime.folder_warning is not None:
+        click.echo(runtime.folder_warning, err=True)
     if as_json:
         print_json({"agents": infos})
     else:
@@ -29,7 +29,7 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
         for info in infos:
             if info.error:
                 click.echo(f"{info.id}: {info.error}", err=True)
-        for entry in made.agents.entries.values():
+        for entry in runtime.agents.entries.values():
             for note in entry.agent.notes if entry.agent else ():
                 click.echo(note, err=True)
     sys.exit(1 if any(info.error for info in infos) else 0)

@@ -10,15 +10,15 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from aura_core.chat import ChatBody, HistoryMessage
-from aura_core.cli.options import config_options, load_settings, runtime
+from aura_core.answer.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent
+from aura_core.cli.options import config_options, load_settings, open_runtime
 from aura_core.client import Client, LocalClient, RemoteClient
+from aura_core.config.suggest import did_you_mean
+from aura_core.doors.native import ChatBody, HistoryMessage
 from aura_core.errors import CODES, ConfigError
-from aura_core.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent
-from aura_core.names import did_you_mean
 from aura_core.problems import Problem
-from aura_core.redact import without_controls, without_halves
 from aura_core.runtime import AgentInfo
+from aura_core.text import without_controls, without_halves
 
 _WORDLESS = {
     "length": "the model reached its token limit before it said anything; raise max_tokens",
@@ -39,10 +39,13 @@ def command(agent: str, prompt: str | None, url: str | None, config: Path | None
     Ctrl-C stops the answer, not the program; Ctrl-D leaves.
     """
     if url is None:
-        made = runtime(config, agents_directory)
-        client: Callable[[], Client] = lambda: LocalClient(made)  # noqa: E731  # made on the loop, below
-        if made.agents.get(agent) is None:
-            hint = did_you_mean(agent, made.agents.entries) or f"; there are {', '.join(sorted(made.agents.entries))}"
+        runtime = open_runtime(config, agents_directory)
+        client: Callable[[], Client] = lambda: LocalClient(runtime)  # noqa: E731  # made on the loop, below
+        if runtime.agents.get(agent) is None:
+            hint = (
+                did_you_mean(agent, runtime.agents.entries)
+                or f"; there are {', '.join(sorted(runtime.agents.entries))}"
+            )
             raise ConfigError(f"there is no agent {agent!r}{hint}")
     else:
         loaded = load_settings(config, agents_directory)

@@ -15,16 +15,16 @@ from rich.console import Console
 from rich.text import Text
 
 from aura_core._version import __version__
-from aura_core.agents import BUILT_IN
-from aura_core.chat import ChatBody
-from aura_core.cli.options import config_options, json_option, print_json, runtime
-from aura_core.describe import toml
+from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Values
+from aura_core.cli.options import config_options, json_option, open_runtime, print_json
+from aura_core.config.agents import BUILT_IN
+from aura_core.config.fields import toml
+from aura_core.config.settings import SECTIONS
+from aura_core.doors.native import ChatBody
 from aura_core.errors import ProviderError
-from aura_core.events import ErrorEvent, ReasoningEvent, TokenEvent, Values
-from aura_core.instances import Instance
+from aura_core.plugins.instance import Instance
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
-from aura_core.settings import SECTIONS
 
 PROMPT = "Say hello."
 
@@ -53,13 +53,13 @@ class Check(msgspec.Struct, frozen=True):
 @json_option
 def command(offline: bool, config: Path | None, agents_directory: str | None, as_json: bool) -> int:
     """Check plugins, settings, providers and agents; ask each agent for a first token. Exits with 1 when one fails."""
-    made = runtime(config, agents_directory)
+    runtime = open_runtime(config, agents_directory)
     report = _Report(quiet=as_json)
     stopped = False
     try:
-        for check in (*_plugins(made), *_settings(made)):
+        for check in (*_plugins(runtime), *_settings(runtime)):
             report.add(check)
-        asyncio.run(_examine(made, offline, report))
+        asyncio.run(_examine(runtime, offline, report))
     except KeyboardInterrupt:
         stopped = True
     if as_json:
@@ -97,8 +97,8 @@ class _Report:
         self._console.print(f"\n{'Stopped before the end: ' if stopped else ''}{text}")
 
 
-def _plugins(made: Runtime) -> Iterator[Check]:
-    for plugin in made.plugins.all:
+def _plugins(runtime: Runtime) -> Iterator[Check]:
+    for plugin in runtime.plugins.all:
         name = f"{plugin.name} ({plugin.distribution} {plugin.version})"
         if plugin.error:
             yield Check("plugins", name, "failed", f"{plugin.error}; {plugin.remedy}")
@@ -106,13 +106,13 @@ def _plugins(made: Runtime) -> Iterator[Check]:
             yield Check("plugins", name, "note", f"switched off; {plugin.remedy}")
         else:
             yield Check("plugins", name, "ok", "provider" if plugin.provider else "wrapper")
-    for warning in made.plugins.warnings:
+    for warning in runtime.plugins.warnings:
         yield Check("plugins", "environment", "warning", warning)
 
 
-def _settings(made: Runtime) -> Iterator[Check]:
+def _settings(runtime: Runtime) -> Iterator[Check]:
     """Every value and where it came from."""
-    settings = made.settings
+    settings = runtime.settings
     for path in settings.files:
         yield Check("settings", "file", "ok", str(path))
     if not settings.files:
@@ -132,11 +132,11 @@ def _settings(made: Runtime) -> Iterator[Check]:
         yield Check("settings", "environment", "warning", warning)
 
 
-def _instances(made: Runtime) -> Iterator[Check]:
-    for name, instance in made.providers.instances.items():
+def _instances(runtime: Runtime) -> Iterator[Check]:
+    for name, instance in runtime.providers.instances.items():
         if instance.error:
             # A default instance that nobody configured and nobody uses is no fault.
-            wanted = instance.configured or name in _named(made)
+            wanted = instance.configured or name in _named(runtime)
             yield Check("providers", name, "failed" if wanted else "note", instance.error)
         for key, value in instance.values.items():
             shown = "set, not shown" if _SECRET.search(key) else toml(value.value)
@@ -144,68 +144,68 @@ def _instances(made: Runtime) -> Iterator[Check]:
         for variable in instance.secrets:
             state = "set" if os.environ.get(variable) else "not set"
             yield Check("providers", f"{name}: variable {variable}", "note", state)
-    for name, why in made.providers.missing.items():
+    for name, why in runtime.providers.missing.items():
         yield Check("providers", name, "warning", why)
 
 
-def _named(made: Runtime) -> set[str | None]:
-    entries = made.agents.entries.values()
-    return {entry.agent.matter.provider or made.settings.defaults.provider for entry in entries if entry.agent}
+def _named(runtime: Runtime) -> set[str | None]:
+    entries = runtime.agents.entries.values()
+    return {entry.agent.front_matter.provider or runtime.settings.defaults.provider for entry in entries if entry.agent}
 
 
-def _folder(made: Runtime) -> Check:
+def _folder(runtime: Runtime) -> Check:
     """The folder that is read, and whether the agents are those of its files."""
-    folder = str(made.agents.directory)
-    if made.folder_warning is not None:
-        return Check("agents", "folder", "warning", made.folder_warning)
-    if made.agents.entries == BUILT_IN:
-        why = made.agents.problem or f"{folder}: no agent files"
+    folder = str(runtime.agents.directory)
+    if runtime.folder_warning is not None:
+        return Check("agents", "folder", "warning", runtime.folder_warning)
+    if runtime.agents.entries == BUILT_IN:
+        why = runtime.agents.problem or f"{folder}: no agent files"
         return Check("agents", "folder", "note", f"{why}; the built-in agent serves")
     return Check("agents", "folder", "ok", folder)
 
 
-def _notes(made: Runtime) -> Iterator[Check]:
-    for entry in made.agents.entries.values():
+def _notes(runtime: Runtime) -> Iterator[Check]:
+    for entry in runtime.agents.entries.values():
         for note in entry.agent.notes if entry.agent else ():
             yield Check("agents", entry.id, "note", note)
 
 
-async def _examine(made: Runtime, offline: bool, report: _Report) -> None:
-    async with aclosing(_offline(made) if offline else _online(made, report)) as checks:
+async def _examine(runtime: Runtime, offline: bool, report: _Report) -> None:
+    async with aclosing(_offline(runtime) if offline else _online(runtime, report)) as checks:
         async for check in checks:
             report.add(check)
 
 
-async def _offline(made: Runtime) -> AsyncGenerator[Check, None]:
-    for check in (*_instances(made), _folder(made)):
+async def _offline(runtime: Runtime) -> AsyncGenerator[Check, None]:
+    for check in (*_instances(runtime), _folder(runtime)):
         yield check
-    for entry in made.agents.entries.values():
-        error = made.agent_error(entry)
+    for entry in runtime.agents.entries.values():
+        error = runtime.agent_error(entry)
         yield Check("agents", entry.id, "failed" if error else "ok", error or "its file is good")
-    for check in _notes(made):
+    for check in _notes(runtime):
         yield check
 
 
-async def _online(made: Runtime, report: _Report) -> AsyncGenerator[Check, None]:
+async def _online(runtime: Runtime, report: _Report) -> AsyncGenerator[Check, None]:
     try:
         with report.asking("all providers"):
-            choice = await made.providers.choose()
-        for check in (*_instances(made), Check("providers", "agents without a provider get", "note", choice)):
+            choice = await runtime.providers.choose()
+        for check in (*_instances(runtime), Check("providers", "agents without a provider get", "note", choice)):
             yield check
-        for name in sorted(made.used_instances()):
+        for name in sorted(runtime.used_instances()):
             with report.asking(name):
-                check = await _reachable(made.providers.instances[name])
+                check = await _reachable(runtime.providers.instances[name])
             yield check
-        yield _folder(made)
-        for entry in made.agents.entries.values():
+        yield _folder(runtime)
+        for entry in runtime.agents.entries.values():
             with report.asking(entry.id):
-                checks = await _agent(made, entry.id)
+                checks = await _agent(runtime, entry.id)
             for check in checks:
                 yield check
-        for check in _notes(made):
+        for check in _notes(runtime):
             yield check
     finally:
-        await made.close()
+        await runtime.close()
 
 
 async def _reachable(instance: Instance) -> Check:
@@ -227,36 +227,36 @@ async def _failure(asked: Awaitable[object]) -> str | None:
     return None
 
 
-async def _agent(made: Runtime, agent_id: str) -> list[Check]:
+async def _agent(runtime: Runtime, agent_id: str) -> list[Check]:
     try:
-        bound = await made.bind(agent_id)
+        bound = await runtime.bind(agent_id)
     except Problem as problem:
         return [Check("agents", agent_id, "failed", problem.detail)]
-    entry = made.agents.entries[agent_id.lower()]
+    entry = runtime.agents.entries[agent_id.lower()]
     if entry.error:
         return [Check("agents", agent_id, "failed", entry.error)]
-    checks = [await _first_token(made, bound)]
-    checks += [Check("agents", agent_id, "warning", advice) for advice in await _advice(made, bound)]
+    checks = [await _first_token(runtime, bound)]
+    checks += [Check("agents", agent_id, "warning", advice) for advice in await _advice(runtime, bound)]
     return checks
 
 
-async def _advice(made: Runtime, bound: Bound) -> list[str]:
+async def _advice(runtime: Runtime, bound: Bound) -> list[str]:
     try:
-        return await bound.instance.check_request(await made.request(bound, ChatBody(PROMPT)))
+        return await bound.instance.check_request(await runtime.request(bound, ChatBody(PROMPT)))
     except Exception as exc:
         return [f"its plugin could not check it ({type(exc).__name__}: {exc})"]
 
 
-async def _first_token(made: Runtime, bound: Bound) -> Check:
+async def _first_token(runtime: Runtime, bound: Bound) -> Check:
     """Ask twice: the first time a model may have to be loaded, the second time it only answers."""
     name = f"{bound.agent.id} ({bound.instance.name})"
     seconds: list[float] = []
     for _ in range(2):
-        relay = made.answer(bound, ChatBody(PROMPT), Values())
+        relay = runtime.answer(bound, ChatBody(PROMPT), Values())
         try:
             event = (await relay.take())[0]
         finally:
-            made.release(relay)
+            runtime.release(relay)
             await relay.wait_closed()
         if isinstance(event, ErrorEvent):
             return Check("agents", name, "failed", f"{event.message} ({event.code})")

@@ -8,9 +8,9 @@ import click
 import msgspec
 
 from aura_core.cli.new_file import write_new
-from aura_core.describe import fields
-from aura_core.plugins import CORE_PLUGIN, Plugins, allowed_by_environment
-from aura_core.settings import SECTIONS
+from aura_core.config.fields import fields
+from aura_core.config.settings import SECTIONS
+from aura_core.plugins.loader import CORE_PLUGIN, Plugins, allowed_by_environment
 
 ASSISTANT = """\
 ---

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from aura_core.cli.new_file import write_new
-from aura_core.distributions import published
-from aura_core.plugins import GROUP, NAME
+from aura_core.plugins.distributions import published
+from aura_core.plugins.loader import GROUP, NAME
 
 TEMPLATE = Path(__file__).parents[1] / "template"
 PLACEHOLDER = re.compile("acme", re.IGNORECASE)

@@ -10,8 +10,9 @@ from typing import Any
 import click
 import msgspec
 
-from aura_core import logs, settings
+from aura_core.config import settings
 from aura_core.runtime import Runtime
+from aura_core.telemetry import logs
 
 
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,17 +33,17 @@ def load_settings(config: Path | None, agents_directory: str | None, **flags: An
     return settings.load({key: value for key, value in given.items() if value is not None}, os.environ, config)
 
 
-def runtime(config: Path | None, agents_directory: str | None) -> Runtime:
+def open_runtime(config: Path | None, agents_directory: str | None) -> Runtime:
     """The runtime for a command line; its log lines go to stderr. Raises ConfigError."""
     return runtime_of(load_settings(config, agents_directory))
 
 
 def runtime_of(loaded: settings.Settings, *, level: int = logging.WARNING, log_in_background: bool = False) -> Runtime:
     """The runtime of these settings; its log lines go to stderr."""
-    made: list[Runtime] = []
-    logs.configure(lambda: made[0].secrets if made else [], level, log_in_background)
-    made.append(Runtime(loaded, os.environ))
-    return made[0]
+    runtimes: list[Runtime] = []  # the log needs the secrets of what does not exist yet
+    logs.configure(lambda: runtimes[0].secrets if runtimes else [], level, log_in_background)
+    runtimes.append(Runtime(loaded, os.environ))
+    return runtimes[0]
 
 
 def print_json(value: Any) -> None:

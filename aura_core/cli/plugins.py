@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from aura_core.cli.options import config_options, json_option, print_json, runtime
+from aura_core.cli.options import config_options, json_option, open_runtime, print_json
 from aura_core.cli.tables import print_table
 
 
@@ -15,8 +15,8 @@ from aura_core.cli.tables import print_table
 @json_option
 def command(config: Path | None, agents_directory: str | None, as_json: bool) -> None:
     """List the plugins. Exits with 1 when one of them is quarantined."""
-    made = runtime(config, agents_directory)
-    plugins = made.plugins.all
+    runtime = open_runtime(config, agents_directory)
+    plugins = runtime.plugins.all
     if as_json:
         print_json({"plugins": [msgspec.structs.asdict(plugin) for plugin in plugins]})
     else:
@@ -28,6 +28,6 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
         for plugin in plugins:
             if plugin.error:
                 click.echo(f"{plugin.name} ({plugin.distribution}): {plugin.error}; {plugin.remedy}", err=True)
-        for warning in made.plugins.warnings:
+        for warning in runtime.plugins.warnings:
             click.echo(warning, err=True)
-    sys.exit(1 if made.plugins.broken else 0)
+    sys.exit(1 if runtime.plugins.broken else 0)

@@ -41,7 +41,7 @@ def command(
         # A thread that logs must not be there when the parent of several workers forks.
         return runtime_of(settings, level=logging.INFO, log_in_background=answers)
 
-    made = make(workers == 1)
+    runtime = make(workers == 1)
     from aura_core.server.serve import listen, listen_together, serve  # heavy: Litestar and uvicorn
 
     server = settings.server
@@ -50,18 +50,18 @@ def command(
     shown = f"[{server.host}]" if ":" in server.host else server.host
     address = f"http://{shown}:{sockets[0].getsockname()[1]}"
     if workers == 1:
-        serve(made, sockets[0], lambda choice: _announce(made, address, choice))
+        serve(runtime, sockets[0], lambda choice: _announce(runtime, address, choice))
         return
     from aura_core.server.workers import supervise
 
     # The choice is made once: each worker on its own might come to another.
-    choice = asyncio.run(_choose(made))
-    _announce(made, f"{address} with {workers} workers", choice)
+    choice = asyncio.run(_choose(runtime))
+    _announce(runtime, f"{address} with {workers} workers", choice)
 
     def work(number: int) -> None:
         mine = make(True)
         mine.worker = number
-        mine.providers.chosen = made.providers.chosen
+        mine.providers.chosen = runtime.providers.chosen
         own = sockets[number]
         for sock in sockets:
             if sock is not own:
@@ -72,24 +72,24 @@ def command(
     supervise(workers, work, lambda number: sockets[number].close())
 
 
-async def _choose(made: Runtime) -> str | None:
+async def _choose(runtime: Runtime) -> str | None:
     """Open clients, choose, and close them again: none may live on in a fork."""
     try:
-        return await made.warm()
+        return await runtime.warm()
     finally:
-        await made.close()
+        await runtime.close()
 
 
-def _announce(made: Runtime, address: str, choice: str | None) -> None:
-    lines = [f"Aura serves at {address}" + (" (a token is required)" if made.settings.token else "")]
-    loaded = [f"{p.name} {p.version}" for p in made.plugins.all if p.status == "ok"]
+def _announce(runtime: Runtime, address: str, choice: str | None) -> None:
+    lines = [f"Aura serves at {address}" + (" (a token is required)" if runtime.settings.token else "")]
+    loaded = [f"{p.name} {p.version}" for p in runtime.plugins.all if p.status == "ok"]
     lines.append(f"Plugins: {', '.join(loaded)}")
     if choice is not None:
         lines.append(f"Agents without a provider get {choice}")
     lines.append("Agents:")
-    for info in made.agent_infos():
+    for info in runtime.agent_infos():
         model = f" ({info.model})" if info.model else ""
         lines.append(f"  {info.id}: {info.provider or 'no provider'}{model}" + (" - in error" if info.error else ""))
-    lines += [f"Warning: {warning}" for warning in made.warnings]
+    lines += [f"Warning: {warning}" for warning in runtime.warnings]
     lines.append("Ctrl-C stops.")
     click.echo("\n".join(lines), err=True)

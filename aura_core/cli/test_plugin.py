@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.text import Text
 
 from aura_core.cli.options import json_option, print_json
-from aura_core.distributions import published
-from aura_core.names import did_you_mean
-from aura_core.plugins import GROUP as PLUGINS
-from aura_core.testing.conformance import GROUP, Conformance
-from aura_core.testing.kit import Kit, Result, surroundings
+from aura_core.config.suggest import did_you_mean
+from aura_core.plugins.distributions import published
+from aura_core.plugins.loader import GROUP as PLUGINS
+from aura_core.testing.conformance import GROUP
+from aura_core.testing.runner import Conformance, Kit, Result, surroundings
 
 _SIGNS = {"ok": ("ok", "green"), "skipped": ("--", "dim"), "failed": ("XX", "red")}
 

@@ -17,17 +17,17 @@ from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp
 
 from aura_core._version import __version__
-from aura_core.chat import ChatBody
+from aura_core.doors.native import Answer, ChatBody
 from aura_core.errors import CODES
 from aura_core.problems import Problem, ProblemBody
 from aura_core.runtime import AgentInfo, ProviderInfo, Runtime
-from aura_core.server.answers import Answer, EventStream, WholeAnswer
 from aura_core.server.guard import Guard, request_id
 from aura_core.server.page import page_routes
-from aura_core.server.requests import ChatHttpRequest
+from aura_core.server.request_body import ChatHttpRequest
+from aura_core.server.responses import EventStream, WholeAnswer
 
 if TYPE_CHECKING:
-    from aura_core.metrics import Metrics
+    from aura_core.telemetry.metrics import Metrics
 
 log = logging.getLogger("aura.server")
 
@@ -179,10 +179,12 @@ def create_app(runtime: Runtime) -> ASGIApp:
 
 def _metrics(runtime: Runtime) -> "Metrics | None":
     try:
-        from aura_core.metrics import Metrics
+        from aura_core.telemetry.metrics import Metrics
     except ModuleNotFoundError:
         return None
-    return Metrics(runtime)
+    metrics = Metrics(lambda: len(runtime.relays), runtime.abandonments, runtime.worker)
+    runtime.observers.append(metrics.observe)
+    return metrics
 
 
 def _problems(*statuses: int) -> dict[int, ResponseSpec]:

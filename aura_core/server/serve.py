@@ -18,17 +18,14 @@ from typing import Any
 import uvicorn
 
 from aura_core.errors import ConfigError
+from aura_core.limits import BACKLOG, FORCED_SHUTDOWN, LAST_EVENT_TIME, SAME_SIGNAL, SEND_BUFFER
 from aura_core.runtime import Runtime
 from aura_core.server.app import create_app
-from aura_core.server.protocol import Protocol
-from aura_core.server.watch import watch
+from aura_core.server.reload import watch
+from aura_core.server.uvicorn_protocol import Protocol
 
 log = logging.getLogger("aura.server")
 
-SEND_BUFFER = 128 * 1024  # bounds the kernel's share of a stalled stream: 0.2 instead of 3.9 MB, no loss of speed
-LAST_WORDS = 1.0  # seconds that clients get to read `server_shutdown`
-SAME_SIGNAL = 0.5  # seconds; a wrapper such as `uv run` may pass on a signal that the terminal has sent already
-BACKLOG = 2048
 M_ARENA_MAX = -8  # mallopt(3)
 
 
@@ -84,7 +81,7 @@ def _bound(sock: socket.socket, address: Any) -> socket.socket:
     return sock
 
 
-class Server(uvicorn.Server):
+class DrainingServer(uvicorn.Server):
     """uvicorn that drains: running answers go on, new ones are refused, and a limit ends them with an event."""
 
     def __init__(self, runtime: Runtime, ready: Callable[[str | None], None] | None = None) -> None:
@@ -101,7 +98,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
-                timeout_graceful_shutdown=3,
+                timeout_graceful_shutdown=FORCED_SHUTDOWN,
             )
         )
         self._runtime = runtime
@@ -151,7 +148,7 @@ class Server(uvicorn.Server):
         for relay in list(self._runtime.relays):
             relay.fail("server_shutdown", "The server is shutting down; try again in a moment.")
         if not self.force_exit:
-            await self._until_idle(LAST_WORDS)
+            await self._until_idle(LAST_EVENT_TIME)
         for task in self._tasks:
             task.cancel()
         await super().shutdown(sockets)
@@ -179,7 +176,7 @@ def serve(runtime: Runtime, sock: socket.socket, ready: Callable[[str | None], N
         gc.set_threshold(50_000, 20, 50)
 
     _use_one_arena()
-    Server(runtime, settled).run(sockets=[sock])
+    DrainingServer(runtime, settled).run(sockets=[sock])
 
 
 def _use_one_arena() -> None:

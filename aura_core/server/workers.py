@@ -10,10 +10,11 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
+from aura_core.limits import WORKER_RESTART_DELAY
+
 log = logging.getLogger("aura.server")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-RESTART_DELAY = 1.0  # seconds between a crash and the next attempt
 
 
 def supervise(count: int, work: Callable[[int], None], left: Callable[[int], None] = lambda number: None) -> None:
@@ -57,7 +58,7 @@ def supervise(count: int, work: Callable[[int], None], left: Callable[[int], Non
             number = workers.pop(pid)
             if not stopping:
                 log.error("worker %d ended with code %d; starting another", number, os.waitstatus_to_exitcode(status))
-                time.sleep(RESTART_DELAY)
+                time.sleep(WORKER_RESTART_DELAY)
             start(number)
             if stopping:
                 left(number)

@@ -1,8 +1,8 @@
 """What tests of Aura and of its plugins run against: a scripted upstream, a real server, and the conformance kit."""
 
-from aura_core.testing.conformance import KEY, Conformance, Failure, Transcript
+from aura_core.testing.conformance import KEY, Failure, Transcript
 from aura_core.testing.dialects import NDJSON, SSE, Dialect
-from aura_core.testing.kit import Check
+from aura_core.testing.runner import Check, Conformance
 from aura_core.testing.server import AuraServer
 from aura_core.testing.sse import SseEvent, events
 from aura_core.testing.upstream import Reply, Request, Upstream, split_at

@@ -1,7 +1,7 @@
 """What a plugin says of itself, so that the conformance kit can prove it: its settings, its protocol, transcripts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -9,9 +9,6 @@ from aura_core.errors import CODES
 from aura_core.testing.dialects import Dialect
 from aura_core.testing.upstream import Reply
 from aura_core.types import Usage
-
-if TYPE_CHECKING:
-    from aura_core.testing.kit import Check
 
 URL = "{url}"
 GROUP = "aura.conformance"
@@ -55,8 +52,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"there is no code {self.code!r}; known are {', '.join(CODES)}")
 
 
-class Conformance(msgspec.Struct, frozen=True, kw_only=True):
-    """The description of a plugin for the kit; published as an entry point of the group `aura.conformance`.
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """The description of a plugin for the kit.
 
     `settings` is its table in aura.toml, where `{url}` stands for the address of the kit's server. `write` gives the
     bytes of a whole answer of these tokens, which ends with `stop`. `dialect` brings the content type and the other
@@ -78,12 +75,6 @@ class Conformance(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.write is not None and not any(URL in str(value) for value in self.settings.values()):
             raise ValueError(f"no setting of {self.plugin!r} holds {URL}, the address of the kit's server")
-
-    def checks(self) -> "list[Check]":
-        """Every promise of a provider, ready to be run; `pytest.fixture(params=conformance.checks(), ids=str)`."""
-        from aura_core.testing.kit import Kit
-
-        return Kit(self).cases()
 
     def table(self, url: str) -> dict[str, Any]:
         """The settings, for a server at this address."""

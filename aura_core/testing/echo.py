@@ -1,6 +1,7 @@
 """The core's own provider, described for the kit: it has no server, so its transcripts are agents' options."""
 
-from aura_core.testing.conformance import Conformance, Failure, Transcript
+from aura_core.testing.conformance import Failure, Transcript
+from aura_core.testing.runner import Conformance
 from aura_core.types import Usage
 
 conformance = Conformance(

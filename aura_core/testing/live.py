@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from aura_core import redact, settings
+from aura_core.config import settings
 from aura_core.errors import ConfigError
-from aura_core.instances import Instance
-from aura_core.providers import Unusable
+from aura_core.plugins.instance import Instance
+from aura_core.plugins.registry import Unusable
 from aura_core.runtime import Runtime
-from aura_core.testing.kit import Result
-from aura_core.testing.promise import DOCS
-from aura_core.testing.stage import CLEANUP, Answer, Broken, Inapplicable, until
+from aura_core.telemetry import redact
+from aura_core.testing.harness import CLEANUP, Broken, Inapplicable, PlayedAnswer, until
+from aura_core.testing.registry import DOCS
+from aura_core.testing.runner import Result
 from aura_core.types import ChatRequest, Message
 
 PROMPT = "Say hello in one short sentence."
@@ -25,11 +26,11 @@ LONG = "Count from 1 to 500, in words, one number a line."
 class Live:
     """The answers of one instance."""
 
-    def __init__(self, made: Runtime, instance: Instance, model: str | None) -> None:
-        self._made = made
+    def __init__(self, runtime: Runtime, instance: Instance, model: str | None) -> None:
+        self._runtime = runtime
         self._instance = instance
         self._model = model
-        self._answer: Answer | None = None
+        self._answer: PlayedAnswer | None = None
         self._first = 0.0
 
     async def first_token(self) -> None:
@@ -46,7 +47,7 @@ class Live:
     async def finish(self) -> None:
         """The answer ends with one finish reason."""
         answer = self._whole()
-        if len(answer.finishes) != 1 or not answer.relay.done:
+        if len(answer.finishes) != 1 or not answer.relay.succeeded:
             raise Broken(f"it said {answer.finishes} and ended with {self._shown(answer)}")
 
     async def usage(self) -> None:
@@ -66,30 +67,30 @@ class Live:
         if answer.abandoned or not answer.relay.closed:
             raise Broken(f"its clean-up did not end within {CLEANUP:g} s")
         after = await self._ask(model, PROMPT).finish()
-        if not after.relay.done:
+        if not after.relay.succeeded:
             raise Broken(f"the answer after it ended with {self._shown(after)}")
 
-    def _ask(self, model: str, prompt: str) -> Answer:
-        return Answer(self._instance, ChatRequest([Message("user", prompt)], model), self._made.settings.server)
+    def _ask(self, model: str, prompt: str) -> PlayedAnswer:
+        return PlayedAnswer(self._instance, ChatRequest([Message("user", prompt)], model), self._runtime.limits)
 
-    def _whole(self) -> Answer:
+    def _whole(self) -> PlayedAnswer:
         if self._answer is None:
             raise Inapplicable("there was no answer")
         return self._answer
 
-    def _shown(self, answer: Answer) -> str:
-        return redact.message(answer.end, self._made.secrets)
+    def _shown(self, answer: PlayedAnswer) -> str:
+        return redact.message(answer.end, self._runtime.secrets)
 
 
 def results(name: str, model: str | None, config: Path | None) -> Iterator[Result]:
     """Ask the instance `name` of aura.toml. Raises ConfigError where there is none."""
-    made = Runtime(settings.load({}, os.environ, config), os.environ)
+    runtime = Runtime(settings.load({}, os.environ, config), os.environ)
     try:
-        instance = made.providers.get(name)
+        instance = runtime.providers.get(name)
     except Unusable as why:
         raise ConfigError(str(why)) from None
     with asyncio.Runner() as runner:
-        live = Live(made, instance, model)
+        live = Live(runtime, instance, model)
         try:
             for key, look in {
                 "live-first": live.first_token,
@@ -99,7 +100,7 @@ def results(name: str, model: str | None, config: Path | None) -> Iterator[Resul
             }.items():
                 yield runner.run(_look(key, look))
         finally:
-            runner.run(made.close())
+            runner.run(runtime.close())
 
 
 async def _look(name: str, look: Callable[[], Awaitable[None]]) -> Result:

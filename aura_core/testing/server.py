@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from aura_core import settings
+from aura_core.config import settings
 from aura_core.runtime import Runtime
 from aura_core.testing.sse import SseEvent, events
 
@@ -43,10 +43,10 @@ class AuraServer:
         self.runtime = Runtime(settings.load(given, self._environ, config), self._environ)
 
     def __enter__(self) -> "AuraServer":
-        from aura_core.server.serve import Server, listen  # heavy
+        from aura_core.server.serve import DrainingServer, listen  # heavy
 
         ready = threading.Event()
-        self._server = Server(self.runtime, lambda _choice: ready.set())
+        self._server = DrainingServer(self.runtime, lambda _choice: ready.set())
         sock = listen("127.0.0.1", self.runtime.settings.server.port)
         self.port: int = sock.getsockname()[1]
         self._thread = threading.Thread(target=self._server.run, args=[[sock]], name="aura", daemon=True)

@@ -14,11 +14,11 @@ import pytest
 
 from aura_core.cli.new_plugin import files
 from aura_core.testing import NDJSON, SSE, Conformance, Failure, Reply, Transcript, Upstream
+from aura_core.testing.capture_logs import collected
 from aura_core.testing.checks import PROMISES
 from aura_core.testing.echo import conformance as echo
-from aura_core.testing.kit import Kit
-from aura_core.testing.logged import collected
-from aura_core.testing.stage import Broken
+from aura_core.testing.harness import Broken
+from aura_core.testing.runner import Kit
 
 ANTHROPIC = """\
     found.setdefault("max_tokens", 4096)
@@ -124,7 +124,7 @@ def test_what_is_logged_is_seen_from_the_level_asked_for_and_the_level_is_put_ba
 def test_a_plugin_that_never_lets_go_is_broken_and_holds_nobody_up(
     fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.testing.kit.LIMIT", 0.5)
+    monkeypatch.setattr("aura_core.testing.runner.LIMIT", 0.5)
     source = HEAD + "async def stream_chat(request):\n    import time\n    time.sleep(2)\n    yield Token('x')\n"
     fake_plugin("stuck", source)
     stuck = Conformance(plugin="stuck", transcripts=[Transcript(name="it", tokens=["x"])])

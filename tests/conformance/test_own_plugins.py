@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from aura_core.describe import fields
-from aura_core.plugins import Plugins
+from aura_core.config.fields import fields
+from aura_core.plugins.loader import Plugins
 from aura_core.testing import Check, Conformance
 from aura_core.testing.conformance import GROUP
 

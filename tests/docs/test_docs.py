@@ -16,18 +16,18 @@ from doc_pages import DOCS, PAGES, Block, all_blocks, blocks, without_blocks
 from doc_session import Session
 
 import aura_core
-from aura_core import agents, settings
-from aura_core.chat import ChatBody, HistoryMessage
+from aura_core.answer.events import OK, PING, Event
+from aura_core.answer.stream_record import StreamRecord
 from aura_core.cli import COMMANDS, aura
-from aura_core.describe import fields
+from aura_core.config import agents, settings
+from aura_core.config.fields import fields
+from aura_core.doors.native import ChatBody, HistoryMessage
 from aura_core.errors import CODES
-from aura_core.events import OK, PING, Event
-from aura_core.plugins import Plugins
+from aura_core.plugins.loader import Plugins
 from aura_core.problems import PROBLEMS, ProblemBody
-from aura_core.record import Record
 from aura_core.runtime import AgentInfo, ProviderInfo, Runtime
-from aura_core.server.answers import Answer
 from aura_core.server.app import create_app
+from aura_core.server.responses import Answer
 from aura_core.testing import Upstream
 
 # Languages whose blocks are shown and have nothing to run.
@@ -135,7 +135,7 @@ def test_every_setting_and_key_has_words_for_itself() -> None:
 def test_every_field_of_a_log_line_is_documented() -> None:
     (example,) = [block.text for block in blocks(DOCS / "deployment.md") if block.language == "json"]
     extra = ["time", "level", "logger", "message"]
-    assert list(msgspec.json.decode(example)) == extra + list(Record.__struct_fields__)
+    assert list(msgspec.json.decode(example)) == extra + list(StreamRecord.__struct_fields__)
 
 
 def test_every_page_is_linked_from_the_readme() -> None:

@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from leak_check import LeakCheck
 
 from aura_core.testing import AuraServer, SseEvent
-from aura_core.testing.rest import Rest
 
 Talk = Callable[[socket.socket, int], None]
 Checked = Callable[..., list[SseEvent]]
@@ -66,7 +66,7 @@ def asked() -> Checked:
 
     def ask(aura: AuraServer, agent: str, prompt: str = "Hello") -> list[SseEvent]:
         assert aura.ask("ok")[-1].name == "done"
-        rest = Rest(aura)
+        rest = LeakCheck(aura)
         events = aura.ask(agent, prompt)
         names = [event.name for event in events]
         assert [name for name in names if name in ("done", "error")] == names[-1:], names[-3:]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from leak_check import LeakCheck
 
-from aura_core.server.protocol import Protocol
+from aura_core.server.uvicorn_protocol import Protocol
 from aura_core.testing import AuraServer, Reply, Upstream, events
-from aura_core.testing.rest import Rest
 
 HELLO = b'{"message":{"content":"hello"}}\n'
 END = b'{"message":{"content":"!"},"done":true,"done_reason":"stop"}\n'
@@ -55,7 +55,7 @@ def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def connect(aura: AuraServer) -> Iterator[Callable[[], socket.socket]]:
     """Connect to Aura; afterwards the next request is served and nothing is left behind."""
     assert aura.ask("ok")[-1].name == "done"
-    rest = Rest(aura)
+    rest = LeakCheck(aura)
     opened: list[socket.socket] = []
 
     def open_() -> socket.socket:
@@ -165,7 +165,7 @@ def test_a_slow_client_holds_no_connection_for_ever(
     what: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CVE-2007-6750 (Slowloris), and its like with a body (R.U.D.Y.)."""
-    monkeypatch.setattr("aura_core.server.protocol.REQUEST_TIMEOUT", 0.4)
+    monkeypatch.setattr("aura_core.server.uvicorn_protocol.REQUEST_TIMEOUT", 0.4)
     begin, answer = SLOW[what]
     sock = connect()
     sock.sendall(begin)
@@ -189,7 +189,7 @@ def test_a_slow_client_holds_no_connection_for_ever(
 
 
 def test_a_long_answer_is_no_slow_request(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aura_core.server.protocol.REQUEST_TIMEOUT", 0.2)
+    monkeypatch.setattr("aura_core.server.uvicorn_protocol.REQUEST_TIMEOUT", 0.2)
     sock = connect()
     sock.sendall(_request("slow", headers=b"Connection: close\r\n"))
     assert _rest(sock).count(b"event: token") == 20

@@ -83,7 +83,7 @@ def test_a_client_that_opens_slowly_is_waited_for(tmp_path: Path, fake_plugin: F
 def test_a_client_that_never_opens_is_given_up(
     tmp_path: Path, fake_plugin: FakePlugin, asked: Checked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.instances.HOOK_TIMEOUT", 1)
+    monkeypatch.setattr("aura_core.plugins.instance.HOOK_TIMEOUT", 1)
     fake_plugin("it", HEAD + OPENS.format(seconds=60, leave="pass"))
     with AuraServer(tmp_path, AGENTS, "[server]\nretries = 0") as aura:
         events = asked(aura, "it")
@@ -93,7 +93,7 @@ def test_a_client_that_never_opens_is_given_up(
 def test_a_client_that_never_closes_does_not_hold_up_the_end(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("aura_core.instances.CLEANUP_LIMIT", 0.2)
+    monkeypatch.setattr("aura_core.plugins.instance.CLEANUP_LIMIT", 0.2)
     fake_plugin("it", HEAD + OPENS.format(seconds=0, leave="await asyncio.sleep(60)"))
     begin = time.monotonic()
     with AuraServer(tmp_path, AGENTS) as aura:

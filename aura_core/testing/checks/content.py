@@ -4,9 +4,9 @@ import gzip
 import zlib
 from collections.abc import AsyncIterator, Sequence
 
-from aura_core.events import FINISH_REASONS
-from aura_core.testing.promise import check
-from aura_core.testing.stage import Answer, Broken, Inapplicable, Stage, encoded
+from aura_core.answer.events import FINISH_REASONS
+from aura_core.testing.harness import Broken, Inapplicable, PlayedAnswer, Stage, encoded
+from aura_core.testing.registry import check
 from aura_core.testing.upstream import split_at
 
 PIECES = 120
@@ -122,7 +122,7 @@ async def finish(stage: Stage) -> None:
         _judge_finish(answer, "stop", "an answer of two tokens")
 
 
-def _judge_finish(answer: Answer, expected: str, name: str) -> None:
+def _judge_finish(answer: PlayedAnswer, expected: str, name: str) -> None:
     if len(answer.finishes) != 1:
         said = f"a finish reason {len(answer.finishes)} times: {answer.finishes}" if answer.finishes else "none"
         raise Broken(f"{name}: it said {said}{_ended(answer)}")
@@ -144,7 +144,7 @@ async def usage(stage: Stage) -> None:
             raise Broken(f"{transcript.name}: it said {answer.usage}, the provider {transcript.usage}")
 
 
-async def _told(stage: Stage) -> AsyncIterator[tuple[Answer, Sequence[str]]]:
+async def _told(stage: Stage) -> AsyncIterator[tuple[PlayedAnswer, Sequence[str]]]:
     """Answers, and the tokens that they were made of."""
     for transcript in stage.conformance.transcripts:
         if not transcript.reasoning:
@@ -175,5 +175,5 @@ def _difference(expected: str, seen: str) -> str:
     )
 
 
-def _ended(answer: Answer) -> str:
-    return "" if answer.relay.done else f"; the answer ended with {answer.end}"
+def _ended(answer: PlayedAnswer) -> str:
+    return "" if answer.relay.succeeded else f"; the answer ended with {answer.end}"

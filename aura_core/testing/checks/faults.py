@@ -6,8 +6,8 @@ from typing import Any
 
 from aura_core.errors import ProviderError
 from aura_core.testing.conformance import Failure
-from aura_core.testing.promise import check
-from aura_core.testing.stage import PATIENCE, PIECE, Answer, Broken, Stage, until
+from aura_core.testing.harness import PATIENCE, PIECE, Broken, PlayedAnswer, Stage, until
+from aura_core.testing.registry import check
 from aura_core.testing.upstream import Ending, Reply
 
 PAGE = b"<!doctype html><html><head><title>Oops</title></head><body><h1>Oops</h1></body></html>"
@@ -54,7 +54,7 @@ async def errors(stage: Stage) -> None:
         _judge(await stage.start(on=instance).finish(), "a refused connection", "unavailable")
 
 
-def _judge(answer: Answer, name: str, code: str) -> None:
+def _judge(answer: PlayedAnswer, name: str, code: str) -> None:
     if answer.error is None:
         raise Broken(f"{name}: it ended with {answer.end} after the text {answer.text!r}; expected was {code}")
     if answer.error.code != code:
@@ -69,7 +69,7 @@ def _judge(answer: Answer, name: str, code: str) -> None:
         raise Broken(f"{name}: the message is {answer.raised.message!r}; it must say what to do, without mark-up")
 
 
-def _judge_rest(answer: Answer, failure: Failure) -> None:
+def _judge_rest(answer: PlayedAnswer, failure: Failure) -> None:
     assert answer.error is not None
     if answer.error.retry_after != failure.retry_after:
         raise Broken(f"{failure.name}: retry_after is {answer.error.retry_after}, not {failure.retry_after}")
@@ -144,7 +144,7 @@ async def stall(stage: Stage) -> None:
     finally:
         await answer.leave()
     slow = await stage.ask(stage.reply(stage.conformance.whole(["One"]), head_delay=2 * SILENCE))
-    if not slow.relay.done:
+    if not slow.relay.succeeded:
         raise Broken(f"the server took {2 * SILENCE:g} s for its status line, and the answer ended with {slow.end}")
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from aura_core.describe import fields
+from aura_core.config.fields import fields
 from aura_core.errors import ProviderError
-from aura_core.testing.promise import check
-from aura_core.testing.stage import Broken, Inapplicable, Stage
+from aura_core.testing.harness import Broken, Inapplicable, Stage
+from aura_core.testing.registry import check
 
 MODULES = 120
 """How many modules a plugin may add to the core's own when it is loaded."""
@@ -21,7 +21,7 @@ MODULES = 120
 _SECRET = re.compile(r"(^|_)(key|token|secret|password|credential)s?$")
 _LOAD = """
 import json, sys
-import aura_core.plugins
+import aura_core.plugins.loader
 before = set(sys.modules)
 from importlib.metadata import entry_points
 found = [ep for ep in entry_points(group="aura") if ep.name == sys.argv[1]]

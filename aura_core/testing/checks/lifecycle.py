@@ -4,9 +4,9 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 
-from aura_core.testing.logged import collected
-from aura_core.testing.promise import check
-from aura_core.testing.stage import CLEANUP, PATIENCE, Answer, Broken, Inapplicable, Stage, until
+from aura_core.testing.capture_logs import collected
+from aura_core.testing.harness import CLEANUP, PATIENCE, Broken, Inapplicable, PlayedAnswer, Stage, until
+from aura_core.testing.registry import check
 from aura_core.testing.upstream import Reply, split_at
 
 CROWD = 128
@@ -97,7 +97,7 @@ async def cancel_after(stage: Stage) -> None:
     await _judge_leaving(stage, answer, "while tokens came")
 
 
-async def _judge_leaving(stage: Stage, answer: Answer, name: str) -> None:
+async def _judge_leaving(stage: Stage, answer: PlayedAnswer, name: str) -> None:
     before = len(stage.upstream.hangups)
     answer.relay.close()
     left = await until(lambda: len(stage.upstream.hangups) > before or stage.upstream.open == 0)
@@ -148,6 +148,6 @@ async def concurrency(stage: Stage) -> None:
         raise Broken(f"of {CROWD} requests {came} reached the server while the others waited: is a pool limited?")
     stage.upstream.default = stage.reply(stage.conformance.whole(["One", " two"]))
     answers = await asyncio.gather(*(stage.ask() for _ in range(CROWD)))
-    bad = [answer for answer in answers if not answer.relay.done]
+    bad = [answer for answer in answers if not answer.relay.succeeded]
     if bad:
         raise Broken(f"of {CROWD} answers at the same time {len(bad)} failed: {bad[0].end}")

@@ -14,8 +14,10 @@ from typing import Any
 
 import msgspec
 
-from aura_core.record import Record
-from aura_core.redact import hide, without_controls
+from aura_core.answer.stream_record import StreamRecord
+from aura_core.limits import LOG_FLUSH, LOG_QUEUE
+from aura_core.telemetry.redact import hide
+from aura_core.text import without_controls
 
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -32,7 +34,7 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
         line = super().formatMessage(record)
-        stream: Record | None = getattr(record, "stream", None)
+        stream: StreamRecord | None = getattr(record, "stream", None)
         if stream is None:
             return line
         fields = " ".join(
@@ -60,7 +62,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        stream: Record | None = getattr(record, "stream", None)
+        stream: StreamRecord | None = getattr(record, "stream", None)
         if stream is not None:
             fields |= msgspec.structs.asdict(stream)
         if record.exc_info:
@@ -79,9 +81,6 @@ class Background(logging.Handler):
     the queue full are dropped, and their number is logged.
     """
 
-    LIMIT = 10_000
-    LAST_WORDS = 1.0  # seconds to write what is left when the process ends
-
     def __init__(self, target: logging.Handler, descriptor: int) -> None:
         """`target` formats the records, `descriptor` is where they go."""
         super().__init__()
@@ -94,7 +93,7 @@ class Background(logging.Handler):
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._queue.qsize() < self.LIMIT:
+        if self._queue.qsize() < LOG_QUEUE:
             self._queue.put(record)
         else:
             self._dropped += 1
@@ -122,7 +121,7 @@ class Background(logging.Handler):
     def close(self) -> None:
         """Write what is left; `logging.shutdown` calls it, too."""
         self._queue.put(None)
-        self._thread.join(self.LAST_WORDS)
+        self._thread.join(LOG_FLUSH)
         super().close()
 
 

@@ -3,18 +3,19 @@
 import inspect
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 import msgspec
 import pluggy
 
 from aura_core import hookspecs
 from aura_core._version import __version__
-from aura_core.distributions import name_of, published, requirements_of, version_of
-from aura_core.names import did_you_mean
+from aura_core.config.suggest import did_you_mean
+from aura_core.limits import PLUGIN_ERROR_LIMIT
+from aura_core.plugins.distributions import name_of, published, requirements_of, version_of
 
 log = logging.getLogger("aura.plugins")
 
@@ -24,8 +25,10 @@ CORE_PLUGIN = "echo"
 ALLOW_LIST = "AURA_PLUGINS"
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
-_STRUCTS = {"provider_settings", "agent_options"}
-_ASYNC_HOOKS = {"default_model", "list_models", "check_health", "check_request"}
+_SPECIFICATIONS = {name: spec for name, spec in vars(hookspecs).items() if hasattr(spec, "aura_spec")}
+_RETURNS = {name: get_origin(inspect.signature(spec).return_annotation) for name, spec in _SPECIFICATIONS.items()}
+_STRUCTS = {name for name, returned in _RETURNS.items() if returned is type}
+_ASYNC_HOOKS = {name for name, returned in _RETURNS.items() if returned is Awaitable}
 
 
 class Plugin(msgspec.Struct, frozen=True):
@@ -51,15 +54,12 @@ class BadPlugin(Exception):
 class Hooks(SimpleNamespace):
     """The hooks of one provider, each with every wrapper that any other plugin puts around it."""
 
-    stream_chat: pluggy.HookCaller
-    supports_streaming: pluggy.HookCaller
-    open_client: pluggy.HookCaller
-    default_model: pluggy.HookCaller
-    list_models: pluggy.HookCaller
-    check_health: pluggy.HookCaller
-    check_request: pluggy.HookCaller
     settings_type: type[msgspec.Struct] | None
     options_type: type[msgspec.Struct] | None
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, hook: str) -> pluggy.HookCaller: ...
 
     def implements(self, hook: str) -> bool:
         """Whether the provider itself implements the hook (a wrapper around nothing does not count)."""
@@ -139,7 +139,7 @@ class Plugins:
                 if impl.plugin is not module:
                     continue
                 if not caller.has_spec() and not impl.optionalhook:
-                    hint = did_you_mean(caller.name, _hook_names())
+                    hint = did_you_mean(caller.name, _SPECIFICATIONS)
                     raise BadPlugin(f"there is no hook {caller.name!r}{hint}", _author(ep))
                 if _wraps(impl) and caller.name in _STRUCTS:
                     raise BadPlugin(f"it wraps {caller.name!r}, which is each plugin's own", _author(ep))
@@ -160,7 +160,7 @@ class Plugins:
             if not plugin.provider:
                 continue
             others = [module for name, module in modules.items() if name != plugin.name]
-            callers = {name: self._pm.subset_hook_caller(name, others) for name in _hook_names()}
+            callers = {name: self._pm.subset_hook_caller(name, others) for name in _SPECIFICATIONS}
             try:
                 settings_type = _struct(callers["provider_settings"])
                 options_type = _struct(callers["agent_options"])
@@ -183,10 +183,6 @@ def allowed_by_environment(environ: Mapping[str, str]) -> list[str] | None:
     """What AURA_PLUGINS allows: None where it is not set, an empty list where it is empty."""
     value = environ.get(ALLOW_LIST)
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
-
-
-def _hook_names() -> list[str]:
-    return [name for name in vars(hookspecs) if hasattr(getattr(hookspecs, name), "aura_spec")]
 
 
 def _wraps(impl: pluggy.HookImpl) -> bool:
@@ -225,7 +221,9 @@ def _struct(caller: pluggy.HookCaller) -> type[msgspec.Struct] | None:
 
 
 def _quarantine(plugin: Plugin, error: str, remedy: str) -> Plugin:
-    return msgspec.structs.replace(plugin, status="error", provider=False, error=error[:500], remedy=remedy)
+    return msgspec.structs.replace(
+        plugin, status="error", provider=False, error=error[:PLUGIN_ERROR_LIMIT], remedy=remedy
+    )
 
 
 def _uninstall(plugin: Plugin) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from aura_core.testing.stage import Stage
+from aura_core.testing.harness import Stage
 
 Look = Callable[[Stage], Awaitable[None]]
 

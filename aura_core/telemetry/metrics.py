@@ -4,15 +4,12 @@ Names follow OpenTelemetry's conventions for generative AI where these have one.
 instances, outcomes, codes; with several workers each names itself, for one of them answers.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily
 
-if TYPE_CHECKING:
-    from aura_core.record import Record
-    from aura_core.runtime import Runtime
+from aura_core.answer.stream_record import StreamRecord
 
 FIRST_TOKEN = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 DURATION = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -23,43 +20,44 @@ class Metrics:
 
     CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 
-    def __init__(self, runtime: "Runtime") -> None:
+    def __init__(self, active: Callable[[], int], abandonments: Mapping[str, int], worker: int | None = None) -> None:
+        """`active` counts the answers under way, `abandonments` the abandoned clean-ups by plugin; `worker` is this
+        process's number, where there are several."""
         self._registry = registry = CollectorRegistry()
-        self._worker = [] if runtime.worker is None else [str(runtime.worker)]
-        worker = ["worker"] if self._worker else []
+        self._worker = [] if worker is None else [str(worker)]
+        label = ["worker"] if self._worker else []
         provider = "gen_ai_provider_name"
-        active = Gauge("aura_active_streams", "Answers under way.", worker, registry=registry)
-        (active.labels(*self._worker) if worker else active).set_function(lambda: len(runtime.relays))
+        gauge = Gauge("aura_active_streams", "Answers under way.", label, registry=registry)
+        (gauge.labels(*self._worker) if label else gauge).set_function(active)
         self._streams = Counter(
             "aura_streams",
             "Answers that ended, by outcome and code.",
-            [provider, "outcome", "code", *worker],
+            [provider, "outcome", "code", *label],
             registry=registry,
         )
         self._first_token = Histogram(
             "gen_ai_server_time_to_first_token_seconds",
             "Time from the request to the first token, reasoning included.",
-            [provider, *worker],
+            [provider, *label],
             registry=registry,
             buckets=FIRST_TOKEN,
         )
         self._duration = Histogram(
             "gen_ai_server_request_duration_seconds",
             "Time from the request to the end of the answer.",
-            [provider, *worker],
+            [provider, *label],
             registry=registry,
             buckets=DURATION,
         )
         self._tokens = Counter(
             "gen_ai_client_token_usage",
             "Tokens as the providers count them.",
-            [provider, "gen_ai_token_type", *worker],
+            [provider, "gen_ai_token_type", *label],
             registry=registry,
         )
-        registry.register(_Abandonments(runtime))
-        runtime.observers.append(self.observe)
+        registry.register(_Abandonments(abandonments))
 
-    def observe(self, record: "Record") -> None:
+    def observe(self, record: StreamRecord) -> None:
         """Count an answer that is over."""
         provider = record.provider
         self._streams.labels(provider, record.outcome, record.code or "", *self._worker).inc()
@@ -77,11 +75,11 @@ class Metrics:
 class _Abandonments:
     """The plugins' clean-ups that were given up, as the runtime counts them."""
 
-    def __init__(self, runtime: "Runtime") -> None:
-        self._runtime = runtime
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        self._counts = counts
 
     def collect(self) -> Iterable[CounterMetricFamily]:
         family = CounterMetricFamily("aura_abandoned_cleanups", "Clean-ups that took too long.", labels=["plugin"])
-        for plugin, count in self._runtime.abandonments.items():
+        for plugin, count in self._counts.items():
             family.add_metric([plugin], count)
         return [family]

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from aura_core.testing.capture_logs import collected
 from aura_core.testing.checks import PROMISES
-from aura_core.testing.conformance import KEY, Conformance
-from aura_core.testing.logged import collected
-from aura_core.testing.promise import Promise
-from aura_core.testing.stage import Broken, Inapplicable, Stage
+from aura_core.testing.conformance import KEY, Description
+from aura_core.testing.harness import Broken, Inapplicable, Stage
+from aura_core.testing.registry import Promise
 from aura_core.testing.upstream import Upstream
 
 LIMIT = 90.0
@@ -61,10 +61,18 @@ def explain(plugin: str, result: Result) -> str:
     )
 
 
+class Conformance(Description, frozen=True, kw_only=True):
+    """The description of a plugin, ready to be checked; published as an entry point of the group `aura.conformance`."""
+
+    def checks(self) -> list[Check]:
+        """Every promise of a provider, ready to be run; `pytest.fixture(params=conformance.checks(), ids=str)`."""
+        return Kit(self).cases()
+
+
 class Kit:
     """All checks of one plugin; each is run once, when its result is asked for."""
 
-    def __init__(self, conformance: Conformance) -> None:
+    def __init__(self, conformance: Description) -> None:
         self.conformance = conformance
         self._results: dict[str, Result] = {}
 

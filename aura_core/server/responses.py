@@ -7,13 +7,13 @@ import msgspec
 from litestar.response import Response
 from litestar.types import Receive, Scope, Send
 
-from aura_core.chat import ChatBody
-from aura_core.events import OK, DoneEvent, ErrorEvent, Framing, Sse, TokenEvent, Values
+from aura_core.answer.events import OK, DoneEvent, ErrorEvent, Framing, Sse, TokenEvent, Values
+from aura_core.answer.relay import Relay
+from aura_core.doors.native import Answer, ChatBody
 from aura_core.problems import Problem
-from aura_core.relay import Relay
 from aura_core.runtime import Bound, Runtime
 from aura_core.server.guard import request_id
-from aura_core.server.protocol import CONNECTION, Protocol
+from aura_core.server.uvicorn_protocol import CONNECTION, Protocol
 
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -21,14 +21,6 @@ STREAM_HEADERS = [
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
 ]
-
-
-class Answer(msgspec.Struct, frozen=True, rename="camel"):
-    """A whole answer."""
-
-    content: str
-    total_tokens: int
-    finish_reason: str
 
 
 class _Relayed(Response[None]):
@@ -80,7 +72,7 @@ class WholeAnswer(_Relayed):
 
     async def _send(self, relay: Relay, send: Send, connection: Protocol) -> None:
         parts: list[str] = []
-        while not relay.over:
+        while not relay.drained:
             for event in await relay.take():
                 if isinstance(event, TokenEvent):
                     parts.append(event.content)

@@ -11,6 +11,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from aura_core.limits import HEADER_LIMIT, LINGER, LINGER_SIZE, REQUEST_TIMEOUT
 from aura_core.problems import Problem
 from aura_core.server.guard import REQUEST_ID
 
@@ -22,15 +23,6 @@ CONNECTION = "aura_connection"
 Weak, as the connection holds the scope: both would stay, with all that they hold, until the garbage collector finds
 them.
 """
-
-HEADER_LIMIT = 64 * 1024
-REQUEST_TIMEOUT = 30.0
-"""Seconds that a client has to send a whole request, from its connection or from the request's first byte on."""
-LINGER = 2.0
-"""Seconds that a refused client is heard out: what is closed with bytes unread is reset, and the answer is lost with it
-(RFC 9112, 9.6)."""
-LINGER_SIZE = 16 * 1024 * 1024
-"""Bytes that it may send in this time."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -49,7 +41,7 @@ class Protocol(HttpToolsProtocol):
     _unheard = 0  # bytes that came while it lingers
     _plain_head: bytes | None = None  # that of a request that offers an upgrade, without the offer
     _timer: asyncio.TimerHandle | None = None
-    _reader: asyncio.TimerHandle | None = None
+    _unread_timer: asyncio.TimerHandle | None = None
 
     def __init__(self, *args: Any, write_timeout: float = 0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,7 +54,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
-        self._stop_reader()
+        self._stop_unread_timer()
         if self.cycle is not None:
             self.cycle.transport = self.transport  # what stands in for it holds us
         super().connection_lost(exc)
@@ -98,7 +90,7 @@ class Protocol(HttpToolsProtocol):
             raise httptools.HttpParserError("pipelined")
         super().on_message_begin()
         if not self.transport.get_write_buffer_size():  # else it asks without reading, and its time runs on
-            self._stop_reader()
+            self._stop_unread_timer()
         self._in_head = True
         self._unframed = 0
         self._start_timer()
@@ -141,19 +133,19 @@ class Protocol(HttpToolsProtocol):
 
     def _expect_reading(self, before: float) -> None:
         """Drop a client that takes nothing of a finished answer; before its end, the relay watches."""
-        self._stop_reader()
+        self._stop_unread_timer()
         unread = self.transport.get_write_buffer_size()
         if not unread or not self._write_timeout:
             return
         if unread >= before:
             self.transport.abort()
         else:
-            self._reader = self.loop.call_later(self._write_timeout, self._expect_reading, unread)
+            self._unread_timer = self.loop.call_later(self._write_timeout, self._expect_reading, unread)
 
-    def _stop_reader(self) -> None:
-        if self._reader is not None:
-            self._reader.cancel()
-            self._reader = None
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def abort(self) -> None:
         """Drop the connection, unsent data included."""

@@ -2,21 +2,11 @@
 
 import re
 
-MESSAGE_LIMIT = 500
+from aura_core.limits import MESSAGE_LIMIT
+from aura_core.text import without_halves
 
 _TAG = re.compile(r"<[!/a-zA-Z][^>]*>?")
-_TERMINAL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-
-
-def without_controls(text: str) -> str:
-    """Model output, fit for a terminal: line breaks and tabs stay, escape sequences lose their teeth."""
-    return _TERMINAL.sub("", text)
-
-
-def without_halves(text: str) -> str:
-    """The text with the halves of surrogate pairs joined, and U+FFFD for what stays alone, as no encoding takes it."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def hide(text: str, secrets: list[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from aura_core.errors import ConfigError
-from aura_core.redact import without_halves
+from aura_core.text import without_halves
 
 _TAG = "tag:yaml.org,2002:"
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aura_core.errors import CODES, ProviderError
+from aura_core.limits import RETRY_AFTER_LIMIT, RETRY_DELAY
 
 log = logging.getLogger("aura.relay")
 
@@ -25,9 +26,6 @@ _NO_WAY = {
 
 # So asyncio and anyio say that none of a host's addresses could be reached.
 _SUMMED_UP = ("Multiple exceptions: ", "All connection attempts failed")
-
-RETRY_AFTER_LIMIT = 10.0
-RETRY_DELAY = 0.25
 
 
 def explain(exc: BaseException, plugin: str, redact: Callable[[str], str], begun: bool) -> ProviderError:

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True):
+class StreamRecord(msgspec.Struct, frozen=True):
     """One answer, when it is over. Times are in milliseconds; `events` are the text events that were made of it."""
 
     request_id: str

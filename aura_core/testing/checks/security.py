@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from aura_core.describe import fields
+from aura_core.config.fields import fields
+from aura_core.testing.capture_logs import collected
 from aura_core.testing.conformance import KEY
-from aura_core.testing.logged import collected
-from aura_core.testing.promise import check
-from aura_core.testing.stage import Broken, Inapplicable, Stage, hook
+from aura_core.testing.harness import Broken, Inapplicable, Stage, hook
+from aura_core.testing.registry import check
 from aura_core.testing.upstream import Reply, Request, Upstream
 from aura_core.types import Message
 

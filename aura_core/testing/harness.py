@@ -7,19 +7,20 @@ from typing import Any
 
 import msgspec
 
-from aura_core import redact
-from aura_core.events import ErrorEvent, ReasoningEvent, TokenEvent, Values
-from aura_core.instances import Instance
-from aura_core.plugins import Plugins
-from aura_core.relay import CLEANUP_LIMIT, Relay
-from aura_core.settings import Server, Value
-from aura_core.testing.conformance import KEY, Conformance, Failure, Transcript
+from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Values
+from aura_core.answer.relay import Limits, Relay
+from aura_core.config.sources import Value
+from aura_core.limits import CLEANUP_LIMIT
+from aura_core.plugins.instance import Instance
+from aura_core.plugins.loader import Plugins
+from aura_core.telemetry import redact
+from aura_core.testing.conformance import KEY, Description, Failure, Transcript
 from aura_core.testing.upstream import Part, Reply, Request, Upstream, split_at
 from aura_core.types import ChatRequest, Message, Token, Usage
 
 PATIENCE = 10.0
 """Seconds to wait for what should take milliseconds, on a machine that may be busy; less than LIMITS' own."""
-LIMITS = Server(retries=0, first_token_timeout=15, idle_timeout=15, heartbeat=0)
+LIMITS = Limits(retries=0, first_token_timeout=15, idle_timeout=15, total_timeout=0, write_timeout=60, heartbeat=0)
 PIECE = 65536
 
 
@@ -31,10 +32,10 @@ class Inapplicable(Exception):
     """A promise that cannot be looked at here; says why."""
 
 
-class Answer:
+class PlayedAnswer:
     """One answer under way. `tokens` are the plugin's own, `events` what the relay makes of them."""
 
-    def __init__(self, instance: Instance, request: ChatRequest, limits: Server = LIMITS) -> None:
+    def __init__(self, instance: Instance, request: ChatRequest, limits: Limits = LIMITS) -> None:
         self.tokens: list[Token] = []
         self.events: list[Any] = []
         self.raised: BaseException | None = None
@@ -89,14 +90,14 @@ class Answer:
     @property
     def ended(self) -> bool:
         """Whether it is done or has failed, taken or not."""
-        return self.relay.done or self.relay.error is not None
+        return self.relay.succeeded or self.relay.error is not None
 
     @property
     def end(self) -> str:
         """How it ended, in words."""
         if self.relay.error is not None:
             return f"error {self.relay.error.code} ({self.relay.error.message})"
-        return f"done {self.relay.finish_reason}" if self.relay.done else "no end"
+        return f"done {self.relay.finish_reason}" if self.relay.succeeded else "no end"
 
     @property
     def said(self) -> str:
@@ -108,10 +109,10 @@ class Answer:
         """Whether reasoning reached the client."""
         return any(isinstance(event, ReasoningEvent) for event in self.events)
 
-    async def finish(self) -> "Answer":
+    async def finish(self) -> "PlayedAnswer":
         """Take all of it."""
         try:
-            while not self.relay.over:
+            while not self.relay.drained:
                 self.events += await self.relay.take()
         finally:
             await self.leave()
@@ -126,7 +127,7 @@ class Answer:
 class _Watched:
     """A plugin's iterator; notes what it yields and raises."""
 
-    def __init__(self, iterator: Any, answer: Answer) -> None:
+    def __init__(self, iterator: Any, answer: PlayedAnswer) -> None:
         if not hasattr(iterator, "__anext__"):
             iterator = aiter(iterator)
         self._iterator = iterator
@@ -156,7 +157,7 @@ class _Watched:
 class Stage:
     """Where one check plays: the plugin's instance, the kit's server, and a prompt."""
 
-    def __init__(self, conformance: Conformance, upstream: Upstream) -> None:
+    def __init__(self, conformance: Description, upstream: Upstream) -> None:
         self.conformance = conformance
         self.upstream = upstream
         self.plugins = Plugins([conformance.plugin])
@@ -210,24 +211,24 @@ class Stage:
 
     def start(
         self, reply: Reply | None = None, request: ChatRequest | None = None, on: Instance | None = None
-    ) -> Answer:
+    ) -> PlayedAnswer:
         """Begin an answer."""
         if reply is not None:
             self.upstream.default = reply
-        return Answer(on or self.instance, request or self.request())
+        return PlayedAnswer(on or self.instance, request or self.request())
 
-    async def ask(self, reply: Reply | None = None, request: ChatRequest | None = None) -> Answer:
+    async def ask(self, reply: Reply | None = None, request: ChatRequest | None = None) -> PlayedAnswer:
         """A whole answer."""
         return await self.start(reply, request).finish()
 
-    async def play(self, body: bytes) -> Answer:
+    async def play(self, body: bytes) -> PlayedAnswer:
         """The answer that these bytes make, in one write. Raises Inapplicable where it does not end well."""
         answer = await self.ask(self.reply(body))
-        if not answer.relay.done:
+        if not answer.relay.succeeded:
             raise Inapplicable(f"a whole answer ends with {answer.end}; see `finish`")
         return answer
 
-    async def replay(self, transcript: Transcript | Failure) -> Answer:
+    async def replay(self, transcript: Transcript | Failure) -> PlayedAnswer:
         """The answer to a transcript."""
         if isinstance(transcript, Failure):
             reply = self.reply(transcript.body, status=transcript.status, headers=transcript.headers)

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from aura_core.config.decode import decode, keys
+from aura_core.config.front_matter import yaml_mapping
+from aura_core.config.suggest import nearest
 from aura_core.errors import ConfigError
-from aura_core.front_matter import yaml_mapping
-from aura_core.names import nearest
-from aura_core.strict import decode, keys
 
 log = logging.getLogger("aura.agents")
 
@@ -45,7 +45,7 @@ class Agent(msgspec.Struct, frozen=True):
     """A prompt and who answers it."""
 
     id: str
-    matter: FrontMatter
+    front_matter: FrontMatter
     prompt: str
     path: Path | None = None
     lines: dict[str, int] = {}
@@ -182,8 +182,8 @@ def parse(agent_id: str, text: str, path: Path) -> Agent:
         notes.append(f"{path}:{where.get(key, 2)}: {key!r} is not Aura's and is ignored")
     for key in [key for key, value in data.items() if value is None]:
         del data[key]  # `model:` with nothing after it sets nothing
-    matter = decode(data, FrontMatter, lambda key: f"{path}:{where[key]}" if key in where else str(path))
-    return Agent(agent_id, matter, "\n".join(lines[end + 1 :]).strip(), path, where, tuple(notes))
+    front_matter = decode(data, FrontMatter, lambda key: f"{path}:{where[key]}" if key in where else str(path))
+    return Agent(agent_id, front_matter, "\n".join(lines[end + 1 :]).strip(), path, where, tuple(notes))
 
 
 def _changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[str]:
@@ -206,9 +206,9 @@ def _changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[st
 
 def _differences(old: Agent, new: Agent) -> list[str]:
     changed = [
-        _difference(key, getattr(old.matter, key), getattr(new.matter, key))
+        _difference(key, getattr(old.front_matter, key), getattr(new.front_matter, key))
         for key in keys(FrontMatter)
-        if getattr(old.matter, key) != getattr(new.matter, key)
+        if getattr(old.front_matter, key) != getattr(new.front_matter, key)
     ]
     if old.prompt != new.prompt:
         changed.append("prompt changed")

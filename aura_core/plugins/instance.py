@@ -11,19 +11,17 @@ from typing import Any, TypeVar
 import msgspec
 import pluggy
 
+from aura_core.config.decode import decode, keys, unknown_key
+from aura_core.config.settings import check_variables
+from aura_core.config.sources import Table, Value
 from aura_core.errors import ConfigError, ProviderError
-from aura_core.plugins import Hooks
-from aura_core.relay import CLEANUP_LIMIT
-from aura_core.settings import Table, Value, check_variables
-from aura_core.strict import decode, keys, unknown_key
+from aura_core.limits import CLEANUP_LIMIT, HOOK_TIMEOUT, MODEL_MEMORY
+from aura_core.plugins.loader import Hooks
 from aura_core.types import ChatRequest, Model
 
 log = logging.getLogger("aura.providers")
 
 T = TypeVar("T")
-
-HOOK_TIMEOUT = 10.0
-MODEL_MEMORY = 30.0
 
 
 class Instance:
@@ -101,7 +99,7 @@ class Instance:
             opened = await self._enter()
         except ProviderError as exc:
             ready.set_exception(exc)
-            ready.exception()  # it is no one's fault if nobody waits
+            ready.exception()  # mark it as retrieved: nobody may be waiting
             return
         except BaseException as exc:
             if self._leave.is_set():  # it was closed while it opened

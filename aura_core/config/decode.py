@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from aura_core.config.suggest import did_you_mean
 from aura_core.errors import ConfigError
-from aura_core.names import did_you_mean
 
 T = TypeVar("T", bound=msgspec.Struct)
 Where = Callable[[str | None], str]

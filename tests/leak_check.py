@@ -10,7 +10,7 @@ from aura_core.testing.server import AuraServer
 _FDS = Path("/proc/self/fd")
 
 
-class Rest:
+class LeakCheck:
     """What a server in this process holds now. `check` fails unless it soon holds no more than that."""
 
     def __init__(self, aura: AuraServer) -> None:

@@ -25,6 +25,14 @@ class ChatBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     ] = ""
 
 
+class Answer(msgspec.Struct, frozen=True, rename="camel"):
+    """A whole answer, as `/chat` gives it."""
+
+    content: str
+    total_tokens: int
+    finish_reason: str
+
+
 def messages(body: ChatBody, system_prompt: str) -> list[Message]:
     """The messages for the provider: one system message (none when it would be blank), the history, the prompt."""
     system = system_prompt

@@ -3,15 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 
-from aura_core.instances import Instance
-from aura_core.names import did_you_mean
-from aura_core.plugins import CORE_PLUGIN, NAME, Plugin, Plugins
-from aura_core.settings import Settings, Table
-
-CHOICE_TIMEOUT = 0.5
-OPENING_TIMEOUT = 5.0
-"""Seconds that a client gets to open before the choice is made without it; it opens on. An SDK takes its time to be
-imported on a busy machine, which is no sign of who answers, and the choice holds until the end."""
+from aura_core.config.settings import Settings
+from aura_core.config.sources import Table
+from aura_core.config.suggest import did_you_mean
+from aura_core.limits import CHOICE_TIMEOUT, OPENING_TIMEOUT
+from aura_core.plugins.instance import Instance
+from aura_core.plugins.loader import CORE_PLUGIN, NAME, Plugin, Plugins
 
 
 class Unusable(Exception):

@@ -7,14 +7,11 @@ from pathlib import Path
 
 from watchfiles import awatch
 
+from aura_core.config.settings import FILE
+from aura_core.limits import RELOAD_DEBOUNCE, RELOAD_PAUSE, RELOAD_TIMEOUT
 from aura_core.runtime import Runtime
-from aura_core.settings import FILE
 
 log = logging.getLogger("aura.agents")
-
-DEBOUNCE = 200  # milliseconds; an editor writes a file in several steps
-TIMEOUT = 1000  # milliseconds
-PAUSE = 10.0  # seconds after a failure
 
 
 async def watch(runtime: Runtime) -> None:
@@ -30,8 +27,8 @@ async def watch(runtime: Runtime) -> None:
             try:
                 await _watch(runtime, directory, texts, edited)
             except Exception:  # a limit of the system, a folder that may not be looked at: answers go on
-                log.exception("changes are not seen for the next %g s", PAUSE)
-                await asyncio.sleep(PAUSE)
+                log.exception("changes are not seen for the next %g s", RELOAD_PAUSE)
+                await asyncio.sleep(RELOAD_PAUSE)
 
 
 async def _watch(runtime: Runtime, directory: Path, texts: dict[Path, bytes | None], edited: asyncio.Event) -> None:
@@ -39,7 +36,7 @@ async def _watch(runtime: Runtime, directory: Path, texts: dict[Path, bytes | No
     roots = _roots(directory, texts)
     settled = False  # events only tell when to look, and between two watches they are lost
     async for changes in awatch(
-        *roots, recursive=False, debounce=DEBOUNCE, step=50, rust_timeout=TIMEOUT, yield_on_timeout=True
+        *roots, recursive=False, debounce=RELOAD_DEBOUNCE, step=50, rust_timeout=RELOAD_TIMEOUT, yield_on_timeout=True
     ):
         if changes or not settled:  # once after a timeout: what happened before the watch began
             settled = not changes

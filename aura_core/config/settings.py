@@ -2,9 +2,7 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Collection, Mapping
-from datetime import date, time
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +10,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, field
 
+from aura_core.config.decode import NO_NUL, decode
+from aura_core.config.sources import Sources, Table, Value, variables
+from aura_core.config.suggest import did_you_mean
 from aura_core.errors import ConfigError
-from aura_core.names import did_you_mean
-from aura_core.strict import NO_NUL, decode, keys, unknown_key
 
 FILE = "aura.toml"
 YEAR = 366 * 86400.0
@@ -22,7 +21,7 @@ YEAR = 366 * 86400.0
 Seconds = Annotated[float, Meta(ge=0, le=YEAR)]
 
 
-class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[server]`: where Aura listens, and its limits. Times are in seconds, and 0 means none."""
 
     host: Annotated[str, Meta(description="address to listen on; beyond loopback it needs a token")] = "127.0.0.1"
@@ -49,7 +48,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 1
 
 
-class Agents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AgentsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[agents]`: where the agent files are."""
 
     directory: Annotated[
@@ -62,7 +61,7 @@ class Agents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "agents"
 
 
-class Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DefaultsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[defaults]`: what agents get that do not say."""
 
     provider: Annotated[
@@ -70,8 +69,11 @@ class Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
-SECTIONS: dict[str, type[msgspec.Struct]] = {"server": Server, "agents": Agents, "defaults": Defaults}
-PROVIDERS = "providers"
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "server": ServerSettings,
+    "agents": AgentsSettings,
+    "defaults": DefaultsSettings,
+}
 VARIABLES = ("AURA_TOKEN", "AURA_PLUGINS")
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -90,23 +92,12 @@ _CALLERS = {
 }
 
 
-class Value(msgspec.Struct, frozen=True):
-    """One value that somebody set. `origin`: `--port`, `AURA_SERVER__PORT` or `aura.toml:3`."""
-
-    value: Any
-    origin: str
-    folder: Path | None = None
-
-
-Table = dict[str, Value]
-
-
 class Settings(msgspec.Struct):
     """All settings. `tables` holds the provider tables, each to be decoded by its own plugin."""
 
-    server: Server
-    agents: Agents
-    defaults: Defaults
+    server: ServerSettings
+    agents: AgentsSettings
+    defaults: DefaultsSettings
     directory: Path
     tables: dict[str, Table] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
@@ -131,20 +122,18 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | No
 
     Raises ConfigError for what is wrong outside the provider tables.
     """
-    sections: dict[str, Table] = {name: {} for name in SECTIONS}
-    tables: dict[str, Table] = {}
-    for name, value in flags.items():
-        section, key = name.split(".")
-        sections[section][key] = Value(value, f"--{'agents' if name == 'agents.directory' else key}")
-    _read_environment(environ, sections, tables)
+    sources = Sources(SECTIONS)
+    sources.add_flags(flags)
+    sources.add_environment(environ)
     files, warnings = _files(config)
     for path in files:
-        _read_file(path, sections, tables)
+        sources.add_file(path)
+    sections, tables = sources.sections, sources.tables
     decoded = {name: _section(name, sections[name]) for name in SECTIONS}
     server, agents, defaults = decoded["server"], decoded["agents"], decoded["defaults"]
-    assert isinstance(server, Server)
-    assert isinstance(agents, Agents)
-    assert isinstance(defaults, Defaults)
+    assert isinstance(server, ServerSettings)
+    assert isinstance(agents, AgentsSettings)
+    assert isinstance(defaults, DefaultsSettings)
     _check_callers(server, sections["server"])
     named = [server.token_env, *(v.value for table in tables.values() for k, v in table.items() if k.endswith("_env"))]
     return Settings(
@@ -194,7 +183,7 @@ def check_variables(table: Table) -> None:
             raise ConfigError(f"{value.origin}: {key}: expected the name of a variable, not the key itself")
 
 
-def _check_callers(server: Server, table: Table) -> None:
+def _check_callers(server: ServerSettings, table: Table) -> None:
     for key, (pattern, otherwise) in _CALLERS.items():
         for entry in getattr(server, key):
             if not pattern.fullmatch(entry):
@@ -229,70 +218,9 @@ def _files(config: Path | None) -> tuple[list[Path], list[str]]:
     return found, warnings
 
 
-def _read_file(path: Path, sections: dict[str, Table], tables: dict[str, Table]) -> None:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        data = tomllib.loads(text)
-    except OSError as exc:
-        raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: is nested too deeply") from None
-    except tomllib.TOMLDecodeError as exc:
-        line = re.search(r"\(at line (\d+), column \d+\)", str(exc))
-        place = f"{path}:{line[1]}" if line else str(path)
-        raise ConfigError(f"{place}: {re.sub(r' ?[(]at .*[)]$', '', str(exc))}") from None
-    except ValueError:  # Python's own limit, of 4,300
-        raise ConfigError(f"{path}: a number in it has too many digits") from None
-
-    def where(*keys: str) -> str:
-        line = line_of(text, keys)
-        return f"{path}:{line}" if line else str(path)
-
-    for section, content in data.items():
-        if section not in SECTIONS and section != PROVIDERS:
-            raise unknown_key(section, [*SECTIONS, PROVIDERS], lambda key: where(key or ""))
-        if not isinstance(content, dict):
-            raise ConfigError(f"{where(section)}: {section} must be a table: [{section}]")
-        if section == PROVIDERS:
-            for name, table in content.items():
-                if not isinstance(table, dict):
-                    raise ConfigError(f"{where(section, name)}: {name} must be a table: [providers.{name}]")
-                _add(tables.setdefault(name, {}), table, lambda key, n=name: where(PROVIDERS, n, key), path)
-        else:
-            _add(sections[section], content, lambda key, s=section: where(s, key), path)
-
-
-def _add(target: Table, content: Mapping[str, Any], where: Any, path: Path) -> None:
-    for key, value in content.items():
-        target.setdefault(key, Value(value, where(key), path.resolve().parent))
-
-
-def _read_environment(environ: Mapping[str, str], sections: dict[str, Table], tables: dict[str, Table]) -> None:
-    for variable in sorted(environ):
-        # An empty one is not set: Compose's `${VAR:-}` gives one.
-        if not variable.startswith("AURA_") or "__" not in variable or not environ[variable]:
-            continue
-        parts = variable.removeprefix("AURA_").lower().split("__")
-        section, key, name = parts[0], parts[-1], "__".join(parts[1:-1])
-        value = Value(_toml_or_string(environ[variable]), variable)
-        if section == PROVIDERS and name:
-            tables.setdefault(name, {})[key] = value
-        elif section in SECTIONS and not name:
-            sections[section].setdefault(key, value)
-        else:
-            raise ConfigError(f"{variable}: unknown setting{did_you_mean(variable, _known_variables().values())}")
-
-
-def _known_variables() -> dict[str, str]:
-    """The variable of each setting, by its key alone."""
-    return {key: f"AURA_{name}__{key}".upper() for name, struct in SECTIONS.items() for key in keys(struct)}
-
-
 def _strays(environ: Mapping[str, str], named: Collection[object]) -> list[str]:
     """A warning for each AURA_ variable that nothing reads."""
-    known = _known_variables()
+    known = variables(SECTIONS)
     # With one underscore, or without the section.
     meant = known | {variable.removeprefix("AURA_").replace("__", "_").lower(): variable for variable in known.values()}
     warnings = []
@@ -306,42 +234,9 @@ def _strays(environ: Mapping[str, str], named: Collection[object]) -> list[str]:
     return warnings
 
 
-def _toml_or_string(text: str) -> Any:
-    try:
-        data = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):  # no TOML, a number with too many digits, a thousand brackets
-        return text
-    value = data["value"]
-    # No setting is a date, but an API version may look like one.
-    return text if len(data) > 1 or isinstance(value, (date, time)) else value
-
-
 def _section(name: str, table: Table) -> msgspec.Struct:
     def where(key: str | None) -> str:
         return table[key].origin if key in table else f"[{name}]"
 
     check_variables(table)
     return decode({key: value.value for key, value in table.items()}, SECTIONS[name], where)
-
-
-def line_of(text: str, path: tuple[str, ...]) -> int | None:
-    """The line (from 1) on which a key of a TOML text stands, if it stands there in one of the usual ways."""
-    table: tuple[str, ...] = ()
-    best = None
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
-            table = _parts(header[1])
-            here = table
-        elif pair := re.match(r"\s*([A-Za-z0-9_\-.\"' ]+?)\s*=", line):
-            here = table + _parts(pair[1])
-        else:
-            continue
-        if here == path:
-            return number
-        if here == path[: len(here)]:
-            best = number  # the table, or an inline table, that holds the key
-    return best
-
-
-def _parts(dotted: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in dotted.split("."))

@@ -7,10 +7,10 @@ from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
-from aura_core import redact
-from aura_core.chat import ChatBody
+from aura_core.config.decode import explain
+from aura_core.doors.native import ChatBody
 from aura_core.problems import Problem
-from aura_core.strict import explain
+from aura_core.telemetry import redact
 
 _decode = msgspec.json.Decoder(ChatBody).decode
 # Each escape of a JSON text; `lone` is half of a character, which JSON.stringify writes of a text cut inside an emoji.

@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-# With so many waiting, there is no room for more.
-FRAMES = 256
-SIZE = 256 * 1024  # as a framing measures: bytes, or characters
+from aura_core.limits import BUFFERED_FRAMES, BUFFERED_SIZE
 
 
 class Sink(Protocol):
@@ -21,7 +19,7 @@ class Sink(Protocol):
         ...
 
 
-class Outbox:
+class FrameBuffer:
     """One task puts frames in; another takes them out, or pipes them to a connection.
 
     `sent_at` (in the loop's seconds) and `writing` say since when the client has been busy with what it was given.
@@ -42,7 +40,7 @@ class Outbox:
         self._flushing = False
 
     @property
-    def over(self) -> bool:
+    def drained(self) -> bool:
         """Whether everything, the last frame included, has been taken."""
         return self.ended and not self._frames
 
@@ -65,7 +63,7 @@ class Outbox:
         elif not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
-        return len(self._frames) < FRAMES and self._size < SIZE
+        return len(self._frames) < BUFFERED_FRAMES and self._size < BUFFERED_SIZE
 
     async def wait_for_room(self) -> None:
         """Wait until everything has been taken."""
@@ -88,7 +86,7 @@ class Outbox:
         self._wake()
 
     async def take(self) -> list[Any]:
-        """All that is ready, at least one frame; waits until there is something. Empty once it is `over`."""
+        """All that is ready, at least one frame; waits until there is something. Empty once it is `drained`."""
         self.writing = False
         self.sent_at = self._loop.time()
         if not self._frames:

@@ -1,9 +1,13 @@
 """Guard one answer: run the plugin's iterator, bound it in space and time, and end it with exactly one event.
 
 The plugin's iterator lives in one task of its own, the pump, from its first step to its clean-up. The pump frames what
-the plugin yields and puts it into the outbox; the consumer takes all that is ready at once. One timer per answer
+the plugin yields and puts it into the frame buffer; the consumer takes all that is ready at once. One timer per answer
 watches every limit. A client that leaves, a limit that passes and a server that stops all end in the same way: the
 terminal event is set, the pump is cancelled, and its clean-up gets `CLEANUP_LIMIT` seconds.
+
+Four words for an end: an answer has *ended* when its terminal event is set, and takes no more; it *succeeded* when
+that event is `done`; it is *drained* when the consumer has taken everything, the terminal event included; it is
+*closed* when the plugin's clean-up is over, too.
 """
 
 import asyncio
@@ -12,34 +16,43 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import msgspec
+
+from aura_core.answer.events import DoneEvent, ErrorEvent, Framing, finish_reason
+from aura_core.answer.frame_buffer import FrameBuffer, Sink
+from aura_core.answer.plugin_errors import explain, retry_delay
+from aura_core.answer.stream_record import StreamRecord
 from aura_core.errors import ProviderError
-from aura_core.events import DoneEvent, ErrorEvent, Framing, finish_reason
-from aura_core.failures import explain, retry_delay
-from aura_core.outbox import Outbox, Sink
-from aura_core.record import Record
-from aura_core.settings import Server
+from aura_core.limits import CLEANUP_LIMIT, FINISH_GRACE, STEPS_WITHOUT_PAUSE
 from aura_core.types import Token, Usage
 
 log = logging.getLogger("aura.relay")
 
-STEPS = 256  # so many tokens in a row without a pause, and others get their turn
-CLEANUP_LIMIT = 2.0
-FINISH_GRACE = 5.0
-
 Start = Callable[[], Awaitable[AsyncIterator[Token]]]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What bounds one answer: the settings of the same names in `[server]`, in seconds; 0 means none."""
+
+    first_token_timeout: float
+    idle_timeout: float
+    total_timeout: float
+    write_timeout: float
+    heartbeat: float
+    retries: int
 
 
 class Relay:
     """One answer on its way from a plugin to one client.
 
     `start` gives the plugin's iterator; it is called in the pump, again for each retry. `redact` cleans what reaches a
-    user. `take` what there is until `over`, or `pipe` it to a connection; then `close`, whatever happened.
+    user. `take` what there is until `drained`, or `pipe` it to a connection; then `close`, whatever happened.
     """
 
     def __init__(
         self,
         start: Start,
-        limits: Server,
+        limits: Limits,
         framing: Framing,
         plugin: str,
         redact: Callable[[str], str] = str,
@@ -53,7 +66,7 @@ class Relay:
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.error: ErrorEvent | None = None
-        self.done = False
+        self.succeeded = False
         self.tokens = 0
         self.first_token_at: float | None = None
         self._start = start
@@ -65,7 +78,7 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
         self.started_at = self._progress_at = self._finish_by = self._now()
-        self._outbox = Outbox(framing.size)
+        self._buffer = FrameBuffer(framing.size)
         self._half = ""  # a high surrogate that waits for its other half
         self._half_frame: Callable[[str], Any] = framing.token
         self._timer: asyncio.TimerHandle | None = None
@@ -77,23 +90,23 @@ class Relay:
     # The consumer's side
 
     @property
-    def over(self) -> bool:
+    def drained(self) -> bool:
         """Whether everything, the terminal event included, has been taken."""
-        return self._outbox.over
+        return self._buffer.drained
 
     async def take(self) -> list[Any]:
-        """All that is ready, at least one frame; waits until there is something. Empty once it is `over`."""
-        return await self._outbox.take()
+        """All that is ready, at least one frame; waits until there is something. Empty once it is `drained`."""
+        return await self._buffer.take()
 
     async def pipe(self, sink: Sink) -> list[Any]:
         """Write all that comes to `sink`, as it comes. Returns the last frames, for the caller to write; none where the
         answer was closed.
         """
-        return await self._outbox.pipe(sink)
+        return await self._buffer.pipe(sink)
 
     def fail(self, code: str, message: str, retry_after: float | None = None) -> None:
         """End the answer with an error: a limit, a server that stops, a provider that failed."""
-        if self._outbox.ended:
+        if self._buffer.ended:
             return
         if self.finish_reason is not None:  # nothing turns success into failure
             self._finish()
@@ -103,7 +116,7 @@ class Relay:
 
     def close(self) -> None:
         """Let go: the consumer has everything, or has left. The upstream closes at once, without waiting for it."""
-        self._outbox.close()
+        self._buffer.close()
         self._stop_timer()
         self._stop_pump()
 
@@ -116,18 +129,18 @@ class Relay:
         """Wait for the plugin's clean-up; at most as long as it is allowed to take."""
         await asyncio.wait({self._pump}, timeout=CLEANUP_LIMIT + 0.5)
 
-    def record(self, request_id: str, agent: str, provider: str, model: str | None) -> Record:
+    def record(self, request_id: str, agent: str, provider: str, model: str | None) -> StreamRecord:
         """How the answer went, for the log; known once it is closed."""
-        outcome = "error" if self.error is not None else "done" if self.done else "cancelled"
+        outcome = "error" if self.error is not None else "done" if self.succeeded else "cancelled"
         first = None if self.first_token_at is None else _milliseconds(self.first_token_at - self.started_at)
         prompt, completion = self._counts()
-        return Record(
+        return StreamRecord(
             request_id,
             agent,
             provider,
             model,
             outcome,
-            self.error.code if self.error else self.finish_reason if self.done else None,
+            self.error.code if self.error else self.finish_reason if self.succeeded else None,
             first,
             _milliseconds(self._now() - self.started_at),
             self.tokens,
@@ -140,7 +153,7 @@ class Relay:
     async def _run(self) -> None:
         for attempt in range(self._limits.retries + 1):
             failure = await self._attempt()
-            if self._outbox.ended:
+            if self._buffer.ended:
                 return
             if self.finish_reason is not None:
                 self._finish()
@@ -176,13 +189,13 @@ class Relay:
         now, frame_token, frame_reasoning = self._now, self._framing.token, self._framing.reasoning
         steps = 0
         async for token in iterator:
-            if self._outbox.ended:
+            if self._buffer.ended:
                 return
             if type(token) is not Token:
                 raise TypeError(f"it yielded {type(token).__name__}, not Token")
             self._progress_at = now()
             steps += 1
-            if steps == STEPS:  # a plugin may never await
+            if steps == STEPS_WITHOUT_PAUSE:  # a plugin may never await
                 steps = 0
                 await asyncio.sleep(0)
             if self.finish_reason is None:
@@ -219,11 +232,11 @@ class Relay:
         if self.first_token_at is None:
             self.first_token_at = self._now()
         self.tokens += 1
-        return self._outbox.put(framed)
+        return self._buffer.put(framed)
 
     async def _wait_for_room(self) -> None:
         try:
-            await self._outbox.wait_for_room()
+            await self._buffer.wait_for_room()
         finally:
             self._progress_at = self._now()  # the client was slow, not the provider
 
@@ -248,7 +261,7 @@ class Relay:
     # Ends
 
     def _finish(self) -> None:
-        self.done = True
+        self.succeeded = True
         self._end(self._framing.done(DoneEvent(sum(self._counts()), self.finish_reason or "stop")))
 
     def _counts(self) -> tuple[int, int]:
@@ -260,7 +273,7 @@ class Relay:
     def _end(self, frame: Any) -> None:
         if self._half:
             self._add_lone_half()
-        self._outbox.end(frame)
+        self._buffer.end(frame)
         self._stop_pump()
 
     def _stop_pump(self) -> None:
@@ -283,7 +296,7 @@ class Relay:
         self.fail("llm_error", "The server failed to relay the answer; its log says more.")
 
     def _explain(self, exc: BaseException) -> ProviderError:
-        if not self._outbox.ended:
+        if not self._buffer.ended:
             return explain(exc, self.plugin, self._redact, self.first_token_at is not None)
         if not isinstance(exc, (asyncio.CancelledError, GeneratorExit, ProviderError)):
             log.warning("plugin %r raised while it was closed", self.plugin, exc_info=exc)
@@ -314,10 +327,10 @@ class Relay:
         """Look at every limit, then sleep until the next of them can pass."""
         self._timer = None
         now, limits = self._now(), self._limits
-        if not self._outbox.ended:
+        if not self._buffer.ended:
             self._check_provider(now, limits)
         due = [self._check_client(now, limits)]
-        if not self._outbox.ended:
+        if not self._buffer.ended:
             due.append(self._provider_deadline(now, limits)[0])
             if self.first_token_at is None and limits.idle_timeout:
                 due.append(now + limits.idle_timeout)  # the first token may come and be the last
@@ -327,14 +340,14 @@ class Relay:
         if soonest < math.inf:
             self._watch_until(soonest)
 
-    def _check_provider(self, now: float, limits: Server) -> None:
+    def _check_provider(self, now: float, limits: Limits) -> None:
         deadline, why = self._provider_deadline(now, limits)
         if limits.total_timeout and now >= self.started_at + limits.total_timeout:
             self.fail("timeout", f"The answer took longer than {limits.total_timeout:g} s (server.total_timeout).")
         elif now >= deadline:
             self.fail("timeout", why)
 
-    def _provider_deadline(self, now: float, limits: Server) -> tuple[float, str]:
+    def _provider_deadline(self, now: float, limits: Limits) -> tuple[float, str]:
         if self.finish_reason is not None:
             return self._finish_by, ""
         if self.first_token_at is None:
@@ -342,24 +355,24 @@ class Relay:
             why = f"No token arrived within {limit:g} s (server.{name})."
         else:
             limit, name = limits.idle_timeout, "idle_timeout"
-            since = now if self._outbox.full else self._progress_at
+            since = now if self._buffer.full else self._progress_at
             why = f"The provider said nothing more for {limit:g} s (server.{name})."
         return (since + limit if limit else math.inf), why
 
-    def _check_client(self, now: float, limits: Server) -> float:
+    def _check_client(self, now: float, limits: Limits) -> float:
         """Ping a client that hears nothing, give up one that does not read. Returns when to look again."""
         ping, write = limits.heartbeat or math.inf, limits.write_timeout or math.inf
-        if self._outbox.writing:
-            if now >= self._outbox.sent_at + write:
+        if self._buffer.writing:
+            if now >= self._buffer.sent_at + write:
                 log.info("a client did not read for %g s and was cut off", limits.write_timeout)
                 if self._stuck is not None:
                     self._stuck()
                 return math.inf
-            return min(self._outbox.sent_at + write, now + ping)
-        if now < self._outbox.sent_at + ping:
-            return min(self._outbox.sent_at + ping, now + write)
-        if self._outbox.waited_for and not self._outbox.ended and self._framing.ping is not None:
-            self._outbox.put(self._framing.ping)
+            return min(self._buffer.sent_at + write, now + ping)
+        if now < self._buffer.sent_at + ping:
+            return min(self._buffer.sent_at + ping, now + write)
+        if self._buffer.waited_for and not self._buffer.ended and self._framing.ping is not None:
+            self._buffer.put(self._framing.ping)
         return now + min(ping, write)
 
 

@@ -1,0 +1,147 @@
+"""Where settings come from: flags, AURA_ variables and aura.toml, each value kept with the place that set it."""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from datetime import date, time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aura_core.config.decode import keys, unknown_key
+from aura_core.config.suggest import did_you_mean
+from aura_core.errors import ConfigError
+
+PROVIDERS = "providers"
+
+
+class Value(msgspec.Struct, frozen=True):
+    """One value that somebody set. `origin`: `--port`, `AURA_SERVER__PORT` or `aura.toml:3`."""
+
+    value: Any
+    origin: str
+    folder: Path | None = None
+
+
+Table = dict[str, Value]
+
+
+class Sources:
+    """All values that somebody set; what is added first wins. `known` are the sections of aura.toml beside
+    `[providers.NAME]`.
+
+    `sections` holds a table for each of them, `tables` one for each provider that is named.
+    """
+
+    def __init__(self, known: Mapping[str, type[msgspec.Struct]]) -> None:
+        self.sections: dict[str, Table] = {name: {} for name in known}
+        self.tables: dict[str, Table] = {}
+        self._known = known
+
+    def add_flags(self, flags: Mapping[str, Any]) -> None:
+        """Add what the command line says: `{"server.port": 1}`."""
+        for name, value in flags.items():
+            section, key = name.split(".")
+            flag = "agents" if name == "agents.directory" else key
+            self.sections[section].setdefault(key, Value(value, f"--{flag}"))
+
+    def add_environment(self, environ: Mapping[str, str]) -> None:
+        """Add the variables `AURA_SECTION__KEY`. Raises ConfigError for one that is not a setting."""
+        for variable in sorted(environ):
+            # An empty one is not set: Compose's `${VAR:-}` gives one.
+            if not variable.startswith("AURA_") or "__" not in variable or not environ[variable]:
+                continue
+            parts = variable.removeprefix("AURA_").lower().split("__")
+            section, key, name = parts[0], parts[-1], "__".join(parts[1:-1])
+            value = Value(_toml_or_string(environ[variable]), variable)
+            if section == PROVIDERS and name:
+                self.tables.setdefault(name, {}).setdefault(key, value)
+            elif section in self.sections and not name:
+                self.sections[section].setdefault(key, value)
+            else:
+                hint = did_you_mean(variable, variables(self._known).values())
+                raise ConfigError(f"{variable}: unknown setting{hint}")
+
+    def add_file(self, path: Path) -> None:
+        """Add what an aura.toml says. Raises ConfigError with file and line."""
+        text, data = _parsed(path)
+
+        def where(*keys: str) -> str:
+            line = line_of(text, keys)
+            return f"{path}:{line}" if line else str(path)
+
+        for section, content in data.items():
+            if section not in self.sections and section != PROVIDERS:
+                raise unknown_key(section, [*self.sections, PROVIDERS], lambda key: where(key or ""))
+            if not isinstance(content, dict):
+                raise ConfigError(f"{where(section)}: {section} must be a table: [{section}]")
+            if section != PROVIDERS:
+                _add(self.sections[section], content, partial(where, section), path)
+                continue
+            for name, table in content.items():
+                if not isinstance(table, dict):
+                    raise ConfigError(f"{where(section, name)}: {name} must be a table: [providers.{name}]")
+                _add(self.tables.setdefault(name, {}), table, partial(where, PROVIDERS, name), path)
+
+
+def variables(known: Mapping[str, type[msgspec.Struct]]) -> dict[str, str]:
+    """The variable of each setting of these sections, by its key alone."""
+    return {key: f"AURA_{name}__{key}".upper() for name, struct in known.items() for key in keys(struct)}
+
+
+def _add(target: Table, content: Mapping[str, Any], where: Callable[[str], str], path: Path) -> None:
+    for key, value in content.items():
+        target.setdefault(key, Value(value, where(key), path.resolve().parent))
+
+
+def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return text, tomllib.loads(text)
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deeply") from None
+    except tomllib.TOMLDecodeError as exc:
+        line = re.search(r"\(at line (\d+), column \d+\)", str(exc))
+        place = f"{path}:{line[1]}" if line else str(path)
+        raise ConfigError(f"{place}: {re.sub(r' ?[(]at .*[)]$', '', str(exc))}") from None
+    except ValueError:  # Python's own limit, of 4,300
+        raise ConfigError(f"{path}: a number in it has too many digits") from None
+
+
+def _toml_or_string(text: str) -> Any:
+    try:
+        data = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # no TOML, a number with too many digits, a thousand brackets
+        return text
+    value = data["value"]
+    # No setting is a date, but an API version may look like one.
+    return text if len(data) > 1 or isinstance(value, (date, time)) else value
+
+
+def line_of(text: str, path: tuple[str, ...]) -> int | None:
+    """The line (from 1) on which a key of a TOML text stands, if it stands there in one of the usual ways."""
+    table: tuple[str, ...] = ()
+    best = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
+            table = _parts(header[1])
+            here = table
+        elif pair := re.match(r"\s*([A-Za-z0-9_\-.\"' ]+?)\s*=", line):
+            here = table + _parts(pair[1])
+        else:
+            continue
+        if here == path:
+            return number
+        if here == path[: len(here)]:
+            best = number  # the table, or an inline table, that holds the key
+    return best
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))

@@ -1,0 +1,1 @@
+"""The dialects of clients: how a request is read."""

@@ -1,0 +1,74 @@
+"""Every fixed limit of the core, in one place; what an operator may change is a setting (config/settings.py)."""
+
+# One answer on its way (answer/)
+BUFFERED_FRAMES = 256
+"""Frames that may wait for one client; then the plugin waits."""
+BUFFERED_SIZE = 256 * 1024
+"""The same, as a framing measures: bytes, or characters. One larger frame passes alone."""
+STEPS_WITHOUT_PAUSE = 256
+"""Tokens that a plugin may yield in a row before others get their turn; it may never await."""
+CLEANUP_LIMIT = 2.0
+"""Seconds that a plugin's clean-up gets before it is abandoned."""
+FINISH_GRACE = 5.0
+"""Seconds of silence after the finish reason, in which usage may still come."""
+RETRY_AFTER_LIMIT = 10.0
+"""The longest `retry_after`, in seconds, that is waited for."""
+RETRY_DELAY = 0.25
+"""Seconds before the first retry of an unreachable provider; doubled for each further one."""
+
+# Plugins and their instances (plugins/)
+HOOK_TIMEOUT = 10.0
+"""Seconds that a hook may take, `stream_chat` aside."""
+MODEL_MEMORY = 30.0
+"""Seconds for which a plugin's `default_model` is not asked again."""
+CHOICE_TIMEOUT = 0.5
+"""Seconds that providers get to name a model, where one must be chosen for agents that name none."""
+OPENING_TIMEOUT = 5.0
+"""Seconds that a client gets to open before that choice is made without it; it opens on. An SDK takes its time to be
+imported on a busy machine, which does not tell who answers, and the choice holds until the end."""
+PLUGIN_ERROR_LIMIT = 500
+"""Characters of a quarantined plugin's error that are shown."""
+
+# HTTP (server/)
+HEADER_LIMIT = 64 * 1024
+"""Bytes of a request's line, headers and trailers."""
+REQUEST_TIMEOUT = 30.0
+"""Seconds that a client has to send a whole request, from its connection or from the request's first byte on."""
+LINGER = 2.0
+"""Seconds that the rest of a refused request is read and dropped: what is closed with bytes unread is reset, and the
+answer is lost with it (RFC 9112, 9.6)."""
+LINGER_SIZE = 16 * 1024 * 1024
+"""Bytes that may come in this time."""
+SEND_BUFFER = 128 * 1024
+"""Bytes of a connection's send buffer; bounds the kernel's share of a stalled stream: 0.2 instead of 3.9 MB, no loss
+of speed."""
+BACKLOG = 2048
+"""Connections that may wait to be accepted."""
+LAST_EVENT_TIME = 1.0
+"""Seconds that clients get to read `server_shutdown`."""
+SAME_SIGNAL = 0.5
+"""Seconds in which a second signal is the same one: a wrapper such as `uv run` passes on what the terminal has sent."""
+FORCED_SHUTDOWN = 3
+"""Seconds until uvicorn cancels what still runs after all answers have ended."""
+RESTART_AFTER = 5.0
+"""Seconds after which a server that shuts down may be back; what its refusals say in Retry-After."""
+WORKER_RESTART_DELAY = 1.0
+"""Seconds between the crash of a worker and the next one."""
+RELOAD_DEBOUNCE = 200
+"""Milliseconds that changes of files are collected; an editor writes a file in several steps."""
+RELOAD_TIMEOUT = 1000
+"""Milliseconds without a change after which the files are looked at all the same."""
+RELOAD_PAUSE = 10.0
+"""Seconds until watching begins anew after it failed."""
+
+# Clients in this process (client.py)
+CONNECT_TIMEOUT = 10
+"""Seconds that `aura chat --url` waits for a connection."""
+
+# What people read (telemetry/)
+MESSAGE_LIMIT = 500
+"""Characters of an upstream's or a plugin's words."""
+LOG_QUEUE = 10_000
+"""Log lines that may wait to be written; more are dropped and counted."""
+LOG_FLUSH = 1.0
+"""Seconds to write what is left of the log when the process ends."""
