@@ -6,9 +6,9 @@ COPY pyproject.toml README.md CHANGELOG.md LICENSE constraints.txt ./
 COPY aura_core aura_core
 COPY plugins plugins
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . ./plugins/ollama ./plugins/openai ./plugins/azure
-# One command for all: aura-core is not looked up anywhere else.
+# One command for all: aura-server is not looked up anywhere else.
 RUN python -m venv /opt/aura \
- && core=$(echo /wheels/aura_core-*.whl) azure=$(echo /wheels/aura_azure-*.whl) \
+ && core=$(echo /wheels/aura_server-*.whl) azure=$(echo /wheels/aura_azure-*.whl) \
  && /opt/aura/bin/pip install --no-cache-dir --constraint constraints.txt \
     "$core[metrics]" /wheels/aura_ollama-*.whl /wheels/aura_openai-*.whl "$azure[entra]"
 

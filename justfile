@@ -1,19 +1,22 @@
-# Recipes for people who work on Aura; CI calls the same ones. `uv run just` lists them.
+# Recipes for people who work on Aura; CI calls the same ones. `uv run --all-groups just` lists them.
 
 export CI := env("CI", "")
+
+# With the developers' tools, which a plain `uv run` leaves out
+uv := "uv run --all-groups"
 
 _list:
     @just --list
 
 # All tests that need nothing but Python; those that lack a tool are skipped with a reason
 test *ARGS:
-    uv run pytest {{ARGS}}
+    {{uv}} pytest {{ARGS}}
 
 # Style and types of the Python code
 lint:
-    uv run ruff check .
-    uv run ruff format --check .
-    uv run mypy
+    {{uv}} ruff check .
+    {{uv}} ruff format --check .
+    {{uv}} mypy
 
 # The VS Code extension: types and units, then its journeys in a real workbench
 extension:
@@ -22,7 +25,7 @@ extension:
 
 # Everything that CI runs besides the tests
 check: lint
-    uv run python .ci/pins.py --check
+    {{uv}} python .ci/pins.py --check
 
 # Install what the browser, proxy and aimock tests need (Debian, npm)
 tools:
@@ -31,28 +34,28 @@ tools:
 # Bring every pin up to date: uv.lock (not committed), constraints.txt and pyproject.toml
 pin:
     uv lock --upgrade
-    uv run python .ci/pins.py
+    {{uv}} python .ci/pins.py
 
 # Against real inference: builds llama.cpp's server once (some minutes), then runs the tests marked `real`
 real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
-    AURA_REAL="{{folder}}" uv run pytest -m real plugins/openai
+    AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
 
 # Start-up time and memory beside what must be imported anyway
 startup:
-    uv run python benchmarks/startup.py
+    {{uv}} python benchmarks/startup.py
 
 # Every figure of streaming, beside peers, and whether the goals are met; see benchmarks/peers.py for how to get peers
 bench *ARGS:
-    uv run python benchmarks/bench.py {{ARGS}}
+    {{uv}} python benchmarks/bench.py {{ARGS}}
 
 # Put the figures of the last `just bench` into docs/performance.md, and draw its chart
 figures run=".cache/bench.json":
-    uv run --with matplotlib python benchmarks/publish.py "{{run}}"
+    {{uv}} --with matplotlib python benchmarks/publish.py "{{run}}"
 
 # What proves Aura under faults, twenty times, each time in another order; `just shuffled 1 "tests plugins"` for all
 shuffled times="20" paths=faults:
-    for n in $(seq {{times}}); do uv run pytest -q -p randomly {{paths}} || exit 1; done
+    for n in $(seq {{times}}); do {{uv}} pytest -q -p randomly {{paths}} || exit 1; done
 
 faults := "tests/faults tests/test_cancel.py tests/test_fuzz.py tests/test_lifecycle.py tests/test_local_security.py \
     tests/test_property.py tests/test_refusals.py tests/test_relay.py tests/test_wire.py"

@@ -10,9 +10,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-AURA = {"aura-ollama": ["aura-core", "aura-ollama"], "aura-openai": ["aura-core", "aura-openai"]}
+AURA = {"aura-ollama": ["aura-server", "aura-ollama"], "aura-openai": ["aura-server", "aura-openai"]}
 PEERS = {"litellm": ["litellm[proxy]"], "tensorzero": ["tensorzero"]}
-EDITABLE = {"aura-core": "aura_core", "aura-ollama": "aura_ollama", "aura-openai": "aura_openai"}
+EDITABLE = {"aura-server": "aura_core", "aura-ollama": "aura_ollama", "aura-openai": "aura_openai"}
 
 Found = dict[str, importlib.metadata.Distribution]
 
@@ -33,7 +33,7 @@ def all_of_them(peers_python: str) -> dict[str, list[dict[str, float]]]:
 def versions(peers_python: str) -> dict[str, str]:
     """Versions of who takes part."""
     present = distributions(sys.executable) | distributions(peers_python)
-    return {name: present[name].version for name in ("aura-core", "litellm", "tensorzero") if name in present}
+    return {name: present[name].version for name in ("aura-server", "litellm", "tensorzero") if name in present}
 
 
 def distributions(python: str) -> Found:

@@ -91,15 +91,15 @@ def test_bad_plugins_are_quarantined_and_the_good_one_streams(tmp_path: Path, fa
     for distribution in ("aura-twin", "twin-too"):
         assert plugins["twin", distribution]["error"] == "aura-twin and twin-too both call themselves 'twin'"
     assert plugins["echo", "evil-echo"]["status"] == "error"
-    assert plugins["echo", "aura-core"]["status"] == "ok"
+    assert plugins["echo", "aura-server"]["status"] == "ok"
     assert plugins["Bad-Name", "badly-named"]["status"] == "error"
 
 
 @pytest.mark.parametrize("source", ["from aura_core import NewThing", BAD["unknownhook"][0]])
 def test_a_plugin_for_a_newer_core_says_so(source: str, fake_plugin: FakePlugin) -> None:
-    fake_plugin("early", source, requires="aura-core>=99")
+    fake_plugin("early", source, requires="aura-server>=99")
     early = next(plugin for plugin in Plugins().all if plugin.name == "early")
-    assert early.remedy == f"it needs aura-core >=99, and this is {__version__}: update aura-core"
+    assert early.remedy == f"it needs aura-server >=99, and this is {__version__}: update aura-server"
 
 
 def test_a_requirement_that_cannot_be_read_stops_no_quarantine(fake_plugin: FakePlugin) -> None:

@@ -27,6 +27,13 @@ def test_no_address_of_a_registry_and_no_path_of_a_machine() -> None:
             assert found is None, f"{path}: {found[0]!r}" if found else ""
 
 
+def test_the_old_name_of_the_core_is_used_only_where_we_warn_of_it() -> None:
+    """The core was called so once; what pip finds by that name on the public index is somebody else's."""
+    name = re.compile(b"aura" + rb"-core", re.IGNORECASE)
+    found = {path.relative_to(ROOT).as_posix() for path in _tracked() if name.search(path.read_bytes())}
+    assert found == {"CHANGELOG.md", "SECURITY.md"}
+
+
 def test_no_build_product_is_committed() -> None:
     names = {path.relative_to(ROOT).as_posix() for path in _tracked()}
     assert not [n for n in names if re.search(r"(^|/)(uv\.lock|node_modules|dist|__pycache__|\.venv)(/|$)|\.vsix$", n)]

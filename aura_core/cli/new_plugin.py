@@ -48,7 +48,7 @@ def check(name: str) -> None:
         raise click.UsageError(
             f"{name!r} is no name for a distribution, which ends in a letter or digit; leave out the _"
         )
-    if keyword.iskeyword(name) or f"aura_{name}" in sys.stdlib_module_names or name in ("core", "testing"):
+    if keyword.iskeyword(name) or f"aura_{name}" in sys.stdlib_module_names or name in ("core", "server", "testing"):
         raise click.UsageError(f"{name!r} is taken: aura-{name} would be mistaken for Aura's own")
     taken = next((ep for ep in published(GROUP)[0] if ep.name == name), None)
     if taken is not None:

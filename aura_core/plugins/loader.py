@@ -20,7 +20,7 @@ from aura_core.plugins.distributions import name_of, published, requirements_of,
 log = logging.getLogger("aura.plugins")
 
 GROUP = "aura"
-CORE_DISTRIBUTION = "aura-core"
+CORE_DISTRIBUTION = "aura-server"
 CORE_PLUGIN = "echo"
 ALLOW_LIST = "AURA_PLUGINS"
 NAME = re.compile(r"[a-z][a-z0-9_]*")

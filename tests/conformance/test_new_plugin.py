@@ -106,7 +106,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Demo", "my-server", "a_", "9lives", "a b", "ä", "", "../x", "class", "core", "echo", "ollama"]
+    "name", ["Demo", "my-server", "a_", "9lives", "a b", "ä", "", "../x", "class", "core", "server", "echo", "ollama"]
 )
 def test_a_name_that_no_plugin_can_have_is_refused(name: str, tmp_path: Path) -> None:
     done = new_plugin(name, cwd=tmp_path)
@@ -142,11 +142,11 @@ def test_from_built_wheels_in_a_fresh_environment_everything_is_green(tmp_path: 
     constraints = ROOT / "constraints.txt"
     bin_ = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
     wheels = tmp_path / "wheels"
-    run(uv, "build", "--quiet", "--wheel", "--package", "aura-core", "--out-dir", wheels, cwd=ROOT)
+    run(uv, "build", "--quiet", "--wheel", "--package", "aura-server", "--out-dir", wheels, cwd=ROOT)
     run(uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv")
     pip = [uv, "pip", "install", "--quiet", "--python", bin_ / "python", "--constraint", constraints]
-    (core,) = wheels.glob("aura_core-*.whl")
-    run(*pip, f"aura-core[testing] @ {core.as_uri()}")
+    (core,) = wheels.glob("aura_server-*.whl")
+    run(*pip, f"aura-server[testing] @ {core.as_uri()}")
 
     run(bin_ / "aura", "new-plugin", "demo")
     assert all((tmp_path / "aura-demo" / name).is_file() for name in FILES), "the wheel lacks a part of the template"

@@ -38,7 +38,7 @@ def browser() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        pytest.skip("needs playwright: uv sync")
+        pytest.skip("needs playwright: uv run --all-groups pytest")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS, timeout=120_000)
         yield browser
