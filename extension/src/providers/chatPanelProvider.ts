@@ -3,7 +3,7 @@
 import * as vscode from "vscode";
 import { newChat } from "../../../aura_core/web/chat.js";
 import type { Attachment } from "../../../aura_core/web/chat.js";
-import type { HostEvent } from "../../../aura_core/web/host.js";
+import type { HostEvent } from "../../../aura_core/web/host-types.js";
 import type { Server } from "../server.js";
 import type { PlaceName, Transcript } from "../transcript.js";
 import { Turns } from "../turns.js";

@@ -2,7 +2,7 @@
 
 import * as vscode from "vscode";
 import { newChat } from "../../../aura_core/web/chat.js";
-import type { HostEvent, TurnEvent } from "../../../aura_core/web/host.js";
+import type { HostEvent, TurnEvent } from "../../../aura_core/web/host-types.js";
 import { Batch } from "../batch.js";
 import { Heartbeat } from "../heartbeat.js";
 import type { PlaceName, Transcript } from "../transcript.js";

@@ -2,7 +2,7 @@
 
 import { basename } from "node:path";
 import * as vscode from "vscode";
-import type { TurnEvent } from "../../../aura_core/web/host.js";
+import type { TurnEvent } from "../../../aura_core/web/host-types.js";
 import { Batch } from "../batch.js";
 import { Heartbeat } from "../heartbeat.js";
 import type { Server } from "../server.js";

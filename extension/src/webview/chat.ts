@@ -1,6 +1,6 @@
 // The chat view inside VS Code: the extension host asks the server and keeps the chats, this only shows them.
 
-import type { Draft, HostEvent } from "../../../aura_core/web/host.js";
+import type { Draft, HostEvent } from "../../../aura_core/web/host-types.js";
 import { mount } from "../../../aura_core/web/view.js";
 import { Link } from "./link.js";
 import type { FromChat, ToChat } from "./messages.js";

@@ -1,6 +1,6 @@
 // The webview's end of the line to the extension host.
 
-import type { CodeAction, Remedy } from "../../../aura_core/web/host.js";
+import type { CodeAction, Remedy } from "../../../aura_core/web/host-types.js";
 import type { Reply, Wish } from "./messages.js";
 
 interface Api {

@@ -1,7 +1,7 @@
 // What the webviews and the extension host say to each other; types only.
 
 import type { Answer, Chat } from "../../../aura_core/web/chat.js";
-import type { Ask, HostEvent, TurnEvent } from "../../../aura_core/web/host.js";
+import type { Ask, HostEvent, TurnEvent } from "../../../aura_core/web/host-types.js";
 import type { Problem, Step } from "../workflow/file.js";
 
 /** What both webviews may ask for. */

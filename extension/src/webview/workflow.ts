@@ -3,7 +3,7 @@
 import { AnswerView } from "../../../aura_core/web/answer.js";
 import { isRunning, take, type Answer } from "../../../aura_core/web/chat.js";
 import { h } from "../../../aura_core/web/dom.js";
-import type { Host } from "../../../aura_core/web/host.js";
+import type { Host } from "../../../aura_core/web/host-types.js";
 import type { Step } from "../workflow/file.js";
 import { Link } from "./link.js";
 import type { FromWorkflow, Shown, ToWorkflow } from "./messages.js";
