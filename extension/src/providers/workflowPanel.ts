@@ -11,7 +11,7 @@ import { readWorkflow, type Problem, type Read } from "../workflow/file.js";
 import { WorkflowRun, type Answer } from "../workflow/run.js";
 import { RunStore } from "../workflow/store.js";
 import { html, options } from "./html.js";
-import { grant } from "./wishes.js";
+import { runEditorAction } from "./editorActions.js";
 
 export class WorkflowPanel {
   #panel;
@@ -152,7 +152,7 @@ export class WorkflowPanel {
         void this.#open(message.line);
         break;
       default:
-        void grant(message, this.#panel.webview);
+        void runEditorAction(message, this.#panel.webview);
     }
   }
 
