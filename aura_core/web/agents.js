@@ -3,7 +3,7 @@
 
 import { h } from "./dom.js";
 
-/** @typedef {import("./host.js").Agent} Agent */
+/** @typedef {import("./host-types.js").Agent} Agent */
 
 export class AgentPicker {
   /** @type {Agent[]} */

@@ -2,12 +2,12 @@
 // One answer on the page: its state, its reasoning, its text as it comes, and how it ended.
 
 import { isRunning } from "./chat.js";
-import { about, ending } from "./codes.js";
+import { about, ending } from "./error-advice.js";
 import { h } from "./dom.js";
 import { Markdown } from "./markdown.js";
 
 /** @typedef {import("./chat.js").Answer} Answer */
-/** @typedef {import("./host.js").Host} Host */
+/** @typedef {import("./host-types.js").Host} Host */
 
 /** Characters of a text that are rendered before the clock is looked at again. */
 const SLICE = 8 * 1024;
@@ -53,7 +53,7 @@ export class AnswerView {
     this.tick();
   }
 
-  /** @param {import("./host.js").TurnEvent} event */
+  /** @param {import("./host-types.js").TurnEvent} event */
   hear(event) {
     this.#heard = Date.now();
     if (event.type === "token") this.#pending += event.content;
@@ -129,7 +129,7 @@ export class AnswerView {
     this.element.dataset["state"] = state;
   }
 
-  /** @param {import("./host.js").Failure} failure */
+  /** @param {import("./host-types.js").Failure} failure */
   #failed({ code, message, retryAfter = 0 }) {
     const { title, todo, retry } = about(code);
     const box = h("div", { class: "failure", "data-code": code }, h("p", { class: "title" }, title), h("p", {}, message));

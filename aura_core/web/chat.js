@@ -1,9 +1,9 @@
 // @ts-check
 // A conversation as data: what was asked, what came back and how it ended, and what of it goes to the model again.
 
-/** @typedef {import("./host.js").Failure} Failure */
-/** @typedef {import("./host.js").Said} Said */
-/** @typedef {import("./host.js").TurnEvent} TurnEvent */
+/** @typedef {import("./host-types.js").Failure} Failure */
+/** @typedef {import("./host-types.js").Said} Said */
+/** @typedef {import("./host-types.js").TurnEvent} TurnEvent */
 
 /**
  * One answer. Times are in milliseconds; `pieces` counts token events.

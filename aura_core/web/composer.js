@@ -13,7 +13,7 @@ export class Composer {
   /**
    * @param {(text: string) => void} send
    * @param {() => void} stop
-   * @param {(draft: import("./host.js").Draft) => void} [draft]
+   * @param {(draft: import("./host-types.js").Draft) => void} [draft]
    */
   constructor(send, stop, draft = () => {}) {
     this.#draft = draft;
@@ -62,7 +62,7 @@ export class Composer {
     this.input.style.height = `${this.input.scrollHeight}px`;
   }
 
-  /** @param {import("./host.js").Draft} draft */
+  /** @param {import("./host-types.js").Draft} draft */
   set draft({ text, attached }) {
     this.input.value = text;
     this.attached.list = attached;

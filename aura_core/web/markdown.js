@@ -6,12 +6,12 @@
 // the rest of the line then goes to its block as it comes. So the same text gives the same page, however it is cut.
 
 import { h } from "./dom.js";
-import { cells, CodeLeaf, TableLeaf, TextLeaf } from "./leaf.js";
-import { Line } from "./line.js";
+import { cells, CodeBlock, TableBlock, TextBlock } from "./blocks.js";
+import { LineReader } from "./line-reader.js";
 
-/** @typedef {import("./leaf.js").Leaf} Leaf */
-/** @typedef {import("./line.js").Here} Here */
-/** @typedef {import("./line.js").Opening} Opening */
+/** @typedef {import("./blocks.js").Block} Block */
+/** @typedef {import("./line-reader.js").Here} Here */
+/** @typedef {import("./line-reader.js").Opening} Opening */
 
 /**
  * @typedef {object} Container
@@ -51,18 +51,18 @@ const TABLE_LINE = /^\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 export class Markdown {
   /** @type {Container[]} */
   #stack;
-  /** @type {Leaf | null} */
+  /** @type {Block | null} */
   #leaf = null;
   #fence = { char: "", length: 0, indent: 0 };
   #root;
   #frame;
   #afterBlank = false;
   #written = 0;
-  /** @type {CodeLeaf | null} */
+  /** @type {CodeBlock | null} */
   #plain = null;
 
   // The line being read, and whether it is understood.
-  #line = new Line();
+  #line = new LineReader();
   #decided = false;
   #lineEnd = "";
   #afterCR = false;
@@ -89,7 +89,7 @@ export class Markdown {
       this.#read(text.slice(0, Math.max(room, 0)));
       if (!this.#plain) {
         this.end();
-        this.#plain = this.#leaf = new CodeLeaf(this.#root, "fence", "", (code) => h("pre", { class: "plain" }, code));
+        this.#plain = this.#leaf = new CodeBlock(this.#root, "fence", "", (code) => h("pre", { class: "plain" }, code));
       }
       this.#plain.write(plain);
     } else {
@@ -256,7 +256,7 @@ export class Markdown {
     if (!whole) return null;
     if (FENCE.test(rest)) return "fence";
     if (inText && UNDERLINE.test(rest)) return "underline";
-    if (inText && rest.includes("|") && TABLE_LINE.test(rest.trimEnd()) && this.#leaf instanceof TextLeaf) {
+    if (inText && rest.includes("|") && TABLE_LINE.test(rest.trimEnd()) && this.#leaf instanceof TextBlock) {
       if (cells(this.#leaf.lastLine).length === cells(rest).length) return "table";
     }
     return RULE.test(rest) ? "rule" : null;
@@ -307,7 +307,7 @@ export class Markdown {
    */
   #goesOn(what, text) {
     const leaf = this.#leaf;
-    if (leaf instanceof TextLeaf) {
+    if (leaf instanceof TextBlock) {
       if (what === "text") leaf.write(`\n${text}`);
       else if (what === "underline") leaf.becomeHeading(text[0] === "=" ? 1 : 2);
       else if (what === "table") this.#table(leaf, text);
@@ -315,7 +315,7 @@ export class Markdown {
       if (what === "underline") this.#leaf = null;
       return true;
     }
-    if (leaf instanceof CodeLeaf) {
+    if (leaf instanceof CodeBlock) {
       if (what === "blank") leaf.writeBlank(`${text}\n`);
       else if (what === "code") this.#code(text);
       else return false;
@@ -326,13 +326,13 @@ export class Markdown {
   }
 
   /**
-   * @param {TextLeaf} leaf
+   * @param {TextBlock} leaf
    * @param {string} delimiters
    */
   #table(leaf, delimiters) {
     const head = leaf.lastLine;
     leaf.dropLastLine();
-    this.#leaf = new TableLeaf(this.#top.element, head, delimiters);
+    this.#leaf = new TableBlock(this.#top.element, head, delimiters);
   }
 
   /** @param {string} text */
@@ -360,22 +360,22 @@ export class Markdown {
   /** @param {Plan} plan */
   #begin({ what, text, indent }) {
     if (what === "text") {
-      this.#leaf = new TextLeaf(this.#parent());
+      this.#leaf = new TextBlock(this.#parent());
       this.#leaf.write(text);
     } else if (what === "heading") {
       const match = HEADING.exec(text);
-      this.#leaf = new TextLeaf(this.#parent(), match?.[1]?.length);
+      this.#leaf = new TextBlock(this.#parent(), match?.[1]?.length);
       this.#leaf.write(text.slice(match?.[0].length));
     } else if (what === "rule") {
       this.#place(h("hr"));
     } else if (what === "code") {
-      this.#leaf = new CodeLeaf(this.#parent(), "indented", "", this.#frame);
+      this.#leaf = new CodeBlock(this.#parent(), "indented", "", this.#frame);
       this.#code(text);
     } else if (what === "fence") {
       const match = FENCE.exec(text);
       const fence = match?.[1] ?? match?.[3] ?? "";
       this.#fence = { char: fence[0] ?? "", length: fence.length, indent: indent ?? 0 };
-      this.#leaf = new CodeLeaf(this.#parent(), "fence", match?.[2] ?? match?.[4] ?? "", this.#frame);
+      this.#leaf = new CodeBlock(this.#parent(), "fence", match?.[2] ?? match?.[4] ?? "", this.#frame);
     }
   }
 

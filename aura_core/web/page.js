@@ -7,7 +7,7 @@ import { refusal, runTurn } from "./turn.js";
 import { isRunning } from "./chat.js";
 import { mount } from "./view.js";
 
-/** @typedef {import("./host.js").HostEvent} HostEvent */
+/** @typedef {import("./host-types.js").HostEvent} HostEvent */
 
 /** Milliseconds between two looks for a server that is not there, or behind something else that answers. */
 const AGAIN = 3000;
@@ -24,14 +24,14 @@ const streams = new Map();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let again;
 
-/** @type {import("./host.js").Host} */
+/** @type {import("./host-types.js").Host} */
 const host = {
   send({ turn, agent, prompt, history }) {
     const abort = new AbortController();
     turns.set(turn, abort);
     const body = { prompt, conversationHistory: history };
     const question = { url: "", agent, streaming: streams.get(agent) ?? true, body, headers: authorization() };
-    const emit = (/** @type {import("./host.js").TurnEvent} */ event) => {
+    const emit = (/** @type {import("./host-types.js").TurnEvent} */ event) => {
       tell({ ...event, turn });
       if (event.type !== "error") return;
       if (event.code === "unauthorized") void askToken().then(findAgents);
@@ -85,7 +85,7 @@ async function findAgents() {
     const response = await fetch("/api/agents", { headers: authorization(), cache: "no-store" });
     const refused = await refusal(response, "application/json");
     if (!refused) {
-      const { agents } = /** @type {{ agents: import("./host.js").Agent[] }} */ (await response.json());
+      const { agents } = /** @type {{ agents: import("./host-types.js").Agent[] }} */ (await response.json());
       for (const { id, streaming } of agents) streams.set(id, streaming);
       tell({ type: "agents", agents });
       return;

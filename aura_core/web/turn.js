@@ -3,14 +3,14 @@
 
 import { SseParser } from "./sse.js";
 
-/** @typedef {import("./host.js").TurnEvent} TurnEvent */
+/** @typedef {import("./host-types.js").TurnEvent} TurnEvent */
 
 /**
  * @typedef {object} Question
  * @property {string} url  of the server; "" is the page's own
  * @property {string} agent
  * @property {boolean} [streaming]  false: the agent cannot stream and is asked for the whole answer
- * @property {{ prompt: string, conversationHistory?: import("./host.js").Said[], additionalContext?: string }} body
+ * @property {{ prompt: string, conversationHistory?: import("./host-types.js").Said[], additionalContext?: string }} body
  * @property {Record<string, string>} [headers]
  */
 

@@ -5,7 +5,7 @@ import { AgentPicker } from "./agents.js";
 import { AnswerView } from "./answer.js";
 import { history, isRunning, newAnswer, newChat, take } from "./chat.js";
 import { ChatList } from "./chats.js";
-import { about, ending } from "./codes.js";
+import { about, ending } from "./error-advice.js";
 import { Composer } from "./composer.js";
 import { h } from "./dom.js";
 import { Follow } from "./scroll.js";
@@ -13,8 +13,8 @@ import { Follow } from "./scroll.js";
 /** @typedef {import("./chat.js").Answer} Answer */
 /** @typedef {import("./chat.js").Chat} Chat */
 /** @typedef {import("./chat.js").Question} Question */
-/** @typedef {import("./host.js").Host} Host */
-/** @typedef {import("./host.js").HostEvent} HostEvent */
+/** @typedef {import("./host-types.js").Host} Host */
+/** @typedef {import("./host-types.js").HostEvent} HostEvent */
 
 /** Milliseconds of a frame that painting may take; the rest of a flood waits for the next one. */
 const BUDGET = 8;
@@ -127,7 +127,7 @@ class View {
     }
   }
 
-  /** @param {import("./host.js").TurnEvent & { turn: string }} event */
+  /** @param {import("./host-types.js").TurnEvent & { turn: string }} event */
   #turn(event) {
     const found = this.#running.get(event.turn);
     if (!found || !take(found.answer, event)) return;
@@ -194,7 +194,7 @@ class View {
 
   /**
    * @param {Question} asked
-   * @param {import("./host.js").Said[]} said
+   * @param {import("./host-types.js").Said[]} said
    */
   #send({ text, attached = [] }, said) {
     const agent = this.#picker.chosen;

@@ -5,7 +5,7 @@ import { file, selection } from "./attach.js";
 import { AgentsTree } from "./agentsTree.js";
 import { FileMemory } from "./memory.js";
 import { ChatPanelProvider } from "./providers/chatPanelProvider.js";
-import { watchEditors } from "./providers/wishes.js";
+import { watchEditors } from "./providers/editorActions.js";
 import { WorkflowPanelProvider } from "./providers/workflowPanelProvider.js";
 import { Server, type Agent, type ServerState } from "./server.js";
 import { startServer } from "./startServer.js";

@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { writeWhole } from "./whole.js";
+import { writeAtomically } from "./atomicWrite.js";
 
 /** Workspaces that are remembered. */
 const MOST = 100;
@@ -51,7 +51,7 @@ export class FileMemory implements Memory {
   update(key: string, value: unknown): void {
     try {
       if (value === undefined) rmSync(this.#path(key), { force: true });
-      else writeWhole(this.#path(key), JSON.stringify(value));
+      else writeAtomically(this.#path(key), JSON.stringify(value));
     } catch (error) {
       this.#failed(error);
     }

@@ -1,7 +1,7 @@
 // The Aura server as the extension sees it: is it there, which agents has it, and one turn with one of them.
 
 import { isRunning } from "../../aura_core/web/chat.js";
-import type { Agent, Failure, TurnEvent } from "../../aura_core/web/host.js";
+import type { Agent, Failure, TurnEvent } from "../../aura_core/web/host-types.js";
 import { refusal, runTurn } from "../../aura_core/web/turn.js";
 
 export type { Agent, Failure, TurnEvent };

@@ -1,7 +1,7 @@
 // The answers that are running: each belongs to one place that shows it, and ends with that place.
 
 import { take, type Answer, type Chat } from "../../aura_core/web/chat.js";
-import type { Ask, TurnEvent } from "../../aura_core/web/host.js";
+import type { Ask, TurnEvent } from "../../aura_core/web/host-types.js";
 import type { Server } from "./server.js";
 import type { Transcript } from "./transcript.js";
 

@@ -166,7 +166,7 @@ def test_each_code_says_what_to_do_and_offers_retry_only_where_it_helps(open_cha
 
 
 def test_the_advice_covers_every_code_with_the_servers_own_word_on_retries(modules: Any) -> None:
-    advice = modules.evaluate("import('/web/codes.js').then(({ CODES }) => CODES)")
+    advice = modules.evaluate("import('/web/error-advice.js').then(({ CODES }) => CODES)")
     assert set(advice) >= set(CODES) | set(PROBLEMS)
     assert {code: advice[code]["retry"] for code in CODES} == {code: info.retry for code, info in CODES.items()}
 

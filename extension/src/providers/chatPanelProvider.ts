@@ -3,12 +3,12 @@
 import * as vscode from "vscode";
 import { newChat } from "../../../aura_core/web/chat.js";
 import type { Attachment } from "../../../aura_core/web/chat.js";
-import type { HostEvent } from "../../../aura_core/web/host.js";
+import type { HostEvent } from "../../../aura_core/web/host-types.js";
 import type { Server } from "../server.js";
 import type { PlaceName, Transcript } from "../transcript.js";
 import { Turns } from "../turns.js";
 import { options } from "./html.js";
-import { Surface } from "./surface.js";
+import { ChatSurface } from "./chatSurface.js";
 
 const VIEW = "aura.chat";
 const PANEL = "aura.chatPanel";
@@ -20,7 +20,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
   #turns;
   #view;
   /** The editor tab, when there is one. */
-  #tab: { panel: vscode.WebviewPanel; surface: Surface } | undefined;
+  #tab: { panel: vscode.WebviewPanel; surface: ChatSurface } | undefined;
   #busy = new vscode.EventEmitter<void>();
   readonly onBusy = this.#busy.event;
 
@@ -29,7 +29,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     this.#server = server;
     this.#transcript = transcript;
     this.#turns = new Turns(server, this.#transcript, (place) => {
-      if (place instanceof Surface) place.turnsChanged();
+      if (place instanceof ChatSurface) place.turnsChanged();
       this.#busy.fire();
     });
     this.#view = this.#surface("view");
@@ -97,7 +97,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     this.#turns.stopAll(reason);
   }
 
-  get #surfaces(): Surface[] {
+  get #surfaces(): ChatSurface[] {
     return this.#tab ? [this.#view, this.#tab.surface] : [this.#view];
   }
 
@@ -106,7 +106,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
   }
 
   /** The place that one sees, or the side bar's view, brought to the front. */
-  async #reveal(): Promise<Surface> {
+  async #reveal(): Promise<ChatSurface> {
     if (this.#tab?.panel.visible) {
       this.#tab.panel.reveal();
       return this.#tab.surface;
@@ -115,8 +115,8 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     return this.#view;
   }
 
-  #surface(name: PlaceName): Surface {
-    return new Surface(name, {
+  #surface(name: PlaceName): ChatSurface {
+    return new ChatSurface(name, {
       extension: this.#context.extensionUri,
       transcript: this.#transcript,
       turns: this.#turns,
@@ -126,7 +126,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     });
   }
 
-  #adopt(panel: vscode.WebviewPanel): Surface {
+  #adopt(panel: vscode.WebviewPanel): ChatSurface {
     const surface = this.#surface("tab");
     surface.visible = panel.visible;
     panel.iconPath = vscode.Uri.joinPath(this.#context.extensionUri, "media", "icon.png");
@@ -143,14 +143,14 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
   }
 
   /** The other place lists what was said here, once nothing of it runs any more. */
-  #kept(id: string, place: Surface): void {
+  #kept(id: string, place: ChatSurface): void {
     const chat = this.#transcript.get(id);
     for (const other of this.#surfaces) {
       if (other !== place && chat && !this.#turns.elsewhere(id, other)) other.tell({ type: "kept", chat });
     }
   }
 
-  #shownElsewhere(chat: string, place: Surface): boolean {
+  #shownElsewhere(chat: string, place: ChatSurface): boolean {
     const other = this.#surfaces.find((surface) => surface !== place && surface.current === chat);
     if (!other) return false;
     if (other === this.#view) void vscode.commands.executeCommand(`${VIEW}.focus`);

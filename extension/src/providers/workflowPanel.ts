@@ -2,7 +2,7 @@
 
 import { basename } from "node:path";
 import * as vscode from "vscode";
-import type { TurnEvent } from "../../../aura_core/web/host.js";
+import type { TurnEvent } from "../../../aura_core/web/host-types.js";
 import { Batch } from "../batch.js";
 import { Heartbeat } from "../heartbeat.js";
 import type { Server } from "../server.js";
@@ -11,7 +11,7 @@ import { readWorkflow, type Problem, type Read } from "../workflow/file.js";
 import { WorkflowRun, type Answer } from "../workflow/run.js";
 import { RunStore } from "../workflow/store.js";
 import { html, options } from "./html.js";
-import { grant } from "./wishes.js";
+import { runEditorAction } from "./editorActions.js";
 
 export class WorkflowPanel {
   #panel;
@@ -152,7 +152,7 @@ export class WorkflowPanel {
         void this.#open(message.line);
         break;
       default:
-        void grant(message, this.#panel.webview);
+        void runEditorAction(message, this.#panel.webview);
     }
   }
 

@@ -1,11 +1,11 @@
 // What the webviews and the extension host say to each other; types only.
 
 import type { Answer, Chat } from "../../../aura_core/web/chat.js";
-import type { Ask, HostEvent, TurnEvent } from "../../../aura_core/web/host.js";
+import type { Ask, HostEvent, TurnEvent } from "../../../aura_core/web/host-types.js";
 import type { Problem, Step } from "../workflow/file.js";
 
 /** What both webviews may ask for. */
-export type Wish =
+export type EditorRequest =
   | { type: "load" }
   | { type: "beat" }
   | { type: "copy"; text: string; id: number }
@@ -13,7 +13,7 @@ export type Wish =
   | { type: "command"; command: "aura.startServer" | "aura.setToken" | "aura.openSettings" | "workbench.trust.manage" };
 
 export type FromChat =
-  | Wish
+  | EditorRequest
   | { type: "ask"; ask: Ask }
   | { type: "stop"; turn: string }
   | { type: "save"; chat: Chat }
@@ -27,7 +27,7 @@ export type ToChat =
   | { type: "events"; events: HostEvent[] };
 
 export type FromWorkflow =
-  | Wish
+  | EditorRequest
   | { type: "run"; from: number; to?: number }
   | { type: "stop" }
   | { type: "open"; line?: number };

@@ -3,20 +3,20 @@
 import { AnswerView } from "../../../aura_core/web/answer.js";
 import { isRunning, take, type Answer } from "../../../aura_core/web/chat.js";
 import { h } from "../../../aura_core/web/dom.js";
-import type { Host } from "../../../aura_core/web/host.js";
+import type { Host } from "../../../aura_core/web/host-types.js";
 import type { Step } from "../workflow/file.js";
-import { Link } from "./link.js";
+import { Channel } from "./channel.js";
 import type { FromWorkflow, Shown, ToWorkflow } from "./messages.js";
 
 /** Milliseconds of a frame that painting may take. */
 const BUDGET = 8;
 
-const link = new Link<FromWorkflow, ToWorkflow>((message) => {
+const channel = new Channel<FromWorkflow, ToWorkflow>((message) => {
   if (message.type === "workflow") show(message.shown);
   else if (message.type === "begin") steps[message.step]?.begin(message.answer);
   else for (const { step, event } of message.events) steps[step]?.hear(event);
 });
-const host = { copy: link.copy, codeActions: link.codeActions } as unknown as Host;
+const host = { copy: channel.copy, codeActions: channel.codeActions } as unknown as Host;
 
 class StepView {
   #step;
@@ -33,8 +33,8 @@ class StepView {
   constructor(step: Step, number: number) {
     this.#step = step;
     this.#number = number;
-    this.#one = button("Run this step", () => link.post({ type: "run", from: number, to: number }), step.name);
-    this.#from = button("Run from here", () => link.post({ type: "run", from: number }), step.name);
+    this.#one = button("Run this step", () => channel.post({ type: "run", from: number, to: number }), step.name);
+    this.#from = button("Run from here", () => channel.post({ type: "run", from: number }), step.name);
     const head = h("div", { class: "head" }, h("h2", {}, `${number + 1}. ${step.name}`), this.#badge, this.#elapsed);
     const about = h("p", { class: "behind" }, step.agent);
     const prompt = h("details", { class: "prompt" }, h("summary", {}, "Prompt"), h("p", {}, step.prompt));
@@ -46,7 +46,7 @@ class StepView {
   set answer(answer: Answer | undefined) {
     if (same(this.#answer, answer)) return;
     this.#answer = answer;
-    this.#view = answer && new AnswerView(answer, this.#step.name, host, () => link.post({ type: "run", from: this.#number }));
+    this.#view = answer && new AnswerView(answer, this.#step.name, host, () => channel.post({ type: "run", from: this.#number }));
     this.#place.replaceChildren(...(this.#view ? [this.#view.element] : []));
     if (this.#view) paint(this.#view);
     this.tick();
@@ -84,9 +84,9 @@ class StepView {
 let steps: StepView[] = [];
 let key = "";
 const title = h("h1");
-const run = button("Run all", () => link.post({ type: "run", from: 0 }));
-const stop = button("Stop", () => link.post({ type: "stop" }));
-const file = button("Open file", () => link.post({ type: "open" }));
+const run = button("Run all", () => channel.post({ type: "run", from: 0 }));
+const stop = button("Stop", () => channel.post({ type: "stop" }));
+const file = button("Open file", () => channel.post({ type: "open" }));
 const notes = h("div", { class: "notes" });
 const list = h("ol", { class: "steps" });
 const log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Steps", tabindex: "0" }, notes, list);
@@ -97,13 +97,13 @@ stop.classList.add("stop");
 document.body.classList.add("aura", "workflow");
 document.body.append(h("header", {}, title, h("div", { class: "actions" }, run, stop, file)), h("main", {}, log), status);
 document.body.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !stop.hidden) link.post({ type: "stop" });
+  if (event.key === "Escape" && !stop.hidden) channel.post({ type: "stop" });
 });
 setInterval(() => steps.forEach((step) => step.tick()), 1000);
-link.post({ type: "load" });
+channel.post({ type: "load" });
 
 function show(shown: Shown): void {
-  link.state = { uri: shown.uri };
+  channel.state = { uri: shown.uri };
   title.textContent = shown.title;
   run.hidden = shown.running;
   stop.hidden = !shown.running;
@@ -126,13 +126,13 @@ function note({ problems, trusted, trouble, path }: Shown): void {
   notes.replaceChildren();
   if (problems.length) {
     const items = problems.map(({ line, message }) => {
-      const open = h("button", { type: "button", class: "quiet", onclick: () => link.post({ type: "open", line }) }, `Line ${line}`);
+      const open = h("button", { type: "button", class: "quiet", onclick: () => channel.post({ type: "open", line }) }, `Line ${line}`);
       return h("li", {}, open, ` ${message}`);
     });
     notes.append(h("div", { class: "failure" }, h("p", { class: "title" }, `${path} is broken`), h("ul", {}, ...items)));
   }
   if (!trusted) {
-    const manage = button("Manage trust", () => link.post({ type: "command", command: "workbench.trust.manage" }));
+    const manage = button("Manage trust", () => channel.post({ type: "command", command: "workbench.trust.manage" }));
     notes.append(h("div", { class: "failure" }, h("p", {}, "No workflow runs in a workspace that you do not trust."), manage));
   }
   if (trouble) notes.append(h("div", { class: "failure" }, h("p", {}, trouble)));

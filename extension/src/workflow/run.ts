@@ -1,7 +1,7 @@
 // Run a workflow's steps, one after the other: only a whole result goes on, whatever happens to a step.
 
 import { newAnswer, take, type Answer } from "../../../aura_core/web/chat.js";
-import type { TurnEvent } from "../../../aura_core/web/host.js";
+import type { TurnEvent } from "../../../aura_core/web/host-types.js";
 import type { Asked } from "../server.js";
 import type { Step } from "./file.js";
 

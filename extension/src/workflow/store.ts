@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { newId } from "../../../aura_core/web/chat.js";
-import { writeWhole } from "../whole.js";
+import { writeAtomically } from "../atomicWrite.js";
 import type { Step } from "./file.js";
 import type { Answer } from "./run.js";
 
@@ -44,7 +44,7 @@ export class RunStore {
     const file: RunFile = { workflow, started: started.toISOString(), steps: written };
     const name = `${file.started.replaceAll(":", "-")}.json`;
     const path = join(this.#folder, name);
-    writeWhole(path, `${JSON.stringify(file, null, 2)}\n`);
+    writeAtomically(path, `${JSON.stringify(file, null, 2)}\n`);
     return path;
   }
 

@@ -59,6 +59,6 @@ test.each(["../docs/extension.md", "README.md"])("the workflow in %s can be run"
 test("the limits in the documentation are those of the code", () => {
   expect(read("src/transcript.ts")).toContain("export const MOST = 50;");
   expect(docs).toContain("the 50 newest, up\nto a million characters");
-  expect(read("src/providers/surface.ts")).toContain("const HIDDEN = 10_000;");
+  expect(read("src/providers/chatSurface.ts")).toContain("const HIDDEN = 10_000;");
   expect(read("src/attach.ts")).toContain("const MOST = 200_000;");
 });

@@ -1,7 +1,7 @@
 // The connection to the server: what it sends, to whom, and what it makes of other answers.
 
 import { expect, test, vi } from "vitest";
-import type { TurnEvent } from "../../../aura_core/web/host.js";
+import type { TurnEvent } from "../../../aura_core/web/host-types.js";
 import { commandLine, isLocal } from "../../src/command.js";
 import { origin, Server } from "../../src/server.js";
 import { describe } from "../../src/statusBar.js";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { newAnswer, newChat } from "../../../aura_core/web/chat.js";
-import type { TurnEvent } from "../../../aura_core/web/host.js";
+import type { TurnEvent } from "../../../aura_core/web/host-types.js";
 import { Batch } from "../../src/batch.js";
 import { fenced } from "../../src/fence.js";
 import { Heartbeat } from "../../src/heartbeat.js";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { newAnswer, take } from "../../../aura_core/web/chat.js";
-import type { TurnEvent } from "../../../aura_core/web/host.js";
+import type { TurnEvent } from "../../../aura_core/web/host-types.js";
 import { WorkflowPanel } from "../../src/providers/workflowPanel.js";
 import type { Server } from "../../src/server.js";
 import type { FromWorkflow, Shown, ToWorkflow } from "../../src/webview/messages.js";

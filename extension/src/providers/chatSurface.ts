@@ -2,14 +2,14 @@
 
 import * as vscode from "vscode";
 import { newChat } from "../../../aura_core/web/chat.js";
-import type { HostEvent, TurnEvent } from "../../../aura_core/web/host.js";
+import type { HostEvent, TurnEvent } from "../../../aura_core/web/host-types.js";
 import { Batch } from "../batch.js";
 import { Heartbeat } from "../heartbeat.js";
 import type { PlaceName, Transcript } from "../transcript.js";
 import type { Place, Turns } from "../turns.js";
 import type { FromChat, ToChat } from "../webview/messages.js";
 import { html, options } from "./html.js";
-import { grant } from "./wishes.js";
+import { runEditorAction } from "./editorActions.js";
 
 /** Milliseconds for which an answer goes on behind a hidden chat. */
 const HIDDEN = 10_000;
@@ -21,12 +21,12 @@ export interface Around {
   /** What a view that was just loaded is told first: agents, or why there are none. */
   greeting: () => HostEvent[];
   /** A chat was changed in this place, or is shown here no more. */
-  kept: (chat: string, place: Surface) => void;
+  kept: (chat: string, place: ChatSurface) => void;
   /** Bring the other place to the front if it shows this chat. Returns whether it does. */
-  shownElsewhere: (chat: string, place: Surface) => boolean;
+  shownElsewhere: (chat: string, place: ChatSurface) => boolean;
 }
 
-export class Surface implements Place {
+export class ChatSurface implements Place {
   #webview: vscode.Webview | undefined;
   #name;
   #around;
@@ -112,7 +112,7 @@ export class Surface implements Place {
   }
 
   /** Everything that runs here, and what is shown, goes to another place. */
-  moveTo(other: Surface): void {
+  moveTo(other: ChatSurface): void {
     other.current = this.current;
     this.current = undefined;
     for (const turn of this.#around.turns.move(this, other)) this.tell({ type: "stopped", reason: "it goes on in the editor", turn });
@@ -149,7 +149,7 @@ export class Surface implements Place {
         this.#shown(message.chat);
         break;
       default:
-        if (this.#webview) void grant(message, this.#webview);
+        if (this.#webview) void runEditorAction(message, this.#webview);
     }
   }
 

@@ -17,7 +17,7 @@ const MARKER = /^(?:[*+-]|(\d{1,9})[.)])(?=[ \t]|$)/;
  * @property {number} indent
  */
 
-export class Line {
+export class LineReader {
   /** The line, as far as it has come. */
   text = "";
   // How far it is read, and whether that is in the middle of a tab.

@@ -12,7 +12,7 @@ const ELEMENT = 16 * 1024;
 
 /**
  * What is written into. `show` brings the page up to date; it is called once a frame.
- * @typedef {object} Leaf
+ * @typedef {object} Block
  * @property {"text" | "heading" | "fence" | "indented" | "table"} kind
  * @property {(text: string) => void} write
  * @property {() => void} show
@@ -21,9 +21,9 @@ const ELEMENT = 16 * 1024;
 
 /**
  * A paragraph, or with `level` a heading.
- * @implements {Leaf}
+ * @implements {Block}
  */
-export class TextLeaf {
+export class TextBlock {
   #parent;
   #level;
   #raw = "";
@@ -134,9 +134,9 @@ function element(level) {
 
 /**
  * Code, fenced or indented.
- * @implements {Leaf}
+ * @implements {Block}
  */
-export class CodeLeaf {
+export class CodeBlock {
   #code;
   /** @type {Text} */
   #text;
@@ -200,9 +200,9 @@ export class CodeLeaf {
 
 /**
  * A table of the GFM kind.
- * @implements {Leaf}
+ * @implements {Block}
  */
-export class TableLeaf {
+export class TableBlock {
   /** @type {"table"} */
   kind = "table";
   #aligns;

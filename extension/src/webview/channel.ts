@@ -1,7 +1,7 @@
 // The webview's end of the line to the extension host.
 
-import type { CodeAction, Remedy } from "../../../aura_core/web/host.js";
-import type { Reply, Wish } from "./messages.js";
+import type { CodeAction, Remedy } from "../../../aura_core/web/host-types.js";
+import type { Reply, EditorRequest } from "./messages.js";
 
 interface Api {
   postMessage(message: unknown): void;
@@ -11,25 +11,25 @@ interface Api {
 
 declare function acquireVsCodeApi(): Api;
 
-export class Link<From, To extends { type: string }> {
+export class Channel<From, To extends { type: string }> {
   #api = acquireVsCodeApi();
   #copies = new Map<number, (ok: boolean) => void>();
 
   constructor(hear: (message: Exclude<To, Reply>) => void) {
     addEventListener("message", ({ data }: MessageEvent<To | Reply>) => {
       const reply = data as Reply;
-      if (reply.type === "ping") this.#wish({ type: "beat" });
+      if (reply.type === "ping") this.#request({ type: "beat" });
       else if (reply.type === "copied") this.#copies.get(reply.id)?.(reply.ok);
       else hear(data as Exclude<To, Reply>);
     });
   }
 
-  post(message: From | Wish): void {
+  post(message: From | EditorRequest): void {
     this.#api.postMessage(message);
   }
 
-  #wish(wish: Wish): void {
-    this.#api.postMessage(wish);
+  #request(request: EditorRequest): void {
+    this.#api.postMessage(request);
   }
 
   /** What is kept while the view is hidden. */
@@ -43,20 +43,20 @@ export class Link<From, To extends { type: string }> {
 
   copy = (text: string): Promise<void> => {
     const id = this.#copies.size;
-    this.#wish({ type: "copy", text, id });
+    this.#request({ type: "copy", text, id });
     return new Promise((resolve, reject) => {
       this.#copies.set(id, (ok) => (ok ? resolve() : reject(new Error("not copied"))));
     });
   };
 
   codeActions: CodeAction[] = [
-    { label: "Insert", run: (code, language) => this.#wish({ type: "code", action: "insert", code, language }) },
-    { label: "New file", run: (code, language) => this.#wish({ type: "code", action: "newFile", code, language }) },
+    { label: "Insert", run: (code, language) => this.#request({ type: "code", action: "insert", code, language }) },
+    { label: "New file", run: (code, language) => this.#request({ type: "code", action: "newFile", code, language }) },
   ];
 
   remedies: Remedy[] = [
-    { label: "Start Aura", run: () => this.#wish({ type: "command", command: "aura.startServer" }) },
-    { label: "Set Token", run: () => this.#wish({ type: "command", command: "aura.setToken" }) },
-    { label: "Settings", run: () => this.#wish({ type: "command", command: "aura.openSettings" }) },
+    { label: "Start Aura", run: () => this.#request({ type: "command", command: "aura.startServer" }) },
+    { label: "Set Token", run: () => this.#request({ type: "command", command: "aura.setToken" }) },
+    { label: "Settings", run: () => this.#request({ type: "command", command: "aura.openSettings" }) },
   ];
 }

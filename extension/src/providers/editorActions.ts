@@ -1,7 +1,7 @@
 // What both webviews may ask of the editor: copy, insert, a new file, a command.
 
 import * as vscode from "vscode";
-import type { Reply, Wish } from "../webview/messages.js";
+import type { Reply, EditorRequest } from "../webview/messages.js";
 
 const COMMANDS = ["aura.startServer", "aura.setToken", "aura.openSettings", "workbench.trust.manage"];
 
@@ -23,17 +23,17 @@ const LANGUAGES: Record<string, string> = {
   yml: "yaml",
 };
 
-export async function grant(wish: Wish, webview: vscode.Webview): Promise<void> {
-  if (wish.type === "copy") {
-    const written = vscode.env.clipboard.writeText(wish.text);
+export async function runEditorAction(request: EditorRequest, webview: vscode.Webview): Promise<void> {
+  if (request.type === "copy") {
+    const written = vscode.env.clipboard.writeText(request.text);
     const ok = await Promise.resolve(written).then(() => true, () => false); // prettier-ignore
-    void webview.postMessage({ type: "copied", id: wish.id, ok } satisfies Reply);
-  } else if (wish.type === "code" && wish.action === "insert") {
-    await insert(wish.code);
-  } else if (wish.type === "code") {
-    await newFile(wish.code, wish.language);
-  } else if (wish.type === "command" && COMMANDS.includes(wish.command)) {
-    await vscode.commands.executeCommand(wish.command);
+    void webview.postMessage({ type: "copied", id: request.id, ok } satisfies Reply);
+  } else if (request.type === "code" && request.action === "insert") {
+    await insert(request.code);
+  } else if (request.type === "code") {
+    await newFile(request.code, request.language);
+  } else if (request.type === "command" && COMMANDS.includes(request.command)) {
+    await vscode.commands.executeCommand(request.command);
   }
 }
 
