@@ -72,3 +72,9 @@ LOG_QUEUE = 10_000
 """Log lines that may wait to be written; more are dropped and counted."""
 LOG_FLUSH = 1.0
 """Seconds to write what is left of the log when the process ends."""
+
+# Time (deadline.py)
+TIMER_LATE = 0.01
+"""Seconds after its time at which a timer shows that this process stood still."""
+SECOND_LOOK = 0.25
+"""Seconds that others get then before a limit is held against them."""

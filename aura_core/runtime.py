@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
+from copy import deepcopy
 
 import msgspec
 
@@ -171,7 +172,8 @@ class Runtime:
         """Whether the agent's answers can stream; where a plugin fails to say, they can."""
         front_matter, instance = bound.agent.front_matter, bound.instance
         try:
-            return instance.supports_streaming(front_matter.model or instance.known_model or "", front_matter.options)
+            model = front_matter.model or instance.known_model or ""
+            return instance.supports_streaming(model, deepcopy(front_matter.options))
         except BaseException as exc:  # SystemExit, too: it is the plugin's
             log.error("plugin %r: supports_streaming failed", instance.plugin, exc_info=exc)
             return True
@@ -191,7 +193,7 @@ class Runtime:
         bound: Bound,
         body: ChatBody,
         framing: Framing,
-        stuck: Callable[[], None] | None = None,
+        stuck: Callable[[], object] | None = None,
         request_id: str = "-",
     ) -> Relay:
         """Begin an answer. Raises Problem when the server is full or stops; whoever calls must `release` the relay."""
@@ -212,7 +214,8 @@ class Runtime:
         """Close an answer, free its slot, and log how it went."""
         relay.close()
         if not relay.closed:
-            self._leaving = {each for each in self._leaving if not each.closed} | {relay}
+            self._leaving.add(relay)
+            relay.when_closed(self._leaving.discard)
         started = self.relays.pop(relay, None)
         if started is not None:
             request_id, bound = started
@@ -242,7 +245,7 @@ class Runtime:
             model,
             front_matter.temperature,
             front_matter.max_tokens,
-            front_matter.options,
+            deepcopy(front_matter.options),  # a plugin may change what it gets; the agent is everybody's
         )
 
     def redact(self, text: str) -> str:

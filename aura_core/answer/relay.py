@@ -22,8 +22,9 @@ from aura_core.answer.events import DoneEvent, ErrorEvent, Framing, finish_reaso
 from aura_core.answer.frame_buffer import FrameBuffer, Sink
 from aura_core.answer.plugin_errors import explain, retry_delay
 from aura_core.answer.stream_record import StreamRecord
+from aura_core.deadline import fired_late
 from aura_core.errors import ProviderError
-from aura_core.limits import CLEANUP_LIMIT, FINISH_GRACE, STEPS_WITHOUT_PAUSE
+from aura_core.limits import CLEANUP_LIMIT, FINISH_GRACE, SECOND_LOOK, STEPS_WITHOUT_PAUSE
 from aura_core.types import Token, Usage
 
 log = logging.getLogger("aura.relay")
@@ -56,7 +57,7 @@ class Relay:
         framing: Framing,
         plugin: str,
         redact: Callable[[str], str] = str,
-        stuck: Callable[[], None] | None = None,
+        stuck: Callable[[], object] | None = None,
         abandoned: Callable[[], None] | None = None,
     ) -> None:
         """Begin at once. `stuck` is called when the consumer has written for longer than `write_timeout`, `abandoned`
@@ -124,6 +125,10 @@ class Relay:
     def closed(self) -> bool:
         """Whether the plugin's clean-up is over, too."""
         return self._pump.done()
+
+    def when_closed(self, callback: Callable[["Relay"], None]) -> None:
+        """Call back once it is closed."""
+        self._pump.add_done_callback(lambda _pump: callback(self))
 
     async def wait_closed(self) -> None:
         """Wait for the plugin's clean-up; at most as long as it is allowed to take."""
@@ -317,26 +322,29 @@ class Relay:
     def _watch_until(self, when: float) -> None:
         if self._timer is None or when < self._timer.when():
             self._stop_timer()
-            self._timer = self._loop.call_at(when, self._tick)
+            self._timer = self._loop.call_at(when, self._tick, when)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _tick(self) -> None:
-        """Look at every limit, then sleep until the next of them can pass."""
+    def _tick(self, due: float = math.inf) -> None:
+        """Look at every limit, then sleep until the next of them can pass. `due` is when the timer was to fire."""
         self._timer = None
         now, limits = self._now(), self._limits
+        if fired_late(due, now):  # what has come meanwhile is read first
+            self._watch_until(now + SECOND_LOOK)
+            return
         if not self._buffer.ended:
             self._check_provider(now, limits)
-        due = [self._check_client(now, limits)]
+        looks = [self._check_client(now, limits)]
         if not self._buffer.ended:
-            due.append(self._provider_deadline(now, limits)[0])
+            looks.append(self._provider_deadline(now, limits)[0])
             if self.first_token_at is None and limits.idle_timeout:
-                due.append(now + limits.idle_timeout)  # the first token may come and be the last
+                looks.append(now + limits.idle_timeout)  # the first token may come and be the last
             if limits.total_timeout:
-                due.append(self.started_at + limits.total_timeout)
-        soonest = min(due)
+                looks.append(self.started_at + limits.total_timeout)
+        soonest = min(looks)
         if soonest < math.inf:
             self._watch_until(soonest)
 
@@ -363,7 +371,7 @@ class Relay:
         """Ping a client that hears nothing, give up one that does not read. Returns when to look again."""
         ping, write = limits.heartbeat or math.inf, limits.write_timeout or math.inf
         if self._buffer.writing:
-            if now >= self._buffer.sent_at + write:
+            if now >= self._buffer.sent_at + write and not self._buffer.progressed():
                 log.info("a client did not read for %g s and was cut off", limits.write_timeout)
                 if self._stuck is not None:
                     self._stuck()

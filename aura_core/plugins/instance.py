@@ -14,6 +14,7 @@ import pluggy
 from aura_core.config.decode import decode, keys, unknown_key
 from aura_core.config.settings import check_variables
 from aura_core.config.sources import Table, Value
+from aura_core.deadline import timeout
 from aura_core.errors import ConfigError, ProviderError
 from aura_core.limits import CLEANUP_LIMIT, HOOK_TIMEOUT, MODEL_MEMORY
 from aura_core.plugins.loader import Hooks
@@ -41,6 +42,7 @@ class Instance:
         self.configured = bool(table)  # or only there because its plugin is installed
         self._owner: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[Any] | None = None
+        self._opening: asyncio.Future[Any] | None = None
         self._leave = asyncio.Event()
         self._model: tuple[float, str] | None = None
         try:
@@ -122,8 +124,16 @@ class Instance:
                 log.error("plugin %r could not close its client for %r", self.plugin, self.name, exc_info=exc)
 
     async def _enter(self) -> tuple[AbstractAsyncContextManager[Any], Any]:
-        async with asyncio.timeout(HOOK_TIMEOUT):
-            context = await _in_thread(lambda: self.hooks.open_client(settings=self.settings))
+        async with timeout(HOOK_TIMEOUT):
+            # The thread of an attempt that was given up goes on, as nothing can stop it: the next waits for the same.
+            if self._opening is None:
+                self._opening = _in_thread(lambda: self.hooks.open_client(settings=self.settings))
+            opening = self._opening
+            try:
+                context = await asyncio.shield(opening)
+            finally:
+                if opening.done():
+                    self._opening = None
             if context is None:
                 raise ProviderError(f"The provider {self.name!r} has no client.")
             return context, await context.__aenter__()
@@ -194,7 +204,7 @@ class Instance:
         # A hook that does not name the client (a paid service's default_model, say) must not import an SDK for it.
         needs_client = any("client" in impl.argnames for impl in hook.get_hookimpls())
         client = await self.client() if needs_client else None  # it has a limit of its own
-        async with asyncio.timeout(limit):
+        async with timeout(limit):
             answer = hook(settings=self.settings, client=client, **arguments)
             return await answer if isinstance(answer, Awaitable) else answer
 
@@ -225,7 +235,7 @@ def _add_own_defaults(table: Table, struct: type[msgspec.Struct], environ: Mappi
             table[key] = Value(extra["own_default"], "default")
 
 
-async def _in_thread(call: Callable[[], T]) -> T:
+def _in_thread(call: Callable[[], T]) -> "asyncio.Future[T]":
     """Run a plugin's blocking call off the loop, in a daemon thread: one that never returns must not keep us alive."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -245,4 +255,4 @@ async def _in_thread(call: Callable[[], T]) -> T:
                 loop.call_soon_threadsafe(settle, future.set_result, result)
 
     threading.Thread(target=run, name="aura-hook", daemon=True).start()
-    return await future
+    return future

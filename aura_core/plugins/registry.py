@@ -1,7 +1,7 @@
 """All provider instances by name, why others are missing, and the one that serves agents which name none."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aura_core.config.settings import Settings
 from aura_core.config.sources import Table
@@ -29,6 +29,8 @@ class Providers:
         self.warnings: list[str] = []
         self._default = settings.defaults.provider or None
         self.chosen: str | None = None
+        self.agree: Callable[[str], str] = str
+        """Gives the choice that holds for all processes, told that of this one; they might choose differently."""
         self._choosing: asyncio.Task[str] | None = None
         self._environ = environ
         self._plugin_of_table: dict[str, str] = {}
@@ -104,6 +106,12 @@ class Providers:
         }
 
     async def _choose(self) -> str:
+        mine, why = await self._find()
+        self.chosen = self.agree(mine)
+        return f"{mine}: {why}" if self.chosen == mine else f"{self.chosen}: chosen by another worker"
+
+    async def _find(self) -> tuple[str, str]:
+        """The first by name that has a default model, and why."""
         asked = self._candidates()
         limit = OPENING_TIMEOUT + CHOICE_TIMEOUT
         asking = [asyncio.wait_for(instance.ask_model(CHOICE_TIMEOUT), limit) for instance in asked.values()]
@@ -111,12 +119,10 @@ class Providers:
         for (name, instance), model in zip(asked.items(), models, strict=True):
             if isinstance(model, str) and model:
                 instance.remember_model(model)
-                self.chosen = name
                 why = "it answers, with" if instance.hooks.implements("default_model") else "its settings name"
-                return f"{name}: {why} the model {instance.known_model}"
-        self.chosen = CORE_PLUGIN
+                return name, f"{why} the model {instance.known_model}"
         others = [name for name in self.instances if name != CORE_PLUGIN]
-        return f"{CORE_PLUGIN}: {_nobody(list(asked), others)}"
+        return CORE_PLUGIN, _nobody(list(asked), others)
 
     async def open(self, names: set[str]) -> None:
         """Open the clients of these instances at once; what fails is tried again at the next request."""

@@ -4,14 +4,17 @@ import asyncio
 import logging
 import math
 import secrets
+import sys
 import weakref
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from aura_core.limits import HEADER_LIMIT, LINGER, LINGER_SIZE, REQUEST_TIMEOUT
+from aura_core.deadline import fired_late
+from aura_core.limits import HEADER_LIMIT, LINGER, LINGER_SIZE, REQUEST_TIMEOUT, SECOND_LOOK
 from aura_core.problems import Problem
 from aura_core.server.guard import REQUEST_ID
 
@@ -23,6 +26,16 @@ CONNECTION = "aura_connection"
 Weak, as the connection holds the scope: both would stay, with all that they hold, until the garbage collector finds
 them.
 """
+
+
+class _AnyLength(int):
+    """A content length that any body has; uvicorn counts what is written down from it."""
+
+    def __lt__(self, _other: object) -> bool:
+        return False
+
+    def __sub__(self, _other: object) -> "_AnyLength":
+        return self
 
 
 class Protocol(HttpToolsProtocol):
@@ -107,6 +120,11 @@ class Protocol(HttpToolsProtocol):
             return
         super().on_headers_complete()
         self._in_head, self._unframed = False, 0
+        if (
+            self.scope["http_version"] < "1.1"
+        ):  # it may get no chunks (RFC 9112, 6.1): its answer ends with the connection
+            self.cycle.chunked_encoding = False
+            self.cycle.expected_content_length = _AnyLength()
         if not self.cycle.keep_alive:  # then uvicorn closes as soon as it has answered
             self.cycle.transport = SimpleNamespace(  # type: ignore[assignment]  # all that a cycle uses of it
                 write=self.transport.write, is_closing=self.transport.is_closing, close=self._leave
@@ -134,9 +152,9 @@ class Protocol(HttpToolsProtocol):
     def _expect_reading(self, before: float) -> None:
         """Drop a client that takes nothing of a finished answer; before its end, the relay watches."""
         self._stop_unread_timer()
-        unread = self.transport.get_write_buffer_size()
-        if not unread or not self._write_timeout:
+        if not self.transport.get_write_buffer_size() or not self._write_timeout:
             return
+        unread = self.unsent()
         if unread >= before:
             self.transport.abort()
         else:
@@ -152,18 +170,25 @@ class Protocol(HttpToolsProtocol):
         self.transport.abort()
 
     def write(self, frames: list[bytes]) -> bool:
-        """Write a piece of a chunked body. Returns whether there is room for more.
+        """Write a piece of a body, in a chunk where the client knows chunks. Returns whether there is room for more.
 
         For the pieces of a stream only: uvicorn's `send` does the same in a coroutine, after a dozen checks.
         """
         if not self.transport.is_closing():
             body = b"".join(frames)
-            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body) if self.cycle.chunked_encoding else body)
         return not self.flow.write_paused
 
     async def drain(self) -> None:
         """Wait until there is room."""
         await self.flow.drain()
+
+    def unsent(self) -> int:
+        """Bytes that the client has not taken yet: in the transport and, where the system tells, in the kernel."""
+        waiting = self.transport.get_write_buffer_size()
+        if (sock := self.transport.get_extra_info("socket")) is not None:
+            waiting += _in_kernel(sock.fileno())
+        return waiting
 
     def send_400_response(self, msg: str) -> None:
         self._refuse("invalid_request")
@@ -174,7 +199,15 @@ class Protocol(HttpToolsProtocol):
 
     def _start_timer(self) -> None:
         self._stop_timer()
-        self._timer = self.loop.call_later(REQUEST_TIMEOUT, self._refuse, "request_timeout")
+        due = self.loop.time() + REQUEST_TIMEOUT
+        self._timer = self.loop.call_at(due, self._give_up, due)
+
+    def _give_up(self, due: float) -> None:
+        now = self.loop.time()
+        if fired_late(due, now):
+            self._timer = self.loop.call_at(now + SECOND_LOOK, self._give_up, now + SECOND_LOOK)
+        else:
+            self._refuse("request_timeout")
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -224,6 +257,19 @@ class Protocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(LINGER, self.transport.close)
         self.flow.resume_reading()
         self.transport.write_eof()
+
+
+def _in_kernel(descriptor: int) -> int:
+    """The bytes of a socket's send queue that the peer has not acknowledged; 0 where the system does not tell."""
+    if sys.platform != "linux":
+        return 0
+    import fcntl
+    import termios
+
+    answer = bytearray(4)
+    with suppress(OSError):  # it is closed already
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, answer)
+    return int.from_bytes(answer, sys.byteorder)
 
 
 _DETAILS = {
