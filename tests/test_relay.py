@@ -421,7 +421,7 @@ def _connections() -> int:
 def _relays_of(aura: AuraServer) -> int:
     """How many answers are kept in memory, by a timer for instance."""
     gc.collect()
-    limits = aura.runtime.settings.server
+    limits = aura.runtime.limits
     return sum(isinstance(each, Relay) and each._limits is limits for each in gc.get_objects())
 
 

@@ -346,7 +346,7 @@ def test_the_time_to_read_an_answer_ends_with_the_next_request(upstream: Upstrea
         [connection] = aura._server.server_state.connections
         assert isinstance(connection, Protocol)
         end = time.monotonic() + 20
-        while (timer := connection._reader) is None:
+        while (timer := connection._unread_timer) is None:
             assert time.monotonic() < end
         while not got.endswith(b'"stop"}'):
             got += sock.recv(1 << 20)
@@ -418,3 +418,24 @@ def _unchunked(body: bytes) -> bytes:
         size, _, body = body.partition(b"\r\n")
         whole, body = whole + body[: int(size, 16)], body[int(size, 16) + 2 :]
     return whole
+
+
+def test_a_client_that_reads_slowly_is_given_time(tmp_path: Path) -> None:
+    """One token of 1.5 MB, read at a steady pace that takes longer than the limit, was cut."""
+    text = "x" * 1_500_000
+    agents = AGENTS | {"big.md": f"---\nprovider: echo\noptions: {{text: {text}}}\n---\n"}
+    with AuraServer(tmp_path, agents, "[server]\nwrite_timeout = 1\ntotal_timeout = 0") as aura:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+            sock.settimeout(30)
+            sock.connect(("127.0.0.1", aura.port))
+            sock.sendall(_request("big"))
+            got = b""
+            begin = time.monotonic()
+            while not got.endswith(b"0\r\n\r\n"):
+                piece = sock.recv(65_536)
+                assert piece, f"cut after {len(got)} bytes and {time.monotonic() - begin:.1f} s"
+                got += piece
+                time.sleep(len(piece) / 300_000)  # five seconds in all
+        assert b"event: done" in got
+        assert time.monotonic() - begin > 2
