@@ -18,6 +18,11 @@ lint:
     {{uv}} ruff format --check .
     {{uv}} mypy
 
+# The server with the lowest uvicorn that pyproject.toml allows; all other tests run with the highest
+uvicorn version=`grep -oP '"uvicorn>=\K[0-9.]+' pyproject.toml`:
+    uv run --isolated --all-packages --all-extras --all-groups --with "uvicorn=={{version}}.*" pytest -q \
+        tests/test_wire.py tests/test_http_versions.py tests/test_refusals.py tests/test_cancel.py
+
 # The VS Code extension: types and units, then its journeys in a real workbench
 extension:
     cd extension && npm test

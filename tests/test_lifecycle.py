@@ -68,6 +68,44 @@ def test_sigterm_ends_every_stream_with_an_event(tmp_path: Path) -> None:
     assert [event.data.get("code") for event in last].count("server_shutdown") == 40
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs a system with SIGHUP")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sighup_drains(tmp_path: Path, workers: str) -> None:
+    """It killed the process in the middle of its answers."""
+    with serve(tmp_path, {"slow.md": SLOW}, "--workers", workers, AURA_SERVER__DRAIN_TIMEOUT="0.5") as aura:
+        answers: list[list[SseEvent]] = []
+        started = threading.Barrier(2)
+        thread = threading.Thread(target=_ask, args=(aura.url, "slow", answers, started))
+        thread.start()
+        started.wait(60)
+        aura.popen.send_signal(signal.SIGHUP)
+        assert aura.exit(60) == 0
+        thread.join(30)
+    assert answers[0][-1].data.get("code") == "server_shutdown"
+
+
+def test_the_first_line_waits_for_no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listening at 0.3 s, it said so at 8.3 s, when the plugin's client was open."""
+    site = tmp_path / "site"
+    info = site / "fake_hung-1.dist-info"
+    info.mkdir(parents=True)
+    (site / "fake_hung.py").write_text(
+        "import threading\nfrom aura_core import Token, hookimpl\n\n"
+        "@hookimpl\ndef open_client(settings):\n    threading.Event().wait()\n\n"
+        "@hookimpl\nasync def stream_chat(request):\n    yield Token('x')\n"
+    )
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-hung\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[aura]\nhung = fake_hung\n")
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    agents = {"it.md": "---\nprovider: hung\n---\n", "plain.md": "Hi."}
+    with serve(tmp_path, agents, AURA_PLUGINS="hung") as aura:  # it has read the first line
+        assert httpx.get(f"{aura.url}/health", trust_env=False, timeout=30).status_code == 200
+        aura.popen.kill()
+        aura.exit()
+    assert aura.first.startswith("Aura serves at http://127.0.0.1:")
+    assert "  it: hung\n" in aura.lines
+
+
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_leaves_at_once(tmp_path: Path, first: signal.Signals) -> None:
     with serve(tmp_path, {"slow.md": SLOW}, AURA_SERVER__DRAIN_TIMEOUT="60") as aura:

@@ -39,9 +39,9 @@ class _AnyLength(int):
 
 
 class Protocol(HttpToolsProtocol):
-    """What uvicorn (0.54, with httptools) lacks: a limit on headers (200 MB were accepted), one on the time that a
-    request takes to come and one on the time that an answer waits to be read (both for ever), the body of a request
-    that offers an upgrade (Java's client does), and a way to see that a client which pipelines has left.
+    """What uvicorn (0.35 to 0.54, with httptools) lacks: a limit on headers (200 MB were accepted), one on the time
+    that a request takes to come and one on the time that an answer waits to be read (both for ever), the body of a
+    request that offers an upgrade (Java's client does), and a way to see that a client which pipelines has left.
 
     One request at a time: what comes behind a request that is still being answered is thrown away, and the connection
     closes with the answer. RFC 9112, 9.3.2 lets a server do so, and no client that we know pipelines.
@@ -120,9 +120,10 @@ class Protocol(HttpToolsProtocol):
             return
         super().on_headers_complete()
         self._in_head, self._unframed = False, 0
-        if (
-            self.scope["http_version"] < "1.1"
-        ):  # it may get no chunks (RFC 9112, 6.1): its answer ends with the connection
+        if not self.parser.should_keep_alive():  # uvicorn itself asks only since 0.53
+            self.cycle.keep_alive = False
+        if self.scope["http_version"] < "1.1":
+            # It may get no chunks (RFC 9112, 6.1): its answer ends with the connection.
             self.cycle.chunked_encoding = False
             self.cycle.expected_content_length = _AnyLength()
         if not self.cycle.keep_alive:  # then uvicorn closes as soon as it has answered
