@@ -1,4 +1,4 @@
-"""Whatever a plugin counts, and whatever raises beside its answer: the stream ends with its one event, never with 500."""
+"""Whatever a plugin counts, and whatever raises beside its answer: one event ends the stream, and nothing is a 500."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ class Unspeakable(Exception):
     def __str__(self):
         raise KeyError
 
-class Exits(Exception):
+class Exits(TypeError):
     def __str__(self):
         raise SystemExit(3)
 
