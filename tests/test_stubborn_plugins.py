@@ -150,7 +150,7 @@ def test_sigterm_ends_a_server_in_spite_of(what: str, workers: int, tmp_path: Pa
     (site / "aura_it.py").write_text(HEAD + STAYS[what])
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "it.md").write_text(AGENTS["it.md"])
-    environ = os.environ | {"AURA_PLUGINS": "it", "PYTHONPATH": str(site)}
+    environ = os.environ | {"AURA_PLUGINS": "it", "PYTHONPATH": os.pathsep.join([str(site), *sys.path])}
     command = [sys.executable, "-m", "aura_core", "serve", "--port", "0", "--workers", str(workers)]
     with subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True) as process:
         try:
