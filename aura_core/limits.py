@@ -10,7 +10,11 @@ STEPS_WITHOUT_PAUSE = 256
 CLEANUP_LIMIT = 2.0
 """Seconds that a plugin's clean-up gets before it is abandoned."""
 FINISH_GRACE = 5.0
-"""Seconds of silence after the finish reason, in which usage may still come."""
+"""Seconds after the finish reason in which usage may still come, however often it comes."""
+SIGNS_OF_LIFE = 5
+"""How often tokens without text may reset the idle timer, until text comes again."""
+LARGEST_NUMBER = 2**53 - 1
+"""The largest count, and the longest `retry_after`: JavaScript holds no larger whole number exactly."""
 RETRY_AFTER_LIMIT = 10.0
 """The longest `retry_after`, in seconds, that is waited for."""
 RETRY_DELAY = 0.25

@@ -220,10 +220,16 @@ class Runtime:
         if started is not None:
             request_id, bound = started
             model = bound.agent.front_matter.model or bound.instance.known_model
-            record = relay.record(request_id, bound.agent.id, bound.instance.name, model)
-            log.info("stream", extra={"stream": record})
-            for observe in self.observers:
-                observe(record)
+            self._tell(relay.record(request_id, bound.agent.id, bound.instance.name, model))
+
+    def _tell(self, record: StreamRecord) -> None:
+        """Log and count an answer that is over; it must end well for its client even where one of these raises."""
+        for tell in (_log, *self.observers):
+            try:
+                tell(record)
+            except Exception:
+                with suppress(Exception):  # the log itself may be what fails
+                    log.exception("an answer's figures could not be taken")
 
     async def _start(self, bound: Bound, body: ChatBody) -> AsyncIterator[Token]:
         instance = bound.instance
@@ -305,6 +311,10 @@ class Runtime:
             if (info := _unusable(plugin.name, plugin)) not in infos:  # a table of its own name may be there
                 infos.append(info)
         return sorted(infos, key=lambda info: info.name)
+
+
+def _log(record: StreamRecord) -> None:
+    log.info("stream", extra={"stream": record})
 
 
 def _named(instance: Instance) -> str:

@@ -85,7 +85,7 @@ class AgentStore:
 
     def get(self, agent_id: str) -> Entry | None:
         """The entry of this id, in whatever case it is asked for."""
-        return self.entries.get(agent_id.lower())
+        return self.entries.get(_key(agent_id))
 
     def reload(self) -> list[str]:
         """Read the directory again. What broke keeps its last good version. Returns a line for each change."""
@@ -105,7 +105,7 @@ class AgentStore:
             return [] if self.problem == told else [f"{self.problem}; the agents stay as they were"]
         for path in files:
             entry = _read(path)
-            key = entry.id.lower()
+            key = _key(entry.id)
             named.setdefault(key, []).append(path.name)
             if len(names := named[key]) > 1:
                 error = f"{', '.join(names)} are all the agent {key!r}; rename all but one"
@@ -121,6 +121,11 @@ class AgentStore:
     def _files(self) -> list[Path]:
         found = [path for path in self.directory.iterdir() if path.suffix.lower() == ".md" and _is_file(path)]
         return sorted(p for p in found if p.name[0] not in "_." and p.name.lower() not in NOT_AGENTS)
+
+
+def _key(agent_id: str) -> str:
+    """The id without regard to case, of ASCII alone: in Unicode the Kelvin sign is a k, too."""
+    return agent_id.lower() if agent_id.isascii() else agent_id
 
 
 def _is_file(path: Path) -> bool:

@@ -51,8 +51,8 @@ class _Relayed(Response[None]):
         try:
             await self._send(relay, send, connection)
         finally:
-            self._runtime.release(relay)
             watcher.cancel()
+            self._runtime.release(relay)
 
     async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
         raise NotImplementedError

@@ -22,6 +22,7 @@ import uvicorn
 from aura_core.errors import ConfigError
 from aura_core.limits import BACKLOG, FORCED_SHUTDOWN, LAST_EVENT_TIME, SAME_SIGNAL, SEND_BUFFER
 from aura_core.runtime import Runtime
+from aura_core.server import event_loop
 from aura_core.server.app import create_app
 from aura_core.server.reload import watch
 from aura_core.server.uvicorn_protocol import Protocol
@@ -119,6 +120,11 @@ class DrainingServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._signalled_at = 0.0
+        self.left: list[Any] = []
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal ends it. `left` are then the tasks and threads of plugins that did not end."""
+        self.left = event_loop.run(self.serve(sockets), self.config.get_loop_factory())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen; then, in the background, open what agents need."""
@@ -216,7 +222,16 @@ def serve(
         gc.set_threshold(50_000, 20, 50)
 
     _use_one_arena()
-    DrainingServer(runtime, listening, chosen, settled).run(sockets=[sock])
+    server = DrainingServer(runtime, listening, chosen, settled)
+    server.run(sockets=[sock])
+    if server.left:
+        log.error("ended without waiting for: %s", ", ".join(map(_name, server.left)))
+        logging.shutdown()
+        os._exit(0)  # the interpreter would wait for them
+
+
+def _name(left: "asyncio.Task[Any] | threading.Thread") -> str:
+    return f"thread {left.name}" if isinstance(left, threading.Thread) else f"task {left.get_name()}"
 
 
 def _use_one_arena() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import re
 import secrets
 import sys
 import weakref
@@ -16,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from aura_core.deadline import fired_late
 from aura_core.limits import HEADER_LIMIT, LINGER, LINGER_SIZE, REQUEST_TIMEOUT, SECOND_LOOK
 from aura_core.problems import Problem
-from aura_core.server.guard import REQUEST_ID
+from aura_core.server.guard import NOT_KEPT, REQUEST_ID
 
 log = logging.getLogger("aura.server")
 
@@ -52,6 +53,7 @@ class Protocol(HttpToolsProtocol):
     _deaf = False
     _lingering = False
     _unheard = 0  # bytes that came while it lingers
+    _pieces: list[bytes] | None = None  # of a body, as far as they came together
     _plain_head: bytes | None = None  # that of a request that offers an upgrade, without the offer
     _timer: asyncio.TimerHandle | None = None
     _unread_timer: asyncio.TimerHandle | None = None
@@ -92,6 +94,7 @@ class Protocol(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
+            self._hand_over_body()
         except httptools.HttpParserUpgrade as upgrade:
             # httptools takes the body for the other protocol's bytes. We know no other: it is read as if nobody asked.
             head, self._plain_head = self._plain_head, None
@@ -110,11 +113,18 @@ class Protocol(HttpToolsProtocol):
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope[CONNECTION] = weakref.ref(self)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # trailers come when the guard may have looked already: they are dropped (RFC 9110, 6.5.1)
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > HEADER_LIMIT:
             self._refuse("headers_too_large")
             raise httptools.HttpParserError("headers too large")
+        self._check_framing()
+        if not self.url.startswith(b"/"):
+            self._check_authority()
         if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
             self._plain_head = self._without_upgrade()
             return
@@ -131,9 +141,36 @@ class Protocol(HttpToolsProtocol):
                 write=self.transport.write, is_closing=self.transport.is_closing, close=self._leave
             )
 
+    def _check_framing(self) -> None:
+        """Refuse codings but `chunked`: llhttp takes `identity, chunked`, and a proxy in front may read it otherwise
+        (CWE-444; RFC 9112, 6.1 wants 1.0 with any coding refused, too)."""
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (codings != [b"chunked"] or self.parser.get_http_version() == "1.0"):
+            raise httptools.HttpParserError("transfer-encoding")
+
+    def _check_authority(self) -> None:
+        """Refuse an address whose host is not that of the header Host, which is all that the guard looks at."""
+        scheme, separator, rest = self.url.partition(b"://")
+        if not separator:
+            return
+        authority = re.split(rb"[/?#]", rest, maxsplit=1)[0].lower()
+        port = b":443" if scheme.lower() == b"https" else b":80"
+        hosts = [value.strip().lower().removesuffix(port) for name, value in self.headers if name == b"host"]
+        if hosts != [authority.removesuffix(port)]:
+            raise httptools.HttpParserError("host")
+
     def on_body(self, body: bytes) -> None:
         self._unframed = 0
-        super().on_body(body)
+        if self._pieces is None:
+            self._pieces = []
+        self._pieces.append(body)
+
+    def _hand_over_body(self) -> None:
+        """Give uvicorn what came of a body, at once: it would copy all that is there for each chunk, which may be one
+        byte."""
+        pieces, self._pieces = self._pieces, None
+        if pieces:
+            super().on_body(b"".join(pieces))
 
     def _without_upgrade(self) -> bytes:
         lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
@@ -143,6 +180,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._plain_head is not None:
             return  # of the request, only its head is known
+        self._hand_over_body()
         self._stop_timer()
         super().on_message_complete()
 
@@ -237,6 +275,7 @@ class Protocol(HttpToolsProtocol):
             [
                 STATUS_LINE[problem.status],
                 b"content-type: application/problem+json\r\n",
+                *(b"%b: %b\r\n" % header for header in NOT_KEPT),
                 b"x-request-id: %b\r\n" % identity.encode(),
                 b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body),
             ]

@@ -100,13 +100,17 @@ def _said(line: bytes) -> Line:
     except msgspec.DecodeError:
         # msgspec refuses an escaped half of a surrogate pair, json does not; the core joins halves or replaces them.
         with suppress(ValueError, RecursionError):
-            fields = json.loads(line)
-            if isinstance(fields, dict) and not all(isinstance(fields.get(name, 0), int) for name in COUNTS):
-                fields = {name: value for name, value in fields.items() if name not in COUNTS}
-            return msgspec.convert(fields, Line)  # so counts of an odd type cost the answer nothing
+            fields = json.loads(line, parse_int=_whole)
+            if isinstance(fields, dict):  # counts of an odd type cost the answer nothing
+                fields = {name: value for name, value in fields.items() if name not in COUNTS or type(value) is int}
+            return msgspec.convert(fields, Line)
     except (UnicodeDecodeError, RecursionError):
         pass
     raise ProviderError(NOT_OLLAMA, "bad_response")
+
+
+def _whole(digits: str) -> int:
+    return int(digits[:40])  # Python reads no more than 4,300, and the core counts to 2**53
 
 
 async def list_models(client: Client) -> list[Model]:

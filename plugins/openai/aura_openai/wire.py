@@ -112,7 +112,7 @@ def _chunk(data: bytes, server: Server) -> Chunk:
     except msgspec.DecodeError:
         # msgspec refuses an escaped half of a surrogate pair, json does not; the core joins halves or replaces them.
         with suppress(ValueError, RecursionError):
-            fields = json.loads(data)
+            fields = json.loads(data, parse_int=_whole)
             usage = fields.pop("usage", None) if isinstance(fields, dict) else None
             chunk = msgspec.convert(fields, Chunk)
             with suppress(msgspec.ValidationError):  # counts of an odd type cost the answer nothing
@@ -121,6 +121,10 @@ def _chunk(data: bytes, server: Server) -> Chunk:
     except (UnicodeDecodeError, RecursionError):
         pass
     raise bad_response(server)
+
+
+def _whole(digits: str) -> int:
+    return int(digits[:40])  # Python reads no more than 4,300, and the core counts to 2**53
 
 
 def is_cut(data: bytes) -> bool:
