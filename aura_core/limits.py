@@ -29,6 +29,16 @@ imported on a busy machine, which does not tell who answers, and the choice hold
 PLUGIN_ERROR_LIMIT = 500
 """Characters of a quarantined plugin's error that are shown."""
 
+# What people write (config/)
+FILE_LIMIT = 1024 * 1024
+"""Bytes of an agent's file, an aura.toml or another file that a person writes."""
+FRONT_MATTER_LIMIT = 64 * 1024
+"""Characters of an agent's front matter: reading YAML takes 30 µs for each."""
+DOTS_LIMIT = 200
+"""Dots in a line of an aura.toml: reading a key takes the square of its parts."""
+JUST_WRITTEN = 2.5
+"""Seconds in which a file may be written again and look the same: the coarsest clock of a file system has two."""
+
 # HTTP (server/)
 HEADER_LIMIT = 64 * 1024
 """Bytes of a request's line, headers and trailers."""
@@ -64,6 +74,10 @@ RELOAD_PAUSE = 10.0
 # Clients in this process (client.py)
 CONNECT_TIMEOUT = 10
 """Seconds that `aura chat --url` waits for a connection."""
+ANSWER_LIMIT = 16 * 1024 * 1024
+"""Bytes of a body that `aura chat --url` reads whole, and characters of an answer that it shows."""
+EVENT_LIMIT = 1024 * 1024
+"""Bytes of one event of a stream."""
 
 # What people read (telemetry/)
 MESSAGE_LIMIT = 500
