@@ -26,6 +26,8 @@ CHOICE_TIMEOUT = 0.5
 OPENING_TIMEOUT = 5.0
 """Seconds that a client gets to open before that choice is made without it; it opens on. An SDK takes its time to be
 imported on a busy machine, which does not tell who answers, and the choice holds until the end."""
+SLOW_IMPORT = 2.0
+"""Seconds that a plugin may take to be loaded before somebody is told: every command waits for it."""
 PLUGIN_ERROR_LIMIT = 500
 """Characters of a quarantined plugin's error that are shown."""
 

@@ -20,7 +20,7 @@ from aura_core.config.agents import BUILT_IN
 from aura_core.config.fields import toml
 from aura_core.config.settings import SECTIONS
 from aura_core.doors.native import ChatBody
-from aura_core.errors import ProviderError
+from aura_core.errors import ProviderError, words_of
 from aura_core.plugins.instance import Instance
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
@@ -224,7 +224,7 @@ async def _failure(asked: Awaitable[object]) -> str | None:
     except TimeoutError:
         return "it did not answer in time"
     except Exception as exc:  # a plugin's bug is a finding, not the end of the examination
-        return f"its plugin failed ({type(exc).__name__}: {exc})"
+        return f"its plugin failed ({words_of(exc)})"
     return None
 
 
@@ -245,7 +245,7 @@ async def _advice(runtime: Runtime, bound: Bound) -> list[str]:
     try:
         return await bound.instance.check_request(await runtime.request(bound, ChatBody(PROMPT)))
     except Exception as exc:
-        return [f"its plugin could not check it ({type(exc).__name__}: {exc})"]
+        return [f"its plugin could not check it ({words_of(exc)})"]
 
 
 async def _first_token(runtime: Runtime, bound: Bound) -> Check:

@@ -7,6 +7,7 @@ import click
 from aura_core.cli.options import json_option
 from aura_core.cli.terminal import Screen, print_json, say
 from aura_core.config.suggest import did_you_mean
+from aura_core.errors import words_of
 from aura_core.plugins.distributions import published
 from aura_core.plugins.loader import GROUP as PLUGINS
 from aura_core.testing.conformance import GROUP
@@ -64,8 +65,8 @@ def described(name: str) -> Conformance:
     with surroundings():
         try:
             found = descriptions[name].load()
-        except Exception as exc:
-            raise click.ClickException(f"{where} cannot be loaded: {type(exc).__name__}: {exc}") from None
+        except BaseException as exc:  # SystemExit, too: it is the plugin's
+            raise click.ClickException(f"{where} cannot be loaded: {words_of(exc)}") from None
     if not isinstance(found, Conformance):
         raise click.ClickException(f"{where} is no aura_core.testing.Conformance")
     return found
