@@ -76,10 +76,10 @@ RELOAD_PAUSE = 10.0
 # Clients in this process (client.py)
 CONNECT_TIMEOUT = 10
 """Seconds that `aura chat --url` waits for a connection."""
-ANSWER_LIMIT = 16 * 1024 * 1024
-"""Bytes of a body that `aura chat --url` reads whole, and characters of an answer that it shows."""
-EVENT_LIMIT = 1024 * 1024
-"""Bytes of one event of a stream."""
+REMOTE_ANSWER_LIMIT = 32 * 1024 * 1024
+"""Bytes of a body, of one event and of all events together that `aura chat --url` takes."""
+REMOTE_WORDS_LIMIT = 2000
+"""Characters of another server's name or message that it shows."""
 
 # What people read (telemetry/)
 MESSAGE_LIMIT = 500

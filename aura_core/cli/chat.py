@@ -138,8 +138,9 @@ class _View:
     """What the terminal shows of one turn."""
 
     def __init__(self, notes: Screen, info: AgentInfo) -> None:
-        self.text = ""
         self.done = False
+        self._said: list[str] = []  # not one text, which would be copied for each token
+        self._in_line = False
         self._notes = notes
         self._model = info.model or info.provider or info.name
         self._state = f"waiting for {self._model}"
@@ -147,6 +148,16 @@ class _View:
         self._begin = asyncio.get_running_loop().time()
         self._first: float | None = None
         self._clock: asyncio.Task[None] | None = None
+
+    @property
+    def text(self) -> str:
+        """What has come of the answer."""
+        return "".join(self._said)
+
+    def _end_line(self) -> None:
+        if self._in_line:
+            self._in_line = False
+            say()
 
     def __enter__(self) -> "_View":
         if self._notes.is_dumb:
@@ -158,15 +169,15 @@ class _View:
 
     def __exit__(self, *_: object) -> None:
         self._quiet()
-        if self.text and not self.text.endswith("\n"):
-            say()
+        self._end_line()
 
     def show(self, event: Event) -> None:
         if self._first is None and isinstance(event, (TokenEvent, ReasoningEvent)):
             self._first = asyncio.get_running_loop().time()
         if isinstance(event, TokenEvent):
             self._quiet()
-            self.text += event.content
+            self._said.append(event.content)
+            self._in_line = not event.content.endswith("\n")
             pour(event.content)
         elif isinstance(event, ReasoningEvent):
             self._state = f"{self._model} is thinking"
@@ -178,9 +189,7 @@ class _View:
 
     def note(self, text: str, style: str) -> None:
         self._quiet()
-        if self.text and not self.text.endswith("\n"):
-            say()
-            self.text += "\n"
+        self._end_line()
         self._notes.line((text, style))
 
     def failed(self, message: str, code: str, retry_after: float | None = None) -> None:
@@ -190,7 +199,7 @@ class _View:
         self.note(f"failed ({code}): {message}{again}", "red")
 
     def _finish(self, event: DoneEvent) -> None:
-        if not self.text:
+        if not self._said:
             self.note(_WORDLESS.get(event.finish_reason, event.finish_reason), "yellow")
         elif event.finish_reason != "stop":
             self.note(f"ended: {event.finish_reason}", "yellow")

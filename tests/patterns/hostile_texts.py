@@ -109,7 +109,7 @@ class Bytes:
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+    async def aiter_raw(self) -> AsyncIterator[bytes]:
         """The pieces."""
         for start in range(0, len(self._body), 4096):
             yield self._body[start : start + 4096]
