@@ -30,8 +30,20 @@ CHOICE_TIMEOUT = 0.5
 OPENING_TIMEOUT = 5.0
 """Seconds that a client gets to open before that choice is made without it; it opens on. An SDK takes its time to be
 imported on a busy machine, which does not tell who answers, and the choice holds until the end."""
+SLOW_IMPORT = 2.0
+"""Seconds that a plugin may take to be loaded before somebody is told: every command waits for it."""
 PLUGIN_ERROR_LIMIT = 500
 """Characters of a quarantined plugin's error that are shown."""
+
+# What people write (config/)
+FILE_LIMIT = 1024 * 1024
+"""Bytes of an agent's file, an aura.toml or another file that a person writes."""
+FRONT_MATTER_LIMIT = 64 * 1024
+"""Characters of an agent's front matter: reading YAML takes 30 µs for each."""
+DOTS_LIMIT = 200
+"""Dots in a line of an aura.toml: reading a key takes the square of its parts."""
+JUST_WRITTEN = 2.5
+"""Seconds in which a file may be written again and look the same: the coarsest clock of a file system has two."""
 
 # HTTP (server/)
 HEADER_LIMIT = 64 * 1024
@@ -68,6 +80,10 @@ RELOAD_PAUSE = 10.0
 # Clients in this process (client.py)
 CONNECT_TIMEOUT = 10
 """Seconds that `aura chat --url` waits for a connection."""
+REMOTE_ANSWER_LIMIT = 32 * 1024 * 1024
+"""Bytes of a body, of one event and of all events together that `aura chat --url` takes."""
+REMOTE_WORDS_LIMIT = 2000
+"""Characters of another server's name or message that it shows."""
 
 # What people read (telemetry/)
 MESSAGE_LIMIT = 500

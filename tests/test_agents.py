@@ -347,7 +347,7 @@ def test_a_folder_that_cannot_be_read_keeps_its_agents(tmp_path: Path, monkeypat
     store = AgentStore(tmp_path)
     with monkeypatch.context() as patched:
         # Nobody refuses root, who may run this.
-        patched.setattr(Path, "iterdir", _refused)
+        patched.setattr(os, "scandir", _refused)
         line = f"{tmp_path}: cannot be read: Permission denied"
         assert store.reload() == [f"{line}; the agents stay as they were"]
         assert store.reload() == []

@@ -232,7 +232,7 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "a log that others write": Sabotage(
         "telemetry/logs.py",
-        'hide(without_controls(super().format(record)), self._secrets()).replace("\\n", "\\n    ")',
+        'hide(printable_lines(super().format(record)), self._secrets()).replace("\\n", "\\n    ")',
         "super().format(record)",
         f"{SECURITY}::test_nobody_writes_our_log_for_us[TextFormatter]",
     ),

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from aura_core._version import __version__
+from aura_core.cli.terminal import say
 from aura_core.config.suggest import did_you_mean
 from aura_core.errors import ConfigError
 
@@ -85,5 +86,5 @@ def _prepare_streams() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"aura: {' '.join(message.split())}", err=True)
+    say(f"aura: {' '.join(message.split())}", err=True)
     sys.exit(code)

@@ -5,23 +5,22 @@ import os
 import platform
 import re
 from collections.abc import AsyncGenerator, Awaitable, Iterator
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import AbstractContextManager, aclosing
 from pathlib import Path
 from typing import Literal
 
 import click
 import msgspec
-from rich.console import Console
-from rich.text import Text
 
 from aura_core._version import __version__
 from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Values
-from aura_core.cli.options import config_options, json_option, open_runtime, print_json
+from aura_core.cli.options import config_options, json_option, open_runtime
+from aura_core.cli.terminal import Screen, print_json
 from aura_core.config.agents import BUILT_IN
 from aura_core.config.fields import toml
 from aura_core.config.settings import SECTIONS
 from aura_core.doors.native import ChatBody
-from aura_core.errors import ProviderError
+from aura_core.errors import ProviderError, words_of
 from aura_core.plugins.instance import Instance
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
@@ -74,27 +73,29 @@ class _Report:
 
     def __init__(self, quiet: bool) -> None:
         self.checks: list[Check] = []
-        self._console = Console(highlight=False, quiet=quiet)
-        self._console.print(f"Aura {__version__}, Python {platform.python_version()}", soft_wrap=True)
+        self._screen = Screen(quiet=quiet)
+        self._screen.line(f"Aura {__version__}, Python {platform.python_version()}")
 
     def add(self, check: Check) -> None:
         """One more check."""
         if not self.checks or check.section != self.checks[-1].section:
-            self._console.print(Text(f"\n{check.section}", style="bold"))
+            self._screen.line()
+            self._screen.line((check.section, "bold"))
         self.checks.append(check)
         sign, style = _SIGNS[check.status]
-        self._console.print(Text.assemble((sign, style), f" {check.name}: {check.detail}"), soft_wrap=True)
+        self._screen.line((sign, style), f" {check.name}: {check.detail}")
 
     def asking(self, name: str) -> AbstractContextManager[object]:
         """While this is asked."""
-        return self._console.status(Text(f"asking {name}")) if self._console.is_terminal else nullcontext()
+        return self._screen.status(f"asking {name}")
 
     def end(self, stopped: bool) -> None:
         """The sum of it."""
         failed = sum(check.status == "failed" for check in self.checks)
         warned = sum(check.status == "warning" for check in self.checks)
         text = f"{failed} failed, {warned} warnings" if stopped or failed or warned else "All is well."
-        self._console.print(f"\n{'Stopped before the end: ' if stopped else ''}{text}")
+        self._screen.line()
+        self._screen.line(f"{'Stopped before the end: ' if stopped else ''}{text}")
 
 
 def _plugins(runtime: Runtime) -> Iterator[Check]:
@@ -223,7 +224,7 @@ async def _failure(asked: Awaitable[object]) -> str | None:
     except TimeoutError:
         return "it did not answer in time"
     except Exception as exc:  # a plugin's bug is a finding, not the end of the examination
-        return f"its plugin failed ({type(exc).__name__}: {exc})"
+        return f"its plugin failed ({words_of(exc)})"
     return None
 
 
@@ -244,7 +245,7 @@ async def _advice(runtime: Runtime, bound: Bound) -> list[str]:
     try:
         return await bound.instance.check_request(await runtime.request(bound, ChatBody(PROMPT)))
     except Exception as exc:
-        return [f"its plugin could not check it ({type(exc).__name__}: {exc})"]
+        return [f"its plugin could not check it ({words_of(exc)})"]
 
 
 async def _first_token(runtime: Runtime, bound: Bound) -> Check:

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from aura_core.cli.new_file import write_new
+from aura_core.cli.terminal import say
 from aura_core.config.fields import fields
 from aura_core.config.settings import SECTIONS
 from aura_core.plugins.loader import CORE_PLUGIN, Plugins, allowed_by_environment
@@ -43,9 +44,9 @@ def command(folder: Path) -> None:
         folder / "agents" / "reviewer.md": REVIEWER,
     }
     for path, text in texts.items():
-        click.echo(f"{path}: written" if write_new(path, text) else f"{path}: is there already, and stays as it is")
+        say(f"{path}: written" if write_new(path, text) else f"{path}: is there already, and stays as it is")
     inside = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
-    click.echo(f"Next: {inside}aura doctor, then: {inside}aura serve")
+    say(f"Next: {inside}aura doctor, then: {inside}aura serve")
 
 
 def aura_toml() -> str:

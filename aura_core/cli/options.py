@@ -1,6 +1,5 @@
 """The options that several commands share, and the runtime that they make."""
 
-import json
 import logging
 import os
 from collections.abc import Callable
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from aura_core.config import settings
 from aura_core.runtime import Runtime
@@ -44,8 +42,3 @@ def runtime_of(loaded: settings.Settings, *, level: int = logging.WARNING, log_i
     logs.configure(lambda: runtimes[0].secrets if runtimes else [], level, log_in_background)
     runtimes.append(Runtime(loaded, os.environ))
     return runtimes[0]
-
-
-def print_json(value: Any) -> None:
-    """Print a Struct as JSON that people can read."""
-    click.echo(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))

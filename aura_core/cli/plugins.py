@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from aura_core.cli.options import config_options, json_option, open_runtime, print_json
-from aura_core.cli.tables import print_table
+from aura_core.cli.options import config_options, json_option, open_runtime
+from aura_core.cli.terminal import print_json, print_table, say
 
 
 @click.command()
@@ -27,7 +27,7 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
         print_table(["plugin", "distribution", "version", "kind", "status"], rows)
         for plugin in plugins:
             if plugin.error:
-                click.echo(f"{plugin.name} ({plugin.distribution}): {plugin.error}; {plugin.remedy}", err=True)
+                say(f"{plugin.name} ({plugin.distribution}): {plugin.error}; {plugin.remedy}", err=True)
         for warning in runtime.plugins.warnings:
-            click.echo(warning, err=True)
+            say(warning, err=True)
     sys.exit(1 if runtime.plugins.broken else 0)

@@ -8,6 +8,7 @@ import click
 
 import aura_core
 from aura_core.cli.options import config_options, load_settings, runtime_of
+from aura_core.cli.terminal import say
 from aura_core.errors import ConfigError
 from aura_core.runtime import Runtime
 
@@ -88,4 +89,5 @@ def _announce(runtime: Runtime, address: str) -> None:
         lines.append(f"  {info.id}: {info.provider or unnamed}{model}" + (" - in error" if info.error else ""))
     lines += [f"Warning: {warning}" for warning in runtime.warnings]
     lines.append("Ctrl-C stops.")
-    click.echo("\n".join(lines), err=True)
+    for line in lines:
+        say(line, err=True)

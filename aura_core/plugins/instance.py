@@ -15,7 +15,7 @@ from aura_core.config.decode import decode, keys, unknown_key
 from aura_core.config.settings import check_variables
 from aura_core.config.sources import Table, Value
 from aura_core.deadline import timeout
-from aura_core.errors import ConfigError, ProviderError
+from aura_core.errors import ConfigError, ProviderError, words_of
 from aura_core.limits import CLEANUP_LIMIT, HOOK_TIMEOUT, MODEL_MEMORY
 from aura_core.plugins.loader import Hooks
 from aura_core.types import ChatRequest, Model
@@ -49,6 +49,10 @@ class Instance:
             self._decode(dict(table), environ)
         except ConfigError as exc:
             self.error = str(exc)
+        except Exception as exc:  # of what the plugin says of its settings; it costs this instance alone
+            log.debug("plugin %r fails", plugin, exc_info=True)
+            self.settings = None
+            self.error = f"[providers.{name}]: the settings of the plugin {plugin!r} cannot be read ({words_of(exc)})"
 
     def _decode(self, table: Table, environ: Mapping[str, str]) -> None:
         table.pop("plugin", None)
@@ -159,6 +163,9 @@ class Instance:
                     f"No model is named: set model in the agent's file, or default_model in [providers.{self.name}].",
                     "model_not_found",
                 )
+            if not isinstance(found, str):
+                kind = type(found).__name__
+                raise ProviderError(f"The plugin {self.plugin!r} names a model that is not a string ({kind}).")
             self.remember_model(found)
             return found
         return self._model[1]

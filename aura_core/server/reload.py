@@ -8,6 +8,8 @@ from pathlib import Path
 from watchfiles import awatch
 
 from aura_core.config.settings import FILE
+from aura_core.errors import ConfigError
+from aura_core.files import read_file
 from aura_core.limits import RELOAD_DEBOUNCE, RELOAD_PAUSE, RELOAD_TIMEOUT
 from aura_core.runtime import Runtime
 
@@ -63,8 +65,8 @@ def _roots(directory: Path, config: Iterable[Path]) -> set[Path]:
 
 def _text(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
-    except OSError:
+        return read_file(path)
+    except (OSError, ConfigError):
         return None
 
 
