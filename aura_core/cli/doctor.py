@@ -22,7 +22,9 @@ from aura_core.config.fields import toml
 from aura_core.config.settings import SECTIONS
 from aura_core.doors.native import ChatBody
 from aura_core.errors import ProviderError
+from aura_core.plugins.distributions import strangers
 from aura_core.plugins.instance import Instance
+from aura_core.plugins.loader import CORE_DISTRIBUTION
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
 
@@ -108,6 +110,8 @@ def _plugins(runtime: Runtime) -> Iterator[Check]:
             yield Check("plugins", name, "ok", "provider" if plugin.provider else "wrapper")
     for warning in runtime.plugins.warnings:
         yield Check("plugins", "environment", "warning", warning)
+    for intruder in strangers("aura_core", CORE_DISTRIBUTION):
+        yield Check("plugins", "environment", "failed", intruder)
 
 
 def _settings(runtime: Runtime) -> Iterator[Check]:
