@@ -100,6 +100,9 @@ class _Report:
 
 
 def _plugins(runtime: Runtime) -> Iterator[Check]:
+    # First: it is why the core's own plugins may be broken.
+    for intruder in strangers("aura_core", CORE_DISTRIBUTION):
+        yield Check("plugins", "environment", "failed", intruder)
     for plugin in runtime.plugins.all:
         name = f"{plugin.name} ({plugin.distribution} {plugin.version})"
         if plugin.error:
@@ -110,8 +113,6 @@ def _plugins(runtime: Runtime) -> Iterator[Check]:
             yield Check("plugins", name, "ok", "provider" if plugin.provider else "wrapper")
     for warning in runtime.plugins.warnings:
         yield Check("plugins", "environment", "warning", warning)
-    for intruder in strangers("aura_core", CORE_DISTRIBUTION):
-        yield Check("plugins", "environment", "failed", intruder)
 
 
 def _settings(runtime: Runtime) -> Iterator[Check]:

@@ -20,6 +20,8 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
     runtime = open_runtime(config, agents_directory)
     plugins = runtime.plugins.all
     intruders = strangers("aura_core", CORE_DISTRIBUTION)
+    for intruder in intruders:
+        click.echo(intruder, err=True)
     if as_json:
         print_json({"plugins": [msgspec.structs.asdict(plugin) for plugin in plugins]})
     else:
@@ -33,6 +35,4 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
                 click.echo(f"{plugin.name} ({plugin.distribution}): {plugin.error}; {plugin.remedy}", err=True)
         for warning in runtime.plugins.warnings:
             click.echo(warning, err=True)
-    for intruder in intruders:
-        click.echo(intruder, err=True)
     sys.exit(1 if runtime.plugins.broken or intruders else 0)
