@@ -99,7 +99,7 @@ def test_bad_plugins_are_quarantined_and_the_good_one_streams(tmp_path: Path, fa
 def test_a_plugin_for_a_newer_core_says_so(source: str, fake_plugin: FakePlugin) -> None:
     fake_plugin("early", source, requires="aura-server>=99")
     early = next(plugin for plugin in Plugins().all if plugin.name == "early")
-    assert early.remedy == f"it needs aura-server >=99, and this is {__version__}: update aura-server"
+    assert early.remedy == f"it needs aura-server >=99, and this is {__version__}: install versions that fit together"
 
 
 def test_a_requirement_that_cannot_be_read_stops_no_quarantine(fake_plugin: FakePlugin) -> None:
@@ -179,6 +179,35 @@ def test_aura_plugins_tells_them_apart(tmp_path: Path, fake_plugin: FakePlugin) 
     allowed = _aura("plugins", site=site, cwd=tmp_path, AURA_PLUGINS="good")
     assert allowed.returncode == 0
     assert "disabled" in allowed.stdout
+
+
+@pytest.mark.parametrize(
+    ("record", "owns"),
+    [
+        ("aura_core/__init__.py,sha256=x,9\n", True),
+        ("../../bin/other,,\r\naura_core/deep/er.py,,\r\n", True),
+        ("aura_core.py,,\n", True),
+        ("other/aura_core/a.py,,\naura_core_more/b.py,,\naura_core-1.dist-info/RECORD,,\n", False),
+        (None, False),
+    ],
+)
+def test_another_distribution_with_files_in_our_package_is_named(
+    record: str | None, owns: bool, tmp_path: Path, fake_plugin: FakePlugin
+) -> None:
+    fake_plugin("good", GOOD, "other-one", version="9.1")
+    (info,) = tmp_path.glob("site/other-one/*.dist-info")
+    if record is not None:
+        (info / "RECORD").write_bytes(record.encode())
+    site = tmp_path / "site"
+    listed = _aura("plugins", site=site, cwd=tmp_path)
+    doctor = _aura("doctor", "--offline", "--json", site=site, cwd=tmp_path)
+    failed = [check["detail"] for check in json.loads(doctor.stdout)["checks"] if check["status"] == "failed"]
+    said = (
+        "other-one 9.1 owns files of aura_core and is not ours, which is aura-server: "
+        "pip uninstall other-one, then install aura-server again from where you got it"
+    )
+    assert (listed.returncode, listed.stderr) == ((1, f"{said}\n") if owns else (0, ""))
+    assert (doctor.returncode, failed) == ((1, [said]) if owns else (0, []))
 
 
 def test_the_allow_list_is_applied_before_any_code_runs(tmp_path: Path, fake_plugin: FakePlugin) -> None:

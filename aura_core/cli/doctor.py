@@ -21,7 +21,9 @@ from aura_core.config.fields import toml
 from aura_core.config.settings import SECTIONS
 from aura_core.doors.native import ChatBody
 from aura_core.errors import ProviderError, words_of
+from aura_core.plugins.distributions import strangers
 from aura_core.plugins.instance import Instance
+from aura_core.plugins.loader import CORE_DISTRIBUTION
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
 
@@ -99,6 +101,9 @@ class _Report:
 
 
 def _plugins(runtime: Runtime) -> Iterator[Check]:
+    # First: it is why the core's own plugins may be broken.
+    for intruder in strangers("aura_core", CORE_DISTRIBUTION):
+        yield Check("plugins", "environment", "failed", intruder)
     for plugin in runtime.plugins.all:
         name = f"{plugin.name} ({plugin.distribution} {plugin.version})"
         if plugin.error:

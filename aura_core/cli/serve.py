@@ -74,7 +74,7 @@ def command(
 
 
 def _announce_choice(choice: str) -> None:
-    click.echo(f"Agents without a provider get {choice}", err=True)
+    say(f"Agents without a provider get {choice}", err=True)
 
 
 def _announce(runtime: Runtime, address: str) -> None:

@@ -55,7 +55,8 @@ def described(name: str) -> Conformance:
     descriptions = {ep.name: ep for ep in published(GROUP)[0]}
     installed = [ep.name for ep in published(PLUGINS)[0]]
     if name not in installed:
-        raise click.ClickException(f"no plugin {name!r} is installed{did_you_mean(name, installed)}")
+        hint = did_you_mean(name, installed) or f"; installed are {', '.join(sorted(installed))}"
+        raise click.ClickException(f"no plugin {name!r} is installed{hint}")
     if name not in descriptions:
         raise click.ClickException(
             f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r};"

@@ -272,5 +272,5 @@ def _newer_core(ep: EntryPoint) -> str | None:
     core = CORE_DISTRIBUTION
     for wanted in requirements_of(ep.dist):
         if wanted.name == core and not wanted.specifier.contains(__version__, prereleases=True):
-            return f"it needs {core} {wanted.specifier}, and this is {__version__}: update {core}"
+            return f"it needs {core} {wanted.specifier}, and this is {__version__}: install versions that fit together"
     return None

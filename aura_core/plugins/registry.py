@@ -10,6 +10,9 @@ from aura_core.limits import CHOICE_TIMEOUT, OPENING_TIMEOUT
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import CORE_PLUGIN, NAME, Plugin, Plugins
 
+OURS = "Aura's own are in the folder plugins of its repository"
+"""Where to get a provider. No package is guessed: anybody may own that name on an index."""
+
 
 class Unusable(Exception):
     """Why no instance serves under a name. `installed` tells a missing plugin from a faulty table."""
@@ -39,18 +42,19 @@ class Providers:
             self._add(name, table)
 
     def _add(self, name: str, table: Table) -> None:
-        place = next((value.origin for value in table.values()), f"[providers.{name}]")
+        named = table.get("plugin") or next(iter(table.values()), None)
+        place = named.origin if named else f"[providers.{name}]"
         plugin = table["plugin"].value if "plugin" in table else name
         hooks = self.plugins.hooks.get(plugin) if isinstance(plugin, str) else None
         self._plugin_of_table[name] = str(plugin)
         if not NAME.fullmatch(name):
             hint = did_you_mean(name.lower(), self.plugins.hooks)
-            why = f"the name of a provider is of the form [a-z][a-z0-9_]*, not {name!r}{hint}"
-            self.missing[name] = why
-            self.warnings.append(f"{place}: {why}")
+            self.missing[name] = f"{place}: the name of a provider is of the form [a-z][a-z0-9_]*, not {name!r}{hint}"
+            self.warnings.append(self.missing[name])
         elif hooks is None:
-            self.missing[name] = self._why_missing(str(plugin))
-            self.warnings.append(f"{place}: {self.missing[name]}")
+            unsaid = "" if "plugin" in table else "the table sets no plugin, and "
+            self.missing[name] = f"{place}: {unsaid}{self._why_missing(str(plugin))}"
+            self.warnings.append(self.missing[name])
         else:
             instance = Instance(name, str(plugin), hooks, table, self._environ)
             self.instances[name] = instance
@@ -65,8 +69,9 @@ class Providers:
                 return f"the plugin {plugin!r} of {other.distribution} is broken: {other.error}; {other.remedy}"
             if other.name == plugin and not other.provider:
                 return f"the plugin {plugin!r} is not a provider"
-        hint = did_you_mean(plugin, [*self.plugins.hooks])
-        return f"provider {plugin!r} is not installed{hint or f'; pip install aura-{plugin}'}"
+        installed = sorted(self.plugins.hooks)
+        hint = did_you_mean(plugin, installed) or f"; installed are {', '.join(installed)}. {OURS}"
+        return f"provider {plugin!r} is not installed{hint}"
 
     def get(self, name: str | None) -> Instance:
         """The instance of this name; with None that of `[defaults]`, else the one that was chosen. Raises Unusable."""

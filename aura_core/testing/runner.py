@@ -19,7 +19,7 @@ from aura_core.testing.harness import Broken, Inapplicable, Stage
 from aura_core.testing.registry import Promise
 from aura_core.testing.upstream import Upstream
 
-LIMIT = 90.0
+LIMIT = 180.0
 """Seconds that one check may take."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 

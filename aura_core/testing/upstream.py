@@ -19,6 +19,8 @@ Ending = Literal["clean", "cut", "reset", "broken", "stall"]
 
 WRITE_PAUSE = 0.002
 """Seconds between two writes, so that the reader gets them apart."""
+WAIT = 30
+"""Seconds to wait for what should take milliseconds, on a machine that may be busy."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -86,7 +88,7 @@ class Upstream:
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(5)
+        self._thread.join(WAIT)
 
     @property
     def url(self) -> str:
@@ -101,17 +103,17 @@ class Upstream:
         """Use this for requests to a path (without its query)."""
         self._by_path[path] = reply
 
-    def wait_requests(self, count: int = 1, timeout: float = 5) -> list[Request]:
+    def wait_requests(self, count: int = 1, timeout: float = WAIT) -> list[Request]:
         """Wait until that many requests have come."""
         self._wait(lambda: len(self.requests) >= count, timeout, f"{count} requests, {len(self.requests)} came")
         return self.requests
 
-    def wait_hangup(self, count: int = 1, timeout: float = 5) -> float:
+    def wait_hangup(self, count: int = 1, timeout: float = WAIT) -> float:
         """Wait until that many clients have hung up in the middle of a reply. Returns when, as time.monotonic()."""
         self._wait(lambda: len(self.hangups) >= count, timeout, f"{count} hang-ups, {len(self.hangups)} seen")
         return self.hangups[count - 1]
 
-    def wait_closed(self, timeout: float = 5) -> None:
+    def wait_closed(self, timeout: float = WAIT) -> None:
         """Wait until no connection is open."""
         self._wait(lambda: self.open == 0, timeout, f"no open connection, {self.open} are")
 
