@@ -73,7 +73,9 @@ def open_client(settings: AcmeSettings) -> "AbstractAsyncContextManager[httpx.As
             base_url=settings.base_url,
             headers=headers,
             timeout=httpx.Timeout(None, connect=settings.connect_timeout),  # the core has the other limits
-            limits=httpx.Limits(max_connections=None),  # httpx's own would let the 101st answer wait
+            # httpx's own limit would let the 101st answer wait. On a connection that is kept, it takes what came behind
+            # an answer for the next one (httpcore 1.0), so each answer gets a new connection.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             follow_redirects=False,  # the key goes to the host that the operator named, and to no other
             trust_env=False,
         ) as opened:

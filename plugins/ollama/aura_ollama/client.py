@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
 from aura_core import ProviderError
-from aura_ollama.connections import connector
+from aura_ollama.connections import session
 from aura_ollama.errors import status_error
 from aura_ollama.scrub import Scrub
 from aura_ollama.settings import OllamaSettings
@@ -30,12 +30,8 @@ async def connect(settings: OllamaSettings) -> AsyncIterator["Client"]:
     # Reading the certificates takes longer than everything else here, and most servers are local.
     https = settings.url().startswith("https:")
     context = httpx.create_ssl_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    session = aiohttp.ClientSession(
-        connector=connector(context),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=READ_AHEAD,
-    )
-    async with AiohttpTransport(verify=context, client=session) as transport:
+    own = session(context, read_bufsize=READ_AHEAD)
+    async with AiohttpTransport(verify=context, client=own) as transport:
         yield Client(transport, settings)
 
 

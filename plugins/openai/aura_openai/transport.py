@@ -11,7 +11,7 @@ import httpx2
 from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp.httpx2 import AiohttpTransport
 
-from aura_openai.connections import connector
+from aura_openai.connections import session
 
 Read = Callable[[], Awaitable[bytes]]
 
@@ -29,10 +29,9 @@ def certificates(url: str) -> ssl.SSLContext:
 @asynccontextmanager
 async def http_client(context: ssl.SSLContext, connect_timeout: float) -> AsyncIterator[httpx2.AsyncClient]:
     """A client for one server."""
-    session = aiohttp.ClientSession(connector=connector(context), cookie_jar=aiohttp.DummyCookieJar())
     # "pool" is aiohttp's whole way to a connection, names included; the core limits how long an answer may take.
     timeout = httpx2.Timeout(None, connect=connect_timeout, pool=connect_timeout)
-    async with Client(Transport(verify=context, client=session), timeout) as client:
+    async with Client(Transport(verify=context, client=session(context)), timeout) as client:
         yield client
 
 
