@@ -45,6 +45,12 @@ class Check(msgspec.Struct, frozen=True):
     name: str
     status: Status
     detail: str
+    code: str = ""
+
+    @property
+    def told(self) -> str:
+        """The detail as it is shown, with the code of an answer that failed."""
+        return f"{self.detail} ({self.code})" if self.code else self.detail
 
 
 @click.command()
@@ -63,10 +69,15 @@ def command(offline: bool, config: Path | None, agents_directory: str | None, as
     except KeyboardInterrupt:
         stopped = True
     if as_json:
-        print_json({"version": __version__, "python": platform.python_version(), "checks": report.checks})
+        checks = [_shown(check) for check in report.checks]
+        print_json({"version": __version__, "python": platform.python_version(), "checks": checks})
     else:
         report.end(stopped)
     return 1 if stopped or any(check.status == "failed" for check in report.checks) else 0
+
+
+def _shown(check: Check) -> dict[str, str]:
+    return {"section": check.section, "name": check.name, "status": check.status, "detail": check.told}
 
 
 class _Report:
@@ -74,16 +85,22 @@ class _Report:
 
     def __init__(self, quiet: bool) -> None:
         self.checks: list[Check] = []
+        self._causes: dict[str, Check] = {}
         self._console = Console(highlight=False, quiet=quiet)
         self._console.print(f"Aura {__version__}, Python {platform.python_version()}", soft_wrap=True)
 
     def add(self, check: Check) -> None:
-        """One more check."""
+        """One more check. What another one has told already is told once: the cause is there."""
+        if check.status in ("failed", "warning"):
+            first = self._causes.setdefault(check.detail, check)
+            if first is not check:
+                there = f"the same as for {first.name} under {first.section}"
+                check = msgspec.structs.replace(check, detail=there, code="")
         if not self.checks or check.section != self.checks[-1].section:
             self._console.print(Text(f"\n{check.section}", style="bold"))
         self.checks.append(check)
         sign, style = _SIGNS[check.status]
-        self._console.print(Text.assemble((sign, style), f" {check.name}: {check.detail}"), soft_wrap=True)
+        self._console.print(Text.assemble((sign, style), f" {check.name}: {check.told}"), soft_wrap=True)
 
     def asking(self, name: str) -> AbstractContextManager[object]:
         """While this is asked."""
@@ -242,7 +259,11 @@ async def _agent(made: Runtime, agent_id: str) -> list[Check]:
 
 async def _advice(made: Runtime, bound: Bound) -> list[str]:
     try:
-        return await bound.instance.check_request(await made.request(bound, ChatBody(PROMPT)))
+        request = await made.request(bound, ChatBody(PROMPT))
+    except ProviderError:
+        return []  # why there is no request the answer has told
+    try:
+        return await bound.instance.check_request(request)
     except Exception as exc:
         return [f"its plugin could not check it ({type(exc).__name__}: {exc})"]
 
@@ -259,7 +280,7 @@ async def _first_token(made: Runtime, bound: Bound) -> Check:
             made.release(relay)
             await relay.wait_closed()
         if isinstance(event, ErrorEvent):
-            return Check("agents", name, "failed", f"{event.message} ({event.code})")
+            return Check("agents", name, "failed", event.message, event.code)
         if not isinstance(event, (TokenEvent, ReasoningEvent)):
             return Check("agents", name, "warning", "it ended without saying anything")
         seconds.append((relay.first_token_at or relay.started_at) - relay.started_at)
