@@ -157,7 +157,7 @@ def status_error(status: int, retry_after: str | None, settings: AcmeSettings) -
         return ProviderError("Acme has no such model, or base_url is wrong.", "model_not_found")
     if status == 429:
         return ProviderError("Acme limits the rate of requests.", "rate_limited", wait)
-    if status in (502, 503, 504, 529):
+    if status in (500, 502, 503, 504, *range(520, 525), 529):
         return ProviderError(f"Acme is busy or not reachable (status {status}).", "unavailable", wait)
     if 300 <= status < 400:
         return ProviderError("Acme redirects to another address; name that one as base_url.", "bad_response")

@@ -20,10 +20,12 @@ STATUSES = {
     403: "auth",
     422: "bad_request",
     429: "rate_limited",
-    500: "llm_error",
+    500: "unavailable",
     502: "unavailable",
     503: "unavailable",
     504: "unavailable",
+    520: "unavailable",
+    524: "unavailable",
     529: "unavailable",
 }
 """What a status means where the body says nothing."""

@@ -9,10 +9,9 @@ import aiohttp
 import msgspec
 
 from aura_core import ChatRequest, Model, ProviderError, Token, Usage
+from aura_core.streams import Server, bad_response, failure, read_reason
 from aura_ollama.client import Client
-from aura_ollama.errors import NOT_OLLAMA, failure
 from aura_ollama.lines import Lines
-from aura_ollama.scrub import Scrub
 from aura_ollama.settings import TOP_LEVEL
 
 T = TypeVar("T")
@@ -70,7 +69,7 @@ async def answer(client: Client, request: ChatRequest) -> AsyncGenerator[Token, 
     try:
         while chunk := await read():
             for line in lines.feed(chunk):
-                yield token(line, request.model, client.scrub)
+                yield token(line, request.model, client.server)
     except aiohttp.ClientError:
         pass  # cut off; what came before still counts
     except OverflowError:
@@ -78,14 +77,14 @@ async def answer(client: Client, request: ChatRequest) -> AsyncGenerator[Token, 
     finally:
         await body.aclose()
     if lines.rest and not _cut(lines.rest):
-        yield token(lines.rest, request.model, client.scrub)
+        yield token(lines.rest, request.model, client.server)
 
 
-def token(line: bytes, model: str, scrub: Scrub) -> Token:
+def token(line: bytes, model: str, server: Server) -> Token:
     """What one line says. Raises ProviderError."""
-    said = _said(line)
+    said = _said(line, server)
     if said.error is not None:
-        raise failure(said.error, model, scrub)
+        raise failure(server, read_reason(line), model)
     message = said.message or NOTHING
     if not said.done:
         return Token(message.content or "", message.thinking or "")
@@ -94,7 +93,7 @@ def token(line: bytes, model: str, scrub: Scrub) -> Token:
     return Token(message.content or "", message.thinking or "", said.done_reason or "stop", usage)
 
 
-def _said(line: bytes) -> Line:
+def _said(line: bytes, server: Server) -> Line:
     try:
         return _decode(line)
     except msgspec.DecodeError:
@@ -106,26 +105,26 @@ def _said(line: bytes) -> Line:
             return msgspec.convert(fields, Line)  # so counts of an odd type cost the answer nothing
     except (UnicodeDecodeError, RecursionError):
         pass
-    raise ProviderError(NOT_OLLAMA, "bad_response")
+    raise bad_response(server)
 
 
 async def list_models(client: Client) -> list[Model]:
     """The pulled models that can chat, newest first. Raises ProviderError."""
-    tags = _decoded(await client.get("api/tags"), Tags).models or []
+    tags = _decoded(client, await client.get("api/tags"), Tags).models or []
     chatty = [tag for tag in tags if tag.capabilities is None or "completion" in tag.capabilities]
     return [Model(tag.name, f"{tag.size / 1e9:.1f} GB" if tag.size else "") for tag in chatty]
 
 
 async def version(client: Client) -> None:
     """Ask whether an Ollama server is there. Raises ProviderError."""
-    _decoded(await client.get("api/version"), Version)
+    _decoded(client, await client.get("api/version"), Version)
 
 
-def _decoded(body: bytes, kind: type[T]) -> T:
+def _decoded(client: Client, body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise ProviderError(NOT_OLLAMA, "bad_response") from None
+        raise bad_response(client.server) from None
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:

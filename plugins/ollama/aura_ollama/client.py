@@ -13,9 +13,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
 from aura_core import ProviderError
+from aura_core.streams import status_error
 from aura_ollama.connections import session
-from aura_ollama.errors import status_error
-from aura_ollama.scrub import Scrub
+from aura_ollama.errors import server
 from aura_ollama.settings import OllamaSettings
 
 READ_AHEAD = 64 * 1024  # aiohttp holds up to twice that for a client that does not read
@@ -74,7 +74,7 @@ class Client:
         key = _key(settings.api_key_env)
         if key:
             self._headers["authorization"] = f"Bearer {key}"
-        self.scrub = Scrub(key)
+        self.server = server(settings, key)
         # aiohttp's transport takes `pool` for all that comes before the request, a slow resolver included.
         limit = settings.connect_timeout
         self._extensions = {"timeout": {"connect": limit, "pool": limit}}
@@ -124,7 +124,7 @@ class Client:
             said = await _beginning(body)
         finally:
             await body.aclose()
-        raise status_error(response.status_code, response.headers, said, model, self._settings, self.scrub)
+        raise status_error(self.server, response.status_code, response.headers, said, model)
 
 
 def _key(variable: str) -> str:

@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import ClientError
 
 from aura_core import Model, ProviderError, Token
+from aura_core.streams import bad_response, failure, read_reason
 from aura_openai.client import Client
-from aura_openai.errors import Fault, bad_response, error_of, failure
 from aura_openai.sse import NotEvents, Splitter, TooLong
 from aura_openai.transport import ERROR_LIMIT, ERROR_SECONDS, Read
 from aura_openai.wire import DONE, LIFE, is_cut, token
@@ -81,5 +81,5 @@ async def _no_stream(body: bytes, read: Read, client: Client, model: str) -> Pro
         async with asyncio.timeout(ERROR_SECONDS):
             while len(body) <= ERROR_LIMIT and (chunk := await read()):
                 body += chunk
-    error = error_of(body)
-    return bad_response(client.server) if error is None else failure(client.server, Fault.of(error), model)
+    reason = read_reason(body)
+    return bad_response(client.server) if reason is None else failure(client.server, reason, model)

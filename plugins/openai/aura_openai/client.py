@@ -10,7 +10,7 @@ from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, Cl
 from openai import AsyncOpenAI, AsyncStream, Omit, omit
 
 from aura_core import ProviderError
-from aura_openai.errors import Server, bad_response, status_error
+from aura_core.streams import Server, bad_response, status_error
 from aura_openai.transport import Body
 
 if TYPE_CHECKING:

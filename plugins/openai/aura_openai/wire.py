@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from aura_core import ChatRequest, ProviderError, Token, Usage
-from aura_openai.errors import Fault, Server, bad_response, error_of, failure
+from aura_core.streams import Server, bad_response, failure, read_reason
 from aura_openai.options import RESERVED
 from aura_openai.settings import LimitParameter
 
@@ -86,7 +86,7 @@ def token(data: bytes, server: Server, model: str) -> Token:
     """What one event says. Raises ProviderError for an error in it, and for what is no chunk."""
     chunk = _chunk(data, server)
     if chunk.error is not None or (chunk.message is not None and chunk.choices is None):
-        raise failure(server, Fault.of(error_of(data) if chunk.error is None else chunk.error), model)
+        raise failure(server, read_reason(data), model)
     used = chunk.usage
     usage = None if used is None else Usage(used.prompt_tokens or 0, used.completion_tokens or 0)
     for choice in chunk.choices or ():
