@@ -202,7 +202,7 @@ CAUSES: tuple[Cause, ...] = (
         "bad_request",
         phrases=(
             "unexpected endpoint", "unknown endpoint", "invalid url", "unknown request url", "no route", "cannot post",
-            "route not found", "path not found", "no handler", "page not found",
+            "route not found", "path not found", "no handler", "page not found", "file not found",
         ),
         remedy="address",
     ),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
 import aiohttp
@@ -10,6 +10,7 @@ import msgspec
 
 from aura_core import ChatRequest, Model, ProviderError, Token, Usage
 from aura_core.streams import Server, bad_response, failure, read_reason
+from aura_ollama import cut
 from aura_ollama.client import Client
 from aura_ollama.lines import Lines
 from aura_ollama.settings import TOP_LEVEL
@@ -69,7 +70,10 @@ async def answer(client: Client, request: ChatRequest) -> AsyncGenerator[Token, 
     try:
         while chunk := await read():
             for line in lines.feed(chunk):
-                yield token(line, request.model, client.server)
+                said = token(line, request.model, client.server)
+                if said.usage is not None:
+                    cut.warn(request, said.usage.prompt)
+                yield said
     except aiohttp.ClientError:
         pass  # cut off; what came before still counts
     except OverflowError:
@@ -106,6 +110,13 @@ def _said(line: bytes, server: Server) -> Line:
     except (UnicodeDecodeError, RecursionError):
         pass
     raise bad_response(server)
+
+
+async def prompt_tokens(client: Client, request: ChatRequest) -> int:
+    """How many tokens of the prompt Ollama reads, 0 where it does not say. Costs one token. Raises ProviderError."""
+    short = msgspec.structs.replace(request, max_tokens=1)
+    async with aclosing(answer(client, short)) as tokens:
+        return max([said.usage.prompt async for said in tokens if said.usage is not None], default=0)
 
 
 async def list_models(client: Client) -> list[Model]:
