@@ -33,7 +33,8 @@ pin:
     uv lock --upgrade
     uv run python .ci/pins.py
 
-# Against real inference: builds llama.cpp's server once (some minutes), then runs the tests marked `real`
+# Against real inference: builds llama.cpp's server once, then runs the tests marked `real`; with a cold cache 14 minutes on two
+# busy cores, 3 on idle ones
 real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" uv run pytest -m real plugins/openai
