@@ -33,8 +33,7 @@ pin:
     uv lock --upgrade
     uv run python .ci/pins.py
 
-# Against real inference: builds llama.cpp's server once, then runs the tests marked `real`; with a cold cache 14 minutes on two
-# busy cores, 3 on idle ones
+# Against real inference, the tests marked `real`: builds llama.cpp's server once (3 minutes on two idle cores, 14 on busy ones)
 real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" uv run pytest -m real plugins/openai
