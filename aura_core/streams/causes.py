@@ -120,7 +120,7 @@ CAUSES: tuple[Cause, ...] = (
         "quota_exceeded",
         phrases=(
             "exceeded your current quota", "quota exceeded", "exceeded…quota", "plan and billing", "billing details",
-            "quota…exhausted", "payment method", "limit exhausted",
+            "quota exhausted", "quota has been exhausted", "quota is exhausted", "payment method", "limit exhausted",
         ),
         statuses=frozenset({IN_STREAM, *range(400, 404), 412, 429, *_SERVER}),
         patient=True,
@@ -254,6 +254,7 @@ def cause_of(reason: Reason, model: str, status: int) -> Cause:
     text = plain(reason)
     named = len(model) > 2 and model.lower() in reason.message.lower()
     wordless = reason.message.strip(" .!").lower() in _WORDLESS
+    codes = {code.lower() for code in reason.codes}
     for cause in CAUSES:
         if status in cause.never or (cause.statuses is not None and status not in cause.statuses):
             continue
@@ -261,7 +262,7 @@ def cause_of(reason: Reason, model: str, status: int) -> Cause:
             continue
         if cause.wordless and not wordless:
             continue
-        if not (cause.codes or cause.phrases) or _says(cause, reason.codes, text):
+        if not (cause.codes or cause.phrases) or _says(cause, codes, text):
             return cause
     raise AssertionError("the last row matches everything")
 
@@ -273,7 +274,7 @@ def plain(reason: Reason) -> str:
     return " ".join(text.replace("_", " ").replace("-", " ").split())
 
 
-def _says(cause: Cause, codes: tuple[str, ...], text: str) -> bool:
+def _says(cause: Cause, codes: set[str], text: str) -> bool:
     return not cause.codes.isdisjoint(codes) or any(_found(phrase, text) for phrase in cause.phrases)
 
 

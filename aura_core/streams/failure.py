@@ -49,17 +49,19 @@ def failure(
     reason = reason or Reason()
     wait = reason.wait if wait is None else wait
     cause = cause_of(msgspec.structs.replace(reason, wait=wait), model, status)
-    said = server.scrub(reason.words)
-    said = said if len(said) <= LONGEST else said[: LONGEST - 1] + "…"
+    said = _cut(server.scrub(reason.words))
     message = _MESSAGES[cause.remedy or cause.code](server, said, model, status or reason.status)
     if cause.code == "bad_request" and not cause.remedy and (remedy := server.remedy(reason)):
         message += f" {remedy}"
     return ProviderError(message, cause.code, wait if cause.code in _WAITING else None)
 
 
-def bad_response(server: Server, said: str = "", begun: bool = False) -> ProviderError:
-    """What came is not the protocol. Once the answer has `begun`, the address is right and is not blamed."""
-    what = f" ({server.scrub(said)[:LONGEST]})" if said else ""
+def bad_response(server: Server, said: bytes = b"", begun: bool = False) -> ProviderError:
+    """What came is not the protocol; a few words of text are told. Once the answer has `begun`, the address is right
+    and is not blamed.
+    """
+    reason = read_reason(said) if said else None
+    what = f" ({_cut(server.scrub(reason.message))})" if reason is not None and reason.message else ""
     if begun:
         return ProviderError(f"{server.name} sent something else than {server.protocol}{what}.", "bad_response")
     return ProviderError(f"{server.name} does not answer in {server.protocol}{what}; {server.address}", "bad_response")
@@ -92,6 +94,10 @@ _MESSAGES: dict[str, Callable[[Server, str, str, int], str]] = {
     "bad_request": lambda server, said, model, status: f"{server.name} refused the request: {_or(said, status)}.",
     "llm_error": lambda server, said, model, status: f"{server.name} failed: {_or(said, status)}.",
 }
+
+
+def _cut(said: str) -> str:
+    return said if len(said) <= LONGEST else said[: LONGEST - 1] + "…"
 
 
 def _after(said: str) -> str:

@@ -30,15 +30,15 @@ _CODES = (
 )  # fmt: skip
 _ERROR_FIELDS = {"error", "errors", "err", "error_message", "errormessage", "error_msg", "errormsg", "error_type"}
 _ERROR_FIELDS |= {"error_code", "exception", "base_resp", "detail"} | set(_MESSAGES)
-_PAGE = re.compile(r"^\s*<|<(?:!doctype|html|head|body)\b", re.IGNORECASE)
+_PAGE = re.compile(r"^\s*<[a-z!/?]|<(?:!doctype|html|head|body)\b", re.IGNORECASE)
 _GOOD = {"0", "200", "success", "ok"}
 
 
 class Reason(msgspec.Struct, frozen=True):
     """What a server said.
 
-    `message` is in its own words, from the outside in, "" where it has none. `codes` are its codes and types in lower
-    case; `param` is what it blames. `status` is an HTTP status that stands in the body, else 0. `wait` is in seconds.
+    `message` is in its own words, from the outside in, "" where it has none. `codes` are its codes and
+    types; `param` is what it blames. `status` is an HTTP status that stands in the body, else 0. `wait` is in seconds.
     """
 
     message: str = ""
@@ -65,13 +65,13 @@ def read_reason(body: Any) -> Reason | None:
     return reading.reason()
 
 
-def is_error(fields: dict[str, Any]) -> bool:
-    """Whether a JSON object that has no answer in it holds an error, and not a sign of life."""
+def error_in(fields: dict[str, Any]) -> dict[str, Any] | None:
+    """A JSON object that came in place of an answer where it tells of an error; None where it is a sign of life."""
     for name, value in fields.items():
         fine = isinstance(value, dict) and str(value.get("status_code", "")) in _GOOD
         if name.lower() in _ERROR_FIELDS and value not in (None, "", False, [], {}) and not fine:
-            return True
-    return False
+            return fields
+    return None
 
 
 def loads(data: bytes | str) -> Any:
@@ -164,8 +164,8 @@ class _Reading:
     def _code(self, value: Any, prefix: str) -> None:
         if isinstance(value, bool) or not isinstance(value, (str, int)):
             return
-        code = str(value).strip().lower()[:200]
-        if not code or code in ("none", "null", "error", *_GOOD):
+        code = str(value).strip()[:200]
+        if not code or code.lower() in ("none", "null", "error", *_GOOD):
             return
         if len(code) == 3 and code.isdecimal() and code.isascii() and "400" <= code < "600":
             self._status = self._status or int(code)

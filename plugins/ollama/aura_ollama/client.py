@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
 from aura_core import ProviderError
-from aura_core.streams import status_error
+from aura_core.streams import decoding, status_error
 from aura_ollama.connections import session
 from aura_ollama.errors import server
 from aura_ollama.settings import OllamaSettings
@@ -39,15 +39,17 @@ class Body:
     """A response's body, which is all that is kept of it while it comes.
 
     It is read from aiohttp: the way through httpx leads every piece through more generators, a tenth of a token's cost.
+    `read` gives what has come, b"" at its end; it raises aiohttp.ClientError where it is cut off, after all that came
+    before, and ProviderError where it is coded and can't be read.
     """
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, server: str) -> None:
         stream: Any = response.stream
         self._content: aiohttp.StreamReader = stream._aiohttp_response.content
         self.aclose: Callable[[], Awaitable[None]] = stream.aclose
+        self.read = decoding(self._read, response.headers.get("content-encoding"), server)
 
-    async def read(self) -> bytes:
-        """What has come, b"" at its end. Raises aiohttp.ClientError where it is cut off, after all that came before."""
+    async def _read(self) -> bytes:
         try:
             return await self._content.readany()
         except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is what aiohttp's parser in Python says
@@ -117,7 +119,7 @@ class Client:
             ) from exc
         except aiohttp.ClientError as exc:  # no HTTP, or broken; httpx-aiohttp 0.2 lets it pass as it is
             raise ProviderError(f"What answers at {where} is no Ollama server.", "bad_response") from exc
-        body = Body(response)
+        body = Body(response, self.server.name)
         if response.status_code == 200:
             return body
         try:
@@ -140,8 +142,12 @@ def _key(variable: str) -> str:
 async def _beginning(body: Body) -> bytes:
     """The beginning of an error's body, as far as it comes soon."""
     said = b""
-    with suppress(TimeoutError, aiohttp.ClientError):  # the status alone says enough
+    try:
         async with asyncio.timeout(ERROR_SECONDS):
             while len(said) <= ERROR_LIMIT and (chunk := await body.read()):
                 said += chunk
+    except (TimeoutError, aiohttp.ClientError):
+        pass  # the status alone says enough
+    except ProviderError as exc:
+        said += exc.message.encode()  # the words can't be read; why is all that can be told besides the status
     return said

@@ -62,7 +62,7 @@ class Client:
             )
         except openai.OpenAIError as exc:
             raise self.explain(exc, model) from exc
-        return Body(response)
+        return Body(response, self.server.name)
 
     async def get(self, path: str) -> bytes:
         """The body of an answer. Raises ProviderError."""
