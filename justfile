@@ -41,7 +41,7 @@ pin:
     uv lock --upgrade
     {{uv}} python .ci/pins.py
 
-# Against real inference: builds llama.cpp's server once (some minutes), then runs the tests marked `real`
+# Against real inference, the tests marked `real`: builds llama.cpp's server once (3 minutes on two idle cores, 14 on busy ones)
 real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai

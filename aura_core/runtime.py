@@ -206,6 +206,7 @@ class Runtime:
             self.redact,
             stuck,
             lambda: self.abandonments.update([bound.instance.plugin]),
+            bound.instance.name,
         )
         self.relays[relay] = request_id, bound
         return relay

@@ -60,11 +60,13 @@ class Relay:
         redact: Callable[[str], str] = str,
         stuck: Callable[[], object] | None = None,
         abandoned: Callable[[], None] | None = None,
+        server: str = "",
     ) -> None:
         """Begin at once. `stuck` is called when the consumer has written for longer than `write_timeout`, `abandoned`
-        when the plugin's clean-up takes too long.
+        when the plugin's clean-up takes too long. `server` is the instance's name, for the log.
         """
         self.plugin = plugin
+        self._server = server or plugin
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.error: ErrorEvent | None = None
@@ -216,9 +218,10 @@ class Relay:
                 if content and not self._put(frame_token, content):
                     await self._wait_for_room()
                 if token.finish_reason is not None:
-                    self.finish_reason = finish_reason(token.finish_reason)
+                    self.finish_reason = finish_reason(token.finish_reason, self._server)
                     self._finish_by = now() + FINISH_GRACE
-                    self._watch_until(self._finish_by)
+                    if self.finish_reason is not None:
+                        self._watch_until(self._finish_by)
             if token.usage is not None:
                 if type(token.usage) is not Usage:
                     raise TypeError(f"it yielded a usage of {type(token.usage).__name__}, not Usage")

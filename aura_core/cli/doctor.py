@@ -46,6 +46,12 @@ class Check(msgspec.Struct, frozen=True):
     name: str
     status: Status
     detail: str
+    code: str = ""
+
+    @property
+    def told(self) -> str:
+        """The detail as it is shown, with the code of an answer that failed."""
+        return f"{self.detail} ({self.code})" if self.code else self.detail
 
 
 @click.command()
@@ -64,10 +70,15 @@ def command(offline: bool, config: Path | None, agents_directory: str | None, as
     except KeyboardInterrupt:
         stopped = True
     if as_json:
-        print_json({"version": __version__, "python": platform.python_version(), "checks": report.checks})
+        checks = [_shown(check) for check in report.checks]
+        print_json({"version": __version__, "python": platform.python_version(), "checks": checks})
     else:
         report.end(stopped)
     return 1 if stopped or any(check.status == "failed" for check in report.checks) else 0
+
+
+def _shown(check: Check) -> dict[str, str]:
+    return {"section": check.section, "name": check.name, "status": check.status, "detail": check.told}
 
 
 class _Report:
@@ -75,17 +86,23 @@ class _Report:
 
     def __init__(self, quiet: bool) -> None:
         self.checks: list[Check] = []
+        self._causes: dict[str, Check] = {}
         self._screen = Screen(quiet=quiet)
         self._screen.line(f"Aura {__version__}, Python {platform.python_version()}")
 
     def add(self, check: Check) -> None:
-        """One more check."""
+        """One more check. What another one has told already is told once: the cause is there."""
+        if check.status in ("failed", "warning"):
+            first = self._causes.setdefault(check.detail, check)
+            if first is not check:
+                there = f"the same as for {first.name} under {first.section}"
+                check = msgspec.structs.replace(check, detail=there, code="")
         if not self.checks or check.section != self.checks[-1].section:
             self._screen.line()
             self._screen.line((check.section, "bold"))
         self.checks.append(check)
         sign, style = _SIGNS[check.status]
-        self._screen.line((sign, style), f" {check.name}: {check.detail}")
+        self._screen.line((sign, style), f" {check.name}: {check.told}")
 
     def asking(self, name: str) -> AbstractContextManager[object]:
         """While this is asked."""
@@ -248,7 +265,11 @@ async def _agent(runtime: Runtime, agent_id: str) -> list[Check]:
 
 async def _advice(runtime: Runtime, bound: Bound) -> list[str]:
     try:
-        return await bound.instance.check_request(await runtime.request(bound, ChatBody(PROMPT)))
+        request = await runtime.request(bound, ChatBody(PROMPT))
+    except ProviderError:
+        return []  # why there is no request the answer has told
+    try:
+        return await bound.instance.check_request(request)
     except Exception as exc:
         return [f"its plugin could not check it ({words_of(exc)})"]
 
@@ -265,7 +286,7 @@ async def _first_token(runtime: Runtime, bound: Bound) -> Check:
             runtime.release(relay)
             await relay.wait_closed()
         if isinstance(event, ErrorEvent):
-            return Check("agents", name, "failed", f"{event.message} ({event.code})")
+            return Check("agents", name, "failed", event.message, event.code)
         if not isinstance(event, (TokenEvent, ReasoningEvent)):
             return Check("agents", name, "warning", "it ended without saying anything")
         seconds.append((relay.first_token_at or relay.started_at) - relay.started_at)

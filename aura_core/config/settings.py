@@ -40,7 +40,9 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Seconds, Meta(description="wait for the first token, retries included; reasoning counts as one")
     ] = 300
     idle_timeout: Annotated[Seconds, Meta(description="wait between two tokens")] = 120
-    total_timeout: Annotated[Seconds, Meta(description="longest answer")] = 0
+    total_timeout: Annotated[
+        Seconds, Meta(description="longest answer: a model without a limit of its own may say the same for ever")
+    ] = 1800
     write_timeout: Annotated[Seconds, Meta(description="how long a client may refuse to read")] = 60
     heartbeat: Annotated[
         float,

@@ -151,13 +151,14 @@ class Instance:
             await asyncio.wait({self._owner}, timeout=CLEANUP_LIMIT + 0.5)
 
     async def model(self) -> str:
-        """The model when an agent names none; "" where the plugin has no notion of one. Raises ProviderError."""
+        """The model when an agent names none: the table's, the plugin's, or the only one that is listed; "" where the
+        plugin has no notion of one. Raises ProviderError."""
         if self.default_model is not None:
             return self.default_model
         if not self.hooks.implements("default_model"):
             return ""
         if self._model is None or time.monotonic() - self._model[0] > MODEL_MEMORY:
-            found: str | None = await self.ask_model()
+            found: str | None = await self.ask_model() or await self._only_model()
             if found is None:
                 raise ProviderError(
                     f"No model is named: set model in the agent's file, or default_model in [providers.{self.name}].",
@@ -169,6 +170,17 @@ class Instance:
             self.remember_model(found)
             return found
         return self._model[1]
+
+    async def _only_model(self) -> str | None:
+        """The model of a server that lists exactly one: there is nothing to choose. Raises ProviderError where the
+        server cannot be asked; one without a list is no fault."""
+        try:
+            models = await self.list_models()
+        except ProviderError as exc:
+            if exc.code in ("unavailable", "timeout", "auth"):
+                raise
+            return None
+        return models[0].name if len(models) == 1 else None
 
     def remember_model(self, model: str) -> None:
         """Take this for the plugin's default model for a while, without asking again."""

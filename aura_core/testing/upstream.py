@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from http.client import parse_headers
 from io import BytesIO
 from itertools import pairwise
@@ -31,6 +32,7 @@ class Reply(msgspec.Struct, frozen=True):
     after bytes that are no chunk), `stall` (says nothing more until the client leaves). `head_delay` seconds pass
     before the status line; with `status` 0 none comes, and the connection ends. `repeat` sends the parts for ever. The
     body is chunked, unless a content-length says where it ends; one that is not `chunked` ends with the connection.
+    `unasked` parts follow a clean end as they are, without chunks; bytes at their beginning leave in one write with it.
     """
 
     parts: Sequence[Part] = ()
@@ -40,6 +42,7 @@ class Reply(msgspec.Struct, frozen=True):
     head_delay: float = 0
     repeat: bool = False
     chunked: bool = True
+    unasked: Sequence[Part] = ()
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -75,6 +78,7 @@ class Upstream:
         self.open = 0
         self.hangups: list[float] = []
         self._queued: deque[Reply] = deque()
+        self._saying: set[asyncio.Task[None]] = set()
         self._by_path: dict[str, Reply] = {}
         self._changed = threading.Condition()
         self._ready = threading.Event()
@@ -98,6 +102,10 @@ class Upstream:
     def queue(self, *replies: Reply) -> None:
         """Use these next, one a request."""
         self._queued.extend(replies)
+
+    def clear(self) -> None:
+        """Forget the replies that were queued and not used."""
+        self._queued.clear()
 
     def on(self, path: str, reply: Reply) -> None:
         """Use this for requests to a path (without its query)."""
@@ -179,7 +187,13 @@ class Upstream:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             writer.transport.abort()
         marked = reply.chunked or "content-length" in reply.headers
-        return reply.ending == "clean" and marked and reply.status != 0
+        if reply.ending != "clean" or not marked or reply.status == 0:
+            return False
+        if reply.unasked:
+            saying = asyncio.ensure_future(_say(reply.unasked, writer))
+            self._saying.add(saying)
+            saying.add_done_callback(self._saying.discard)
+        return True
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:
@@ -208,11 +222,12 @@ async def _write(reply: Reply, writer: asyncio.StreamWriter) -> None:
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
     await writer.drain()
     wrote = False
+    behind = reply.unasked[0] if reply.unasked and isinstance(reply.unasked[0], bytes) else b""
     while True:
-        for part in reply.parts:
+        for index, part in enumerate(reply.parts, 1):
             if wrote and isinstance(part, bytes):
                 await asyncio.sleep(WRITE_PAUSE)
-            await _write_part(part, writer, chunked)
+            await _write_part(part, writer, chunked, b"" if chunked or index < len(reply.parts) else behind)
             wrote = wrote or isinstance(part, bytes)
         if not reply.repeat:
             break
@@ -221,17 +236,23 @@ async def _write(reply: Reply, writer: asyncio.StreamWriter) -> None:
     if reply.ending == "stall":
         await asyncio.Event().wait()
     if reply.ending == "clean" and chunked:
-        writer.write(b"0\r\n\r\n")
+        writer.write(b"0\r\n\r\n" + behind)
     if reply.ending == "broken":
         writer.write(b"ZZ\r\n")
     await writer.drain()
 
 
-async def _write_part(part: Part, writer: asyncio.StreamWriter, chunked: bool) -> None:
+async def _say(unasked: Sequence[Part], writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):  # the client may have closed the connection, and should
+        for part in unasked[isinstance(unasked[0], bytes) :]:
+            await _write_part(part, writer, chunked=False)
+
+
+async def _write_part(part: Part, writer: asyncio.StreamWriter, chunked: bool, behind: bytes = b"") -> None:
     if part == b"":
         return  # as a chunk it would be the end
     if isinstance(part, bytes):
-        writer.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
+        writer.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part + behind)
         await writer.drain()
     elif isinstance(part, threading.Event):
         while not part.is_set():
