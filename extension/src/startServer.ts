@@ -54,7 +54,7 @@ export async function startServer(server: Server): Promise<void> {
 /** Say what the folder brings along; whether it is trusted is asked and answered in the terminal, and kept by Aura only. */
 async function say(folder: vscode.Uri, asks: string[]): Promise<void> {
   const what = asks.map((name) => (name === "agents" ? "an agents folder" : `an ${name}`)).join(" and ");
-  const message = `${folder.fsPath} has ${what}. Aura asks in the terminal before it does what they say, unless you have trusted this folder with Aura before.`;
+  const message = `${folder.fsPath} has ${what}. Aura asks in the terminal whether you trust this folder, unless you have said so before.`;
   const open = "Open aura.toml";
   const picked = await vscode.window.showInformationMessage(message, ...(asks.includes("aura.toml") ? [open] : []));
   if (picked) await vscode.window.showTextDocument(vscode.Uri.joinPath(folder, "aura.toml"));
