@@ -77,6 +77,10 @@ RELOAD_TIMEOUT = 1000
 RELOAD_PAUSE = 10.0
 """Seconds until watching begins anew after it failed."""
 
+# The command (cli/)
+THREADS_TIME = 0.5
+"""Seconds that threads of plugins get to end when a command is over."""
+
 # Clients in this process (client.py)
 CONNECT_TIMEOUT = 10
 """Seconds that `aura chat --url` waits for a connection."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from aura_core.cli.terminal import keep_stdout
 from aura_core.config import settings
 from aura_core.runtime import Runtime
 from aura_core.telemetry import logs
@@ -37,7 +38,8 @@ def open_runtime(config: Path | None, agents_directory: str | None) -> Runtime:
 
 
 def runtime_of(loaded: settings.Settings, *, level: int = logging.WARNING, log_in_background: bool = False) -> Runtime:
-    """The runtime of these settings; its log lines go to stderr."""
+    """The runtime of these settings; its log lines, and what plugins print, go to stderr."""
+    keep_stdout()
     runtimes: list[Runtime] = []  # the log needs the secrets of what does not exist yet
     logs.configure(lambda: runtimes[0].secrets if runtimes else [], level, log_in_background)
     runtimes.append(Runtime(loaded, os.environ))

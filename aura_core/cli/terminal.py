@@ -5,31 +5,68 @@ written, and no other module of the commands writes.
 """
 
 import json
+import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, TextIO
 
 import click
 import msgspec
 
 from aura_core.text import printable, printable_json, printable_lines
 
+_own: TextIO | None = None
+"""The command's stdout, where it has been kept for itself."""
+
+
+def keep_stdout() -> None:
+    """Keep stdout for what the command says. What plugins and their libraries write there, from now on, goes to stderr:
+    a line of theirs would break JSON, a table or an answer."""
+    global _own
+    try:
+        ours = _own is None and sys.stdout.fileno() == 1 and sys.stderr.fileno() == 2
+    except (OSError, ValueError):  # a test has put something else in their place
+        return
+    if ours:
+        sys.stdout.flush()
+        errors = getattr(sys.stdout, "errors", None) or "replace"
+        _own = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=errors)
+        os.dup2(2, 1)
+
+
+def close_stdout() -> None:
+    """Give up what cannot be written: it would be tried again at the end."""
+    for stream in (_own, sys.stdout):
+        with suppress(OSError, ValueError):
+            if stream is not None:
+                stream.close()
+
+
+def flush_stdout() -> None:
+    """Write what waits."""
+    with suppress(OSError, ValueError):
+        _stdout().flush()
+
+
+def _stdout() -> TextIO:
+    return _own or sys.stdout
+
 
 def say(text: str = "", *, err: bool = False) -> None:
     """Write a line to stdout, or to stderr."""
-    click.echo(printable(text), err=err)
+    click.echo(printable(text), file=sys.stderr if err else _stdout())
 
 
 def pour(text: str) -> None:
     """Write a piece of an answer to stdout, at once; it may hold line breaks."""
-    sys.stdout.write(printable_lines(text))
-    sys.stdout.flush()
+    _stdout().write(printable_lines(text))
+    _stdout().flush()
 
 
 def print_json(value: Any) -> None:
     """Write a Struct to stdout as JSON that people can read."""
     text = json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False)
-    click.echo(printable_json(text))
+    click.echo(printable_json(text), file=_stdout())
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:
@@ -39,7 +76,7 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = Console(file=_stdout())
     table = Table(*header, box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     for row in rows:
         # Text, not markup: a name may hold brackets.
@@ -55,7 +92,7 @@ class Screen:
     def __init__(self, *, err: bool = False, quiet: bool = False) -> None:
         from rich.console import Console
 
-        self._console = Console(stderr=err, highlight=False, quiet=quiet)
+        self._console = Console(file=sys.stderr if err else _stdout(), highlight=False, quiet=quiet)
 
     @property
     def is_terminal(self) -> bool:

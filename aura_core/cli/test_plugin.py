@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from aura_core.cli.options import json_option
-from aura_core.cli.terminal import Screen, print_json, say
+from aura_core.cli.terminal import Screen, keep_stdout, print_json, say
 from aura_core.config.suggest import did_you_mean
 from aura_core.errors import words_of
 from aura_core.plugins.distributions import published
@@ -27,6 +27,7 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
 
     With --live NAME may be any instance of aura.toml.
     """
+    keep_stdout()
     if live:
         from aura_core.testing.live import results
 
