@@ -73,6 +73,10 @@ RELOAD_TIMEOUT = 1000
 RELOAD_PAUSE = 10.0
 """Seconds until watching begins anew after it failed."""
 
+# What `aura serve` says (cli/)
+AGENTS_SHOWN = 100
+"""Agents that are listed when the server starts."""
+
 # Clients in this process (client.py)
 CONNECT_TIMEOUT = 10
 """Seconds that `aura chat --url` waits for a connection."""

@@ -9,8 +9,9 @@ import click
 
 import aura_core
 from aura_core.cli.options import config_options, load_settings, runtime_of
-from aura_core.cli.terminal import say
+from aura_core.cli.terminal import say_lines
 from aura_core.errors import ConfigError
+from aura_core.limits import AGENTS_SHOWN
 from aura_core.runtime import Runtime
 
 DEMO = Path(aura_core.__file__).parent / "demo"
@@ -88,10 +89,12 @@ def _announce(runtime: Runtime, address: str, choice: str | None) -> None:
     if choice is not None:
         lines.append(f"Agents without a provider get {choice}")
     lines.append("Agents:")
-    for info in runtime.agent_infos():
+    infos = runtime.agent_infos()
+    for info in infos[:AGENTS_SHOWN]:
         model = f" ({info.model})" if info.model else ""
         lines.append(f"  {info.id}: {info.provider or 'no provider'}{model}" + (" - in error" if info.error else ""))
+    if (more := len(infos) - AGENTS_SHOWN) > 0:
+        lines.append(f"  and {more} more, which `aura agents` lists")
     lines += [f"Warning: {warning}" for warning in runtime.warnings]
     lines.append("Ctrl-C stops.")
-    for line in lines:
-        say(line, err=True)
+    say_lines(lines, err=True)

@@ -20,6 +20,11 @@ def say(text: str = "", *, err: bool = False) -> None:
     click.echo(printable(text), err=err)
 
 
+def say_lines(lines: list[str], *, err: bool = False) -> None:
+    """Write lines at once."""
+    click.echo("\n".join(map(printable, lines)), err=err)
+
+
 def pour(text: str) -> None:
     """Write a piece of an answer to stdout, at once; it may hold line breaks."""
     sys.stdout.write(printable_lines(text))
