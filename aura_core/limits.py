@@ -80,6 +80,8 @@ RELOAD_PAUSE = 10.0
 # The command (cli/)
 THREADS_TIME = 0.5
 """Seconds that threads of plugins get to end when a command is over."""
+AGENTS_SHOWN = 100
+"""Agents that are listed when the server starts."""
 
 # Clients in this process (client.py)
 CONNECT_TIMEOUT = 10

@@ -164,6 +164,12 @@ class Runtime:
             self.agent_error(entry),
         )
 
+    @property
+    def listed_state(self) -> tuple[object, ...]:
+        """What the list of agents depends on: while this stays equal, the list does."""
+        models = tuple(instance.known_model for instance in self.providers.instances.values())
+        return self.agents.version, self.providers.chosen, models
+
     def agent_infos(self) -> list[AgentInfo]:
         """All agents by id."""
         return [self.agent_info(entry) for _, entry in sorted(self.agents.entries.items())]

@@ -8,8 +8,9 @@ import click
 
 import aura_core
 from aura_core.cli.options import config_options, load_settings, runtime_of
-from aura_core.cli.terminal import say
+from aura_core.cli.terminal import say, say_lines
 from aura_core.errors import ConfigError
+from aura_core.limits import AGENTS_SHOWN
 from aura_core.runtime import Runtime
 
 DEMO = Path(aura_core.__file__).parent / "demo"
@@ -83,11 +84,13 @@ def _announce(runtime: Runtime, address: str) -> None:
     loaded = [f"{p.name} {p.version}" for p in runtime.plugins.all if p.status == "ok"]
     lines.append(f"Plugins: {', '.join(loaded)}")
     lines.append("Agents:")
-    for info in runtime.agent_infos():
+    infos = runtime.agent_infos()
+    for info in infos[:AGENTS_SHOWN]:
         model = f" ({info.model})" if info.model else ""
         unnamed = "no provider" if info.error else "the provider is being chosen"
         lines.append(f"  {info.id}: {info.provider or unnamed}{model}" + (" - in error" if info.error else ""))
+    if (more := len(infos) - AGENTS_SHOWN) > 0:
+        lines.append(f"  and {more} more, which `aura agents` lists")
     lines += [f"Warning: {warning}" for warning in runtime.warnings]
     lines.append("Ctrl-C stops.")
-    for line in lines:
-        say(line, err=True)
+    say_lines(lines, err=True)

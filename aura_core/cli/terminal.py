@@ -57,6 +57,11 @@ def say(text: str = "", *, err: bool = False) -> None:
     click.echo(printable(text), file=sys.stderr if err else _stdout())
 
 
+def say_lines(lines: list[str], *, err: bool = False) -> None:
+    """Write lines at once."""
+    click.echo("\n".join(map(printable, lines)), err=err)
+
+
 def pour(text: str) -> None:
     """Write a piece of an answer to stdout, at once; it may hold line breaks."""
     _stdout().write(printable_lines(text))

@@ -85,6 +85,7 @@ class AgentStore:
         self.directory = directory
         self.problem: str | None = None  # of the directory itself
         self.entries: dict[str, Entry] = {}
+        self.version = 0  # another one whenever the entries are others
         self._known: dict[Path, tuple[_Version, Entry]] = {}  # what each file said, as long as it is that file
         self.reload()
 
@@ -107,6 +108,7 @@ class AgentStore:
         except OSError as exc:
             self.problem = f"{self.directory}: cannot be read: {exc.strerror}"
             self.entries = before or BUILT_IN
+            self.version += not before
             return [] if self.problem == told else [f"{self.problem}; the agents stay as they were"]
         known, self._known = self._known, {}
         folder = _shown(self.directory)
@@ -128,7 +130,10 @@ class AgentStore:
             old = before.get(key)
             if entry.error and old is not None and old.agent is not None and old.agent is not ASSISTANT:
                 after[key] = msgspec.structs.replace(entry, agent=old.agent)
+        if before == (after or BUILT_IN):
+            return []
         self.entries = after or BUILT_IN
+        self.version += 1
         return _changes(before, self.entries)
 
     def _files(self) -> list[Path]:

@@ -1,7 +1,8 @@
 """Decode what a person wrote into a Struct, with an error that says where, what, and what was probably meant."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -28,9 +29,10 @@ _WORDS = {
 }
 
 
-def keys(struct: type[msgspec.Struct]) -> list[str]:
+@cache
+def keys(struct: type[msgspec.Struct]) -> tuple[str, ...]:
     """The keys that a person may write for this Struct."""
-    return [field.encode_name for field in msgspec.structs.fields(struct)]
+    return tuple(field.encode_name for field in msgspec.structs.fields(struct))
 
 
 def decode(data: Mapping[str, Any], struct: type[T], where: Where) -> T:
@@ -39,9 +41,10 @@ def decode(data: Mapping[str, Any], struct: type[T], where: Where) -> T:
     Raises ConfigError.
     """
     if struct.__struct_config__.forbid_unknown_fields:
+        known = keys(struct)
         for key in data:
-            if key not in keys(struct):
-                raise unknown_key(key, keys(struct), where)
+            if key not in known:
+                raise unknown_key(key, known, where)
     try:
         return msgspec.convert(data, struct)
     except msgspec.ValidationError as exc:
@@ -51,7 +54,7 @@ def decode(data: Mapping[str, Any], struct: type[T], where: Where) -> T:
         raise ConfigError(f"{where(None)}: {struct.__name__} cannot be made of it ({type(exc).__name__})") from exc
 
 
-def unknown_key(key: str, known: list[str], where: Where) -> ConfigError:
+def unknown_key(key: str, known: Collection[str], where: Where) -> ConfigError:
     """The error for a key that does not exist."""
     hint = did_you_mean(key, known) or f"; known are {', '.join(sorted(known))}"
     return ConfigError(f"{where(key)}: unknown key {key!r}{hint}")

@@ -57,7 +57,8 @@ def strangers(package: str, ours: str) -> list[str]:
         record = ""
         with suppress(Exception):
             record = dist.read_text("RECORD") or ""
-        if re.search(rf"^{package}(/|\.py,)", record, re.MULTILINE) and name_of(dist) != ours:
+        owns = any(line.startswith((f"{package}/", f"{package}.py,")) for line in record.splitlines())
+        if owns and name_of(dist) != ours:
             found[name_of(dist)] = (
                 f"{name_of(dist)} {version_of(dist)} owns files of {package} and is not ours, which is {ours}: "
                 f"pip uninstall {name_of(dist)}, then install {ours} again from where you got it"

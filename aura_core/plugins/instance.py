@@ -57,7 +57,7 @@ class Instance:
     def _decode(self, table: Table, environ: Mapping[str, str]) -> None:
         table.pop("plugin", None)
         struct = self.hooks.settings_type
-        known = keys(struct) if struct else []
+        known = keys(struct) if struct else ()
         place = f"[providers.{self.name}]"
 
         def where(key: str | None) -> str:

@@ -22,6 +22,7 @@ from aura_core.errors import CODES
 from aura_core.problems import Problem, ProblemBody
 from aura_core.runtime import AgentInfo, ProviderInfo, Runtime
 from aura_core.server.guard import Guard, request_id
+from aura_core.server.listing import AgentList, Listing
 from aura_core.server.page import page_routes
 from aura_core.server.request_body import ChatHttpRequest
 from aura_core.server.responses import EventStream, WholeAnswer
@@ -32,12 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("aura.server")
 
 AgentId = Annotated[str, Parameter(description="the agent's id; case does not matter")]
-
-
-class AgentList(msgspec.Struct, frozen=True):
-    """All agents, broken ones with their error."""
-
-    agents: list[AgentInfo]
 
 
 class ProviderList(msgspec.Struct, frozen=True):
@@ -72,11 +67,12 @@ class _Litestar(Litestar):
 
 def create_app(runtime: Runtime) -> ASGIApp:
     """The whole server as one ASGI application."""
+    listing = Listing(runtime)
 
     @get("/api/agents", summary="List the agents", responses=_problems(*_GUARD))
-    async def list_agents() -> AgentList:
-        await runtime.choose()
-        return AgentList(runtime.agent_infos())
+    async def list_agents() -> Response[AgentList]:
+        content: Any = await listing.json()  # encoded already
+        return Response(content, media_type="application/json")
 
     @get("/api/agents/{agentId:str}", summary="Show one agent", responses=_problems(*_GUARD, 404))
     async def get_agent(agentId: AgentId) -> AgentInfo:  # noqa: N803  # the name in the public path

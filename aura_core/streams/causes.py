@@ -19,7 +19,6 @@ IN_STREAM = 0
 _CLIENT = frozenset(range(400, 500))
 _SERVER = frozenset(range(500, 600))
 _TRANSIENT = frozenset((500, 502, 503, 504, *range(520, 525), 529))
-_URL = re.compile(r"\S*://\S*")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORDLESS = {"", "not found", "resource not found", "method not allowed", "404 not found", "405 method not allowed"}
 
@@ -270,7 +269,7 @@ def cause_of(reason: Reason, model: str, status: int) -> Cause:
 def plain(reason: Reason) -> str:
     """The words of a reason, as phrases are written; without addresses, which name what was not meant."""
     text = " ".join((reason.message, *reason.codes, reason.param))[:8192]
-    text = _CAMEL.sub(" ", _URL.sub(" ", text)).lower()
+    text = _CAMEL.sub(" ", " ".join(word for word in text.split() if "://" not in word)).lower()
     return " ".join(text.replace("_", " ").replace("-", " ").split())
 
 

@@ -10,16 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 from aura_ollama import api as ollama
-from aura_ollama.scrub import Scrub as OllamaScrub
-from aura_openai import errors as openai_errors
 from aura_openai import sse
-from aura_openai.scrub import Scrub as OpenAIScrub
 from slow_patterns import Pattern
 
-from aura_core import text
+from aura_core import streams, text
 from aura_core.client import _events
 from aura_core.config.agents import parse
 from aura_core.config.decode import decode, explain
@@ -76,11 +72,18 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?": _hostile("|a|@", "[|:|", "|a:1|", "|a|:1a"),
     r"<[!/a-zA-Z][^>]*>?": _hostile("|<|", "|<a|", "|<a|>", "|<a>|"),
     "[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]+": _hostile("|\x00|", "|\x00a|"),
+    "[/?#]": _hostile("|a|", "|/|"),
     r"[\s@?#]": _hostile("|a|", "|@|"),
     r"(?m)^data:": Ours("the kit's own transcripts"),
     r"(?m)^data: ": Ours("the kit's own transcripts"),
     r"\d{4}-\d{2}-\d{2}(-preview)?": _hostile("|2024-10-21|", "|1|"),
     r"/openai(/v1)?$": _hostile("|/openai|/", "|/openai/v1|x"),
+    r"(?<=[a-z])(?=[A-Z])": _hostile("|aA|"),
+    r"^\s*<[a-z!/?]|<(?:!doctype|html|head|body)\b": _hostile("| |", "|<|", "|<htm|"),
+    r"\b(?:again|retry|retrying|wait|resets?)\b[^\d\n]{0,30}(?=\d)": _hostile("|again |", "|wait  |", "|retry 1|"),
+    r"(\d{1,9}(?:\.\d{1,12})?) ?"
+    r"(milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|min|m|hours?|hrs?|h|days?|d)"
+    r"(?![a-z])(?:,? and |, | )?": (_hostile("|1|", "|1.1|", "|1m|", "|1 |")),
     r"\S+": _hostile("|a|", "|a |", "| |"),
     r"\*{2,}|\w(?:…|\.{3,})\w": _hostile("|.|", "|a...|", "|*|", "|* |", "a|.|"),
     r"\s": _hostile("|a|", "| |"),
@@ -94,10 +97,9 @@ PATTERNS: dict[str, Ours | Hostile] = {
 }
 # Texts that are cut before such a pattern meets them, so that its square has a limit.
 CUT = {
-    r"://\S*[?@]|\*{2,}": "aura_ollama.scrub: 4,096 characters of a server's words",
     r"\b(?:sk|pk|rk|key|bearer|eyJ)[-_a-z0-9]*"
     r"(?:[ .]*[-_:=*…][-_ :=*.…]*|[ .]++(?=[a-z.]{0,64}+[-_*…\d]|[a-z]{20}))[\w*.…-]{3,}": (
-        "aura_openai.scrub: 4,096 characters of a server's words"
+        "streams/scrub.py: 4,096 characters of a server's words"
     ),
 }
 SHARED = ["|a|", "|A|\x00", "| |!", "|0|", "|.|", "|-|x", "|_|", "|\\|", "|://|", "|:|", "|\n|a", "|é|", "|\ud800|"]
@@ -150,12 +152,17 @@ def _secrets() -> list[str]:
     return [KEY]
 
 
-def _openai(said: str) -> object:
-    fault = openai_errors.Fault.of({"message": said, "code": said, "param": said, "type": said})
-    server = openai_errors.Server("it", OpenAIScrub(KEY), "", "")
-    headers = httpx.Headers({"retry-after": said[:65536].encode(errors="replace")})
-    openai_errors.retry_after(headers)
-    return openai_errors.failure(server, fault, "m", 400)
+SERVER = streams.Server("it", streams.Scrub(KEY), "the key", "the address", "its protocol")
+
+
+def _server_error(said: str) -> object:
+    body = msgspec.json.encode({"error": {"message": said, "code": said, "param": said, "type": said}})
+    streams.retry_after({"retry-after": said})
+    return streams.status_error(SERVER, 400, {"retry-after": said}, body, "m")
+
+
+def _plain_error(said: str) -> object:
+    return streams.status_error(SERVER, 500, {}, said.encode(errors="replace"), "m")
 
 
 def _stream(said: str) -> None:
@@ -199,14 +206,17 @@ FUNCTIONS: dict[str, tuple[Callable[[str], object], Hostile]] = {
     "a log line as text": (_log(TextFormatter(_secrets)), _hostile("|\n|", "|\x1b|", f"|{KEY}|")),
     "a log line as JSON": (_log(JsonFormatter(_secrets)), _hostile('|"|', "|\x9b|", f"|{KEY}|")),
     "echo": (split, _hostile("| |", "|a |")),
-    "Ollama's words": (OllamaScrub(KEY), _hostile("|://|", "|*|", f"|{KEY[:8]}|")),
-    "OpenAI's words": (OpenAIScrub(KEY), _hostile("|key.|", "|key |", "|sk-|", "|a|://")),
-    "OpenAI's error": (_openai, _hostile("|key.|", "|model |")),
+    "a server's words": (
+        streams.Scrub(KEY),
+        _hostile("|://|", "|*|", f"|{KEY[:8]}|", "|key.|", "|key |", "|sk-|", "|a|://"),
+    ),
+    "a server's error": (_server_error, _hostile("|key.|", "|model |", "|wait 1|", "|{|", '|"|', "|retry after |")),
+    "an error that is not JSON": (_plain_error, _hostile("|<|", "|{|", "|data: {}\n|", "|[|", "| |<html>")),
     "OpenAI's stream": (_stream, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|: |")),
-    "Ollama's line": (lambda said: ollama.token(said.encode(errors="replace"), "m", OllamaScrub("")), _hostile("|[|")),
+    "Ollama's line": (lambda said: ollama.token(said.encode(errors="replace"), "m", SERVER), _hostile("|[|")),
     "another Aura's stream": (_read_events, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|event: token\n|")),
 }
-REFUSALS = (ConfigError, ProviderError, ValueError, sse.TooLong, sse.NotEvents, RecursionError)
+REFUSALS = (ConfigError, ProviderError, ValueError, sse.TooLong, sse.NotEvents, ollama.NotALine, RecursionError)
 
 
 def feed(patterns: list[Pattern]) -> None:
