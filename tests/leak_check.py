@@ -18,7 +18,7 @@ class LeakCheck:
         self._tasks = self._tasks_now()
         self._fds = _fds_now()
 
-    def check(self, timeout: float = 60) -> None:
+    def check(self, timeout: float = 30) -> None:
         """Wait until nothing more than before is held. Raises AssertionError that names what still is."""
         end = time.monotonic() + timeout
         while (more := self._more()) and time.monotonic() < end:

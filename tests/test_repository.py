@@ -89,7 +89,7 @@ def test_ci_calls_the_readme_s_own_command_and_asks_once() -> None:
 @pytest.mark.parametrize("file", sorted(ROOT.glob("aura_core/**/*.py")), ids=lambda p: p.name)
 def test_a_module_opens_with_a_sentence(file: Path) -> None:
     first = file.read_text(encoding="utf-8").split("\n", 1)[0]
-    assert re.match(r'"""\S.*', first), file
+    assert re.match(r'r?"""\S.*', first), file
 
 
 def test_the_core_names_no_provider_but_its_own() -> None:

@@ -183,9 +183,10 @@ export class Workbench {
         for (const { name } of await indexedDB.databases()) {
           if (!name?.startsWith("vscode-web-state-db-")) continue;
           const database = await opened(indexedDB.open(name));
-          const values = await opened(database.transaction("ItemTable").objectStore("ItemTable").getAll());
+          // Other entries name what was open once.
+          const layout = await opened(database.transaction("ItemTable").objectStore("ItemTable").get("memento/workbench.parts.editor"));
           database.close();
-          if (JSON.stringify(values).includes(text)) return true;
+          if (JSON.stringify(layout ?? "").includes(text)) return true;
         }
         return false;
       }, text);
