@@ -4,9 +4,11 @@ import asyncio
 import gc
 import math
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -200,3 +202,62 @@ def test_what_can_be_got(path: str, aura: AuraServer) -> None:
 
 def test_the_schema_at_its_first_request(aura: AuraServer) -> None:
     _check(aura, b"GET /schema/openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "200")
+
+
+@contextmanager
+def _flooding(flood: bytes) -> Iterator[str]:
+    """A server that answers each request with nothing but this, as long as anybody listens. Gives its address."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    connection.settimeout(60)
+                    connection.recv(65536)
+                    while True:
+                        connection.sendall(flood)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints"])
+@pytest.mark.parametrize("plugin", ["ollama", "openai"])
+def test_an_upstream_that_floods_interim_answers(plugin: str, status: str, tmp_path: Path) -> None:
+    with _flooding(f"HTTP/1.1 {status}\r\n\r\n".encode() * 10_000) as url:
+        toml = f'[server]\nretries = 0\n[providers.it]\nplugin = "{plugin}"\nbase_url = "{url}"'
+        with AuraServer(tmp_path, {"it.md": "---\nprovider: it\nmodel: m\n---\n"}, toml) as aura:
+            aura.ask("it")  # what is imported by a first request is
+            watch = LoopWatch(aura.loop)
+            with watch.watching():
+                answer = aura.ask("it")
+    assert [(event.name, event.data["code"]) for event in answer] == [("error", "bad_response")]
+    assert watch.longest <= LIMIT, f"the loop was held for {watch.longest * 1000:.0f} ms"
+    print(f"held for {watch.longest * 1000:.1f} ms")
+
+
+@pytest.mark.parametrize("plugin", ["ollama", "openai"])
+def test_some_interim_answers_come_before_an_answer(plugin: str, tmp_path: Path) -> None:
+    body = {
+        "ollama": b'{"message":{"content":"a"},"done":true,"done_reason":"stop"}\n',
+        "openai": b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
+    }[plugin]
+    said = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 4
+    said += b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(said)
+            connection.recv(65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        toml = f'[server]\nretries = 0\n[providers.it]\nplugin = "{plugin}"\nbase_url = "{url}"'
+        with AuraServer(tmp_path, {"it.md": "---\nprovider: it\nmodel: m\n---\n"}, toml) as aura:
+            assert [event.name for event in aura.ask("it")] == ["token", "done"]

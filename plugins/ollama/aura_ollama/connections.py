@@ -8,8 +8,10 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
+from aura_ollama.interim import InterimLimit
 
-class Connection(ResponseHandler):
+
+class Connection(InterimLimit):
     """aiohttp's own, which says that no more HTTP comes (3.14: only for the next answer's head) to the body as well."""
 
     def set_exception(self, exc: Any, *cause: Any) -> None:
