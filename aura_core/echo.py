@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
-from itertools import cycle, islice
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import chain, cycle, islice
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -36,6 +36,11 @@ class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     streaming: Annotated[bool, Meta(description="false: a provider that cannot stream")] = True
 
 
+_WORD = re.compile(r"\s*+\S++|\s++$")
+_STEPS = 8192
+"""Words, messages or characters that are looked at before others get their turn."""
+
+
 @hookimpl
 def agent_options() -> type[msgspec.Struct]:
     """The options of DESIGN's scripted provider."""
@@ -53,16 +58,17 @@ async def stream_chat(request: ChatRequest) -> AsyncIterator[Token]:
     """Play the script."""
     script = msgspec.convert(request.options, EchoOptions)
     text = request.messages[-1].content if script.text is None else script.text
-    words = split(text)
-    answer = words if script.tokens is None else list(_repeated(words, script.tokens))
+    words = await split(text)
+    count = len(words) if script.tokens is None or not words else script.tokens
     cut = script.tokens is not None and script.tokens < len(words)
-    usage = Usage(sum(len(message.content.split()) for message in request.messages), len(answer))
+    usage = Usage(await _count_words(request), count)
+    answer: Iterable[str] = words if script.tokens is None else _repeated(words, script.tokens)
     finish = "length" if cut else script.finish_reason
     await asyncio.sleep(script.delay)
     if not script.streaming:
         answer = ["".join(answer)]
     sent = 0
-    async for token in _paced(split(script.reasoning), answer, script.tokens_per_second):
+    async for token in _paced(await split(script.reasoning), answer, script.tokens_per_second):
         if token.content:
             await _interfere(script, sent)
             sent += 1
@@ -71,21 +77,38 @@ async def stream_chat(request: ChatRequest) -> AsyncIterator[Token]:
     yield Token(finish_reason=finish, usage=usage)
 
 
-def split(text: str) -> list[str]:
+async def split(text: str) -> list[str]:
     """A text as words, each with the white space before it; together they are the text again."""
-    return re.findall(r"\s*\S+|\s+$", text)
+    words = []
+    for word in _WORD.finditer(text):
+        words.append(word[0])
+        if not len(words) % _STEPS:
+            await asyncio.sleep(0)  # a prompt may have millions
+    return words
+
+
+async def _count_words(request: ChatRequest) -> int:
+    words = 0
+    for number, message in enumerate(request.messages):
+        for start in range(0, len(message.content), _STEPS):
+            piece = message.content[start - 1 if start else 0 : start + _STEPS]
+            words += len(piece.split()) - (start > 0 and not piece[0].isspace())  # that one is counted already
+            if start:
+                await asyncio.sleep(0)
+        if number and not number % _STEPS:
+            await asyncio.sleep(0)
+    return words
 
 
 def _repeated(words: list[str], count: int) -> Iterator[str]:
-    again = [word if word[:1].isspace() else f" {word}" for word in words]
-    for index, word in enumerate(islice(cycle(again), count)):
-        yield words[index] if index < len(words) else word
+    for index, word in enumerate(islice(cycle(words), count)):
+        yield word if index < len(words) or word[:1].isspace() else f" {word}"
 
 
-async def _paced(reasoning: list[str], answer: list[str], tokens_per_second: float) -> AsyncIterator[Token]:
+async def _paced(reasoning: list[str], answer: Iterable[str], tokens_per_second: float) -> AsyncIterator[Token]:
     loop = asyncio.get_running_loop()
     begin = loop.time()
-    tokens = [Token(reasoning=word) for word in reasoning] + [Token(word) for word in answer if word]
+    tokens = chain((Token(reasoning=word) for word in reasoning), (Token(word) for word in answer if word))
     for number, token in enumerate(tokens):
         if tokens_per_second:
             pause = begin + number / tokens_per_second - loop.time()

@@ -8,7 +8,7 @@ from msgspec import Meta
 from aura_core.types import Message
 
 
-class HistoryMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HistoryMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """An earlier turn."""
 
     role: Literal["user", "assistant"]
@@ -18,11 +18,17 @@ class HistoryMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ChatBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """What a client sends. It can choose neither provider, model, address, key nor system prompt."""
 
-    prompt: Annotated[str, Meta(pattern=r"\S", description="the user's message; not blank")]
+    # A pattern for the document only: msgspec would look for it each time that a client repeats the key.
+    prompt: Annotated[str, Meta(extra_json_schema={"pattern": r"\S"}, description="the user's message; not blank")]
     conversation_history: Annotated[list[HistoryMessage], Meta(description="earlier turns, oldest first")] = []
     additional_context: Annotated[
         str, Meta(description="context for this turn: a selection, a file, a step's input")
     ] = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which names the field, for a blank prompt."""
+        if not self.prompt or self.prompt.isspace():
+            raise ValueError("prompt: it must not be blank")
 
 
 class Answer(msgspec.Struct, frozen=True, rename="camel"):

@@ -1,5 +1,6 @@
 """Read a client's JSON body so that whatever it holds gets a clear answer, and never a 500."""
 
+import asyncio
 import re
 
 import msgspec
@@ -9,15 +10,17 @@ from litestar.exceptions import HTTPException
 
 from aura_core.config.decode import explain
 from aura_core.doors.native import ChatBody
+from aura_core.limits import MESSAGE_LIMIT
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
 
 _decode = msgspec.json.Decoder(ChatBody).decode
-# Each escape of a JSON text; `lone` is half of a character, which JSON.stringify writes of a text cut inside an emoji.
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
-)
+# The escapes of half a character, which JSON.stringify writes of a text cut inside an emoji.
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_LONE = re.compile(b"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
+_PAIR = re.compile(_HIGH + _LOW)
+_LONGEST = 12  # bytes of the escapes of one character
+_PIECE = 128 * 1024  # bytes that are looked at before others get their turn
 
 
 class ChatHttpRequest(Request[None, None, State]):
@@ -54,12 +57,12 @@ class ChatHttpRequest(Request[None, None, State]):
             except msgspec.ValidationError:
                 raise
             except msgspec.DecodeError:
-                whole = _ESCAPE.sub(lambda escape: b"\\ufffd" if escape["lone"] else escape[0], body)
+                whole = await _without_halves(body)
                 if whole == body:
                     raise
                 return _decode(whole)
         except msgspec.ValidationError as exc:
-            text = explain(exc)[1].replace("a table", "an object")  # JSON's word; a person's files are TOML
+            text = explain(_short(exc))[1].replace("a table", "an object")  # JSON's word; a person's files are TOML
             raise Problem("invalid_request", redact.message(text, [])) from None
         except msgspec.DecodeError as exc:
             raise Problem("invalid_request", f"The body is not valid JSON: {redact.message(str(exc), [])}.") from None
@@ -67,3 +70,35 @@ class ChatHttpRequest(Request[None, None, State]):
             raise Problem("invalid_request", "The body is not valid UTF-8.") from None
         except RecursionError:
             raise Problem("invalid_request", "The body is nested too deeply.") from None
+
+
+async def _without_halves(text: bytes) -> bytes:
+    """A JSON text with U+FFFD for each escaped half of a character. Others get their turn while it is looked at."""
+    if b"\0" in text:
+        return text  # which is no JSON
+    masked = text.replace(rb"\\", b"\0\0")  # so that each backslash that is left begins an escape
+    pieces, start = [], 0
+    while start < len(masked):
+        end = _end_of_piece(masked, start + _PIECE)
+        pieces.append(_LONE.sub(rb"\\ufffd", masked[start:end]))
+        start = end
+        await asyncio.sleep(0)
+    return b"".join(pieces).replace(b"\0\0", rb"\\")
+
+
+def _end_of_piece(masked: bytes, end: int) -> int:
+    """Where to cut near `end`, so that it is inside no character's escapes."""
+    if end >= len(masked):
+        return len(masked)
+    last = masked.rfind(b"\\", end - _LONGEST, end)
+    if last < 0:
+        return end
+    return last - _LONGEST // 2 if _PAIR.match(masked, last - _LONGEST // 2) else last
+
+
+def _short(exc: msgspec.ValidationError) -> msgspec.ValidationError:
+    """The same without the middle of what a client made long: the name of a key may be all of a body."""
+    text = str(exc)
+    if len(text) <= 2 * MESSAGE_LIMIT:
+        return exc
+    return msgspec.ValidationError(f"{text[:MESSAGE_LIMIT]}…{text[-MESSAGE_LIMIT:]}")

@@ -15,6 +15,10 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
 STALE = 408  # what a server says on a connection that was idle for too long, whatever was asked meanwhile
+INTERIM_LIMIT = 16
+"""Interim answers that may come before the answer; servers send one, or two."""
+INTERIM_PIECE = 16 * 1024
+"""Bytes that are parsed at once: of these, some 600 may be interim answers."""
 _PROBE = b"HTTP/1.1 204 Probe\r\n\r\n"
 
 
@@ -29,7 +33,40 @@ def session(context: ssl.SSLContext, **more: Any) -> aiohttp.ClientSession:
     )
 
 
-class Connection(ResponseHandler):
+class InterimLimit(ResponseHandler):
+    """aiohttp's connection, with a bound on interim answers (100 Continue): it reads any number, and a server that sends
+    nothing else would hold the event loop for seconds. One that sends more is closed, as what is not HTTP is."""
+
+    _interim = 0
+
+    def set_response_params(self, **params: Any) -> None:
+        """Called by aiohttp with each request, before it is written."""
+        self._interim = 0
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        if len(data) <= INTERIM_PIECE:
+            super().data_received(data)
+            return
+        for start in range(0, len(data), INTERIM_PIECE):
+            super().data_received(data[start : start + INTERIM_PIECE])
+            if self.exception() is not None:
+                return
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        """Called by aiohttp with the head of each answer that it has read, and its body."""
+        if 100 <= data[0].code < 200:
+            self._interim += 1
+            if self._interim > INTERIM_LIMIT:
+                if self.exception() is None:
+                    self.set_exception(HttpProcessingError(message="too many interim answers"))
+                    if self.transport is not None:
+                        self.transport.close()
+                return
+        super().feed_data(data, size)
+
+
+class Connection(InterimLimit):
     """aiohttp's own, which (3.14) takes any bytes for the next answer, and whose reader waits for ever when the framing
     breaks.
 
