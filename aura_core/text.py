@@ -1,4 +1,4 @@
-r"""Make text that others wrote fit to be shown: nothing in it steers a terminal, hides, or looks like something else.
+"""Make text that others wrote fit to be shown: nothing in it steers a terminal, hides, or looks like something else.
 
 That is control characters (an escape sequence begins with one), the halves of surrogate pairs, and what Unicode has to
 turn the order of letters round (U+202E) or to take no room (U+200B), so that two names look like one.

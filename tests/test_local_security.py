@@ -5,6 +5,7 @@ faults/test_upstream_faults.py; Slowloris (CVE-2007-6750), answers that mix (CWE
 markup in a model's answer (CWE-79) in web/.
 """
 
+import base64
 import hmac
 import io
 import json
@@ -13,12 +14,14 @@ import sys
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from aura_core.config import settings
 from aura_core.telemetry.logs import JsonFormatter, TextFormatter
+from aura_core.telemetry.redact import hide, message
 from aura_core.testing import AuraServer, Reply, Upstream
 
 TOKEN = "correct horse battery staple"
@@ -380,6 +383,40 @@ def test_a_secret_of_any_letters_is_hidden_in_the_log(
     assert "zebra" not in line
     assert "the key is ***" in line
     assert "ValueError: Bearer ***" in line
+
+
+ODD_KEY = "sk-very~secret?0123456789>xyz"
+
+
+@pytest.mark.parametrize("user", ["", "u", "me", "user:", "proxy:a:"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("padding", ["=", ""])
+def test_a_key_is_hidden_in_base64_as_well(user: str, encode: Callable[[bytes], bytes], padding: str) -> None:
+    """CWE-532, CWE-209: as `Basic …`, as a proxy or a gateway repeats it, in a message and in both logs."""
+    for tail in ("", ":", "@proxy", "\n"):
+        said = encode(f"{user}{ODD_KEY}{tail}".encode()).decode()
+        said = said if padding else said.rstrip("=")
+        text = f"401 for Authorization: Basic {said} (no)"
+        record = logging.LogRecord("aura", logging.ERROR, "", 0, "%s", (text,), None)
+        shown = [message(text, [ODD_KEY]), hide(text, [ODD_KEY])]
+        shown += [formatter(lambda: [ODD_KEY]).format(record) for formatter in (TextFormatter, JsonFormatter)]
+        for line in shown:
+            left = line.partition("Basic ")[2].partition(" (no)")[0]
+            before, hidden, after = left.partition("***")
+            assert hidden, line
+            # What is left stands around the key: of the key itself less than a byte is in it, on each side.
+            assert len(before) <= len(user) * 4 // 3 + 2
+            assert len(after) <= len(tail) * 4 // 3 + 4
+
+
+def test_a_key_is_hidden_in_an_address() -> None:
+    """CWE-598."""
+    assert message(f"no host at x/?key={quote(ODD_KEY, safe='')}&a", [ODD_KEY]) == "no host at x/?key=***&a"
+
+
+def test_a_word_that_is_no_key_stays() -> None:
+    for text in ("The model answers.", "c2stdmVyeX5zZW", "dGVzdA==", "Basic dXNlcjpwYXNz"):
+        assert hide(text, [ODD_KEY, "abc", "", TOKEN]) == text
 
 
 def test_a_client_writes_nothing_into_the_log(aura: AuraServer, caplog: pytest.LogCaptureFixture) -> None:

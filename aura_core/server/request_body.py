@@ -16,9 +16,11 @@ from aura_core.telemetry import redact
 
 _decode = msgspec.json.Decoder(ChatBody).decode
 # The escapes of half a character, which JSON.stringify writes of a text cut inside an emoji.
-_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_LONE = re.compile(b"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
-_PAIR = re.compile(_HIGH + _LOW)
+_LONE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _LONGEST = 12  # bytes of the escapes of one character
 _PIECE = 128 * 1024  # bytes that are looked at before others get their turn
 

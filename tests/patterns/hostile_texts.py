@@ -93,7 +93,10 @@ PATTERNS: dict[str, Ours | Hostile] = {
     text._BREAKS.pattern: _hostile("|\r\n|", "|\n|x"),
     text._STEERS.pattern: _hostile("|\x1b|", "|\x1ba|"),
     text._HIDDEN.pattern: _hostile("|\u200d|", "|\u200d\U0001f468|", "|\u202e|"),
-    request_body._ESCAPE.pattern.decode("latin-1"): _hostile("|\\\\|", r"|\ud800|", r"|\ud800\udc00|", r"|\u|"),
+    **dict.fromkeys(
+        (request_body._LONE.pattern.decode(), request_body._PAIR.pattern.decode()),
+        _hostile("|\\\\|", r"|\ud800|", r"|\ud800\udc00|", r"|\u|", r"|\udc00|"),
+    ),
 }
 # Texts that are cut before such a pattern meets them, so that its square has a limit.
 CUT = {

@@ -34,8 +34,8 @@ def session(context: ssl.SSLContext, **more: Any) -> aiohttp.ClientSession:
 
 
 class InterimLimit(ResponseHandler):
-    """aiohttp's connection, with a bound on interim answers (100 Continue): it reads any number, and a server that sends
-    nothing else would hold the event loop for seconds. One that sends more is closed, as what is not HTTP is."""
+    """aiohttp's connection, with a bound on interim answers (100 Continue): it reads any number, and a server that
+    sends nothing else would hold the event loop for seconds. What sends more is closed, as what is not HTTP is."""
 
     _interim = 0
 

@@ -1,0 +1,107 @@
+"""Thousands of agents: the list is made once for all who ask, off the loop, and is always that of now."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from aura_core.config import settings
+from aura_core.runtime import AgentInfo, Runtime
+from aura_core.server.listing import AgentList, Listing
+from aura_core.testing import AuraServer
+
+AGENT = "---\nname: Agent {0}\nprovider: echo\nmodel: m\noptions: {{text: hi}}\n---\nYou are {0}.\n"
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Runtime:
+    for number in range(50):
+        (tmp_path / f"agent{number}.md").write_text(AGENT.format(number))
+    return Runtime(settings.load({"agents.directory": str(tmp_path)}, {}), {"AURA_PLUGINS": "echo"})
+
+
+def _names(body: bytes) -> list[str]:
+    return [agent.name for agent in msgspec.json.decode(body, type=AgentList).agents]
+
+
+def test_a_list_is_made_once_for_all_who_ask_and_not_on_the_loop(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    infos = runtime.agent_infos
+
+    def counted() -> list[AgentInfo]:
+        threads.append(threading.current_thread())
+        return infos()
+
+    monkeypatch.setattr(runtime, "agent_infos", counted)
+    listing = Listing(runtime)
+
+    async def ask() -> list[bytes]:
+        return [*await asyncio.gather(*(listing.json() for _ in range(20))), await listing.json()]
+
+    answers = asyncio.run(ask())
+    assert len(_names(answers[0])) == 50
+    assert set(answers) == {answers[0]}
+    assert [thread is threading.main_thread() for thread in threads] == [False]
+
+
+def test_a_list_is_that_of_now(runtime: Runtime) -> None:
+    listing = Listing(runtime)
+
+    async def ask() -> None:
+        assert "Agent 7" in _names(await listing.json())
+        (runtime.agents.directory / "agent7.md").write_text(AGENT.format("seven"))
+        await asyncio.to_thread(runtime.agents.reload)
+        assert "Agent seven" in _names(await listing.json())
+        before = msgspec.json.decode(await listing.json(), type=AgentList).agents
+        (runtime.agents.directory / "agent7.md").write_text("Hi.")
+        runtime.agents.reload()
+        runtime.providers.instances["echo"].remember_model("another")
+        after = msgspec.json.decode(await listing.json(), type=AgentList).agents
+        assert (before[0].model, {agent.model for agent in after}) == ("m", {"m", "another"})
+
+    asyncio.run(ask())
+
+
+def test_a_change_while_a_list_is_made_is_in_the_next(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = Listing(runtime)
+    infos = runtime.agent_infos
+
+    def changing() -> list[AgentInfo]:
+        found = infos()
+        monkeypatch.setattr(runtime, "agent_infos", infos)
+        (runtime.agents.directory / "agent7.md").write_text(AGENT.format("seven"))
+        runtime.agents.reload()
+        return found
+
+    monkeypatch.setattr(runtime, "agent_infos", changing)
+    assert "Agent seven" in _names(asyncio.run(listing.json()))
+
+
+def test_a_list_that_cannot_be_made_fails_its_own_request_alone(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> list[AgentInfo]:
+        monkeypatch.undo()
+        raise ValueError
+
+    monkeypatch.setattr(runtime, "agent_infos", broken)
+    listing = Listing(runtime)
+
+    async def ask() -> None:
+        with pytest.raises(ValueError, match=r"^$"):
+            await listing.json()
+        assert len(_names(await listing.json())) == 50
+
+    asyncio.run(ask())
+
+
+def test_the_route_gives_it(tmp_path: Path) -> None:
+    with AuraServer(tmp_path, {"a.md": AGENT.format("a")}) as aura:
+        response = httpx.get(f"{aura.url}/api/agents", trust_env=False, timeout=30)
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    assert [agent["name"] for agent in response.json()["agents"]] == ["Agent a"]
