@@ -65,7 +65,7 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"null|[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s:\[\]/?#@*]+)(:\d{1,5})?/*": _hostile(
         "|a|*", "a://|a|*", "a://a|/|a", "|a://|"
     ),
-    r"\s*\S+|\s+$": _hostile("| |", "| |a", "|a |", "|\n|", "|a|"),
+    r"\s*+\S++|\s++$": _hostile("| |", "| |a", "|a |", "|\n|", "|a|"),
     r"[-_.]+": _hostile("|-|a", "|-a|"),
     r"[a-z][a-z0-9_]*": _hostile("|a|-"),
     r"[A-Za-z0-9._-]{1,64}": _hostile("|a|"),
@@ -89,7 +89,6 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"\s": _hostile("|a|", "| |"),
     r"(?:^|[/:])(?:o[1-9]|gpt-[5-9]|codex)(?:$|[-.:])": _hostile("|/o1|", "|/|", "|:gpt-5|x"),
     r"^[^\x00]*$": _hostile("|a|\x00", "|a|", "|\n|\x00"),
-    r"\S": _hostile("| |", "|\u3000|"),
     text._BREAKS.pattern: _hostile("|\r\n|", "|\n|x"),
     text._STEERS.pattern: _hostile("|\x1b|", "|\x1ba|"),
     text._HIDDEN.pattern: _hostile("|\u200d|", "|\u200d\U0001f468|", "|\u202e|"),
@@ -208,7 +207,7 @@ FUNCTIONS: dict[str, tuple[Callable[[str], object], Hostile]] = {
     "text.without_halves": (text.without_halves, _hostile("|\ud83d|", "|\udd16\ud83e|")),
     "a log line as text": (_log(TextFormatter(_secrets)), _hostile("|\n|", "|\x1b|", f"|{KEY}|")),
     "a log line as JSON": (_log(JsonFormatter(_secrets)), _hostile('|"|', "|\x9b|", f"|{KEY}|")),
-    "echo": (split, _hostile("| |", "|a |")),
+    "echo": (lambda said: asyncio.run(split(said)), _hostile("| |", "|a |")),
     "a server's words": (
         streams.Scrub(KEY),
         _hostile("|://|", "|*|", f"|{KEY[:8]}|", "|key.|", "|key |", "|sk-|", "|a|://"),
