@@ -30,7 +30,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """What a request cost, in tokens, as the provider counts them."""
+    """What a request cost, in tokens, as the provider counts them; what is no whole number from 0 to 2**53 - 1 is
+    made one."""
 
     prompt: int = 0
     completion: int = 0
@@ -39,9 +40,9 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 class Token(msgspec.Struct, frozen=True, gc=False):
     """One step of an answer: text, reasoning, the end, the cost, or any of these together.
 
-    An empty `Token()` is a sign of life: it resets the idle timer and is never sent. `finish_reason` is said once:
-    `stop`, `length`, `content_filter` or `tool_calls`; other words are mapped to the nearest of these. Of several
-    `usage` the last counts.
+    An empty `Token()` is a sign of life and is never sent: it never extends `first_token_timeout`, and later resets the
+    idle timer, at most five times without text. `finish_reason` is said once: `stop`, `length`, `content_filter` or
+    `tool_calls`; other words are mapped to the nearest of these. Of several `usage` the last counts.
     """
 
     content: str = ""
