@@ -13,7 +13,9 @@ from msgspec import Meta
 
 from aura_core.config.decode import decode, keys
 from aura_core.config.front_matter import yaml_mapping
+from aura_core.config.reading import check_folder, exposed, read_text
 from aura_core.config.suggest import nearest
+from aura_core.config.untrusted import NotTrusted, Refusal
 from aura_core.errors import ConfigError
 
 log = logging.getLogger("aura.agents")
@@ -58,12 +60,16 @@ class Agent(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What an agent id stands for now: a good agent, an error, or the last good version and why the new one is not."""
+    """What an agent id stands for now: a good agent, an error, or the last good version and why the new one is not.
+
+    `refusal` is set where the file was not read, as its folder is not trusted.
+    """
 
     id: str
     agent: Agent | None
     error: str | None = None
     path: Path | None = None
+    refusal: Refusal | None = None
 
 
 ASSISTANT = Agent(
@@ -75,11 +81,16 @@ BUILT_IN = {ASSISTANT.id: Entry(ASSISTANT.id, ASSISTANT)}
 
 
 class AgentStore:
-    """The agents of a directory, by id without regard to case. With no agent file at all: one `assistant`."""
+    """The agents of a directory, by id without regard to case. With no agent file at all: one `assistant`.
 
-    def __init__(self, directory: Path) -> None:
+    `within` is the real path of the folder that it must lie in with all its files, where that is not trusted.
+    """
+
+    def __init__(self, directory: Path, within: Path | None = None) -> None:
         self.directory = directory
+        self.within = within
         self.problem: str | None = None  # of the directory itself
+        self.refusal: Refusal | None = None  # as well
         self.entries: dict[str, Entry] = {}
         self.reload()
 
@@ -92,9 +103,11 @@ class AgentStore:
         before = self.entries
         after: dict[str, Entry] = {}
         named: dict[str, list[str]] = {}
-        told, self.problem, files = self.problem, None, list[Path]()
+        told, self.problem, self.refusal, files = self.problem, None, None, list[Path]()
         try:
             files = self._files()
+        except NotTrusted as exc:
+            self.problem, self.refusal = str(exc), exc.refusal
         except FileNotFoundError:
             self.problem = f"{self.directory}: there is no such folder"
         except NotADirectoryError:
@@ -104,12 +117,12 @@ class AgentStore:
             self.entries = before or BUILT_IN
             return [] if self.problem == told else [f"{self.problem}; the agents stay as they were"]
         for path in files:
-            entry = _read(path)
+            entry = _read(path, self.within)
             key = entry.id.lower()
             named.setdefault(key, []).append(path.name)
             if len(names := named[key]) > 1:
                 error = f"{', '.join(names)} are all the agent {key!r}; rename all but one"
-                entry = Entry(entry.id, None, error, entry.path)
+                entry = Entry(entry.id, None, error, entry.path, entry.refusal)
             after[key] = entry
         for key, entry in after.items():
             old = before.get(key)
@@ -118,7 +131,22 @@ class AgentStore:
         self.entries = after or BUILT_IN
         return _changes(before, self.entries)
 
+    @property
+    def refusals(self) -> list[Refusal]:
+        """What was not read, as its folder is not trusted."""
+        found = [self.refusal, *(entry.refusal for entry in self.entries.values())]
+        return [refusal for refusal in found if refusal is not None]
+
+    @property
+    def exposed(self) -> str | None:
+        """Which files were read that other users can change."""
+        paths = [entry.path for entry in self.entries.values() if entry.path and not entry.refusal]
+        found = [f"{path}: {why}" for path in paths if (why := exposed(path))]
+        more = f" (and {len(found) - 1} more files)" if len(found) > 1 else ""
+        return f"{found[0]}{more}; whoever can change an agent decides what it is told" if found else None
+
     def _files(self) -> list[Path]:
+        check_folder(self.directory, self.within, _shown(self.directory))
         found = [path for path in self.directory.iterdir() if path.suffix.lower() == ".md" and _is_file(path)]
         return sorted(p for p in found if p.name[0] not in "_." and p.name.lower() not in NOT_AGENTS)
 
@@ -130,7 +158,7 @@ def _is_file(path: Path) -> bool:
         return True  # why it cannot be looked at, the attempt to read it will tell
 
 
-def _read(file: Path) -> Entry:
+def _read(file: Path, within: Path | None) -> Entry:
     path = _shown(file)
     agent_id = re.sub(r"\.agent$", "", path.stem, flags=re.IGNORECASE)
     try:
@@ -138,7 +166,9 @@ def _read(file: Path) -> Entry:
             raise ConfigError(
                 f"{path}: the file's name must begin with a letter or digit and go on with these or . _ - (at most 64)"
             )
-        return Entry(agent_id, parse(agent_id, file.read_text(encoding="utf-8-sig"), path), None, path)
+        return Entry(agent_id, parse(agent_id, read_text(file, within, path), path), None, path)
+    except NotTrusted as exc:
+        return Entry(agent_id, None, str(exc), path, exc.refusal)
     except ConfigError as exc:
         return Entry(agent_id, None, str(exc), path)
     except UnicodeDecodeError:
