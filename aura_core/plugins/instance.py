@@ -62,17 +62,14 @@ class Instance:
             return table[key].origin if key in table else place
 
         strict = struct is None or _strict(struct)
-        unknown = [key for key in table if key not in known and key != "default_model" and strict]
-        self._refuse({key: value for key, value in table.items() if key not in unknown}, struct)
+        if unknown := [key for key in table if key not in known and key != "default_model" and strict]:
+            raise unknown_key(unknown[0], ["plugin", "default_model", *known], where)
+        self._refuse(table, struct)
         if self.keyless and struct is not None:
             table |= {key: Value("", "default") for key in secret_settings(struct)}
         elif self.name == self.plugin and struct is not None:
             _add_own_defaults(table, struct, environ)
         check_variables(table)
-        if unknown:
-            raise unknown_key(unknown[0], ["plugin", "default_model", *known], where)
-        if self.refusals:
-            raise NotTrusted(self.refusals[0])
         if "default_model" in table:
             model = table["default_model"]
             if not isinstance(model.value, str) or not model.value.strip():
@@ -84,13 +81,15 @@ class Instance:
         self.values = table
 
     def _refuse(self, table: Table, struct: type[msgspec.Struct] | None) -> None:
-        """Note what an untrusted folder may not set."""
+        """Note what an untrusted folder may not set. Raises NotTrusted where it sets such a thing."""
         found = {
             key: refused_setting(PROVIDERS, key, value.value, struct, value.origin, f"providers.{self.name}")
             for key, value in table.items()
             if not value.trusted
         }
         self.refusals = [refusal for refusal in found.values() if refusal is not None]
+        if self.refusals:
+            raise NotTrusted(self.refusals[0])
 
     @property
     def secrets(self) -> list[str]:
