@@ -3,12 +3,9 @@
 import os
 import stat
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from aura_core.config.untrusted import NotTrusted, Refusal
-
-Opener = Callable[[str, int], int]
 
 
 def read_text(path: Path, within: Path | None, shown: Path | None = None) -> str:
@@ -17,13 +14,19 @@ def read_text(path: Path, within: Path | None, shown: Path | None = None) -> str
 
     Raises NotTrusted, OSError and UnicodeDecodeError.
     """
-    with open(path, encoding="utf-8-sig", opener=opener(within, shown)) as file:
+    with open(_source(path, within, shown), encoding="utf-8-sig") as file:  # noqa: PTH123  # a descriptor, too
         return file.read()
 
 
-def opener(within: Path | None, shown: Path | None = None) -> Opener | None:
-    """What `open` needs to open a file of an untrusted folder; nothing for a trusted one."""
-    return None if within is None else lambda path, flags: _open(Path(path), flags, within, shown or Path(path))
+def read_bytes(path: Path, within: Path | None) -> bytes:
+    """The bytes of a file, as `read_text` has its text."""
+    with open(_source(path, within), "rb") as file:  # noqa: PTH123  # a descriptor, too
+        return file.read()
+
+
+def _source(path: Path, within: Path | None, shown: Path | None = None) -> Path | int:
+    """What to open: the path; for a file of an untrusted folder a descriptor of what was looked at."""
+    return path if within is None else _open(path, within, shown or path)
 
 
 def leads_out(path: Path, within: Path) -> bool:
@@ -37,11 +40,11 @@ def check_folder(path: Path, within: Path | None, shown: Path) -> None:
         raise _leaving(path, shown)
 
 
-def _open(path: Path, flags: int, within: Path, shown: Path) -> int:
+def _open(path: Path, within: Path, shown: Path) -> int:
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(within):
         raise _leaving(path, shown)
-    descriptor = _walk(within, real.relative_to(within).parts, flags)
+    descriptor = _walk(within, real.relative_to(within).parts)
     try:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
@@ -57,16 +60,16 @@ def _open(path: Path, flags: int, within: Path, shown: Path) -> int:
     return descriptor
 
 
-def _walk(folder: Path, parts: tuple[str, ...], flags: int) -> int:
+def _walk(folder: Path, parts: tuple[str, ...]) -> int:
     """Open a file step by step, so that no step becomes a link after it was looked at."""
     if sys.platform == "win32":
-        return os.open(folder.joinpath(*parts), flags)
+        return os.open(folder.joinpath(*parts), os.O_RDONLY | os.O_BINARY)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     for number, part in enumerate(parts, 1):
         # Not blocking: it may have become a pipe.
-        wanted = flags | os.O_NONBLOCK if number == len(parts) else os.O_RDONLY | os.O_DIRECTORY
+        wanted = os.O_NONBLOCK if number == len(parts) else os.O_DIRECTORY
         try:
-            following = os.open(part, wanted | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+            following = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | wanted, dir_fd=descriptor)
         finally:
             os.close(descriptor)
         descriptor = following

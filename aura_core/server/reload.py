@@ -7,7 +7,7 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from aura_core.config.reading import leads_out, opener
+from aura_core.config.reading import leads_out, read_bytes
 from aura_core.config.settings import FILE
 from aura_core.config.untrusted import NotTrusted
 from aura_core.limits import RELOAD_DEBOUNCE, RELOAD_PAUSE, RELOAD_TIMEOUT
@@ -68,8 +68,7 @@ def _roots(directory: Path, config: Iterable[Path], within: Path | None) -> set[
 def _text(path: Path, runtime: Runtime) -> bytes | None:
     within = runtime.settings.file_within if path == Path(FILE).absolute() else None
     try:
-        with open(path, "rb", opener=opener(within)) as file:
-            return file.read()
+        return read_bytes(path, within)
     except (OSError, NotTrusted):
         return None
 
