@@ -181,6 +181,8 @@ def _folder(runtime: Runtime) -> Check:
 
 
 def _notes(runtime: Runtime) -> Iterator[Check]:
+    if runtime.agents.exposed is not None:
+        yield Check("agents", "files", "warning", runtime.agents.exposed)
     for entry in runtime.agents.entries.values():
         for note in entry.agent.notes if entry.agent else ():
             yield Check("agents", entry.id, "note", note)

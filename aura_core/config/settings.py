@@ -177,7 +177,7 @@ def load(
         tables,
         {f"{name}.{key}": value.origin for name, table in sections.items() for key, value in table.items()},
         read,
-        [*_strays(environ, named), *warnings],
+        [*_strays(environ, named), *trust.warnings(environ), *warnings],
         _token(environ, server.token_env),
         trusted,
         file_within,

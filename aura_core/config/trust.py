@@ -24,8 +24,18 @@ def why_trusted(folder: Path, environ: Mapping[str, str]) -> str | None:
 
 def named(environ: Mapping[str, str]) -> list[Path]:
     """The folders in AURA_TRUST, a list as PATH is one. A relative one would mean every folder, and is left out."""
-    paths = [Path(entry).expanduser() for entry in environ.get(VARIABLE, "").split(os.pathsep) if entry]
-    return [path for path in paths if path.is_absolute()]
+    return [path for path in _entries(environ) if path.is_absolute()]
+
+
+def warnings(environ: Mapping[str, str]) -> list[str]:
+    """What is left out of AURA_TRUST."""
+    left_out = [path for path in _entries(environ) if not path.is_absolute()]
+    return [f"{VARIABLE}: {str(path)!r} is left out: a relative path would mean every folder" for path in left_out]
+
+
+def _entries(environ: Mapping[str, str]) -> list[Path]:
+    entries = [entry for entry in environ.get(VARIABLE, "").split(os.pathsep) if entry]
+    return [Path(os.path.expanduser(entry)) for entry in entries]  # noqa: PTH111  # Path's own raises without a home
 
 
 def recorded() -> list[Path]:
@@ -68,7 +78,8 @@ def forget(folder: Path) -> bool:
         return False
     fresh = store.with_name(f"{store.name}.{os.getpid()}")
     try:
-        fresh.write_bytes(b"".join(os.fsencode(path) + b"\n" for path in after))
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.writelines(os.fsencode(path) + b"\n" for path in after)
         fresh.replace(store)
     except OSError as exc:
         raise ConfigError(f"{store}: cannot be written: {exc.strerror or exc}") from None
@@ -101,7 +112,10 @@ def own_folder() -> Path | None:
     """The user's own configuration folder, which is trusted; None without a home, as a relative path is anybody's."""
     from platformdirs import user_config_path
 
-    path = user_config_path("aura", appauthor=False)
+    try:
+        path = user_config_path("aura", appauthor=False)
+    except RuntimeError:  # a user of a container whom nobody gave a home
+        return None
     return path if path.is_absolute() else None
 
 
