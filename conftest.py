@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 FOREIGN = ("AURA_", "OLLAMA_", "OPENAI_", "AZURE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "XDG_CONFIG")
+NOWHERE = "http://127.0.0.1:1"
+"""Where nobody answers. At the default address of Ollama a developer's own may, with a model that never ends."""
 AIMOCK = Path(__file__).parent / "tests/aimock/node_modules/@copilotkit/aimock/dist/cli.js"
 
 
@@ -21,13 +23,16 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the developer's own variables and configuration out of every test."""
-    for name in list(os.environ):
-        if name.upper().startswith(FOREIGN):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
+@pytest.fixture(autouse=True, scope="session")
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the developer's own variables, configuration and servers out of every test, and of what it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.upper().startswith(FOREIGN):
+                patch.delenv(name)
+        patch.setenv("OLLAMA_HOST", NOWHERE)
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,6 +18,11 @@ lint:
     {{uv}} ruff format --check .
     {{uv}} mypy
 
+# The server with the lowest uvicorn that pyproject.toml allows; all other tests run with the highest
+uvicorn version=`grep -oP '"uvicorn>=\K[0-9.]+' pyproject.toml`:
+    uv run --isolated --all-packages --all-extras --all-groups --with "uvicorn=={{version}}.*" pytest -q \
+        tests/test_wire.py tests/test_http_versions.py tests/test_refusals.py tests/test_cancel.py
+
 # The VS Code extension: types and units, then its journeys in a real workbench
 extension:
     cd extension && npm test
@@ -36,7 +41,7 @@ pin:
     uv lock --upgrade
     {{uv}} python .ci/pins.py
 
-# Against real inference: builds llama.cpp's server once (some minutes), then runs the tests marked `real`
+# Against real inference, the tests marked `real`: builds llama.cpp's server once (3 minutes on two idle cores, 14 on busy ones)
 real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai

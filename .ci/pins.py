@@ -13,7 +13,11 @@ def exported() -> list[str]:
     """The pins of uv's resolution, without addresses."""
     command = ["uv", "export", "--no-emit-workspace", "--no-hashes", "--no-header", "--no-annotate"]
     out = subprocess.run(
-        [*command, "--all-packages", "--all-extras", "--all-groups", "--quiet"], cwd=ROOT, capture_output=True, text=True, check=True
+        [*command, "--all-packages", "--all-extras", "--all-groups", "--quiet"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return [line.strip() for line in out.stdout.splitlines() if line.strip() and not line.startswith("#")]
 

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from aura_core.answer.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent, Values
 from aura_core.doors.native import Answer, ChatBody
 from aura_core.errors import ConfigError
-from aura_core.limits import CONNECT_TIMEOUT
+from aura_core.limits import CONNECT_TIMEOUT, REMOTE_ANSWER_LIMIT, REMOTE_WORDS_LIMIT
 from aura_core.problems import Problem, ProblemBody
 from aura_core.runtime import AgentInfo, Runtime
 
@@ -23,6 +23,13 @@ _EVENTS: dict[bytes, msgspec.json.Decoder[Event]] = {
     b"done": msgspec.json.Decoder(DoneEvent),
     b"error": msgspec.json.Decoder(ErrorEvent),
 }
+
+
+_NOT_OURS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class _Endless(Exception):
+    """More comes than any Aura would say."""
 
 
 class Client(Protocol):
@@ -71,7 +78,7 @@ class RemoteClient:
         """`token_env` names the variable that holds the token. Raises ConfigError for what cannot be an address."""
         self._url = _address(url)
         self._token_env = token_env
-        headers = {}
+        headers = {b"accept-encoding": b"identity"}  # what is packed may be a thousand times as large
         if token:
             if not token.isprintable():
                 raise ConfigError(f"{token_env}: the token holds a line break or another control character")
@@ -88,17 +95,22 @@ class RemoteClient:
 
     async def agent(self, agent_id: str) -> AgentInfo:
         try:
-            response = await self._http.get(self._route(agent_id))
+            async with self._http.stream("GET", self._route(agent_id)) as response:
+                body = await _read(response)
         except httpx.InvalidURL:  # over 65,536 letters
             raise Problem("agent_not_found", "There is no agent of a name as long as that.") from None
         except httpx.RequestError as exc:
             raise self._lost(exc) from exc
-        if response.status_code != 200:
-            raise self._problem(response, response.content)
-        try:
-            return msgspec.json.decode(response.content, type=AgentInfo)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _Endless:
             raise self._foreign() from None
+        if response.status_code != 200:
+            raise self._problem(response, body)
+        try:
+            info = msgspec.json.decode(body, type=AgentInfo)
+        except _NOT_OURS:
+            raise self._foreign() from None
+        words = {key: _short(getattr(info, key)) for key in ("id", "name", "provider", "model") if getattr(info, key)}
+        return msgspec.structs.replace(info, **words)
 
     async def ask(self, agent: AgentInfo, body: ChatBody) -> AsyncGenerator[Event, None]:
         route = "/chat/stream" if agent.streaming else "/chat"
@@ -109,7 +121,7 @@ class RemoteClient:
                 "POST", self._route(agent.id) + route, content=content, headers=headers
             ) as response:
                 if response.status_code != 200:
-                    problem = self._problem(response, await response.aread())
+                    problem = self._problem(response, await _read(response))
                     if problem.partial is UNSET:
                         raise problem
                     # An answer of /chat that began and failed: as a stream would have told it.
@@ -118,7 +130,7 @@ class RemoteClient:
                     yield ErrorEvent(problem.detail, problem.code, problem.retry_after)
                     return
                 if not agent.streaming:
-                    for event in _whole(await response.aread()):
+                    for event in _whole(await _read(response)):
                         yield event
                     return
                 async with aclosing(_events(response)) as events:
@@ -128,7 +140,10 @@ class RemoteClient:
                             return
         except httpx.RequestError as exc:
             raise self._lost(exc) from exc
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _Endless:
+            yield ErrorEvent(f"The answer is longer than {REMOTE_ANSWER_LIMIT // 1024**2} MiB.", "bad_response")
+            return
+        except _NOT_OURS:
             raise self._foreign() from None
         yield ErrorEvent("The connection to Aura was lost.", "interrupted")
 
@@ -158,8 +173,8 @@ class RemoteClient:
                 return Problem(problem.code, f"{self._url} {does}; set the variable {self._token_env} to the server's.")
             seconds = response.headers.get("retry-after", "")
             retry_after = float(seconds) if seconds.isascii() and seconds.isdigit() else None  # a proxy may send a date
-            return Problem(problem.code, problem.detail, retry_after, problem.partial)
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+            return Problem(problem.code, _short(problem.detail), retry_after, problem.partial)
+        except (*_NOT_OURS, KeyError):
             return Problem(
                 "bad_response", f"There is no Aura at {self._url}: it answers with status {response.status_code}."
             )
@@ -178,28 +193,59 @@ def _address(url: str) -> str:
     return full
 
 
+async def _read(response: httpx.Response) -> bytes:
+    """A body, whole. Raises _Endless."""
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > REMOTE_ANSWER_LIMIT:
+            raise _Endless
+    return bytes(body)
+
+
 async def _events(response: httpx.Response) -> AsyncGenerator[Event, None]:
-    """The events of a stream; comments and unknown events are passed over. A proxy may have changed the line ends."""
-    rest, name, data = b"", b"", b""
+    """The events of a stream; comments and unknown events are passed over. A proxy may have changed the line ends.
+
+    Raises _Endless, for one event and for all that is said.
+    """
+    name, data, parts = b"", list[bytes](), list[bytes]()  # the last are those of a line that is not whole yet
     after_cr = False
-    async for chunk in response.aiter_bytes():
+    size = said = 0
+    async for chunk in response.aiter_raw():
         whole = chunk.removeprefix(b"\n") if after_cr else chunk  # the other half of a CRLF
         after_cr = chunk.endswith(b"\r")
-        # Of bytes: at LF, CRLF and CR only.
-        *lines, rest = [*(rest + whole).splitlines(keepends=True), b""]
-        if lines and not lines[-1].endswith((b"\n", b"\r")):
-            rest = lines.pop()
-        for line in lines:
-            field, _, value = line.rstrip(b"\r\n").partition(b":")
+        for piece in whole.splitlines(keepends=True):  # of bytes: at LF, CRLF and CR only
+            parts.append(piece)
+            size += len(piece)
+            if size > REMOTE_ANSWER_LIMIT or said > REMOTE_ANSWER_LIMIT:
+                raise _Endless
+            if not piece.endswith((b"\n", b"\r")):
+                break  # the last one
+            line = b"".join(parts).rstrip(b"\r\n")
+            parts.clear()
+            field, _, value = line.partition(b":")
             value = value.removeprefix(b" ")
             if field == b"event":
                 name = value
             elif field == b"data":
-                data += value + b"\n"
-            elif line in (b"\n", b"\r\n", b"\r"):
+                data.append(value)
+            elif not line:
                 if (decoder := _EVENTS.get(name)) is not None:
-                    yield decoder.decode(data)
-                name, data = b"", b""
+                    said += size
+                    yield _fit(decoder.decode(b"\n".join(data)))
+                name, size = b"", 0
+                data.clear()
+
+
+def _fit(event: Event) -> Event:
+    """The event, with words of a length that can be shown."""
+    if isinstance(event, ErrorEvent):
+        return msgspec.structs.replace(event, message=_short(event.message), code=_short(event.code))
+    return event
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= REMOTE_WORDS_LIMIT else text[: REMOTE_WORDS_LIMIT - 1] + "…"
 
 
 def _whole(body: bytes) -> list[Event]:

@@ -61,5 +61,14 @@ class ProviderError(Exception):
         self.retry_after = retry_after
 
 
+def words_of(exc: BaseException) -> str:
+    """An exception in one line: `ValueError: why`. Whatever its class does when it is asked, this does not raise."""
+    name: str = type.__dict__["__name__"].__get__(type(exc))  # a metaclass may have a name of its own
+    try:
+        return " ".join(f"{name}: {exc}".split())
+    except BaseException:  # it may raise anything, as may whatever it holds
+        return f"{name}: it cannot say why"
+
+
 class ConfigError(Exception):
     """Something that a person wrote is wrong. `str()` is one line that says where, what, and what to do."""

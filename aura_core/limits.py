@@ -10,7 +10,11 @@ STEPS_WITHOUT_PAUSE = 256
 CLEANUP_LIMIT = 2.0
 """Seconds that a plugin's clean-up gets before it is abandoned."""
 FINISH_GRACE = 5.0
-"""Seconds of silence after the finish reason, in which usage may still come."""
+"""Seconds after the finish reason in which usage may still come, however often it comes."""
+SIGNS_OF_LIFE = 5
+"""How often tokens without text may reset the idle timer, until text comes again."""
+LARGEST_NUMBER = 2**53 - 1
+"""The largest count, and the longest `retry_after`: JavaScript holds no larger whole number exactly."""
 RETRY_AFTER_LIMIT = 10.0
 """The longest `retry_after`, in seconds, that is waited for."""
 RETRY_DELAY = 0.25
@@ -26,8 +30,20 @@ CHOICE_TIMEOUT = 0.5
 OPENING_TIMEOUT = 5.0
 """Seconds that a client gets to open before that choice is made without it; it opens on. An SDK takes its time to be
 imported on a busy machine, which does not tell who answers, and the choice holds until the end."""
+SLOW_IMPORT = 2.0
+"""Seconds that a plugin may take to be loaded before somebody is told: every command waits for it."""
 PLUGIN_ERROR_LIMIT = 500
 """Characters of a quarantined plugin's error that are shown."""
+
+# What people write (config/)
+FILE_LIMIT = 1024 * 1024
+"""Bytes of an agent's file, an aura.toml or another file that a person writes."""
+FRONT_MATTER_LIMIT = 64 * 1024
+"""Characters of an agent's front matter: reading YAML takes 30 µs for each."""
+DOTS_LIMIT = 200
+"""Dots in a line of an aura.toml: reading a key takes the square of its parts."""
+JUST_WRITTEN = 2.5
+"""Seconds in which a file may be written again and look the same: the coarsest clock of a file system has two."""
 
 # HTTP (server/)
 HEADER_LIMIT = 64 * 1024
@@ -61,9 +77,17 @@ RELOAD_TIMEOUT = 1000
 RELOAD_PAUSE = 10.0
 """Seconds until watching begins anew after it failed."""
 
+# The command (cli/)
+THREADS_TIME = 0.5
+"""Seconds that threads of plugins get to end when a command is over."""
+
 # Clients in this process (client.py)
 CONNECT_TIMEOUT = 10
 """Seconds that `aura chat --url` waits for a connection."""
+REMOTE_ANSWER_LIMIT = 32 * 1024 * 1024
+"""Bytes of a body, of one event and of all events together that `aura chat --url` takes."""
+REMOTE_WORDS_LIMIT = 2000
+"""Characters of another server's name or message that it shows."""
 
 # What people read (telemetry/)
 MESSAGE_LIMIT = 500
@@ -72,3 +96,9 @@ LOG_QUEUE = 10_000
 """Log lines that may wait to be written; more are dropped and counted."""
 LOG_FLUSH = 1.0
 """Seconds to write what is left of the log when the process ends."""
+
+# Time (deadline.py)
+TIMER_LATE = 0.01
+"""Seconds after its time at which a timer shows that this process stood still."""
+SECOND_LOOK = 0.25
+"""Seconds that others get then before a limit is held against them."""

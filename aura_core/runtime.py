@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
+from copy import deepcopy
 
 import msgspec
 
@@ -189,7 +190,8 @@ class Runtime:
         """Whether the agent's answers can stream; where a plugin fails to say, they can."""
         front_matter, instance = bound.agent.front_matter, bound.instance
         try:
-            return instance.supports_streaming(front_matter.model or instance.known_model or "", front_matter.options)
+            model = front_matter.model or instance.known_model or ""
+            return instance.supports_streaming(model, deepcopy(front_matter.options))
         except BaseException as exc:  # SystemExit, too: it is the plugin's
             log.error("plugin %r: supports_streaming failed", instance.plugin, exc_info=exc)
             return True
@@ -209,7 +211,7 @@ class Runtime:
         bound: Bound,
         body: ChatBody,
         framing: Framing,
-        stuck: Callable[[], None] | None = None,
+        stuck: Callable[[], object] | None = None,
         request_id: str = "-",
     ) -> Relay:
         """Begin an answer. Raises Problem when the server is full or stops; whoever calls must `release` the relay."""
@@ -222,6 +224,7 @@ class Runtime:
             self.redact,
             stuck,
             lambda: self.abandonments.update([bound.instance.plugin]),
+            bound.instance.name,
         )
         self.relays[relay] = request_id, bound
         return relay
@@ -230,15 +233,22 @@ class Runtime:
         """Close an answer, free its slot, and log how it went."""
         relay.close()
         if not relay.closed:
-            self._leaving = {each for each in self._leaving if not each.closed} | {relay}
+            self._leaving.add(relay)
+            relay.when_closed(self._leaving.discard)
         started = self.relays.pop(relay, None)
         if started is not None:
             request_id, bound = started
             model = bound.agent.front_matter.model or bound.instance.known_model
-            record = relay.record(request_id, bound.agent.id, bound.instance.name, model)
-            log.info("stream", extra={"stream": record})
-            for observe in self.observers:
-                observe(record)
+            self._tell(relay.record(request_id, bound.agent.id, bound.instance.name, model))
+
+    def _tell(self, record: StreamRecord) -> None:
+        """Log and count an answer that is over; it must end well for its client even where one of these raises."""
+        for tell in (_log, *self.observers):
+            try:
+                tell(record)
+            except Exception:
+                with suppress(Exception):  # the log itself may be what fails
+                    log.exception("an answer's figures could not be taken")
 
     async def _start(self, bound: Bound, body: ChatBody) -> AsyncIterator[Token]:
         instance = bound.instance
@@ -260,7 +270,7 @@ class Runtime:
             model,
             front_matter.temperature,
             front_matter.max_tokens,
-            front_matter.options,
+            deepcopy(front_matter.options),  # a plugin may change what it gets; the agent is everybody's
         )
 
     def redact(self, text: str) -> str:
@@ -320,6 +330,10 @@ class Runtime:
             if (info := _unusable(plugin.name, plugin)) not in infos:  # a table of its own name may be there
                 infos.append(info)
         return sorted(infos, key=lambda info: info.name)
+
+
+def _log(record: StreamRecord) -> None:
+    log.info("stream", extra={"stream": record})
 
 
 def _named(instance: Instance) -> str:

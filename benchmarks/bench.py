@@ -1,4 +1,4 @@
-"""What streaming costs in Aura, beside peers, in one interleaved run: `uv run python benchmarks/bench.py`.
+"""What streaming costs in Aura, beside peers, in one interleaved run: `uv run --all-groups just bench`.
 
 Prints medians with their spread, and whether each goal is met; every figure goes to a file as JSON, from which
 `benchmarks/chart.py` draws. All scenarios are in measures.py, all goals in goals.py. Linux only (/proc).

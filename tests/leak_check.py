@@ -18,7 +18,7 @@ class LeakCheck:
         self._tasks = self._tasks_now()
         self._fds = _fds_now()
 
-    def check(self, timeout: float = 10) -> None:
+    def check(self, timeout: float = 60) -> None:
         """Wait until nothing more than before is held. Raises AssertionError that names what still is."""
         end = time.monotonic() + timeout
         while (more := self._more()) and time.monotonic() < end:
@@ -33,7 +33,7 @@ class LeakCheck:
 
     def _tasks_now(self) -> set[asyncio.Task[Any]]:
         loop = self._aura.loop
-        return asyncio.run_coroutine_threadsafe(_tasks(), loop).result(10)
+        return asyncio.run_coroutine_threadsafe(_tasks(), loop).result(60)
 
 
 async def _tasks() -> set[asyncio.Task[Any]]:

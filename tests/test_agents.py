@@ -269,7 +269,7 @@ def test_a_drive_that_is_not_there_is_waited_for(
 
     async def main() -> None:
         nonlocal there
-        watching = asyncio.create_task(watch(Runtime(loaded, {})))
+        watching = asyncio.create_task(watch(Runtime(loaded, {"AURA_PLUGINS": "echo"})))
         await asyncio.sleep(0.3)
         assert not watching.done()
         folder.mkdir(parents=True)
@@ -298,7 +298,7 @@ def test_a_change_of_the_settings_is_seen_without_its_event(
 
     monkeypatch.setattr("aura_core.server.reload.awatch", no_event)
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(watch(Runtime(loaded, {})))
+        asyncio.run(watch(Runtime(loaded, {"AURA_PLUGINS": "echo"})))
     assert [record.getMessage() for record in caplog.records] == [f"{file} changed; restart to apply"]
 
 
@@ -320,7 +320,7 @@ def test_a_watch_that_fails_begins_anew(
     monkeypatch.setattr("aura_core.server.reload.awatch", broken)
     monkeypatch.setattr("aura_core.server.reload.RELOAD_PAUSE", 0.01)
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(watch(Runtime(loaded, {})))
+        asyncio.run(watch(Runtime(loaded, {"AURA_PLUGINS": "echo"})))
     assert "inotify watch limit reached" in caplog.text
     assert "a: added" in caplog.text
 
@@ -347,7 +347,7 @@ def test_a_folder_that_cannot_be_read_keeps_its_agents(tmp_path: Path, monkeypat
     store = AgentStore(tmp_path)
     with monkeypatch.context() as patched:
         # Nobody refuses root, who may run this.
-        patched.setattr(Path, "iterdir", _refused)
+        patched.setattr(os, "scandir", _refused)
         line = f"{tmp_path}: cannot be read: Permission denied"
         assert store.reload() == [f"{line}; the agents stay as they were"]
         assert store.reload() == []

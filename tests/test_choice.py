@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aura_core import ProviderError
 from aura_core.config import settings
 from aura_core.plugins import registry
 from aura_core.runtime import Runtime
@@ -158,3 +159,49 @@ def test_closing_what_still_opens_is_no_failure(
     with caplog.at_level(logging.WARNING):
         asyncio.run(leave())
     assert not caplog.records
+
+
+LISTS = (
+    PLUGIN
+    + """
+from aura_core import Model, ProviderError
+@hookimpl
+async def list_models():
+    {}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("listing", "answer"),
+    [
+        ("return [Model('only')]", "only"),
+        ("return [Model('one'), Model('other')]", "model_not_found"),
+        ("return []", "model_not_found"),
+        ("return None", "model_not_found"),
+        ("raise ProviderError('there is no such list', 'bad_request')", "model_not_found"),
+        ("raise ProviderError('it is away', 'unavailable')", "unavailable"),
+        ("raise ProviderError('no key', 'auth')", "auth"),
+    ],
+)
+def test_a_server_that_lists_one_model_needs_none_in_the_agent(
+    listing: str, answer: str, runtime: Callable[..., Runtime]
+) -> None:
+    nobody = "@hookimpl\nasync def default_model():\n    return None\n"
+    made = runtime(lists=LISTS.format(listing) + nobody)
+
+    async def ask() -> str:
+        try:
+            return await made.providers.instances["lists"].model()
+        except ProviderError as exc:
+            return exc.code
+        finally:
+            await made.close()
+
+    assert asyncio.run(ask()) == answer
+
+
+def test_a_server_that_lists_one_model_is_not_chosen_for_it(runtime: Callable[..., Runtime]) -> None:
+    """A paid service serves only agents that name it, or where its settings name a model."""
+    nobody = "@hookimpl\nasync def default_model():\n    return None\n"
+    assert _chosen(runtime(lists=LISTS.format("return [Model('only')]") + nobody))[0] == "echo"

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ import pytest
 from aura_core.errors import ConfigError
 from aura_core.server.serve import listen
 from aura_core.testing import AuraServer
+
+NOBODY = (
+    "provider 'nobody' is not installed; installed are echo. Aura's own are in the folder plugins of its repository"
+)
 
 
 def _run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -54,8 +59,36 @@ def test_the_place_of_a_default_that_is_not_there_is_named(tmp_path: Path) -> No
     listed = _run(tmp_path, "agents")
     assert (listed.returncode, listed.stderr) == (
         1,
-        "assistant: aura.toml:3: provider 'nobody' is not installed; pip install aura-nobody\n",
+        f"assistant: aura.toml:3: {NOBODY}\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("toml", "why"),
+    {
+        "a table of its own": (
+            "[providers.nobody]\nurl = 'x'\n",
+            f"aura.toml:2: the table sets no plugin, and {NOBODY}",
+        ),
+        "an empty table": ("[providers.nobody]\n", f"[providers.nobody]: the table sets no plugin, and {NOBODY}"),
+        "a plugin": ("[providers.gpu]\nurl = 'x'\nplugin = 'nobody'\n", f"aura.toml:3: {NOBODY}"),
+        "a slip": (
+            "[providers.ecco]\n",
+            "[providers.ecco]: the table sets no plugin, and provider 'ecco' is not installed; did you mean 'echo'?",
+        ),
+    }.values(),
+)
+def test_a_provider_that_is_not_there_is_told_with_its_place_and_without_a_package(
+    toml: str, why: str, tmp_path: Path
+) -> None:
+    """Whoever owns `aura-nobody` on a package index must not be who gets installed."""
+    (tmp_path / "aura.toml").write_text(toml)
+    checks = json.loads(_run(tmp_path, "doctor", "--offline", "--json").stdout)["checks"]
+    assert [c["detail"] for c in checks if c["section"] == "providers" and c["status"] == "warning"] == [why]
+    (tmp_path / "agents").mkdir()
+    name = tomllib.loads(toml)["providers"].popitem()[0]
+    (tmp_path / "agents/it.md").write_text(f"---\nprovider: {name}\n---\n")
+    assert _run(tmp_path, "agents").stderr == f"it: {tmp_path}/agents/it.md:2: {why}\n".replace(f"{tmp_path}/", "")
 
 
 ERRORS: dict[str, tuple[list[str], dict[str, str], str, int, str]] = {

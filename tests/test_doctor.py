@@ -120,3 +120,48 @@ def _until(stream: IO[str], text: str) -> str:
         if text in line:
             return read
     raise AssertionError(f"{text!r} never came: {read}")
+
+
+ASKS = """\
+from aura_core import Model, ProviderError, Token, hookimpl
+@hookimpl
+async def stream_chat(request):
+    if request.model == "away":
+        raise ProviderError("It is away.", "unavailable")
+    yield Token(request.model, finish_reason="stop")
+@hookimpl
+async def check_health():
+    raise ProviderError("It is away.", "unavailable")
+@hookimpl
+async def check_request(request):
+    return []
+@hookimpl
+async def default_model():
+    return None
+"""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_one_cause_is_told_once(as_json: bool, tmp_path: Path, fake_plugin: Callable[..., None]) -> None:
+    fake_plugin("asks", ASKS)
+    (tmp_path / "aura.toml").write_text("[server]\nretries = 0\n")
+    (tmp_path / "agents").mkdir()
+    for name, matter in {
+        "nobody": "provider: asks",  # names no model
+        "nobody-else": "provider: asks",
+        "away": "provider: asks\nmodel: away",  # as the health check says
+        "missing": "provider: nowhere",
+    }.items():
+        (tmp_path / "agents" / f"{name}.md").write_text(f"---\n{matter}\n---\n")
+    env = os.environ | {"AURA_PLUGINS": "asks", "PYTHONPATH": str(tmp_path / "site" / "aura-asks")}
+    command = _command(*["--json"] * as_json)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    for cause in ("No model is named", "It is away.", "'nowhere' is not installed"):
+        assert done.stdout.count(cause) == 1, (cause, done.stdout)
+    assert "the same as for nobody-else (asks) under agents" in done.stdout
+    assert "the same as for asks under providers" in done.stdout
+    assert "could not check it" not in done.stdout
+    if as_json:
+        failed = [check["name"] for check in json.loads(done.stdout)["checks"] if check["status"] == "failed"]
+        assert failed == ["asks", "away (asks)", "missing", "nobody-else (asks)", "nobody (asks)"]

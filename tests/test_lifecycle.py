@@ -11,60 +11,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
+from aura_process import Process, serve
 
 from aura_core.testing import AuraServer, SseEvent, events
 
 SLOW = "---\nprovider: echo\noptions: {tokens: 1000, tokens_per_second: 20}\n---\n"
 SHORT = "---\nprovider: echo\noptions: {tokens: 20, tokens_per_second: 20}\n---\n"
-
-
-class Process:
-    """`aura serve` as a process of its own."""
-
-    def __init__(self, folder: Path, *arguments: str, **environ: str) -> None:
-        env = os.environ | {"AURA_PLUGINS": "echo", "AURA_TRUST": str(folder)} | environ
-        command = [sys.executable, "-m", "aura_core", "serve", "--port", "0", *arguments]
-        self.popen = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
-        assert self.popen.stderr is not None
-        self.first = self.popen.stderr.readline()
-        address = re.search(r"http://\S+", self.first)
-        assert address is not None, self.first + self.popen.stderr.read()
-        self.url = address[0]
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=lambda: self.lines.extend(self.popen.stderr or ()), daemon=True)
-        self._reader.start()
-
-    def exit(self, timeout: float = 20) -> int:
-        """Wait for its end; its exit code."""
-        code = self.popen.wait(timeout)
-        self._reader.join(5)
-        assert self.popen.stderr is not None
-        self.popen.stderr.close()
-        return code
-
-    def streams(self) -> list[dict[str, object]]:
-        """The log lines of its streams."""
-        found = [json.loads(line) for line in self.lines if line.startswith("{")]
-        return [line for line in found if line["message"] == "stream"]
-
-
-@contextmanager
-def _serve(folder: Path, agents: dict[str, str], *arguments: str, **environ: str) -> Iterator[Process]:
-    (folder / "agents").mkdir()
-    for name, text in agents.items():
-        (folder / "agents" / name).write_text(text)
-    process = Process(folder, *arguments, **environ)
-    try:
-        yield process
-    finally:
-        process.popen.kill()
-        process.exit()
 
 
 def _ask(url: str, agent: str, answers: list[list[SseEvent]], started: threading.Barrier) -> None:
@@ -84,7 +41,7 @@ def _ask(url: str, agent: str, answers: list[list[SseEvent]], started: threading
 def test_sigterm_ends_every_stream_with_an_event(tmp_path: Path) -> None:
     agents = {"slow.md": SLOW, "short.md": SHORT}
     with (
-        _serve(tmp_path, agents, AURA_SERVER__DRAIN_TIMEOUT="6") as aura,
+        serve(tmp_path, agents, AURA_SERVER__DRAIN_TIMEOUT="6") as aura,
         httpx.Client(base_url=aura.url, trust_env=False, timeout=60) as client,
     ):
         answers: list[list[SseEvent]] = []
@@ -111,9 +68,47 @@ def test_sigterm_ends_every_stream_with_an_event(tmp_path: Path) -> None:
     assert [event.data.get("code") for event in last].count("server_shutdown") == 40
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs a system with SIGHUP")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sighup_drains(tmp_path: Path, workers: str) -> None:
+    """It killed the process in the middle of its answers."""
+    with serve(tmp_path, {"slow.md": SLOW}, "--workers", workers, AURA_SERVER__DRAIN_TIMEOUT="0.5") as aura:
+        answers: list[list[SseEvent]] = []
+        started = threading.Barrier(2)
+        thread = threading.Thread(target=_ask, args=(aura.url, "slow", answers, started))
+        thread.start()
+        started.wait(60)
+        aura.popen.send_signal(signal.SIGHUP)
+        assert aura.exit(60) == 0
+        thread.join(30)
+    assert answers[0][-1].data.get("code") == "server_shutdown"
+
+
+def test_the_first_line_waits_for_no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listening at 0.3 s, it said so at 8.3 s, when the plugin's client was open."""
+    site = tmp_path / "site"
+    info = site / "fake_hung-1.dist-info"
+    info.mkdir(parents=True)
+    (site / "fake_hung.py").write_text(
+        "import threading\nfrom aura_core import Token, hookimpl\n\n"
+        "@hookimpl\ndef open_client(settings):\n    threading.Event().wait()\n\n"
+        "@hookimpl\nasync def stream_chat(request):\n    yield Token('x')\n"
+    )
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-hung\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[aura]\nhung = fake_hung\n")
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    agents = {"it.md": "---\nprovider: hung\n---\n", "plain.md": "Hi."}
+    with serve(tmp_path, agents, AURA_PLUGINS="hung") as aura:  # it has read the first line
+        assert httpx.get(f"{aura.url}/health", trust_env=False, timeout=30).status_code == 200
+        aura.popen.kill()
+        aura.exit()
+    assert aura.first.startswith("Aura serves at http://127.0.0.1:")
+    assert "  it: hung\n" in aura.lines
+
+
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_leaves_at_once(tmp_path: Path, first: signal.Signals) -> None:
-    with _serve(tmp_path, {"slow.md": SLOW}, AURA_SERVER__DRAIN_TIMEOUT="60") as aura:
+    with serve(tmp_path, {"slow.md": SLOW}, AURA_SERVER__DRAIN_TIMEOUT="60") as aura:
         answers: list[list[SseEvent]] = []
         started = threading.Barrier(2)
         thread = threading.Thread(target=_ask, args=(aura.url, "slow", answers, started))
@@ -159,7 +154,7 @@ def _wait_for_both(aura: Process) -> None:
 
 
 def test_workers_share_an_address_and_drain_together(tmp_path: Path) -> None:
-    with _serve(tmp_path, {"slow.md": SLOW, "short.md": SHORT}, "--workers", "2") as aura:
+    with serve(tmp_path, {"slow.md": SLOW, "short.md": SHORT}, "--workers", "2") as aura:
         _wait_for_both(aura)
         answers: list[list[SseEvent]] = []
         started = threading.Barrier(11)
@@ -177,7 +172,7 @@ def test_workers_share_an_address_and_drain_together(tmp_path: Path) -> None:
 
 
 def test_connections_that_come_at_once_are_dealt_out_among_the_workers(tmp_path: Path) -> None:
-    with _serve(tmp_path, {"slow.md": SLOW}, "--workers", "2") as aura:
+    with serve(tmp_path, {"slow.md": SLOW}, "--workers", "2") as aura:
         _wait_for_both(aura)
         port = int(aura.url.rpartition(":")[2])
         workers = Path(f"/proc/{aura.popen.pid}/task/{aura.popen.pid}/children").read_text().split()
@@ -201,7 +196,7 @@ def test_connections_that_come_at_once_are_dealt_out_among_the_workers(tmp_path:
 
 
 def test_a_worker_that_crashes_is_replaced(tmp_path: Path) -> None:
-    with _serve(tmp_path, {}, "--workers", "2") as aura:
+    with serve(tmp_path, {}, "--workers", "2") as aura:
         children = Path(f"/proc/{aura.popen.pid}/task/{aura.popen.pid}/children")
         _wait_for_both(aura)
         end = time.monotonic() + 30
@@ -220,7 +215,7 @@ def test_a_worker_that_is_replaced_has_the_settings_of_the_start(edited: str, tm
     """Not those that its file has now, which may be broken, or want no token."""
     settings = tmp_path / "aura.toml"
     settings.write_text("[server]\ntoken_env = 'MINE'\n")
-    with _serve(tmp_path, {}, "--workers", "2", MINE="correct horse") as aura:
+    with serve(tmp_path, {}, "--workers", "2", MINE="correct horse") as aura:
         children = Path(f"/proc/{aura.popen.pid}/task/{aura.popen.pid}/children")
         assert httpx.get(f"{aura.url}/api/agents", trust_env=False, timeout=30).status_code == 401
         settings.write_text(edited)
@@ -260,7 +255,7 @@ def _alive(pid: str) -> bool:
 
 
 def test_workers_end_when_their_parent_was_killed(tmp_path: Path) -> None:
-    with _serve(tmp_path, {}, "--workers", "2") as aura:
+    with serve(tmp_path, {}, "--workers", "2") as aura:
         _wait_for_both(aura)
         workers = Path(f"/proc/{aura.popen.pid}/task/{aura.popen.pid}/children").read_text().split()
         assert len(workers) == 2
@@ -330,14 +325,14 @@ logging.getLogger("aura").info("life goes on")
 
 
 def test_an_idle_server_leaves_at_once(tmp_path: Path) -> None:
-    with _serve(tmp_path, {}) as aura:
+    with serve(tmp_path, {}) as aura:
         aura.popen.send_signal(signal.SIGINT)
         assert aura.exit(30) == 0
 
 
 def test_one_log_line_for_each_stream_and_no_word_of_it(tmp_path: Path) -> None:
     fails = "---\nprovider: echo\noptions: {text: partial answer, fail_after: 1, code: auth}\n---\n"
-    with _serve(tmp_path, {"ok.md": "---\nprovider: echo\n---\nbe secretive\n", "fails.md": fails}) as aura:
+    with serve(tmp_path, {"ok.md": "---\nprovider: echo\n---\nbe secretive\n", "fails.md": fails}) as aura:
         for agent in ("ok", "fails"):
             httpx.post(
                 f"{aura.url}/api/agents/{agent}/chat/stream",
@@ -393,7 +388,7 @@ def test_a_plugins_exception_is_logged_with_its_name_and_without_the_key(tmp_pat
     )
     # With the line break that a file of secrets brings along; who sends the key sends it without.
     environ = {"AURA_PLUGINS": "leaky", "PYTHONPATH": str(site), "LEAKY_KEY": "sk-very-secret\n"}
-    with _serve(tmp_path, {"a.md": "---\nprovider: leaky\n---\n"}, **environ) as aura:
+    with serve(tmp_path, {"a.md": "---\nprovider: leaky\n---\n"}, **environ) as aura:
         url = f"{aura.url}/api/agents/a/chat/stream"
         answers = [httpx.post(url, json={"prompt": p}, trust_env=False, timeout=60).text for p in ("say", "raise")]
         aura.popen.terminate()

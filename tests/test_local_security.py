@@ -190,6 +190,40 @@ def test_a_static_file_is_never_a_path(aura: AuraServer) -> None:
         connection.close()
 
 
+@pytest.mark.parametrize("agent", ["%E2%84%AAilo", "o%E2%84%AA", "\u212ailo"])
+def test_an_agent_id_has_one_spelling(agent: str, tmp_path: Path) -> None:
+    """CWE-178 and CWE-176: in Unicode, the Kelvin sign is a k in lower case."""
+    agents = {"kilo.md": "---\nprovider: echo\n---\n", "ok.md": "---\nprovider: echo\n---\n"}
+    with AuraServer(tmp_path, agents) as aura:
+        assert httpx.get(f"{aura.url}/api/agents/{agent}", trust_env=False).status_code == 404
+        _check(_post(aura, f"/api/agents/{agent}/chat"), 404, "agent_not_found")
+        assert httpx.get(f"{aura.url}/api/agents/KILO", trust_env=False).json()["id"] == "kilo"
+
+
+def test_a_file_of_a_like_name_costs_an_agent_nothing(tmp_path: Path) -> None:
+    agents = {"kilo.md": "---\nprovider: echo\n---\n", "\u212ailo.md": "---\nprovider: echo\n---\n"}
+    with AuraServer(tmp_path, agents) as aura:
+        listed = httpx.get(f"{aura.url}/api/agents", trust_env=False).json()["agents"]
+        assert aura.ask("kilo")[-1].name == "done"
+    assert {agent["id"]: bool(agent["error"]) for agent in listed} == {"kilo": False, "\u212ailo": True}
+
+
+def test_no_answer_is_kept_and_none_is_guessed_at(aura: AuraServer) -> None:
+    """CWE-525 (a cache that keeps what a token opened) and CWE-430 (JSON that a browser takes for a page)."""
+    gets = ["/api/agents", "/api/agents/ok", "/api/agents/none", "/api/providers", "/health", "/health/ready"]
+    gets += ["/metrics", "/schema/openapi.json", "/nothing", "/api/agents/ok/chat"]
+    answers = [httpx.get(aura.url + path, trust_env=False) for path in gets]
+    answers += [_post(aura), _post(aura, "/api/agents/ok/chat"), _post(aura, content=b"{"), _post(aura, host="evil")]
+    answers.append(httpx.get(aura.url, headers={"x": "a" * 70_000}, trust_env=False))
+    assert {answer.status_code for answer in answers} == {200, 400, 404, 405, 421, 431}
+    for answer in answers:
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"], answer.request.url
+        assert answer.headers.get_list("cache-control") == ["no-store"], answer.request.url
+    page = httpx.get(aura.url, trust_env=False)
+    assert page.headers.get_list("cache-control") == ["no-cache"]
+    assert page.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
 def test_an_agent_file_runs_no_code(tmp_path: Path) -> None:
     """CWE-502: YAML that makes objects."""
     made = tmp_path / "made"

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 import aura_core.testing
+from aura_core import streams
 from aura_core._version import __version__
 from aura_core.config import settings
 from aura_core.plugins.loader import Plugins
@@ -99,7 +100,7 @@ def test_bad_plugins_are_quarantined_and_the_good_one_streams(tmp_path: Path, fa
 def test_a_plugin_for_a_newer_core_says_so(source: str, fake_plugin: FakePlugin) -> None:
     fake_plugin("early", source, requires="aura-server>=99")
     early = next(plugin for plugin in Plugins().all if plugin.name == "early")
-    assert early.remedy == f"it needs aura-server >=99, and this is {__version__}: update aura-server"
+    assert early.remedy == f"it needs aura-server >=99, and this is {__version__}: install versions that fit together"
 
 
 def test_a_requirement_that_cannot_be_read_stops_no_quarantine(fake_plugin: FakePlugin) -> None:
@@ -179,6 +180,35 @@ def test_aura_plugins_tells_them_apart(tmp_path: Path, fake_plugin: FakePlugin) 
     allowed = _aura("plugins", site=site, cwd=tmp_path, AURA_PLUGINS="good")
     assert allowed.returncode == 0
     assert "disabled" in allowed.stdout
+
+
+@pytest.mark.parametrize(
+    ("record", "owns"),
+    [
+        ("aura_core/__init__.py,sha256=x,9\n", True),
+        ("../../bin/other,,\r\naura_core/deep/er.py,,\r\n", True),
+        ("aura_core.py,,\n", True),
+        ("other/aura_core/a.py,,\naura_core_more/b.py,,\naura_core-1.dist-info/RECORD,,\n", False),
+        (None, False),
+    ],
+)
+def test_another_distribution_with_files_in_our_package_is_named(
+    record: str | None, owns: bool, tmp_path: Path, fake_plugin: FakePlugin
+) -> None:
+    fake_plugin("good", GOOD, "other-one", version="9.1")
+    (info,) = tmp_path.glob("site/other-one/*.dist-info")
+    if record is not None:
+        (info / "RECORD").write_bytes(record.encode())
+    site = tmp_path / "site"
+    listed = _aura("plugins", site=site, cwd=tmp_path)
+    doctor = _aura("doctor", "--offline", "--json", site=site, cwd=tmp_path)
+    failed = [check["detail"] for check in json.loads(doctor.stdout)["checks"] if check["status"] == "failed"]
+    said = (
+        "other-one 9.1 owns files of aura_core and is not ours, which is aura-server: "
+        "pip uninstall other-one, then install aura-server again from where you got it"
+    )
+    assert (listed.returncode, listed.stderr) == ((1, f"{said}\n") if owns else (0, ""))
+    assert (doctor.returncode, failed) == ((1, [said]) if owns else (0, []))
 
 
 def test_the_allow_list_is_applied_before_any_code_runs(tmp_path: Path, fake_plugin: FakePlugin) -> None:
@@ -283,8 +313,9 @@ def test_plugins_import_only_what_the_core_exports(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "aura_core":
             # What proves a plugin is loaded by tests only.
-            assert node.module == "aura_core" or (node.module == "aura_core.testing" and path.stem == "conformance")
-            assert {alias.name for alias in node.names} <= {*aura_core.__all__, *aura_core.testing.__all__}
+            assert node.module != "aura_core.testing" or path.stem == "conformance"
+            public = {"aura_core": aura_core, "aura_core.streams": streams, "aura_core.testing": aura_core.testing}
+            assert {alias.name for alias in node.names} <= {*public[str(node.module)].__all__}
         if isinstance(node, ast.Import):
             assert not any(alias.name.split(".")[0] == "aura_core" for alias in node.names)
 
@@ -292,6 +323,7 @@ def test_plugins_import_only_what_the_core_exports(path: Path) -> None:
 def test_importing_all_plugins_is_cheap() -> None:
     code = """
 import sys
+from aura_core import streams
 from aura_core.config import settings
 from aura_core.plugins.loader import Plugins
 from aura_core.runtime import Runtime

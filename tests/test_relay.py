@@ -239,6 +239,36 @@ def test_signs_of_life_keep_an_answer_going(tmp_path: Path, fake_plugin: FakePlu
     assert events[-1].name == "done"
 
 
+@pytest.mark.parametrize("sign", ["Token()", "Token(usage=Usage(1, 1))"])
+def test_signs_of_life_do_not_keep_an_answer_going_without_end(
+    sign: str, tmp_path: Path, fake_plugin: FakePlugin
+) -> None:
+    """An upstream that sends comments, empty deltas or its usage again and again."""
+    counted = "global signs\nfor signs in range(1, 10_000):\n    await asyncio.sleep(0.1)\n"
+    body = f"yield Token('a')\n{counted}    yield {sign}"
+    events, _ = _run(tmp_path, fake_plugin, body, "idle_timeout = 2")
+    assert _text(events) == "a"
+    assert events[-1].data["code"] == "timeout"
+    assert "idle_timeout" in events[-1].data["message"]
+    assert sys.modules["fake_aura_it_it"].signs <= 26  # five of them reset the timer, the last after 0.5 s
+
+
+@pytest.mark.parametrize("text", ["Token('b')", "Token('', 'b')"])
+def test_signs_of_life_count_anew_after_each_text(text: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
+    body = (
+        "yield Token('a')\nfor _ in range(3):\n    for _ in range(5):\n        await asyncio.sleep(0.3)\n"
+        f"        yield Token()\n    yield {text}\nyield Token(finish_reason='stop')"
+    )
+    events, _ = _run(tmp_path, fake_plugin, body, "idle_timeout = 1.2")
+    assert (len(events), events[-1].name) == (5, "done")
+
+
+def test_a_sign_of_life_never_extends_the_wait_for_the_first_token(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+    body = "while True:\n    await asyncio.sleep(0.1)\n    yield Token()"
+    events, _ = _run(tmp_path, fake_plugin, body, "first_token_timeout = 1\nidle_timeout = 30")
+    assert "first_token_timeout" in events[-1].data["message"]
+
+
 def test_silence_after_the_finish_ends_in_done(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +284,18 @@ def test_signs_of_life_after_the_finish_do_not_keep_it_open(
     body = "yield Token('a', finish_reason='stop')\nwhile True:\n    await asyncio.sleep(0.01)\n    yield Token()"
     events, _ = _run(tmp_path, fake_plugin, body)
     assert events[-1].data == DONE
+
+
+def test_usage_that_is_repeated_after_the_finish_does_not_keep_it_open(
+    tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aura_core.answer.relay.FINISH_GRACE", 0.5)
+    body = (
+        "yield Token('a', finish_reason='stop')\nwhile True:\n    await asyncio.sleep(0.01)\n"
+        "    yield Token(usage=Usage(1, 2))"
+    )
+    events, _ = _run(tmp_path, fake_plugin, body)
+    assert events[-1].data == DONE | {"totalTokens": 3}
 
 
 def test_no_heartbeat_follows_the_end(tmp_path: Path, fake_plugin: FakePlugin) -> None:
@@ -421,7 +463,7 @@ def _connections() -> int:
 def _relays_of(aura: AuraServer) -> int:
     """How many answers are kept in memory, by a timer for instance."""
     gc.collect()
-    limits = aura.runtime.settings.server
+    limits = aura.runtime.limits
     return sum(isinstance(each, Relay) and each._limits is limits for each in gc.get_objects())
 
 

@@ -1,6 +1,8 @@
 """`aura chat --url`: whatever stands at the address, and whatever is wrong with it, is said in one line."""
 
 import asyncio
+import gzip
+import json
 import os
 import re
 import socket
@@ -8,16 +10,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from aura_core.answer.events import ErrorEvent
 from aura_core.client import RemoteClient, _events
 from aura_core.doors.native import ChatBody
 from aura_core.errors import ConfigError
+from aura_core.limits import REMOTE_ANSWER_LIMIT
 from aura_core.problems import Problem
+from aura_core.runtime import AgentInfo
 from aura_core.testing import AuraServer, Reply, Upstream
 
 TOKEN = "šŧröng pässword"
@@ -193,3 +198,121 @@ def test_what_is_not_aura_is_told(tmp_path: Path) -> None:
         _fails(_chat(tmp_path, foreign.url), "There is no Aura at")
     with Upstream() as foreign:
         assert "status 404" in _problem(foreign.url)
+
+
+# What stands there may have no end, and no bottom
+
+DEEP = b"[" * 100_000
+
+
+@contextmanager
+def _sends(head: bytes, piece: bytes) -> Iterator[tuple[str, list[int]]]:
+    """A server that sends a head and then, again and again, a piece, until its client leaves; it counts the bytes."""
+    sent = list[int]()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(head)
+            while piece:
+                connection.sendall(piece)
+                sent.append(len(piece))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=[server.accept()[0]], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", sent
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def _head(status: bytes, kind: bytes = b"application/json", more: bytes = b"") -> bytes:
+    return b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-type: " + kind + b"\r\n" + more + b"\r\n"
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"404 Not Found"])
+def test_a_body_without_end_is_left(status: bytes) -> None:
+    with _sends(_head(status), b"x" * 65536) as (url, sent):
+        assert _problem(url).startswith(f"There is no Aura at {url}")
+        assert sum(sent) < 2 * REMOTE_ANSWER_LIMIT
+
+
+def _ask(url: str, streaming: bool = True) -> list[object]:
+    """The events of an agent whose existence is taken for granted."""
+
+    async def ask() -> list[object]:
+        client = RemoteClient(url, None, "AURA_TOKEN")
+        agent = AgentInfo("e", "E", "", None, None, None, streaming, [], None)
+        try:
+            return [event async for event in client.ask(agent, ChatBody("Hello"))]
+        finally:
+            await client.close()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("piece", "streaming"),
+    [
+        (b"x" * 65536, True),  # a line
+        (b"data: " + b"x" * 1000 + b"\n", True),  # an event
+        (b": no event\n" * 1000, True),
+        (b'event: token\ndata: {"content": "' + b"x" * 10_000 + b'"}\n\n', True),
+        (b" " * 65536, False),
+    ],
+)
+def test_an_answer_without_end_is_left(piece: bytes, streaming: bool) -> None:
+    with _sends(_head(b"200 OK", b"text/event-stream"), piece) as (url, sent):
+        assert _ask(url, streaming)[-1] == ErrorEvent("The answer is longer than 32 MiB.", "bad_response")
+        assert sum(sent) < 2 * REMOTE_ANSWER_LIMIT + 4_000_000
+
+
+def test_what_is_packed_is_not_unpacked() -> None:
+    """CWE-409: a megabyte that stands for a gigabyte."""
+    bomb = gzip.compress(b" " * 50_000_000)
+    with _sends(_head(b"200 OK", more=b"content-encoding: gzip\r\n") + bomb, b"") as (url, _):
+        assert "the answer is none of its own" in _problem(url)
+
+
+def test_json_without_bottom_is_not_aura(tmp_path: Path) -> None:
+    """CWE-674: a traceback, before."""
+    with _sends(_head(b"200 OK") + DEEP, b"") as (url, _):
+        _fails(_chat(tmp_path, url), "the answer is none of its own")
+    with _sends(_head(b"503 No") + DEEP, b"") as (url, _):
+        _fails(_chat(tmp_path, url), "it answers with status 503")
+    with _sends(_head(b"200 OK") + b"event: token\ndata: " + DEEP + b"\n\n", b"") as (url, _):
+        for streaming in (True, False):
+            with pytest.raises(Problem, match="none of its own"):
+                _ask(url, streaming)
+
+
+def test_a_name_and_a_message_have_a_length(tmp_path: Path) -> None:
+    name = b"n" * 1_000_000
+    long = AGENT.replace(b'"E"', b'"' + name + b'"').replace(b'"model":null', b'"model":"' + name + b'"')
+    with _stands_for_aura(b'event: error\ndata: {"message": "' + name + b'", "code": "x"}\n\n') as upstream:
+        upstream.on("/api/agents/e", Reply([long % (b"e", b"true")]))
+        told = _chat(tmp_path, upstream.url)
+    assert told.returncode == 1
+    assert len(told.stderr) < 10_000
+
+
+HIDDEN = "\x1b]0;title\x07 \x9b31m \u202egnp.exe \u2066 a\u200bb \r \x08 \u2028 \ufeff"
+
+
+def test_nothing_that_a_server_says_steers_the_terminal(tmp_path: Path) -> None:
+    """CWE-150: names, models, errors and answers, for what looks at stdout and at stderr."""
+    said = json.dumps(HIDDEN).encode()
+    agent = b'{"id":"e","name":%b,"description":"","provider":%b,"model":%b,"temperature":null,"streaming":true,'
+    agent = agent % (said, said, said) + b'"tags":[],"error":null}'
+    answer = b'event: token\ndata: {"content": %b}\n\nevent: error\ndata: {"message": %b, "code": %b}\n\n'
+    with Upstream(Reply([answer % (said, said, said)])) as upstream:
+        upstream.on("/api/agents/e", Reply([agent]))
+        told = _chat(tmp_path, upstream.url)
+        latin = _chat(tmp_path, upstream.url, PYTHONIOENCODING="cp1252")
+    assert "]0;title" in told.stdout
+    assert "failed (\\x1b]0;title\\x07 \\x9b31m \\u202egnp.exe" in told.stderr
+    for text in (told.stdout, told.stderr, latin.stdout, latin.stderr):
+        assert not {"\x1b", "\x9b", "\x07", "\x08", "\r", "\u202e", "\u2066", "\u2028"} & set(text), ascii(text)

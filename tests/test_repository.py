@@ -3,9 +3,12 @@
 import re
 import subprocess
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
+
+from aura_core._version import __version__
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,6 +37,17 @@ def test_the_old_name_of_the_core_is_used_only_where_we_warn_of_it() -> None:
     assert found == {"CHANGELOG.md", "SECURITY.md"}
 
 
+def test_nobody_is_told_to_install_a_name_that_we_have_not_published() -> None:
+    """Nothing of ours is on an index: whoever owns the name there would be who is installed."""
+    advice = re.compile(r"""\binstall\b.*(?<!-e)[\s"']aura[-_][\w{](?!.* @ )""")
+    assert advice.search("it is not installed; pip install aura-{plugin}")
+    assert advice.search('install it with: pip install "aura-azure[entra]"')
+    for path in _tracked():
+        if path.suffix in (".py", ".md", ".ts", ".js", ".json", ".yml", ".toml") and ROOT / "tests" not in path.parents:
+            found = [line for line in path.read_text(encoding="utf-8").splitlines() if advice.search(line)]
+            assert found == [], path
+
+
 def test_no_build_product_is_committed() -> None:
     names = {path.relative_to(ROOT).as_posix() for path in _tracked()}
     assert not [n for n in names if re.search(r"(^|/)(uv\.lock|node_modules|dist|__pycache__|\.venv)(/|$)|\.vsix$", n)]
@@ -44,6 +58,32 @@ def test_what_uv_obeys_is_what_pip_is_given() -> None:
     pins = [line for line in text.splitlines() if line and not line.startswith("#")]
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert pyproject["tool"]["uv"]["constraint-dependencies"] == pins
+
+
+def test_the_core_and_its_plugins_have_one_version_and_fit_together() -> None:
+    minor = int(__version__.split(".")[1])
+    fits = f">=0.{minor},<0.{minor + 1}"
+    projects = [
+        tomllib.loads(path.read_text(encoding="utf-8"))["project"] for path in ROOT.glob("plugins/*/pyproject.toml")
+    ]
+    assert {project["version"] for project in projects} == {__version__}
+    template = tomllib.loads((ROOT / "aura_core/template/pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for project in [*projects, template]:
+        wanted = [*project["dependencies"], *chain(*project.get("optional-dependencies", {}).values())]
+        ours = [text for text in wanted if text.startswith("aura-")]
+        assert ours
+        assert all(re.sub(r"^aura-[a-z-]+(\[[a-z]+\])?", "", text) == fits for text in ours), ours
+
+
+def test_ci_calls_the_readme_s_own_command_and_asks_once() -> None:
+    run = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    (wanted,) = re.findall(r"^command=\$\(grep -m 1 '(.+)' README\.md\)$", run, re.MULTILINE)
+    command = re.search(f"^.*{wanted}", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert command is not None
+    assert command[0] == "pip install uv && uv run --all-groups pytest"
+    assert 'eval "$command"\n' in run
+    for path in (ROOT / ".ci/run", ROOT / "extension/vitest.e2e.config.mts", ROOT / "pyproject.toml"):
+        assert not re.search(r"last-failed|\bretry\b|reruns|flaky", path.read_text(encoding="utf-8")), path
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("aura_core/**/*.py")), ids=lambda p: p.name)

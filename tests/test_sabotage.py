@@ -207,14 +207,14 @@ SABOTAGES: dict[str, Sabotage] = {
         f"{SECURITY}::test_a_cross_origin_post_without_preflight_is_refused[text/plain]",
     ),
     "no limit on headers": Sabotage(
-        "server/uvicorn_protocol.py",
+        "limits.py",
         "HEADER_LIMIT = 64 * 1024",
         "HEADER_LIMIT = 10**9",
         f"{SECURITY}::test_a_header_has_a_limit[70000]",
     ),
     "no limit on a slow request": Sabotage(
         "server/uvicorn_protocol.py",
-        'self._timer = self.loop.call_later(REQUEST_TIMEOUT, self._refuse, "request_timeout")',
+        "self._timer = self.loop.call_at(due, self._give_up, due)",
         "pass",
         f"{FAULTS}::test_a_slow_client_holds_no_connection_for_ever[a head]",
     ),
@@ -232,7 +232,7 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "a log that others write": Sabotage(
         "telemetry/logs.py",
-        'hide(without_controls(super().format(record)), self._secrets()).replace("\\n", "\\n    ")',
+        'hide(printable_lines(super().format(record)), self._secrets()).replace("\\n", "\\n    ")',
         "super().format(record)",
         f"{SECURITY}::test_nobody_writes_our_log_for_us[TextFormatter]",
     ),

@@ -187,3 +187,20 @@ def test_a_list_where_a_variable_is_named_breaks_its_provider_only(tmp_path: Pat
     file = tmp_path / "aura.toml"
     file.write_text("[providers.echo]\napi_key_env = ['AURA_X']\n")
     assert settings.load({}, {"AURA_X": "1"}, file).warnings == ["AURA_X is not a setting"]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("heartbeat = 60", "heartbeat: expected a number <= 30.0"),
+        ("heartbeat = 0", "heartbeat: expected a number > 0.0"),
+        ("keep_alive = 0", "keep_alive: expected a number > 0.0"),
+    ],
+)
+def test_a_heartbeat_that_clients_do_not_outwait_is_refused(tmp_path: Path, line: str, why: str) -> None:
+    """Page and extension give a connection up after 45 s of silence."""
+    file = tmp_path / "aura.toml"
+    file.write_text(f"[server]\n{line}\n")
+    with pytest.raises(ConfigError) as caught:
+        settings.load({}, {}, file)
+    assert str(caught.value) == f"{file}:2: {why}"

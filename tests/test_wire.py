@@ -51,7 +51,7 @@ def test_headers(tmp_path: Path) -> None:
     headers.pop("date")
     assert headers == {
         "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-store",
+        "cache-control": "no-store, no-transform",
         "x-accel-buffering": "no",
         "x-content-type-options": "nosniff",
         "transfer-encoding": "chunked",

@@ -1,8 +1,13 @@
 """What a client is told of an answer: token, reasoning, done, error; as values, and as the bytes of the SSE wire."""
 
+import logging
 from typing import Any, Protocol
 
 import msgspec
+
+from aura_core.errors import ProviderError
+
+log = logging.getLogger("aura.relay")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,27 +42,56 @@ class ErrorEvent(msgspec.Struct, frozen=True, gc=False, rename="camel", tag="err
     retry_after: float | None = None
 
 
-FINISH_REASONS = {
-    "stop": "stop",
-    "length": "length",
-    "content_filter": "content_filter",
-    "tool_calls": "tool_calls",
-    "max_tokens": "length",
-    "model_length": "length",
-    "function_call": "tool_calls",
-    "tool_use": "tool_calls",
-    "tool_call": "tool_calls",
-    "safety": "content_filter",
-    "refusal": "content_filter",
-    "recitation": "content_filter",
-    "blocklist": "content_filter",
-    "prohibited_content": "content_filter",
+_MEANINGS: dict[str, str] = {
+    "stop": "stop end_turn stop_sequence eos eos_token complete completed finish finished normal done load unload",
+    "length": "length max_tokens max_output_tokens model_length max_length token_limit model_context_window_exceeded",
+    "content_filter": "content_filter content_filtered safety refusal recitation blocklist prohibited_content spii"
+    " sensitive",
+    "tool_calls": "tool_calls tool_call tool_use function_call",
+    "interrupted": "abort aborted cancelled canceled network_error insufficient_system_resource timeout",
+    "llm_error": "error failed failure",
 }
+FINISH_REASONS = {word: meaning for meaning, words in _MEANINGS.items() for word in words.split()}
+"""Providers' words for how an answer ended, in lower case with `_`: of success, of being cut, of being filtered, of
+tools, and of failure; the latter mean an error code."""
+UNFINISHED = {"", "null", "none", "finish_reason_unspecified"}
+"""What some servers send where others send null: the answer goes on."""
+
+# What a word that is in no list says nevertheless, the first that fits.
+_HINTS: dict[str, str] = {
+    "content_filter": "filter safety unsafe sensitive moderat policy prohibit block flag refus violat toxic guard"
+    " armor censor",
+    "interrupted": "abort cancel interrupt overload timeout time_out deadline unavail exhaust insufficient disconnect"
+    " network rate_limit shut lost busy",
+    "llm_error": "error fail crash exception invalid unexpected malformed missing denied kill terminat too_many quota",
+    "length": "length limit max context truncat too_long incomplete",
+    "tool_calls": "tool function",
+}
+_told: set[tuple[str, str]] = set()
+_TOLD_LIMIT = 1000  # a server may make its words up
 
 
-def finish_reason(word: object) -> str:
-    """The wire's word for a provider's: the nearest of `stop`, `length`, `content_filter`, `tool_calls`."""
-    return FINISH_REASONS.get(str(word).lower(), "stop")
+def finish_reason(word: object, server: str) -> str | None:
+    """The wire's word for a provider's: the nearest of `stop`, `length`, `content_filter`, `tool_calls`; None where the
+    answer goes on. Raises ProviderError for a word of failure. An unknown word is logged once for each server.
+    """
+    said = str(word).strip()[:100]
+    plain = "_".join(said.lower().replace("-", " ").replace("_", " ").split())
+    if plain in UNFINISHED:
+        return None
+    meaning = FINISH_REASONS.get(plain)
+    if meaning is None:
+        meaning = next(
+            (means for means, hints in _HINTS.items() if any(hint in plain for hint in hints.split())), "stop"
+        )
+        if (server, plain) not in _told and len(_told) < _TOLD_LIMIT:
+            _told.add((server, plain))
+            log.warning("%s ended an answer with %r, which Aura does not know; taken for %s", server, said, meaning)
+    if meaning == "interrupted":
+        raise ProviderError(f"The provider broke the answer off; it says {said!r}. Try again.", "interrupted")
+    if meaning == "llm_error":
+        raise ProviderError(f"The provider failed in the middle of the answer; it says {said!r}.")
+    return meaning
 
 
 Event = TokenEvent | ReasoningEvent | DoneEvent | ErrorEvent

@@ -18,6 +18,10 @@ class Sink(Protocol):
         """Wait until there is room."""
         ...
 
+    def unsent(self) -> int:
+        """Bytes that were written and that the client has not taken yet; 0 where that is not known."""
+        ...
+
 
 class FrameBuffer:
     """One task puts frames in; another takes them out, or pipes them to a connection.
@@ -38,6 +42,7 @@ class FrameBuffer:
         self._room: asyncio.Future[None] | None = None
         self._sink: Sink | None = None
         self._flushing = False
+        self._unsent = 0
 
     @property
     def drained(self) -> bool:
@@ -53,6 +58,14 @@ class FrameBuffer:
     def full(self) -> bool:
         """Whether somebody waits for room."""
         return self._room is not None
+
+    def progressed(self) -> bool:
+        """Whether the client has taken some of what is being written since it was last asked; then it has new time."""
+        before, self._unsent = self._unsent, self._sink.unsent() if self._sink is not None else 0
+        if self._unsent >= before:
+            return False
+        self.sent_at = self._loop.time()
+        return True
 
     def put(self, frame: Any) -> bool:
         """Hand over a frame. Returns whether there is room for more; where there is not, `wait_for_room`."""
@@ -135,4 +148,5 @@ class FrameBuffer:
         if self._frames and not self.writing and not self.ended and self._sink is not None:
             self.writing = not self._sink.write(self._take())
             if self.writing:
+                self._unsent = self._sink.unsent()
                 self._wake()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aura_core.errors import CODES, ProviderError
-from aura_core.limits import RETRY_AFTER_LIMIT, RETRY_DELAY
+from aura_core.limits import LARGEST_NUMBER, RETRY_AFTER_LIMIT, RETRY_DELAY
 
 log = logging.getLogger("aura.relay")
 
@@ -66,4 +66,6 @@ def retry_delay(failure: ProviderError, attempt: int) -> float | None:
 
 def _seconds(value: Any) -> float | None:
     """A sane number of seconds, or None."""
-    return float(value) if isinstance(value, (int, float)) and 0 <= value < math.inf else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        return None
+    return float(min(value, LARGEST_NUMBER))

@@ -18,12 +18,14 @@ from typing import Any
 
 import msgspec
 
+from aura_core.answer import counts
 from aura_core.answer.events import DoneEvent, ErrorEvent, Framing, finish_reason
 from aura_core.answer.frame_buffer import FrameBuffer, Sink
 from aura_core.answer.plugin_errors import explain, retry_delay
 from aura_core.answer.stream_record import StreamRecord
+from aura_core.deadline import fired_late
 from aura_core.errors import ProviderError
-from aura_core.limits import CLEANUP_LIMIT, FINISH_GRACE, STEPS_WITHOUT_PAUSE
+from aura_core.limits import CLEANUP_LIMIT, FINISH_GRACE, SECOND_LOOK, SIGNS_OF_LIFE, STEPS_WITHOUT_PAUSE
 from aura_core.types import Token, Usage
 
 log = logging.getLogger("aura.relay")
@@ -56,13 +58,15 @@ class Relay:
         framing: Framing,
         plugin: str,
         redact: Callable[[str], str] = str,
-        stuck: Callable[[], None] | None = None,
+        stuck: Callable[[], object] | None = None,
         abandoned: Callable[[], None] | None = None,
+        server: str = "",
     ) -> None:
         """Begin at once. `stuck` is called when the consumer has written for longer than `write_timeout`, `abandoned`
-        when the plugin's clean-up takes too long.
+        when the plugin's clean-up takes too long. `server` is the instance's name, for the log.
         """
         self.plugin = plugin
+        self._server = server or plugin
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.error: ErrorEvent | None = None
@@ -112,7 +116,7 @@ class Relay:
             self._finish()
         else:
             self.error = ErrorEvent(message, code, retry_after)
-            self._end(self._framing.error(self.error))
+            self._end(self._framing.error, self.error)
 
     def close(self) -> None:
         """Let go: the consumer has everything, or has left. The upstream closes at once, without waiting for it."""
@@ -125,6 +129,10 @@ class Relay:
         """Whether the plugin's clean-up is over, too."""
         return self._pump.done()
 
+    def when_closed(self, callback: Callable[["Relay"], None]) -> None:
+        """Call back once it is closed."""
+        self._pump.add_done_callback(lambda _pump: callback(self))
+
     async def wait_closed(self) -> None:
         """Wait for the plugin's clean-up; at most as long as it is allowed to take."""
         await asyncio.wait({self._pump}, timeout=CLEANUP_LIMIT + 0.5)
@@ -133,7 +141,7 @@ class Relay:
         """How the answer went, for the log; known once it is closed."""
         outcome = "error" if self.error is not None else "done" if self.succeeded else "cancelled"
         first = None if self.first_token_at is None else _milliseconds(self.first_token_at - self.started_at)
-        prompt, completion = self._counts()
+        usage = self.usage or Usage()
         return StreamRecord(
             request_id,
             agent,
@@ -144,8 +152,8 @@ class Relay:
             first,
             _milliseconds(self._now() - self.started_at),
             self.tokens,
-            prompt,
-            completion,
+            usage.prompt,
+            usage.completion,
         )
 
     # The pump's side
@@ -187,31 +195,37 @@ class Relay:
     async def _relay(self, iterator: AsyncIterator[Token]) -> None:
         """The hot path: a few microseconds for each token."""
         now, frame_token, frame_reasoning = self._now, self._framing.token, self._framing.reasoning
-        steps = 0
+        steps = signs = 0
         async for token in iterator:
             if self._buffer.ended:
                 return
             if type(token) is not Token:
                 raise TypeError(f"it yielded {type(token).__name__}, not Token")
-            self._progress_at = now()
             steps += 1
             if steps == STEPS_WITHOUT_PAUSE:  # a plugin may never await
                 steps = 0
                 await asyncio.sleep(0)
             if self.finish_reason is None:
-                if token.reasoning and not self._put(frame_reasoning, token.reasoning):
+                content, reasoning = token.content, token.reasoning
+                if content or reasoning:
+                    signs = 0
+                    self._progress_at = now()
+                elif signs < SIGNS_OF_LIFE:
+                    signs += 1
+                    self._progress_at = now()
+                if reasoning and not self._put(frame_reasoning, reasoning):
                     await self._wait_for_room()
-                if token.content and not self._put(frame_token, token.content):
+                if content and not self._put(frame_token, content):
                     await self._wait_for_room()
                 if token.finish_reason is not None:
-                    self.finish_reason = finish_reason(token.finish_reason)
-                    self._finish_by = self._progress_at + FINISH_GRACE
-                    self._watch_until(self._finish_by)
+                    self.finish_reason = finish_reason(token.finish_reason, self._server)
+                    self._finish_by = now() + FINISH_GRACE
+                    if self.finish_reason is not None:
+                        self._watch_until(self._finish_by)
             if token.usage is not None:
                 if type(token.usage) is not Usage:
                     raise TypeError(f"it yielded a usage of {type(token.usage).__name__}, not Usage")
-                self.usage = token.usage
-                self._finish_by = self._progress_at + FINISH_GRACE
+                self.usage = counts.checked(token.usage)
 
     def _put(self, frame: Callable[[str], Any], text: str) -> bool:
         """Frame a text and hand it over. Returns whether there is room for more."""
@@ -262,19 +276,26 @@ class Relay:
 
     def _finish(self) -> None:
         self.succeeded = True
-        self._end(self._framing.done(DoneEvent(sum(self._counts()), self.finish_reason or "stop")))
+        total = counts.total(self.usage) if self.usage else 0
+        self._end(self._framing.done, DoneEvent(total, self.finish_reason or "stop"))
 
-    def _counts(self) -> tuple[int, int]:
-        """The tokens of prompt and completion, as far as the plugin gave numbers."""
-        usage = self.usage or Usage()
-        prompt, completion = (n if isinstance(n, int) and n > 0 else 0 for n in (usage.prompt, usage.completion))
-        return prompt, completion
-
-    def _end(self, frame: Any) -> None:
-        if self._half:
-            self._add_lone_half()
-        self._buffer.end(frame)
+    def _end(self, frame: Callable[[Any], Any], event: DoneEvent | ErrorEvent) -> None:
+        """Hand over the last event; where it cannot be framed, an error that says so."""
+        try:
+            if self._half:
+                self._add_lone_half()
+            self._buffer.end(frame(event))
+        except Exception as exc:
+            self._end_badly(exc)
         self._stop_pump()
+
+    def _end_badly(self, why: Exception) -> None:
+        self.succeeded, self.error = False, ErrorEvent(_NOT_RELAYED, "llm_error")
+        try:
+            self._buffer.end(self._framing.error(self.error))
+        except Exception:
+            self._buffer.close()  # the answer is cut: a client takes that for a failure, too
+        log.error("the end of an answer of plugin %r cannot be framed", self.plugin, exc_info=why)
 
     def _stop_pump(self) -> None:
         if self._pump.done() or self._reaper is not None or asyncio.current_task() is self._pump:
@@ -283,24 +304,27 @@ class Relay:
         self._reaper = self._loop.call_later(CLEANUP_LIMIT, self._abandon)
 
     def _abandon(self) -> None:
+        self._pump.cancel()
         if self._abandoned is not None:
             self._abandoned()
         log.error("plugin %r: its clean-up took over %g s and was abandoned", self.plugin, CLEANUP_LIMIT)
-        self._pump.cancel()
 
     def _pump_done(self, pump: asyncio.Task[None]) -> None:
         if self._reaper is not None:
             self._reaper.cancel()
+        self.fail("llm_error", _NOT_RELAYED)  # first: what is logged may raise, too
         if not pump.cancelled() and (exc := pump.exception()) is not None:
             log.error("the relay of plugin %r failed", self.plugin, exc_info=exc)
-        self.fail("llm_error", "The server failed to relay the answer; its log says more.")
 
     def _explain(self, exc: BaseException) -> ProviderError:
-        if not self._buffer.ended:
-            return explain(exc, self.plugin, self._redact, self.first_token_at is not None)
-        if not isinstance(exc, (asyncio.CancelledError, GeneratorExit, ProviderError)):
-            log.warning("plugin %r raised while it was closed", self.plugin, exc_info=exc)
-        return ProviderError("closed")
+        try:
+            if not self._buffer.ended:
+                return explain(exc, self.plugin, self._redact, self.first_token_at is not None)
+            if not isinstance(exc, (asyncio.CancelledError, GeneratorExit, ProviderError)):
+                log.warning("plugin %r raised while it was closed", self.plugin, exc_info=exc)
+            return ProviderError("closed")
+        except BaseException as own:  # its __str__ raises, say
+            raise RuntimeError(f"{type(exc).__name__} cannot be told") from own
 
     def _retry_delay(self, failure: ProviderError, attempt: int) -> float | None:
         """Seconds until the next attempt, or None: only while nothing was said, and only within the limit."""
@@ -317,26 +341,29 @@ class Relay:
     def _watch_until(self, when: float) -> None:
         if self._timer is None or when < self._timer.when():
             self._stop_timer()
-            self._timer = self._loop.call_at(when, self._tick)
+            self._timer = self._loop.call_at(when, self._tick, when)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _tick(self) -> None:
-        """Look at every limit, then sleep until the next of them can pass."""
+    def _tick(self, due: float = math.inf) -> None:
+        """Look at every limit, then sleep until the next of them can pass. `due` is when the timer was to fire."""
         self._timer = None
         now, limits = self._now(), self._limits
+        if fired_late(due, now):  # what has come meanwhile is read first
+            self._watch_until(now + SECOND_LOOK)
+            return
         if not self._buffer.ended:
             self._check_provider(now, limits)
-        due = [self._check_client(now, limits)]
+        looks = [self._check_client(now, limits)]
         if not self._buffer.ended:
-            due.append(self._provider_deadline(now, limits)[0])
+            looks.append(self._provider_deadline(now, limits)[0])
             if self.first_token_at is None and limits.idle_timeout:
-                due.append(now + limits.idle_timeout)  # the first token may come and be the last
+                looks.append(now + limits.idle_timeout)  # the first token may come and be the last
             if limits.total_timeout:
-                due.append(self.started_at + limits.total_timeout)
-        soonest = min(due)
+                looks.append(self.started_at + limits.total_timeout)
+        soonest = min(looks)
         if soonest < math.inf:
             self._watch_until(soonest)
 
@@ -363,10 +390,10 @@ class Relay:
         """Ping a client that hears nothing, give up one that does not read. Returns when to look again."""
         ping, write = limits.heartbeat or math.inf, limits.write_timeout or math.inf
         if self._buffer.writing:
-            if now >= self._buffer.sent_at + write:
-                log.info("a client did not read for %g s and was cut off", limits.write_timeout)
+            if now >= self._buffer.sent_at + write and not self._buffer.progressed():
                 if self._stuck is not None:
                     self._stuck()
+                log.info("a client did not read for %g s and was cut off", limits.write_timeout)
                 return math.inf
             return min(self._buffer.sent_at + write, now + ping)
         if now < self._buffer.sent_at + ping:
@@ -374,6 +401,9 @@ class Relay:
         if self._buffer.waited_for and not self._buffer.ended and self._framing.ping is not None:
             self._buffer.put(self._framing.ping)
         return now + min(ping, write)
+
+
+_NOT_RELAYED = "The server failed to relay the answer; its log says more."
 
 
 def _milliseconds(seconds: float) -> float:

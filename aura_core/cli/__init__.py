@@ -2,17 +2,20 @@
 
 import importlib
 import io
+import logging
 import os
 import sys
-from contextlib import suppress
+import threading
 from pathlib import Path
 from typing import Any
 
 import click
 
 from aura_core._version import __version__
+from aura_core.cli.terminal import close_stdout, flush_stdout, say
 from aura_core.config.suggest import did_you_mean
 from aura_core.errors import ConfigError
+from aura_core.limits import THREADS_TIME
 
 COMMANDS = {
     "serve": "Serve agents over HTTP.",
@@ -57,6 +60,14 @@ def aura() -> None:
 
 def main() -> None:
     """Run the command. Errors are one line on stderr; the exit code is 0, 1 (something is wrong) or 2 (usage)."""
+    try:
+        _main()
+    except SystemExit as leaving:
+        _leave_threads(leaving.code)
+        raise
+
+
+def _main() -> None:
     _prepare_streams()
     try:
         code = aura.main(standalone_mode=False, prog_name="aura")
@@ -67,11 +78,21 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(1)
     except OSError as exc:
-        with suppress(OSError):
-            sys.stdout.close()  # it may be full, and would be written again at the end
+        close_stdout()
         _fail(f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror or str(exc), 1)
     else:
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave_threads(code: object) -> None:
+    """End now where the interpreter would wait for ever: for a thread of a plugin, which is not a daemon."""
+    others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
+    for thread in others:
+        thread.join(THREADS_TIME / len(others))
+    if any(thread.is_alive() for thread in others):
+        logging.shutdown()
+        flush_stdout()
+        os._exit(code if isinstance(code, int) else 0)
 
 
 def _prepare_streams() -> None:
@@ -86,5 +107,5 @@ def _prepare_streams() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"aura: {' '.join(message.split())}", err=True)
+    say(f"aura: {' '.join(message.split())}", err=True)
     sys.exit(code)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from aura_core.cli.options import config_options, json_option, open_runtime, print_json
-from aura_core.cli.tables import print_table
+from aura_core.cli.options import config_options, json_option, open_runtime
+from aura_core.cli.terminal import print_json, print_table, say
 
 
 @click.command()
@@ -17,9 +17,9 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
     runtime = open_runtime(config, agents_directory)
     infos = runtime.agent_infos()
     for refusal in runtime.settings.refusals:
-        click.echo(refusal, err=True)
+        say(str(refusal), err=True)
     if runtime.folder_warning is not None:
-        click.echo(runtime.folder_warning, err=True)
+        say(runtime.folder_warning, err=True)
     if as_json:
         print_json({"agents": infos})
     else:
@@ -30,8 +30,8 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
         print_table(["agent", "name", "provider", "model", "streams"], rows)
         for info in infos:
             if info.error:
-                click.echo(f"{info.id}: {info.error}", err=True)
+                say(f"{info.id}: {info.error}", err=True)
         for entry in runtime.agents.entries.values():
             for note in entry.agent.notes if entry.agent else ():
-                click.echo(note, err=True)
+                say(note, err=True)
     sys.exit(1 if any(info.error for info in infos) else 0)

@@ -7,18 +7,17 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from aura_core.answer.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent
 from aura_core.cli.options import config_options, load_settings, open_runtime
+from aura_core.cli.terminal import Screen, pour, say
 from aura_core.client import Client, LocalClient, RemoteClient
 from aura_core.config.suggest import did_you_mean
 from aura_core.doors.native import ChatBody, HistoryMessage
 from aura_core.errors import CODES, ConfigError
 from aura_core.problems import Problem
 from aura_core.runtime import AgentInfo
-from aura_core.text import without_controls, without_halves
+from aura_core.text import without_halves
 
 _WORDLESS = {
     "length": "the model reached its token limit before it said anything; raise max_tokens",
@@ -75,15 +74,15 @@ def _once(runner: asyncio.Runner, chat: "Chat", prompt: str) -> int:
 def _converse(runner: asyncio.Runner, chat: "Chat") -> None:
     with suppress(ImportError):
         import readline  # noqa: F401  # gives input() a history and editing keys
-    chat.notes.print(Text(f"{chat.info.name} - Ctrl-C stops an answer, Ctrl-D leaves", style="dim"))
+    chat.notes.line((f"{chat.info.name} - Ctrl-C stops an answer, Ctrl-D leaves", "dim"))
     while True:
         try:
             prompt = input("\n> ")
         except EOFError:
-            chat.notes.print()
+            chat.notes.line()
             return
         except KeyboardInterrupt:
-            chat.notes.print(Text(" (Ctrl-D leaves)", style="dim"), end="")
+            chat.notes.line((" (Ctrl-D leaves)", "dim"), end="")
             continue
         if prompt.strip():
             runner.run(chat.turn(prompt))
@@ -95,7 +94,7 @@ class Chat:
     info: AgentInfo
 
     def __init__(self, client: Callable[[], Client], agent: str) -> None:
-        self.notes = Console(stderr=True, highlight=False)
+        self.notes = Screen(err=True)
         self._make = client
         self._agent = agent
         self._client: Client | None = None
@@ -138,20 +137,31 @@ class Chat:
 class _View:
     """What the terminal shows of one turn."""
 
-    def __init__(self, notes: Console, info: AgentInfo) -> None:
-        self.text = ""
+    def __init__(self, notes: Screen, info: AgentInfo) -> None:
         self.done = False
+        self._said: list[str] = []  # not one text, which would be copied for each token
+        self._in_line = False
         self._notes = notes
         self._model = info.model or info.provider or info.name
         self._state = f"waiting for {self._model}"
-        self._status = notes.status("")
+        self._status = notes.moving("")
         self._begin = asyncio.get_running_loop().time()
         self._first: float | None = None
         self._clock: asyncio.Task[None] | None = None
 
+    @property
+    def text(self) -> str:
+        """What has come of the answer."""
+        return "".join(self._said)
+
+    def _end_line(self) -> None:
+        if self._in_line:
+            self._in_line = False
+            say()
+
     def __enter__(self) -> "_View":
-        if self._notes.is_dumb_terminal:  # a status shows nothing there
-            self._notes.print(Text(self._state))
+        if self._notes.is_dumb:
+            self._notes.line(self._state)
         elif self._notes.is_terminal:
             self._status.start()
             self._clock = asyncio.create_task(self._tick())
@@ -159,17 +169,16 @@ class _View:
 
     def __exit__(self, *_: object) -> None:
         self._quiet()
-        if self.text and not self.text.endswith("\n"):
-            click.echo()
+        self._end_line()
 
     def show(self, event: Event) -> None:
         if self._first is None and isinstance(event, (TokenEvent, ReasoningEvent)):
             self._first = asyncio.get_running_loop().time()
         if isinstance(event, TokenEvent):
             self._quiet()
-            self.text += event.content
-            sys.stdout.write(without_controls(event.content))
-            sys.stdout.flush()
+            self._said.append(event.content)
+            self._in_line = not event.content.endswith("\n")
+            pour(event.content)
         elif isinstance(event, ReasoningEvent):
             self._state = f"{self._model} is thinking"
         elif isinstance(event, DoneEvent):
@@ -180,10 +189,8 @@ class _View:
 
     def note(self, text: str, style: str) -> None:
         self._quiet()
-        if self.text and not self.text.endswith("\n"):
-            click.echo()
-            self.text += "\n"
-        self._notes.print(Text(text, style=style), soft_wrap=True)
+        self._end_line()
+        self._notes.line((text, style))
 
     def failed(self, message: str, code: str, retry_after: float | None = None) -> None:
         again = ""
@@ -192,7 +199,7 @@ class _View:
         self.note(f"failed ({code}): {message}{again}", "red")
 
     def _finish(self, event: DoneEvent) -> None:
-        if not self.text:
+        if not self._said:
             self.note(_WORDLESS.get(event.finish_reason, event.finish_reason), "yellow")
         elif event.finish_reason != "stop":
             self.note(f"ended: {event.finish_reason}", "yellow")
@@ -213,5 +220,5 @@ class _View:
     async def _tick(self) -> None:
         while True:
             seconds = int(asyncio.get_running_loop().time() - self._begin)
-            self._status.update(Text(f"{self._state}, {seconds} s"))
+            self._status.update(f"{self._state}, {seconds} s")
             await asyncio.sleep(0.5)

@@ -5,24 +5,25 @@ import os
 import platform
 import re
 from collections.abc import AsyncGenerator, Awaitable, Iterator
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import AbstractContextManager, aclosing
 from pathlib import Path
 from typing import Literal
 
 import click
 import msgspec
-from rich.console import Console
-from rich.text import Text
 
 from aura_core._version import __version__
 from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Values
-from aura_core.cli.options import config_options, json_option, open_runtime, print_json
+from aura_core.cli.options import config_options, json_option, open_runtime
+from aura_core.cli.terminal import Screen, print_json
 from aura_core.config.agents import BUILT_IN
 from aura_core.config.fields import toml
 from aura_core.config.settings import SECTIONS, Settings
 from aura_core.doors.native import ChatBody
-from aura_core.errors import ProviderError
+from aura_core.errors import ProviderError, words_of
+from aura_core.plugins.distributions import strangers
 from aura_core.plugins.instance import Instance
+from aura_core.plugins.loader import CORE_DISTRIBUTION
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
 
@@ -45,6 +46,12 @@ class Check(msgspec.Struct, frozen=True):
     name: str
     status: Status
     detail: str
+    code: str = ""
+
+    @property
+    def told(self) -> str:
+        """The detail as it is shown, with the code of an answer that failed."""
+        return f"{self.detail} ({self.code})" if self.code else self.detail
 
 
 @click.command()
@@ -63,10 +70,15 @@ def command(offline: bool, config: Path | None, agents_directory: str | None, as
     except KeyboardInterrupt:
         stopped = True
     if as_json:
-        print_json({"version": __version__, "python": platform.python_version(), "checks": report.checks})
+        checks = [_shown(check) for check in report.checks]
+        print_json({"version": __version__, "python": platform.python_version(), "checks": checks})
     else:
         report.end(stopped)
     return 1 if stopped or any(check.status == "failed" for check in report.checks) else 0
+
+
+def _shown(check: Check) -> dict[str, str]:
+    return {"section": check.section, "name": check.name, "status": check.status, "detail": check.told}
 
 
 class _Report:
@@ -74,30 +86,41 @@ class _Report:
 
     def __init__(self, quiet: bool) -> None:
         self.checks: list[Check] = []
-        self._console = Console(highlight=False, quiet=quiet)
-        self._console.print(f"Aura {__version__}, Python {platform.python_version()}", soft_wrap=True)
+        self._causes: dict[str, Check] = {}
+        self._screen = Screen(quiet=quiet)
+        self._screen.line(f"Aura {__version__}, Python {platform.python_version()}")
 
     def add(self, check: Check) -> None:
-        """One more check."""
+        """One more check. What another one has told already is told once: the cause is there."""
+        if check.status in ("failed", "warning"):
+            first = self._causes.setdefault(check.detail, check)
+            if first is not check:
+                there = f"the same as for {first.name} under {first.section}"
+                check = msgspec.structs.replace(check, detail=there, code="")
         if not self.checks or check.section != self.checks[-1].section:
-            self._console.print(Text(f"\n{check.section}", style="bold"))
+            self._screen.line()
+            self._screen.line((check.section, "bold"))
         self.checks.append(check)
         sign, style = _SIGNS[check.status]
-        self._console.print(Text.assemble((sign, style), f" {check.name}: {check.detail}"), soft_wrap=True)
+        self._screen.line((sign, style), f" {check.name}: {check.told}")
 
     def asking(self, name: str) -> AbstractContextManager[object]:
         """While this is asked."""
-        return self._console.status(Text(f"asking {name}")) if self._console.is_terminal else nullcontext()
+        return self._screen.status(f"asking {name}")
 
     def end(self, stopped: bool) -> None:
         """The sum of it."""
         failed = sum(check.status == "failed" for check in self.checks)
         warned = sum(check.status == "warning" for check in self.checks)
         text = f"{failed} failed, {warned} warnings" if stopped or failed or warned else "All is well."
-        self._console.print(f"\n{'Stopped before the end: ' if stopped else ''}{text}")
+        self._screen.line()
+        self._screen.line(f"{'Stopped before the end: ' if stopped else ''}{text}")
 
 
 def _plugins(runtime: Runtime) -> Iterator[Check]:
+    # First: it is why the core's own plugins may be broken.
+    for intruder in strangers("aura_core", CORE_DISTRIBUTION):
+        yield Check("plugins", "environment", "failed", intruder)
     for plugin in runtime.plugins.all:
         name = f"{plugin.name} ({plugin.distribution} {plugin.version})"
         if plugin.error:
@@ -241,7 +264,7 @@ async def _failure(asked: Awaitable[object]) -> str | None:
     except TimeoutError:
         return "it did not answer in time"
     except Exception as exc:  # a plugin's bug is a finding, not the end of the examination
-        return f"its plugin failed ({type(exc).__name__}: {exc})"
+        return f"its plugin failed ({words_of(exc)})"
     return None
 
 
@@ -260,9 +283,13 @@ async def _agent(runtime: Runtime, agent_id: str) -> list[Check]:
 
 async def _advice(runtime: Runtime, bound: Bound) -> list[str]:
     try:
-        return await bound.instance.check_request(await runtime.request(bound, ChatBody(PROMPT)))
+        request = await runtime.request(bound, ChatBody(PROMPT))
+    except ProviderError:
+        return []  # why there is no request the answer has told
+    try:
+        return await bound.instance.check_request(request)
     except Exception as exc:
-        return [f"its plugin could not check it ({type(exc).__name__}: {exc})"]
+        return [f"its plugin could not check it ({words_of(exc)})"]
 
 
 async def _first_token(runtime: Runtime, bound: Bound) -> Check:
@@ -277,7 +304,7 @@ async def _first_token(runtime: Runtime, bound: Bound) -> Check:
             runtime.release(relay)
             await relay.wait_closed()
         if isinstance(event, ErrorEvent):
-            return Check("agents", name, "failed", f"{event.message} ({event.code})")
+            return Check("agents", name, "failed", event.message, event.code)
         if not isinstance(event, (TokenEvent, ReasoningEvent)):
             return Check("agents", name, "warning", "it ended without saying anything")
         seconds.append((relay.first_token_at or relay.started_at) - relay.started_at)

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from aura_core.cli.new_file import write_new
+from aura_core.cli.terminal import say
 from aura_core.config import trust
 from aura_core.config.fields import fields
 from aura_core.config.settings import SECTIONS
@@ -53,13 +54,13 @@ def command(folder: Path) -> None:
     }
     written = {path: write_new(path, text) for path, text in texts.items()}
     for path, new in written.items():
-        click.echo(f"{path}: written" if new else f"{path}: is there already, and stays as it is")
+        say(f"{path}: written" if new else f"{path}: is there already, and stays as it is")
     if fresh and all(written.values()):
         _trust(folder)
     elif trust.why_trusted(Path(os.path.realpath(folder)), os.environ) is None:
-        click.echo("Not all of it is from here: read what was there, then say in this folder: aura trust")
+        say("Not all of it is from here: read what was there, then say in this folder: aura trust")
     inside = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
-    click.echo(f"Next: {inside}aura doctor, then: {inside}aura serve")
+    say(f"Next: {inside}aura doctor, then: {inside}aura serve")
 
 
 def _trust(folder: Path) -> None:
@@ -67,7 +68,7 @@ def _trust(folder: Path) -> None:
     try:
         trust.record(folder)
     except ConfigError as exc:  # the files are written, and work
-        click.echo(f"The folder is not recorded as trusted: {exc}", err=True)
+        say(f"The folder is not recorded as trusted: {exc}", err=True)
 
 
 def aura_toml() -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from aura_core.cli.new_file import write_new
+from aura_core.cli.terminal import say
 from aura_core.plugins.distributions import published
 from aura_core.plugins.loader import GROUP, NAME
 
@@ -34,10 +35,8 @@ def command(name: str, directory: Path | None) -> None:
         raise click.ClickException(f"{there[0]} is there already; name another folder with --directory")
     for path, text in texts.items():
         write_new(path, text)
-        click.echo(f"{path}: written")
-    click.echo(
-        f"Next: cd {shlex.quote(str(folder))}, and read README.md: it says how to install it, test it and talk to it."
-    )
+        say(f"{path}: written")
+    say(f"Next: cd {shlex.quote(str(folder))}, and read README.md: it says how to install it, test it and talk to it.")
 
 
 def check(name: str) -> None:

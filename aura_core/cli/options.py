@@ -1,6 +1,5 @@
 """The options that several commands share, and the runtime that they make."""
 
-import json
 import logging
 import os
 import sys
@@ -9,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
+from aura_core.cli.terminal import keep_stdout
 from aura_core.config import settings
 from aura_core.runtime import Runtime
 from aura_core.telemetry import logs
@@ -53,13 +52,9 @@ def open_runtime(config: Path | None, agents_directory: str | None, *, ask: bool
 
 
 def runtime_of(loaded: settings.Settings, *, level: int = logging.WARNING, log_in_background: bool = False) -> Runtime:
-    """The runtime of these settings; its log lines go to stderr."""
+    """The runtime of these settings; its log lines, and what plugins print, go to stderr."""
+    keep_stdout()
     runtimes: list[Runtime] = []  # the log needs the secrets of what does not exist yet
     logs.configure(lambda: runtimes[0].secrets if runtimes else [], level, log_in_background)
     runtimes.append(Runtime(loaded, os.environ))
     return runtimes[0]
-
-
-def print_json(value: Any) -> None:
-    """Print a Struct as JSON that people can read."""
-    click.echo(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))

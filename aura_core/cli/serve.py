@@ -1,6 +1,5 @@
 """`aura serve`: say in a few lines what runs, then run it."""
 
-import asyncio
 import logging
 import os
 from pathlib import Path
@@ -9,6 +8,7 @@ import click
 
 import aura_core
 from aura_core.cli.options import config_options, load_settings, runtime_of
+from aura_core.cli.terminal import say
 from aura_core.errors import ConfigError
 from aura_core.runtime import Runtime
 
@@ -50,46 +50,44 @@ def command(
     shown = f"[{server.host}]" if ":" in server.host else server.host
     address = f"http://{shown}:{sockets[0].getsockname()[1]}"
     if workers == 1:
-        serve(runtime, sockets[0], lambda choice: _announce(runtime, address, choice))
+        serve(runtime, sockets[0], lambda: _announce(runtime, address), _announce_choice)
         return
-    from aura_core.server.workers import supervise
+    from aura_core.server.workers import FirstWord, supervise
 
-    # The choice is made once: each worker on its own might come to another.
-    choice = asyncio.run(_choose(runtime))
-    _announce(runtime, f"{address} with {workers} workers", choice)
+    # Nothing is opened, and nobody asked, before the fork: what a thread holds then (a lock of the import system, say)
+    # is held in each worker for ever.
+    choice = FirstWord()
+    _announce(runtime, f"{address} with {workers} workers")
 
     def work(number: int) -> None:
         mine = make(True)
         mine.worker = number
-        mine.providers.chosen = runtime.providers.chosen
+        mine.providers.agree = choice.say
         own = sockets[number]
         for sock in sockets:
             if sock is not own:
                 sock.close()  # here; the parent keeps them, so that what waits for a worker waits for its successor
-        serve(mine, own)
+        serve(mine, own, chosen=lambda said: _announce_choice(said) if choice.first else None)
 
     # One that drains and leaves must get no more connections.
     supervise(workers, work, lambda number: sockets[number].close())
 
 
-async def _choose(runtime: Runtime) -> str | None:
-    """Open clients, choose, and close them again: none may live on in a fork."""
-    try:
-        return await runtime.warm()
-    finally:
-        await runtime.close()
+def _announce_choice(choice: str) -> None:
+    say(f"Agents without a provider get {choice}", err=True)
 
 
-def _announce(runtime: Runtime, address: str, choice: str | None) -> None:
+def _announce(runtime: Runtime, address: str) -> None:
+    """Say what listens, before any client is opened: an SDK may take seconds to be imported."""
     lines = [f"Aura serves at {address}" + (" (a token is required)" if runtime.settings.token else "")]
     loaded = [f"{p.name} {p.version}" for p in runtime.plugins.all if p.status == "ok"]
     lines.append(f"Plugins: {', '.join(loaded)}")
-    if choice is not None:
-        lines.append(f"Agents without a provider get {choice}")
     lines.append("Agents:")
     for info in runtime.agent_infos():
         model = f" ({info.model})" if info.model else ""
-        lines.append(f"  {info.id}: {info.provider or 'no provider'}{model}" + (" - in error" if info.error else ""))
+        unnamed = "no provider" if info.error else "the provider is being chosen"
+        lines.append(f"  {info.id}: {info.provider or unnamed}{model}" + (" - in error" if info.error else ""))
     lines += [f"Warning: {warning}" for warning in runtime.warnings]
     lines.append("Ctrl-C stops.")
-    click.echo("\n".join(lines), err=True)
+    for line in lines:
+        say(line, err=True)

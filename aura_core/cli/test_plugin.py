@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.text import Text
 
-from aura_core.cli.options import json_option, print_json
+from aura_core.cli.options import json_option
+from aura_core.cli.terminal import Screen, keep_stdout, print_json, say
 from aura_core.config.suggest import did_you_mean
+from aura_core.errors import words_of
 from aura_core.plugins.distributions import published
 from aura_core.plugins.loader import GROUP as PLUGINS
 from aura_core.testing.conformance import GROUP
@@ -27,6 +27,7 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
 
     With --live NAME may be any instance of aura.toml.
     """
+    keep_stdout()
     if live:
         from aura_core.testing.live import results
 
@@ -46,7 +47,7 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
     else:
         kept = sum(result.status == "ok" for result in report)
         skipped = len(report) - kept - failed
-        click.echo(f"{name}: {kept} promises kept, {failed} broken, {skipped} skipped")
+        say(f"{name}: {kept} promises kept, {failed} broken, {skipped} skipped")
     return 1 if failed else 0
 
 
@@ -55,7 +56,8 @@ def described(name: str) -> Conformance:
     descriptions = {ep.name: ep for ep in published(GROUP)[0]}
     installed = [ep.name for ep in published(PLUGINS)[0]]
     if name not in installed:
-        raise click.ClickException(f"no plugin {name!r} is installed{did_you_mean(name, installed)}")
+        hint = did_you_mean(name, installed) or f"; installed are {', '.join(sorted(installed))}"
+        raise click.ClickException(f"no plugin {name!r} is installed{hint}")
     if name not in descriptions:
         raise click.ClickException(
             f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r};"
@@ -65,8 +67,8 @@ def described(name: str) -> Conformance:
     with surroundings():
         try:
             found = descriptions[name].load()
-        except Exception as exc:
-            raise click.ClickException(f"{where} cannot be loaded: {type(exc).__name__}: {exc}") from None
+        except BaseException as exc:  # SystemExit, too: it is the plugin's
+            raise click.ClickException(f"{where} cannot be loaded: {words_of(exc)}") from None
     if not isinstance(found, Conformance):
         raise click.ClickException(f"{where} is no aura_core.testing.Conformance")
     return found
@@ -74,12 +76,10 @@ def described(name: str) -> Conformance:
 
 def _print(result: Result) -> None:
     sign, style = _SIGNS[result.status]
-    console = Console(highlight=False)
+    screen = Screen()
     text = f"skipped: {result.detail}" if result.status == "skipped" else result.promise
-    line = Text.assemble((sign, style), f"  {result.name:<14}", (text, "dim" if result.status == "skipped" else ""))
-    if result.status == "failed" or not console.is_terminal:
-        console.print(line, soft_wrap=True)
-    else:
-        console.print(line, no_wrap=True, overflow="ellipsis")
+    style_of_text = "dim" if result.status == "skipped" else ""
+    screen.line((sign, style), f"  {result.name:<14}", (text, style_of_text), one_row=result.status != "failed")
     if result.status == "failed":
-        console.print(Text(f"    seen: {result.detail}\n    read: {result.docs}", style), soft_wrap=True)
+        screen.line((f"    seen: {result.detail}", style))
+        screen.line((f"    read: {result.docs}", style))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from aura_core.cli.terminal import Screen, say
 from aura_core.config import trust
 from aura_core.config.untrusted import Refusal
 from aura_core.errors import ConfigError
@@ -28,37 +29,37 @@ def command(folder: Path, show: bool, remove: bool) -> None:
     real = Path(os.path.realpath(folder))
     if show:
         for path in trust.named(os.environ):
-            click.echo(f"{path} ({trust.VARIABLE})")
+            say(f"{path} ({trust.VARIABLE})")
         for path in trust.recorded():
-            click.echo(str(path) if path.is_dir() else f"{path} (it is not there)")
+            say(str(path) if path.is_dir() else f"{path} (it is not there)")
     elif remove:
         if not trust.forget(real):
             raise ConfigError(f"{real}: is not recorded as trusted; aura trust --list shows what is")
-        click.echo(f"{real}: no longer trusted")
+        say(f"{real}: no longer trusted")
     else:
         if not real.is_dir():
             raise ConfigError(f"{folder}: there is no such folder")
         trust.record(real)
-        click.echo(f"{real}: trusted; its files say where prompts and keys go. To end that: aura trust --remove")
+        say(f"{real}: trusted; its files say where prompts and keys go. To end that: aura trust --remove")
 
 
 def offer(folder: Path, refusals: Sequence[Refusal]) -> bool:
     """Show on the terminal what a folder asks for that it does not get, and ask whether it is trusted from now on."""
     if not refusals:
         return False
-    click.echo(f"The folder {folder} is not trusted. Its files ask for:", err=True)
+    say(f"The folder {folder} is not trusted. Its files ask for:", err=True)
     for refusal in refusals[:_SHOWN]:
-        click.echo(f"  {refusal.place}: {refusal.asks}" if refusal.key else f"  {refusal.asks}", err=True)
+        say(f"  {refusal.place}: {refusal.asks}" if refusal.key else f"  {refusal.asks}", err=True)
     if len(refusals) > _SHOWN:
-        click.echo(f"  and {len(refusals) - _SHOWN} more", err=True)
-    click.echo("Trust it, so that they say where prompts and keys go? [y/N] ", nl=False, err=True)
+        say(f"  and {len(refusals) - _SHOWN} more", err=True)
+    Screen(err=True).line("Trust it, so that they say where prompts and keys go? [y/N] ", end="")
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
-        click.echo(err=True)  # Ctrl-D leaves the cursor behind the question
+        say(err=True)  # Ctrl-D leaves the cursor behind the question
     if answer.strip().lower() not in ("y", "yes"):
         return False
     try:
         trust.record(folder)
     except ConfigError as exc:
-        click.echo(f"Trusted this time only: {exc}", err=True)
+        say(f"Trusted this time only: {exc}", err=True)
     return True

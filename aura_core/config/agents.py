@@ -3,6 +3,8 @@
 import logging
 import os
 import re
+import stat
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ from aura_core.config.reading import check_folder, exposed, read_text
 from aura_core.config.suggest import nearest
 from aura_core.config.untrusted import NotTrusted, Refusal
 from aura_core.errors import ConfigError
+from aura_core.limits import FRONT_MATTER_LIMIT, JUST_WRITTEN
 
 log = logging.getLogger("aura.agents")
 
@@ -92,11 +95,12 @@ class AgentStore:
         self.problem: str | None = None  # of the directory itself
         self.refusal: Refusal | None = None  # as well
         self.entries: dict[str, Entry] = {}
+        self._known: dict[Path, tuple[_Version, Entry]] = {}  # what each file said, as long as it is that file
         self.reload()
 
     def get(self, agent_id: str) -> Entry | None:
         """The entry of this id, in whatever case it is asked for."""
-        return self.entries.get(agent_id.lower())
+        return self.entries.get(_key(agent_id))
 
     def reload(self) -> list[str]:
         """Read the directory again. What broke keeps its last good version. Returns a line for each change."""
@@ -116,9 +120,17 @@ class AgentStore:
             self.problem = f"{self.directory}: cannot be read: {exc.strerror}"
             self.entries = before or BUILT_IN
             return [] if self.problem == told else [f"{self.problem}; the agents stay as they were"]
+        known, self._known = self._known, {}
+        folder = _shown(self.directory)
         for path in files:
-            entry = _read(path, self.within)
-            key = entry.id.lower()
+            version = _version(path)
+            if version is not None and path in known and known[path][0] == version:
+                entry = known[path][1]
+            else:
+                entry = _read(path, folder / _as_unicode(path.name), self.within)
+            if version is not None:
+                self._known[path] = version, entry
+            key = _key(entry.id)
             named.setdefault(key, []).append(path.name)
             if len(names := named[key]) > 1:
                 error = f"{', '.join(names)} are all the agent {key!r}; rename all but one"
@@ -147,44 +159,81 @@ class AgentStore:
 
     def _files(self) -> list[Path]:
         check_folder(self.directory, self.within, _shown(self.directory))
-        found = [path for path in self.directory.iterdir() if path.suffix.lower() == ".md" and _is_file(path)]
-        return sorted(p for p in found if p.name[0] not in "_." and p.name.lower() not in NOT_AGENTS)
+        with os.scandir(self.directory) as found:
+            return [self.directory / name for name in sorted(item.name for item in found if _is_agent(item))]
 
 
-def _is_file(path: Path) -> bool:
+def _key(agent_id: str) -> str:
+    """The id without regard to case, of ASCII alone: in Unicode the Kelvin sign is a k, too."""
+    return agent_id.lower() if agent_id.isascii() else agent_id
+
+
+def _is_agent(item: "os.DirEntry[str]") -> bool:
+    """Whether this is to be read as an agent; that it cannot be read, the attempt will tell."""
+    name = item.name.lower()
+    if not name.endswith(".md") or name[0] in "_." or name in NOT_AGENTS:
+        return False
     try:
-        return path.is_file()
+        return not stat.S_ISDIR(item.stat().st_mode)
+    except FileNotFoundError:
+        return False  # a link to nothing, or it has just gone
     except OSError:
-        return True  # why it cannot be looked at, the attempt to read it will tell
+        return True
 
 
-def _read(file: Path, within: Path | None) -> Entry:
-    path = _shown(file)
+_Version = tuple[int, ...]
+
+
+def _version(path: Path) -> _Version | None:
+    """What tells a file from itself before an edit; None where that is not certain: it has just been written."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if time.time() - max(status.st_mtime, status.st_ctime) < JUST_WRITTEN:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _read(file: Path, path: Path, within: Path | None) -> Entry:
+    """The agent of a file, which is called `path` where people read of it."""
     agent_id = re.sub(r"\.agent$", "", path.stem, flags=re.IGNORECASE)
     try:
         if not ID.fullmatch(agent_id):
             raise ConfigError(
                 f"{path}: the file's name must begin with a letter or digit and go on with these or . _ - (at most 64)"
             )
-        return Entry(agent_id, parse(agent_id, read_text(file, within, path), path), None, path)
+        return Entry(agent_id, parse(agent_id, _text(file, path, within), path), None, path)
     except NotTrusted as exc:
         return Entry(agent_id, None, str(exc), path, exc.refusal)
     except ConfigError as exc:
         return Entry(agent_id, None, str(exc), path)
-    except UnicodeDecodeError:
-        return Entry(agent_id, None, f"{path}: is not UTF-8 text; save it as UTF-8", path)
-    except OSError as exc:
-        return Entry(agent_id, None, f"{path}: cannot be read: {exc.strerror}", path)
     except Exception as exc:  # a fault of ours must not hide the other agents
         log.exception("%s cannot be read", path)
         return Entry(agent_id, None, f"{path}: cannot be read ({type(exc).__name__}); the log says more", path)
+
+
+def _text(file: Path, shown: Path, within: Path | None) -> str:
+    try:
+        return read_text(file, within, shown)
+    except NotTrusted:
+        raise
+    except OSError as exc:
+        raise ConfigError(f"{shown}: cannot be read: {exc.strerror}") from None
+    except ConfigError as exc:
+        raise ConfigError(f"{shown}: {exc}") from None
 
 
 def _shown(path: Path) -> Path:
     """The path as a person would write it: relative, where it is below the current folder; and fit to be printed."""
     with suppress(ValueError, OSError):
         path = path.relative_to(Path.cwd())
-    return Path(os.fsencode(path).decode("utf-8", "replace"))
+    return Path(_as_unicode(str(path)))
+
+
+def _as_unicode(name: str) -> str:
+    """A file's name, which may be any bytes, with U+FFFD for those that are not UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def parse(agent_id: str, text: str, path: Path) -> Agent:
@@ -200,7 +249,10 @@ def parse(agent_id: str, text: str, path: Path) -> Agent:
     end = next((n for n, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
     if end is None:
         raise ConfigError(f"{path}:1: the front matter is not closed; end it with a line '---'")
-    data, where = yaml_mapping("\n".join(lines[1:end]), path)
+    text = "\n".join(lines[1:end])
+    if len(text) > FRONT_MATTER_LIMIT:
+        raise ConfigError(f"{path}:1: the front matter is longer than {FRONT_MATTER_LIMIT // 1024} KiB")
+    data, where = yaml_mapping(text, path)
     known = keys(FrontMatter)
     notes = []
     for key in data:
@@ -220,7 +272,7 @@ def _changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[st
     lines = []
     for key in sorted(before.keys() | after.keys()):
         old, new = before.get(key), after.get(key)
-        if old == new:
+        if old is new or old == new:
             continue
         if new is None:
             lines.append(f"{key}: removed")

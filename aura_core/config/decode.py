@@ -16,8 +16,7 @@ Where = Callable[[str | None], str]
 NO_NUL = r"^[^\x00]*$"
 """The pattern of a string that the system takes, for a file's name, say."""
 
-_AT = re.compile(r" - at `\$\.?(?P<path>(?P<key>[^`.\[]*)[^`]*)`$")
-_MISSING = re.compile(r"Object missing required field `(.+)`")
+_MISSING = "Object missing required field `"
 _WORDS = {
     "int": "a whole number",
     "float": "a number",
@@ -59,16 +58,25 @@ def unknown_key(key: str, known: list[str], where: Where) -> ConfigError:
 
 
 def explain(exc: msgspec.ValidationError) -> tuple[str | None, str]:
-    """Msgspec's message in a person's words, and the top-level key that it is about. It never shows the value."""
-    text = str(exc)
-    at = _AT.search(text)
-    path, key = (at["path"], at["key"] or None) if at else ("", None)
-    if at:
-        text = text[: at.start()]
-    text = _MISSING.sub(r"'\1' is missing", text)
+    """Msgspec's message in a person's words, and the top-level key that it is about. It never shows the value.
+
+    The name of an unknown key stands in that message, unquoted: it may be a megabyte of anything.
+    """
+    text, path = _place(str(exc))
+    key = path.partition(".")[0].partition("[")[0]
+    if text.startswith(_MISSING):
+        text = f"{text.removeprefix(_MISSING).removesuffix('`')!r} is missing"
     text = text.replace("Expected `str` matching regex '\\\\S'", "it must not be blank")
     text = text.replace(f"Expected `str` matching regex {NO_NUL!r}", "it must not hold the character NUL")
     text = text.replace("Expected `str` of length >= 1", "it must not be empty")
     text = re.sub(r"`([^`]*)`", lambda m: " or ".join(_WORDS.get(w, w) for w in m[1].split(" | ")), text)
     text = text[:1].lower() + text[1:]
-    return key, f"{path}: {text}" if path else text
+    return key or None, f"{path}: {text}" if path else text
+
+
+def _place(text: str) -> tuple[str, str]:
+    """What msgspec says, and the path that it says it of: `Expected `int` - at `$.server.port``."""
+    said, _, path = text.rpartition(" - at `$")
+    if not said or "`" in path[:-1] or not path.endswith("`"):
+        return text, ""
+    return said, path[:-1].removeprefix(".")

@@ -5,28 +5,24 @@ import stat
 import sys
 from pathlib import Path
 
+from aura_core import files
 from aura_core.config.untrusted import NotTrusted, Refusal
 
 
-def read_text(path: Path, within: Path | None, shown: Path | None = None) -> str:
-    """The text of a file; `within` is the real path of the untrusted folder that it belongs to, `shown` its path as
+def read_file(path: Path, within: Path | None, shown: Path | None = None) -> bytes:
+    """The bytes of a file; `within` is the real path of the untrusted folder that it belongs to, `shown` its path as
     errors have it.
 
-    Raises NotTrusted, OSError and UnicodeDecodeError.
+    Raises NotTrusted, and what `files.read_file` does.
     """
-    with open(_source(path, within, shown), encoding="utf-8-sig") as file:  # noqa: PTH123  # a descriptor, too
-        return file.read()
+    if within is None:
+        return files.read_file(path)
+    return files.read_descriptor(_open(path, within, shown or path))
 
 
-def read_bytes(path: Path, within: Path | None) -> bytes:
-    """The bytes of a file, as `read_text` has its text."""
-    with open(_source(path, within), "rb") as file:  # noqa: PTH123  # a descriptor, too
-        return file.read()
-
-
-def _source(path: Path, within: Path | None, shown: Path | None = None) -> Path | int:
-    """What to open: the path; for a file of an untrusted folder a descriptor of what was looked at."""
-    return path if within is None else _open(path, within, shown or path)
+def read_text(path: Path, within: Path | None, shown: Path | None = None) -> str:
+    """The text of such a file. Raises ConfigError and OSError."""
+    return files.as_text(read_file(path, within, shown))
 
 
 def leads_out(path: Path, within: Path) -> bool:
@@ -47,8 +43,6 @@ def _open(path: Path, within: Path, shown: Path) -> int:
     descriptor = _walk(within, real.relative_to(within).parts)
     try:
         state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            raise _refused(shown, "it is not a plain file", "not a plain file")
         if state.st_nlink > 1:
             # Where the other names are nobody can tell: an archive may have linked ~/.ssh/id_rsa.
             raise _refused(shown, "it is a hard link, which may be of a file outside", "a hard link")
@@ -63,13 +57,12 @@ def _open(path: Path, within: Path, shown: Path) -> int:
 def _walk(folder: Path, parts: tuple[str, ...]) -> int:
     """Open a file step by step, so that no step becomes a link after it was looked at."""
     if sys.platform == "win32":
-        return os.open(folder.joinpath(*parts), os.O_RDONLY | os.O_BINARY)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return os.open(folder.joinpath(*parts), files.FLAGS)
+    descriptor = os.open(folder, files.FLAGS | os.O_DIRECTORY)
     for number, part in enumerate(parts, 1):
-        # Not blocking: it may have become a pipe.
-        wanted = os.O_NONBLOCK if number == len(parts) else os.O_DIRECTORY
+        wanted = files.FLAGS | os.O_NOFOLLOW | (os.O_DIRECTORY if number < len(parts) else 0)
         try:
-            following = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | wanted, dir_fd=descriptor)
+            following = os.open(part, wanted, dir_fd=descriptor)
         finally:
             os.close(descriptor)
         descriptor = following
@@ -82,8 +75,7 @@ def _leaving(path: Path, shown: Path) -> NotTrusted:
 
 def _refused(path: Path, found: str, asks: str) -> NotTrusted:
     why = f"{found}, and the folder is not trusted"
-    printable = "".join(c if c.isprintable() else "?" for c in f"{path}: {asks}")
-    return NotTrusted(Refusal(str(path), "", why, printable))
+    return NotTrusted(Refusal(str(path), "", why, f"{path}: {asks}"))
 
 
 def exposed(path: Path) -> str | None:

@@ -20,6 +20,7 @@ from aura_core.errors import ConfigError
 
 FILE = "aura.toml"
 YEAR = 366 * 86400.0
+HEARTBEAT_LIMIT = 30.0  # seconds; two pings fit into the 45 s after which our clients give up
 
 Seconds = Annotated[float, Meta(ge=0, le=YEAR)]
 
@@ -42,9 +43,26 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Seconds, Meta(description="wait for the first token, retries included; reasoning counts as one")
     ] = 300
     idle_timeout: Annotated[Seconds, Meta(description="wait between two tokens")] = 120
-    total_timeout: Annotated[Seconds, Meta(description="longest answer")] = 0
+    total_timeout: Annotated[
+        Seconds, Meta(description="longest answer: a model without a limit of its own may say the same for ever")
+    ] = 1800
     write_timeout: Annotated[Seconds, Meta(description="how long a client may refuse to read")] = 60
-    heartbeat: Annotated[Seconds, Meta(description="silence after which the comment `: ping` is sent")] = 15
+    heartbeat: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=HEARTBEAT_LIMIT,
+            description="silence after which the comment `: ping` is sent; clients give up after 45 s",
+        ),
+    ] = 15
+    keep_alive: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=YEAR,
+            description="seconds that a connection may be idle; longer than what proxies in front assume (60)",
+        ),
+    ] = 75
     drain_timeout: Annotated[Seconds, Meta(description="what running answers get when the server stops")] = 10
     retries: Annotated[
         int, Meta(ge=0, le=10, description="further attempts at an unreachable provider before the first token")

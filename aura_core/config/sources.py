@@ -1,6 +1,6 @@
 """Where settings come from: flags, AURA_ variables and aura.toml, each value kept with the place that set it."""
 
-import re
+import string
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, time
@@ -13,10 +13,12 @@ import msgspec
 from aura_core.config.decode import keys, unknown_key
 from aura_core.config.reading import read_text
 from aura_core.config.suggest import did_you_mean
-from aura_core.config.untrusted import Refusal, changed_table, refused_setting
+from aura_core.config.untrusted import NotTrusted, Refusal, changed_table, refused_setting
 from aura_core.errors import ConfigError
+from aura_core.limits import DOTS_LIMIT
 
 PROVIDERS = "providers"
+_KEY = frozenset(string.ascii_letters + string.digits + "_-.\"' ")
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -77,8 +79,11 @@ class Sources:
         """
         text, data = _parsed(path, within)
 
+        lines = _lines(text)
+
         def where(*keys: str) -> str:
-            line = line_of(text, keys)
+            # A key of an inline table stands on the line of that table.
+            line = next((lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in lines), None)
             return f"{path}:{line}" if line else str(path)
 
         for section, content in data.items():
@@ -127,17 +132,26 @@ def _add(target: Table, content: Mapping[str, Any], where: Callable[[str], str],
 def _parsed(path: Path, within: Path | None) -> tuple[str, dict[str, Any]]:
     try:
         text = read_text(path, within)
-        return text, tomllib.loads(text)
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+    except NotTrusted:
+        raise
+    except ConfigError as exc:
+        raise ConfigError(f"{path}: {exc}") from None
+    try:
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.count(".") > DOTS_LIMIT:
+                raise ConfigError(
+                    f"{path}:{number}: more than {DOTS_LIMIT} dots stand in one line; write several lines"
+                )
+        return text, tomllib.loads(text)
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply") from None
     except tomllib.TOMLDecodeError as exc:
-        line = re.search(r"\(at line (\d+), column \d+\)", str(exc))
-        place = f"{path}:{line[1]}" if line else str(path)
-        raise ConfigError(f"{place}: {re.sub(r' ?[(]at .*[)]$', '', str(exc))}") from None
+        said, _, where = str(exc).rpartition("(at ")  # "(at line 3, column 5)", "(at end of document)"
+        line = where.removeprefix("line ").partition(",")[0]
+        place = f"{path}:{line}" if line.isdecimal() else str(path)
+        raise ConfigError(f"{place}: {said.rstrip() or exc}") from None
     except ValueError:  # Python's own limit, of 4,300
         raise ConfigError(f"{path}: a number in it has too many digits") from None
 
@@ -152,23 +166,20 @@ def _toml_or_string(text: str) -> Any:
     return text if len(data) > 1 or isinstance(value, (date, time)) else value
 
 
-def line_of(text: str, path: tuple[str, ...]) -> int | None:
-    """The line (from 1) on which a key of a TOML text stands, if it stands there in one of the usual ways."""
+def _lines(text: str) -> dict[tuple[str, ...], int]:
+    """The line (from 1) on which each table and key of a TOML text stands first, where it does so in a usual way."""
+    found: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
-    best = None
     for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
-            table = _parts(header[1])
-            here = table
-        elif pair := re.match(r"\s*([A-Za-z0-9_\-.\"' ]+?)\s*=", line):
-            here = table + _parts(pair[1])
+        line = line.strip()
+        if line.startswith("["):
+            table = here = _parts(line.lstrip("[ \t").partition("]")[0])
+        elif "=" in line and (key := line.partition("=")[0].strip()) and _KEY.issuperset(key):
+            here = table + _parts(key)
         else:
             continue
-        if here == path:
-            return number
-        if here == path[: len(here)]:
-            best = number  # the table, or an inline table, that holds the key
-    return best
+        found.setdefault(here, number)
+    return found
 
 
 def _parts(dotted: str) -> tuple[str, ...]:

@@ -127,9 +127,8 @@ def names_variable(text: str) -> bool:
 
 
 def _shown(key: str, value: Any) -> str:
-    """A value for a terminal: short, without control characters, and without what may be a secret."""
+    """A value for a terminal, which makes it fit to be shown: short, and without what may be a secret."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     if key not in ADDRESSES and (_LIKE_A_KEY.search(text) or re.search(r"(^|_)(key|token|secret|password)$", key)):
         return "…"
-    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -50,6 +50,21 @@ def version_of(dist: Distribution | None) -> str:
     return "?"
 
 
+def strangers(package: str, ours: str) -> list[str]:
+    """A warning for each distribution but `ours` that has files in the folder of our package: some may replace ours."""
+    found = {}
+    for dist in distributions():
+        record = ""
+        with suppress(Exception):
+            record = dist.read_text("RECORD") or ""
+        if re.search(rf"^{package}(/|\.py,)", record, re.MULTILINE) and name_of(dist) != ours:
+            found[name_of(dist)] = (
+                f"{name_of(dist)} {version_of(dist)} owns files of {package} and is not ours, which is {ours}: "
+                f"pip uninstall {name_of(dist)}, then install {ours} again from where you got it"
+            )
+    return list(found.values())
+
+
 def requirements_of(dist: Distribution | None) -> Iterator["Requirement"]:
     """What it requires, as far as that can be read."""
     from packaging.requirements import InvalidRequirement, Requirement  # takes 40 ms, only where something is wrong

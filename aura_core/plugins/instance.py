@@ -15,7 +15,8 @@ from aura_core.config.decode import decode, keys, unknown_key
 from aura_core.config.settings import check_variables
 from aura_core.config.sources import PROVIDERS, Table, Value
 from aura_core.config.untrusted import ADDRESSES, NotTrusted, Refusal, refused_setting, secret_settings
-from aura_core.errors import ConfigError, ProviderError
+from aura_core.deadline import timeout
+from aura_core.errors import ConfigError, ProviderError, words_of
 from aura_core.limits import CLEANUP_LIMIT, HOOK_TIMEOUT, MODEL_MEMORY
 from aura_core.plugins.loader import Hooks
 from aura_core.types import ChatRequest, Model
@@ -45,12 +46,17 @@ class Instance:
         self.configured = bool(table)  # or only there because its plugin is installed
         self._owner: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[Any] | None = None
+        self._opening: asyncio.Future[Any] | None = None
         self._leave = asyncio.Event()
         self._model: tuple[float, str] | None = None
         try:
             self._decode(dict(table), environ)
         except ConfigError as exc:
             self.error = str(exc)
+        except Exception as exc:  # of what the plugin says of its settings; it costs this instance alone
+            log.debug("plugin %r fails", plugin, exc_info=True)
+            self.settings = None
+            self.error = f"[providers.{name}]: the settings of the plugin {plugin!r} cannot be read ({words_of(exc)})"
 
     def _decode(self, table: Table, environ: Mapping[str, str]) -> None:
         table.pop("plugin", None)
@@ -140,8 +146,16 @@ class Instance:
                 log.error("plugin %r could not close its client for %r", self.plugin, self.name, exc_info=exc)
 
     async def _enter(self) -> tuple[AbstractAsyncContextManager[Any], Any]:
-        async with asyncio.timeout(HOOK_TIMEOUT):
-            context = await _in_thread(lambda: self.hooks.open_client(settings=self.settings))
+        async with timeout(HOOK_TIMEOUT):
+            # The thread of an attempt that was given up goes on, as nothing can stop it: the next waits for the same.
+            if self._opening is None:
+                self._opening = _in_thread(lambda: self.hooks.open_client(settings=self.settings))
+            opening = self._opening
+            try:
+                context = await asyncio.shield(opening)
+            finally:
+                if opening.done():
+                    self._opening = None
             if context is None:
                 raise ProviderError(f"The provider {self.name!r} has no client.")
             return context, await context.__aenter__()
@@ -155,21 +169,36 @@ class Instance:
             await asyncio.wait({self._owner}, timeout=CLEANUP_LIMIT + 0.5)
 
     async def model(self) -> str:
-        """The model when an agent names none; "" where the plugin has no notion of one. Raises ProviderError."""
+        """The model when an agent names none: the table's, the plugin's, or the only one that is listed; "" where the
+        plugin has no notion of one. Raises ProviderError."""
         if self.default_model is not None:
             return self.default_model
         if not self.hooks.implements("default_model"):
             return ""
         if self._model is None or time.monotonic() - self._model[0] > MODEL_MEMORY:
-            found: str | None = await self.ask_model()
+            found: str | None = await self.ask_model() or await self._only_model()
             if found is None:
                 raise ProviderError(
                     f"No model is named: set model in the agent's file, or default_model in [providers.{self.name}].",
                     "model_not_found",
                 )
+            if not isinstance(found, str):
+                kind = type(found).__name__
+                raise ProviderError(f"The plugin {self.plugin!r} names a model that is not a string ({kind}).")
             self.remember_model(found)
             return found
         return self._model[1]
+
+    async def _only_model(self) -> str | None:
+        """The model of a server that lists exactly one: there is nothing to choose. Raises ProviderError where the
+        server cannot be asked; one without a list is no fault."""
+        try:
+            models = await self.list_models()
+        except ProviderError as exc:
+            if exc.code in ("unavailable", "timeout", "auth"):
+                raise
+            return None
+        return models[0].name if len(models) == 1 else None
 
     def remember_model(self, model: str) -> None:
         """Take this for the plugin's default model for a while, without asking again."""
@@ -212,7 +241,7 @@ class Instance:
         # A hook that does not name the client (a paid service's default_model, say) must not import an SDK for it.
         needs_client = any("client" in impl.argnames for impl in hook.get_hookimpls())
         client = await self.client() if needs_client else None  # it has a limit of its own
-        async with asyncio.timeout(limit):
+        async with timeout(limit):
             answer = hook(settings=self.settings, client=client, **arguments)
             return await answer if isinstance(answer, Awaitable) else answer
 
@@ -243,7 +272,7 @@ def _add_own_defaults(table: Table, struct: type[msgspec.Struct], environ: Mappi
             table[key] = Value(extra["own_default"], "default")
 
 
-async def _in_thread(call: Callable[[], T]) -> T:
+def _in_thread(call: Callable[[], T]) -> "asyncio.Future[T]":
     """Run a plugin's blocking call off the loop, in a daemon thread: one that never returns must not keep us alive."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -263,4 +292,4 @@ async def _in_thread(call: Callable[[], T]) -> T:
                 loop.call_soon_threadsafe(settle, future.set_result, result)
 
     threading.Thread(target=run, name="aura-hook", daemon=True).start()
-    return await future
+    return future

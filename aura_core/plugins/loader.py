@@ -3,7 +3,9 @@
 import inspect
 import logging
 import re
+import reprlib
 from collections.abc import Awaitable, Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, get_origin
@@ -14,8 +16,10 @@ import pluggy
 from aura_core import hookspecs
 from aura_core._version import __version__
 from aura_core.config.suggest import did_you_mean
+from aura_core.errors import words_of
 from aura_core.limits import PLUGIN_ERROR_LIMIT
 from aura_core.plugins.distributions import name_of, published, requirements_of, version_of
+from aura_core.plugins.importing import contained
 
 log = logging.getLogger("aura.plugins")
 
@@ -70,6 +74,13 @@ class Hooks(SimpleNamespace):
         return [impl.plugin_name for impl in getattr(self, hook).get_hookimpls() if _wraps(impl)]
 
 
+class _Marked:
+    """The functions of a plugin that are marked as hooks.
+
+    pluggy compares and hashes what it is given; an object that cannot be would fail in the name of another plugin.
+    """
+
+
 class Plugins:
     """All plugins of this environment: `all` lists them, `hooks[NAME]` are the providers that can be called."""
 
@@ -77,6 +88,7 @@ class Plugins:
         """Load every entry point of the group `aura`, or only those allowed (`echo` always is)."""
         self.all: list[Plugin] = []
         self.hooks: dict[str, Hooks] = {}
+        self._objects: dict[str, Any] = {}
         self._pm = pluggy.PluginManager("aura")
         self._pm.add_hookspecs(hookspecs)
         found, self.warnings = published(GROUP)
@@ -96,15 +108,15 @@ class Plugins:
             return msgspec.structs.replace(plugin, status="disabled", remedy=f"add it to {ALLOW_LIST} to use it")
         try:
             self._check_name(plugin, rivals)
-            return msgspec.structs.replace(plugin, provider=self._register(ep))
+            with contained(ep.name, self.warnings):
+                return msgspec.structs.replace(plugin, provider=self._register(ep))
         except BadPlugin as bad:
             return _quarantine(plugin, str(bad), bad.remedy)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # the user's
             raise
         except BaseException as exc:  # a plugin may raise SystemExit, or worse, when it is imported
             log.debug("plugin %r cannot be loaded", ep.name, exc_info=True)
-            error = " ".join(f"{type(exc).__name__}: {exc}".split())
-            return _quarantine(plugin, f"cannot be loaded: {error}", _remedy(exc, ep))
+            return _quarantine(plugin, f"cannot be loaded: {words_of(exc)}", _remedy(exc, ep))
 
     def _check_name(self, plugin: Plugin, rivals: list[str]) -> None:
         if not NAME.fullmatch(plugin.name):
@@ -121,16 +133,31 @@ class Plugins:
 
     def _register(self, ep: EntryPoint) -> bool:
         """Import and register the plugin, and say whether it is a provider."""
-        module = ep.load()
+        loaded = ep.load()
+        if twin := next((name for name, other in self._objects.items() if other is loaded), None):
+            raise BadPlugin(f"it is the same as {twin!r}, under another name", _author(ep))
+        marked = self._marked(loaded)
         try:
-            self._pm.register(module, name=ep.name)
-        except pluggy.PluginValidationError as exc:
-            raise BadPlugin(" ".join(str(exc).split()), _author(ep)) from exc
-        try:
-            return self._check_hooks(ep, module)
-        except BaseException:
-            self._pm.unregister(name=ep.name)
+            self._pm.register(marked, name=ep.name)
+            provides = self._check_hooks(ep, marked)
+        except BaseException as exc:
+            if self._pm.has_plugin(ep.name):
+                self._pm.unregister(name=ep.name)
+            if isinstance(exc, pluggy.PluginValidationError):
+                raise BadPlugin(" ".join(str(exc).split()), _author(ep)) from exc
             raise
+        self._objects[ep.name] = loaded
+        return provides
+
+    def _marked(self, loaded: Any) -> _Marked:
+        found = _Marked()
+        for name in dir(loaded):
+            marked = None
+            with suppress(Exception):  # of a property, say, which is not a hook
+                marked = self._pm.parse_hookimpl_opts(loaded, name)
+            if marked is not None:
+                setattr(found, name, getattr(loaded, name))
+        return found
 
     def _check_hooks(self, ep: EntryPoint, module: Any) -> bool:
         own = []
@@ -162,14 +189,14 @@ class Plugins:
             others = [module for name, module in modules.items() if name != plugin.name]
             callers = {name: self._pm.subset_hook_caller(name, others) for name in _SPECIFICATIONS}
             try:
-                settings_type = _struct(callers["provider_settings"])
-                options_type = _struct(callers["agent_options"])
+                with contained(plugin.name, self.warnings):
+                    settings_type = _struct(callers["provider_settings"])
+                    options_type = _struct(callers["agent_options"])
             except KeyboardInterrupt:
                 raise
             except BaseException as exc:
                 log.debug("plugin %r fails", plugin.name, exc_info=True)
-                error = " ".join(f"{type(exc).__name__}: {exc}".split())
-                self.all[index] = _quarantine(plugin, error, _uninstall(plugin))
+                self.all[index] = _quarantine(plugin, words_of(exc), _uninstall(plugin))
                 continue
             self.hooks[plugin.name] = Hooks(**callers, settings_type=settings_type, options_type=options_type)
 
@@ -214,7 +241,7 @@ def _check_shape(hook: str, impl: pluggy.HookImpl, remedy: str) -> None:
 def _struct(caller: pluggy.HookCaller) -> type[msgspec.Struct] | None:
     answer = caller()
     if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
-        raise TypeError(f"{caller.name} must return a msgspec.Struct class, not {answer!r}")
+        raise TypeError(f"{caller.name} must return a msgspec.Struct class, not {reprlib.repr(answer)}")
     if answer is not None:
         msgspec.inspect.type_info(answer)  # an annotation that cannot be resolved raises here, not in another's request
     return answer
@@ -235,7 +262,7 @@ def _author(ep: EntryPoint) -> str:
 
 
 def _remedy(exc: BaseException, ep: EntryPoint) -> str:
-    if isinstance(exc, ModuleNotFoundError) and exc.name and exc.name.partition(".")[0] != "aura_core":
+    if type(exc) is ModuleNotFoundError and exc.name and exc.name.partition(".")[0] != "aura_core":
         return f"install what provides {exc.name!r}, or reinstall {name_of(ep.dist)}"
     return _newer_core(ep) or f"update or uninstall {name_of(ep.dist)}"
 
@@ -245,5 +272,5 @@ def _newer_core(ep: EntryPoint) -> str | None:
     core = CORE_DISTRIBUTION
     for wanted in requirements_of(ep.dist):
         if wanted.name == core and not wanted.specifier.contains(__version__, prereleases=True):
-            return f"it needs {core} {wanted.specifier}, and this is {__version__}: update {core}"
+            return f"it needs {core} {wanted.specifier}, and this is {__version__}: install versions that fit together"
     return None

@@ -1,7 +1,7 @@
 """All provider instances by name, why others are missing, and the one that serves agents which name none."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aura_core.config.settings import Settings
 from aura_core.config.sources import Table
@@ -9,6 +9,9 @@ from aura_core.config.suggest import did_you_mean
 from aura_core.limits import CHOICE_TIMEOUT, OPENING_TIMEOUT
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import CORE_PLUGIN, NAME, Plugin, Plugins
+
+OURS = "Aura's own are in the folder plugins of its repository"
+"""Where to get a provider. No package is guessed: anybody may own that name on an index."""
 
 
 class Unusable(Exception):
@@ -29,6 +32,8 @@ class Providers:
         self.warnings: list[str] = []
         self._default = settings.defaults.provider or None
         self.chosen: str | None = None
+        self.agree: Callable[[str], str] = str
+        """Gives the choice that holds for all processes, told that of this one; they might choose differently."""
         self._choosing: asyncio.Task[str] | None = None
         self._environ = environ
         self._plugin_of_table: dict[str, str] = {}
@@ -37,18 +42,19 @@ class Providers:
             self._add(name, table)
 
     def _add(self, name: str, table: Table) -> None:
-        place = next((value.origin for value in table.values()), f"[providers.{name}]")
+        named = table.get("plugin") or next(iter(table.values()), None)
+        place = named.origin if named else f"[providers.{name}]"
         plugin = table["plugin"].value if "plugin" in table else name
         hooks = self.plugins.hooks.get(plugin) if isinstance(plugin, str) else None
         self._plugin_of_table[name] = str(plugin)
         if not NAME.fullmatch(name):
             hint = did_you_mean(name.lower(), self.plugins.hooks)
-            why = f"the name of a provider is of the form [a-z][a-z0-9_]*, not {name!r}{hint}"
-            self.missing[name] = why
-            self.warnings.append(f"{place}: {why}")
+            self.missing[name] = f"{place}: the name of a provider is of the form [a-z][a-z0-9_]*, not {name!r}{hint}"
+            self.warnings.append(self.missing[name])
         elif hooks is None:
-            self.missing[name] = self._why_missing(str(plugin))
-            self.warnings.append(f"{place}: {self.missing[name]}")
+            unsaid = "" if "plugin" in table else "the table sets no plugin, and "
+            self.missing[name] = f"{place}: {unsaid}{self._why_missing(str(plugin))}"
+            self.warnings.append(self.missing[name])
         else:
             instance = Instance(name, str(plugin), hooks, table, self._environ)
             self.instances[name] = instance
@@ -63,8 +69,9 @@ class Providers:
                 return f"the plugin {plugin!r} of {other.distribution} is broken: {other.error}; {other.remedy}"
             if other.name == plugin and not other.provider:
                 return f"the plugin {plugin!r} is not a provider"
-        hint = did_you_mean(plugin, [*self.plugins.hooks])
-        return f"provider {plugin!r} is not installed{hint or f'; pip install aura-{plugin}'}"
+        installed = sorted(self.plugins.hooks)
+        hint = did_you_mean(plugin, installed) or f"; installed are {', '.join(installed)}. {OURS}"
+        return f"provider {plugin!r} is not installed{hint}"
 
     def get(self, name: str | None) -> Instance:
         """The instance of this name; with None that of `[defaults]`, else the one that was chosen. Raises Unusable."""
@@ -104,6 +111,12 @@ class Providers:
         }
 
     async def _choose(self) -> str:
+        mine, why = await self._find()
+        self.chosen = self.agree(mine)
+        return f"{mine}: {why}" if self.chosen == mine else f"{self.chosen}: chosen by another worker"
+
+    async def _find(self) -> tuple[str, str]:
+        """The first by name that has a default model, and why."""
         asked = self._candidates()
         limit = OPENING_TIMEOUT + CHOICE_TIMEOUT
         asking = [asyncio.wait_for(instance.ask_model(CHOICE_TIMEOUT), limit) for instance in asked.values()]
@@ -111,12 +124,10 @@ class Providers:
         for (name, instance), model in zip(asked.items(), models, strict=True):
             if isinstance(model, str) and model:
                 instance.remember_model(model)
-                self.chosen = name
                 why = "it answers, with" if instance.hooks.implements("default_model") else "its settings name"
-                return f"{name}: {why} the model {instance.known_model}"
-        self.chosen = CORE_PLUGIN
+                return name, f"{why} the model {instance.known_model}"
         others = [name for name in self.instances if name != CORE_PLUGIN]
-        return f"{CORE_PLUGIN}: {_nobody(list(asked), others)}"
+        return CORE_PLUGIN, _nobody(list(asked), others)
 
     async def open(self, names: set[str]) -> None:
         """Open the clients of these instances at once; what fails is tried again at the next request."""

@@ -139,7 +139,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
     @get("/metrics", summary="Figures for Prometheus", media_type="text/plain", responses=_problems(*_GUARD, 404))
     async def show_metrics() -> Response[bytes]:
         if metrics is None:
-            raise Problem("not_found", "There are no metrics without prometheus-client: install aura-server[metrics].")
+            raise Problem("not_found", "There are no metrics: Aura is installed without its extra metrics.")
         return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
 
     @asynccontextmanager

@@ -21,6 +21,8 @@ REQUEST_ID = "aura_request_id"
 NO_HOST_CHECK = ("/health", "/health/ready")
 PUBLIC = {"/", *NO_HOST_CHECK}
 PUBLIC_PREFIX = "/web/"
+NOT_KEPT = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+"""Headers of every answer that does not set them itself: nothing keeps it, and no browser guesses what it is."""
 _GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?")
 
@@ -38,10 +40,11 @@ class Guard:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        headers: dict[bytes, bytes] = {}
+        found: dict[bytes, list[bytes]] = {}
         for name, value in scope["headers"]:
-            # A second Host or Origin must not pass behind a good first one.
-            headers[name] = headers[name] + b"," + value if name in headers else value
+            found.setdefault(name, []).append(value)
+        # A second Host or Origin must not pass behind a good first one.
+        headers = {name: b",".join(values) for name, values in found.items()}
         given = headers.get(b"x-request-id", b"")
         identity = given if _GOOD_ID.fullmatch(given) else secrets.token_hex(8).encode()
         scope[REQUEST_ID] = identity.decode()  # type: ignore[literal-required]  # our own key
@@ -113,7 +116,9 @@ def _with_headers(send: Send, extra: list[tuple[bytes, bytes]]) -> Send:
 
     def wrapped(message: Message) -> Any:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", []), *extra]
+            given = list(message.get("headers", []))
+            named = {name for name, _ in given}
+            message["headers"] = [*given, *(header for header in NOT_KEPT if header[0] not in named), *extra]
         return send(message)
 
     return wrapped

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from aura_core.config.reading import leads_out, read_bytes
+from aura_core.config.reading import leads_out, read_file
 from aura_core.config.settings import FILE
-from aura_core.config.untrusted import NotTrusted
+from aura_core.errors import ConfigError
 from aura_core.limits import RELOAD_DEBOUNCE, RELOAD_PAUSE, RELOAD_TIMEOUT
 from aura_core.runtime import Runtime
 
@@ -68,8 +68,8 @@ def _roots(directory: Path, config: Iterable[Path], within: Path | None) -> set[
 def _text(path: Path, runtime: Runtime) -> bytes | None:
     within = runtime.settings.file_within if path == Path(FILE).absolute() else None
     try:
-        return read_bytes(path, within)
-    except (OSError, NotTrusted):
+        return read_file(path, within)
+    except (OSError, ConfigError):
         return None
 
 

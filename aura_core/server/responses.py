@@ -1,6 +1,7 @@
 """The two ways in which an answer leaves: as a stream of events, and whole, as one JSON object."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from aura_core.server.uvicorn_protocol import CONNECTION, Protocol
 
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
+    (b"cache-control", b"no-store, no-transform"),  # a proxy that compresses would hold the stream back
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
 ]
@@ -40,16 +41,20 @@ class _Relayed(Response[None]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-        connection: Protocol = own[CONNECTION]()  # it lives as long as its request is answered
-        relay = self._runtime.answer(self._bound, self._body, self.framing, connection.abort, request_id(scope))
+        # It lives as long as its request is answered. Another ASGI server, or a test's client, has none.
+        connection: Protocol | None = own[CONNECTION]() if CONNECTION in own else None
+        task = asyncio.current_task()
+        assert task is not None
+        abort: Callable[[], object] = connection.abort if connection is not None else task.cancel
+        relay = self._runtime.answer(self._bound, self._body, self.framing, abort, request_id(scope))
         watcher = asyncio.create_task(_watch(receive, relay), name="aura-disconnect")
         try:
             await self._send(relay, send, connection)
         finally:
-            self._runtime.release(relay)
             watcher.cancel()
+            self._runtime.release(relay)
 
-    async def _send(self, relay: Relay, send: Send, connection: Protocol) -> None:
+    async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
         raise NotImplementedError
 
 
@@ -58,11 +63,14 @@ class EventStream(_Relayed):
 
     framing = Sse()
 
-    async def _send(self, relay: Relay, send: Send, connection: Protocol) -> None:
+    async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(STREAM_HEADERS)})
         await send({"type": "http.response.body", "body": OK, "more_body": True})
-        if last := await relay.pipe(connection):
-            await send({"type": "http.response.body", "body": b"".join(last), "more_body": False})
+        frames = await relay.take() if connection is None else await relay.pipe(connection)
+        while frames:
+            more = not relay.drained
+            await send({"type": "http.response.body", "body": b"".join(frames), "more_body": more})
+            frames = await relay.take()
 
 
 class WholeAnswer(_Relayed):
@@ -70,7 +78,7 @@ class WholeAnswer(_Relayed):
 
     framing = Values()
 
-    async def _send(self, relay: Relay, send: Send, connection: Protocol) -> None:
+    async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
         parts: list[str] = []
         while not relay.drained:
             for event in await relay.take():

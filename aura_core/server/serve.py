@@ -6,11 +6,13 @@ import errno
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -20,6 +22,7 @@ import uvicorn
 from aura_core.errors import ConfigError
 from aura_core.limits import BACKLOG, FORCED_SHUTDOWN, LAST_EVENT_TIME, SAME_SIGNAL, SEND_BUFFER
 from aura_core.runtime import Runtime
+from aura_core.server import event_loop
 from aura_core.server.app import create_app
 from aura_core.server.reload import watch
 from aura_core.server.uvicorn_protocol import Protocol
@@ -84,8 +87,16 @@ def _bound(sock: socket.socket, address: Any) -> socket.socket:
 class DrainingServer(uvicorn.Server):
     """uvicorn that drains: running answers go on, new ones are refused, and a limit ends them with an event."""
 
-    def __init__(self, runtime: Runtime, ready: Callable[[str | None], None] | None = None) -> None:
-        """`ready` is told which provider serves agents that name none, once the server listens."""
+    def __init__(
+        self,
+        runtime: Runtime,
+        listening: Callable[[], None] | None = None,
+        chosen: Callable[[str], None] | None = None,
+        settled: Callable[[], None] | None = None,
+    ) -> None:
+        """`listening` is called as soon as the server listens; `chosen` is told, in a sentence, which provider serves
+        agents that name none, where there are such; `settled` is called when the clients that agents use are open.
+        """
         super().__init__(
             uvicorn.Config(
                 create_app(runtime),
@@ -98,26 +109,58 @@ class DrainingServer(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
+                timeout_keep_alive=runtime.settings.server.keep_alive,  # type: ignore[arg-type]  # a float does
                 timeout_graceful_shutdown=FORCED_SHUTDOWN,
             )
         )
         self._runtime = runtime
-        self._ready = ready
+        self._listening = listening
+        self._chosen = chosen
+        self._settled = settled
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._signalled_at = 0.0
+        self.left: list[Any] = []
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal ends it. `left` are then the tasks and threads of plugins that did not end."""
+        self.left = event_loop.run(self.serve(sockets), self.config.get_loop_factory())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen; then, in the background, open what agents need."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        if self._listening is not None:
+            self._listening()
         self._background(self._warm())
         self._background(watch(self._runtime))
 
     async def _warm(self) -> None:
-        choice = await self._runtime.warm()
-        if self._ready is not None:
-            self._ready(choice)
+        choice = await self._runtime.choose()
+        if choice is not None and self._chosen is not None:
+            self._chosen(choice)
+        await self._runtime.warm()
+        if self._settled is not None:
+            self._settled()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGHUP drains, too: a terminal that closes, or a supervisor that uses it."""
+        with super().capture_signals():
+            hangup = getattr(signal, "SIGHUP", None)
+            # Under `nohup` it is ignored, and stays so.
+            if (
+                hangup is None
+                or threading.current_thread() is not threading.main_thread()
+                or signal.getsignal(hangup) is signal.SIG_IGN
+            ):
+                yield
+                return
+            previous = signal.signal(hangup, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(hangup, previous)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second leaves at once."""
@@ -164,19 +207,31 @@ class DrainingServer(uvicorn.Server):
         task.add_done_callback(self._tasks.discard)
 
 
-def serve(runtime: Runtime, sock: socket.socket, ready: Callable[[str | None], None] | None = None) -> None:
-    """Serve on a listening socket until a signal ends it."""
+def serve(
+    runtime: Runtime,
+    sock: socket.socket,
+    listening: Callable[[], None] | None = None,
+    chosen: Callable[[str], None] | None = None,
+) -> None:
+    """Serve on a listening socket until a signal ends it; see DrainingServer for `listening` and `chosen`."""
 
-    def settled(choice: str | None) -> None:
-        if ready is not None:
-            ready(choice)
+    def settled() -> None:
         # What lives now lives on: collecting it again and again costs 13-15 % of a request.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
 
     _use_one_arena()
-    DrainingServer(runtime, settled).run(sockets=[sock])
+    server = DrainingServer(runtime, listening, chosen, settled)
+    server.run(sockets=[sock])
+    if server.left:
+        log.error("ended without waiting for: %s", ", ".join(map(_name, server.left)))
+        logging.shutdown()
+        os._exit(0)  # the interpreter would wait for them
+
+
+def _name(left: "asyncio.Task[Any] | threading.Thread") -> str:
+    return f"thread {left.name}" if isinstance(left, threading.Thread) else f"task {left.get_name()}"
 
 
 def _use_one_arena() -> None:

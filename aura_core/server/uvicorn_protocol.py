@@ -3,17 +3,21 @@
 import asyncio
 import logging
 import math
+import re
 import secrets
+import sys
 import weakref
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from aura_core.limits import HEADER_LIMIT, LINGER, LINGER_SIZE, REQUEST_TIMEOUT
+from aura_core.deadline import fired_late
+from aura_core.limits import HEADER_LIMIT, LINGER, LINGER_SIZE, REQUEST_TIMEOUT, SECOND_LOOK
 from aura_core.problems import Problem
-from aura_core.server.guard import REQUEST_ID
+from aura_core.server.guard import NOT_KEPT, REQUEST_ID
 
 log = logging.getLogger("aura.server")
 
@@ -25,10 +29,20 @@ them.
 """
 
 
+class _AnyLength(int):
+    """A content length that any body has; uvicorn counts what is written down from it."""
+
+    def __lt__(self, _other: object) -> bool:
+        return False
+
+    def __sub__(self, _other: object) -> "_AnyLength":
+        return self
+
+
 class Protocol(HttpToolsProtocol):
-    """What uvicorn (0.54, with httptools) lacks: a limit on headers (200 MB were accepted), one on the time that a
-    request takes to come and one on the time that an answer waits to be read (both for ever), the body of a request
-    that offers an upgrade (Java's client does), and a way to see that a client which pipelines has left.
+    """What uvicorn (0.35 to 0.54, with httptools) lacks: a limit on headers (200 MB were accepted), one on the time
+    that a request takes to come and one on the time that an answer waits to be read (both for ever), the body of a
+    request that offers an upgrade (Java's client does), and a way to see that a client which pipelines has left.
 
     One request at a time: what comes behind a request that is still being answered is thrown away, and the connection
     closes with the answer. RFC 9112, 9.3.2 lets a server do so, and no client that we know pipelines.
@@ -39,6 +53,7 @@ class Protocol(HttpToolsProtocol):
     _deaf = False
     _lingering = False
     _unheard = 0  # bytes that came while it lingers
+    _pieces: list[bytes] | None = None  # of a body, as far as they came together
     _plain_head: bytes | None = None  # that of a request that offers an upgrade, without the offer
     _timer: asyncio.TimerHandle | None = None
     _unread_timer: asyncio.TimerHandle | None = None
@@ -79,6 +94,7 @@ class Protocol(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
+            self._hand_over_body()
         except httptools.HttpParserUpgrade as upgrade:
             # httptools takes the body for the other protocol's bytes. We know no other: it is read as if nobody asked.
             head, self._plain_head = self._plain_head, None
@@ -97,24 +113,64 @@ class Protocol(HttpToolsProtocol):
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope[CONNECTION] = weakref.ref(self)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # trailers come when the guard may have looked already: they are dropped (RFC 9110, 6.5.1)
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > HEADER_LIMIT:
             self._refuse("headers_too_large")
             raise httptools.HttpParserError("headers too large")
+        self._check_framing()
+        if not self.url.startswith(b"/"):
+            self._check_authority()
         if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
             self._plain_head = self._without_upgrade()
             return
         super().on_headers_complete()
         self._in_head, self._unframed = False, 0
+        if not self.parser.should_keep_alive():  # uvicorn itself asks only since 0.53
+            self.cycle.keep_alive = False
+        if self.scope["http_version"] < "1.1":
+            # It may get no chunks (RFC 9112, 6.1): its answer ends with the connection.
+            self.cycle.chunked_encoding = False
+            self.cycle.expected_content_length = _AnyLength()
         if not self.cycle.keep_alive:  # then uvicorn closes as soon as it has answered
             self.cycle.transport = SimpleNamespace(  # type: ignore[assignment]  # all that a cycle uses of it
                 write=self.transport.write, is_closing=self.transport.is_closing, close=self._leave
             )
 
+    def _check_framing(self) -> None:
+        """Refuse codings but `chunked`: llhttp takes `identity, chunked`, and a proxy in front may read it otherwise
+        (CWE-444; RFC 9112, 6.1 wants 1.0 with any coding refused, too)."""
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (codings != [b"chunked"] or self.parser.get_http_version() == "1.0"):
+            raise httptools.HttpParserError("transfer-encoding")
+
+    def _check_authority(self) -> None:
+        """Refuse an address whose host is not that of the header Host, which is all that the guard looks at."""
+        scheme, separator, rest = self.url.partition(b"://")
+        if not separator:
+            return
+        authority = re.split(rb"[/?#]", rest, maxsplit=1)[0].lower()
+        port = b":443" if scheme.lower() == b"https" else b":80"
+        hosts = [value.strip().lower().removesuffix(port) for name, value in self.headers if name == b"host"]
+        if hosts != [authority.removesuffix(port)]:
+            raise httptools.HttpParserError("host")
+
     def on_body(self, body: bytes) -> None:
         self._unframed = 0
-        super().on_body(body)
+        if self._pieces is None:
+            self._pieces = []
+        self._pieces.append(body)
+
+    def _hand_over_body(self) -> None:
+        """Give uvicorn what came of a body, at once: it would copy all that is there for each chunk, which may be one
+        byte."""
+        pieces, self._pieces = self._pieces, None
+        if pieces:
+            super().on_body(b"".join(pieces))
 
     def _without_upgrade(self) -> bytes:
         lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
@@ -124,6 +180,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._plain_head is not None:
             return  # of the request, only its head is known
+        self._hand_over_body()
         self._stop_timer()
         super().on_message_complete()
 
@@ -134,9 +191,9 @@ class Protocol(HttpToolsProtocol):
     def _expect_reading(self, before: float) -> None:
         """Drop a client that takes nothing of a finished answer; before its end, the relay watches."""
         self._stop_unread_timer()
-        unread = self.transport.get_write_buffer_size()
-        if not unread or not self._write_timeout:
+        if not self.transport.get_write_buffer_size() or not self._write_timeout:
             return
+        unread = self.unsent()
         if unread >= before:
             self.transport.abort()
         else:
@@ -152,18 +209,25 @@ class Protocol(HttpToolsProtocol):
         self.transport.abort()
 
     def write(self, frames: list[bytes]) -> bool:
-        """Write a piece of a chunked body. Returns whether there is room for more.
+        """Write a piece of a body, in a chunk where the client knows chunks. Returns whether there is room for more.
 
         For the pieces of a stream only: uvicorn's `send` does the same in a coroutine, after a dozen checks.
         """
         if not self.transport.is_closing():
             body = b"".join(frames)
-            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body) if self.cycle.chunked_encoding else body)
         return not self.flow.write_paused
 
     async def drain(self) -> None:
         """Wait until there is room."""
         await self.flow.drain()
+
+    def unsent(self) -> int:
+        """Bytes that the client has not taken yet: in the transport and, where the system tells, in the kernel."""
+        waiting = self.transport.get_write_buffer_size()
+        if (sock := self.transport.get_extra_info("socket")) is not None:
+            waiting += _in_kernel(sock.fileno())
+        return waiting
 
     def send_400_response(self, msg: str) -> None:
         self._refuse("invalid_request")
@@ -174,7 +238,15 @@ class Protocol(HttpToolsProtocol):
 
     def _start_timer(self) -> None:
         self._stop_timer()
-        self._timer = self.loop.call_later(REQUEST_TIMEOUT, self._refuse, "request_timeout")
+        due = self.loop.time() + REQUEST_TIMEOUT
+        self._timer = self.loop.call_at(due, self._give_up, due)
+
+    def _give_up(self, due: float) -> None:
+        now = self.loop.time()
+        if fired_late(due, now):
+            self._timer = self.loop.call_at(now + SECOND_LOOK, self._give_up, now + SECOND_LOOK)
+        else:
+            self._refuse("request_timeout")
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -203,6 +275,7 @@ class Protocol(HttpToolsProtocol):
             [
                 STATUS_LINE[problem.status],
                 b"content-type: application/problem+json\r\n",
+                *(b"%b: %b\r\n" % header for header in NOT_KEPT),
                 b"x-request-id: %b\r\n" % identity.encode(),
                 b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body),
             ]
@@ -224,6 +297,19 @@ class Protocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(LINGER, self.transport.close)
         self.flow.resume_reading()
         self.transport.write_eof()
+
+
+def _in_kernel(descriptor: int) -> int:
+    """The bytes of a socket's send queue that the peer has not acknowledged; 0 where the system does not tell."""
+    if sys.platform != "linux":
+        return 0
+    import fcntl
+    import termios
+
+    answer = bytearray(4)
+    with suppress(OSError):  # it is closed already
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, answer)
+    return int.from_bytes(answer, sys.byteorder)
 
 
 _DETAILS = {

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,32 @@ from aura_core.limits import WORKER_RESTART_DELAY
 
 log = logging.getLogger("aura.server")
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+
+
+class FirstWord:
+    """A word that several processes agree on: whichever says one first is right, and a process that comes later, in
+    place of one that crashed, learns it. Make it before they are forked. POSIX only."""
+
+    first = False
+    """Whether this process said it."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # it is there as long as the processes are
+
+    def say(self, word: str) -> str:
+        """The word that holds: this one, unless another was said before."""
+        import fcntl
+
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        try:
+            said = os.pread(self._file.fileno(), 1024, 0).decode()
+            if not said:
+                os.pwrite(self._file.fileno(), word.encode(), 0)
+                self.first = True
+            return said or word
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
 
 
 def supervise(count: int, work: Callable[[int], None], left: Callable[[int], None] = lambda number: None) -> None:
@@ -47,7 +73,7 @@ def supervise(count: int, work: Callable[[int], None], left: Callable[[int], Non
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
-    previous = {sig: signal.signal(sig, stop) for sig in SIGNALS}
+    previous = {sig: signal.signal(sig, stop) for sig in SIGNALS if signal.getsignal(sig) is not signal.SIG_IGN}
     try:
         for number in range(count):
             start(number)
@@ -76,7 +102,8 @@ def _run(number: int, work: Callable[[int], None], life: int) -> NoReturn:
         # A group of its own: Ctrl-C in the terminal reaches the parent alone, which passes it on once.
         os.setpgid(0, 0)
         for sig in SIGNALS:
-            signal.signal(sig, signal.SIG_DFL)
+            if signal.getsignal(sig) is not signal.SIG_IGN:  # `nohup` has SIGHUP ignored
+                signal.signal(sig, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         threading.Thread(target=_end_with_parent, args=[life], name="aura-parent", daemon=True).start()
         work(number)

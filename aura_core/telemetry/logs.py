@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import queue
-import re
 import sys
 import threading
 from collections.abc import Callable
@@ -17,10 +16,7 @@ import msgspec
 from aura_core.answer.stream_record import StreamRecord
 from aura_core.limits import LOG_FLUSH, LOG_QUEUE
 from aura_core.telemetry.redact import hide
-from aura_core.text import without_controls
-
-_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
+from aura_core.text import printable, printable_json, printable_lines
 
 Secrets = Callable[[], list[str]]
 
@@ -38,14 +34,14 @@ class TextFormatter(logging.Formatter):
         if stream is None:
             return line
         fields = " ".join(
-            f"{key}={value}" for key, value in msgspec.structs.asdict(stream).items() if value is not None
+            f"{key}={_word(value)}" for key, value in msgspec.structs.asdict(stream).items() if value is not None
         )
         return f"{line} {fields}"
 
     def format(self, record: logging.LogRecord) -> str:
         # What a plugin or an upstream says may hold escape sequences, or lines that look like ours.
         # Without those first: a key that one of them cuts in two would else be whole again afterwards.
-        return hide(without_controls(super().format(record)), self._secrets()).replace("\n", "\n    ")
+        return hide(printable_lines(super().format(record)), self._secrets()).replace("\n", "\n    ")
 
 
 class JsonFormatter(logging.Formatter):
@@ -71,7 +67,13 @@ class JsonFormatter(logging.Formatter):
         secrets = self._secrets()
         fields = {key: hide(value, secrets) if isinstance(value, str) else value for key, value in fields.items()}
         # Not msgspec: it raises on half a surrogate pair, which an exception's text may hold.
-        return _UNPRINTABLE.sub(lambda c: f"\\u{ord(c[0]):04x}", json.dumps(fields, default=str, ensure_ascii=False))
+        return printable_json(json.dumps(fields, default=str, ensure_ascii=False))
+
+
+def _word(value: Any) -> str:
+    """A field of a text line: what could be taken for several of them stands in quotes."""
+    text = printable(str(value))
+    return json.dumps(text, ensure_ascii=False) if isinstance(value, str) and set(' "=') & set(text) else text
 
 
 class Background(logging.Handler):
@@ -81,11 +83,12 @@ class Background(logging.Handler):
     the queue full are dropped, and their number is logged.
     """
 
-    def __init__(self, target: logging.Handler, descriptor: int) -> None:
-        """`target` formats the records, `descriptor` is where they go."""
+    def __init__(self, target: logging.Handler, descriptor: int, encoding: str = "utf-8") -> None:
+        """`target` formats the records, `descriptor` is where they go, in this encoding."""
         super().__init__()
         self._target = target
         self._descriptor = descriptor
+        self._encoding = encoding
         # Not queue.Queue: its lock and condition, in Python, cost an answer more than all else of its log line.
         self._queue: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
         self._dropped = 0
@@ -113,7 +116,8 @@ class Background(logging.Handler):
         except Exception:  # `log.warning("%d", "x")` of a plugin or a library
             line = f"a log line of {record.name} could not be written"
             line = self._target.format(logging.LogRecord("aura", logging.WARNING, "", 0, line, None, None))
-        data = f"{line}\n".encode(errors="backslashreplace")
+        # As the terminal has it: the second byte of a letter in UTF-8 may be a control character elsewhere.
+        data = f"{line}\n".encode(self._encoding, "backslashreplace")
         with suppress(OSError):  # the reader has left; the answers go on
             while data:
                 data = data[os.write(self._descriptor, data) :]
@@ -130,6 +134,7 @@ def configure(secrets: Secrets, level: int = logging.INFO, background: bool = Fa
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextFormatter(secrets) if sys.stderr.isatty() else JsonFormatter(secrets))
     root = logging.getLogger()
-    root.handlers[:] = [Background(handler, sys.stderr.fileno()) if background else handler]
+    encoding = sys.stderr.encoding if sys.stderr.isatty() else "utf-8"
+    root.handlers[:] = [Background(handler, sys.stderr.fileno(), encoding) if background else handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("aura").setLevel(level)

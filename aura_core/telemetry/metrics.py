@@ -1,4 +1,4 @@
-"""`GET /metrics` for Prometheus; it needs the extra `aura-server[metrics]`.
+"""`GET /metrics` for Prometheus; it needs the extra `metrics` of aura-server.
 
 Names follow OpenTelemetry's conventions for generative AI where these have one. Every label has few values: provider
 instances, outcomes, codes; with several workers each names itself, for one of them answers.

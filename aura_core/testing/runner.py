@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from aura_core.errors import words_of
 from aura_core.testing.capture_logs import collected
 from aura_core.testing.checks import PROMISES
 from aura_core.testing.conformance import KEY, Description
@@ -18,7 +19,7 @@ from aura_core.testing.harness import Broken, Inapplicable, Stage
 from aura_core.testing.registry import Promise
 from aura_core.testing.upstream import Upstream
 
-LIMIT = 90.0
+LIMIT = 180.0
 """Seconds that one check may take."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -107,7 +108,7 @@ class Kit:
         except Broken as seen:
             status, detail = "failed", str(seen)
         except Exception as exc:
-            status, detail = "failed", f"the check could not be carried out: {type(exc).__name__}: {exc}"
+            status, detail = "failed", f"the check could not be carried out: {words_of(exc)}"
         seconds = round(time.monotonic() - begin, 3)
         return Result(check.name, status, check.promise, detail, check.docs, seconds)
 

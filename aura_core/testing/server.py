@@ -46,7 +46,7 @@ class AuraServer:
         from aura_core.server.serve import DrainingServer, listen  # heavy
 
         ready = threading.Event()
-        self._server = DrainingServer(self.runtime, lambda _choice: ready.set())
+        self._server = DrainingServer(self.runtime, settled=ready.set)
         sock = listen("127.0.0.1", self.runtime.settings.server.port)
         self.port: int = sock.getsockname()[1]
         self._thread = threading.Thread(target=self._server.run, args=[[sock]], name="aura", daemon=True)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from http.client import parse_headers
 from io import BytesIO
 from itertools import pairwise
@@ -19,6 +20,8 @@ Ending = Literal["clean", "cut", "reset", "broken", "stall"]
 
 WRITE_PAUSE = 0.002
 """Seconds between two writes, so that the reader gets them apart."""
+WAIT = 30
+"""Seconds to wait for what should take milliseconds, on a machine that may be busy."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -29,6 +32,7 @@ class Reply(msgspec.Struct, frozen=True):
     after bytes that are no chunk), `stall` (says nothing more until the client leaves). `head_delay` seconds pass
     before the status line; with `status` 0 none comes, and the connection ends. `repeat` sends the parts for ever. The
     body is chunked, unless a content-length says where it ends; one that is not `chunked` ends with the connection.
+    `unasked` parts follow a clean end as they are, without chunks; bytes at their beginning leave in one write with it.
     """
 
     parts: Sequence[Part] = ()
@@ -38,6 +42,7 @@ class Reply(msgspec.Struct, frozen=True):
     head_delay: float = 0
     repeat: bool = False
     chunked: bool = True
+    unasked: Sequence[Part] = ()
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -73,6 +78,7 @@ class Upstream:
         self.open = 0
         self.hangups: list[float] = []
         self._queued: deque[Reply] = deque()
+        self._saying: set[asyncio.Task[None]] = set()
         self._by_path: dict[str, Reply] = {}
         self._changed = threading.Condition()
         self._ready = threading.Event()
@@ -86,7 +92,7 @@ class Upstream:
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(5)
+        self._thread.join(WAIT)
 
     @property
     def url(self) -> str:
@@ -97,21 +103,25 @@ class Upstream:
         """Use these next, one a request."""
         self._queued.extend(replies)
 
+    def clear(self) -> None:
+        """Forget the replies that were queued and not used."""
+        self._queued.clear()
+
     def on(self, path: str, reply: Reply) -> None:
         """Use this for requests to a path (without its query)."""
         self._by_path[path] = reply
 
-    def wait_requests(self, count: int = 1, timeout: float = 5) -> list[Request]:
+    def wait_requests(self, count: int = 1, timeout: float = WAIT) -> list[Request]:
         """Wait until that many requests have come."""
         self._wait(lambda: len(self.requests) >= count, timeout, f"{count} requests, {len(self.requests)} came")
         return self.requests
 
-    def wait_hangup(self, count: int = 1, timeout: float = 5) -> float:
+    def wait_hangup(self, count: int = 1, timeout: float = WAIT) -> float:
         """Wait until that many clients have hung up in the middle of a reply. Returns when, as time.monotonic()."""
         self._wait(lambda: len(self.hangups) >= count, timeout, f"{count} hang-ups, {len(self.hangups)} seen")
         return self.hangups[count - 1]
 
-    def wait_closed(self, timeout: float = 5) -> None:
+    def wait_closed(self, timeout: float = WAIT) -> None:
         """Wait until no connection is open."""
         self._wait(lambda: self.open == 0, timeout, f"no open connection, {self.open} are")
 
@@ -177,7 +187,13 @@ class Upstream:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             writer.transport.abort()
         marked = reply.chunked or "content-length" in reply.headers
-        return reply.ending == "clean" and marked and reply.status != 0
+        if reply.ending != "clean" or not marked or reply.status == 0:
+            return False
+        if reply.unasked:
+            saying = asyncio.ensure_future(_say(reply.unasked, writer))
+            self._saying.add(saying)
+            saying.add_done_callback(self._saying.discard)
+        return True
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:
@@ -206,11 +222,12 @@ async def _write(reply: Reply, writer: asyncio.StreamWriter) -> None:
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
     await writer.drain()
     wrote = False
+    behind = reply.unasked[0] if reply.unasked and isinstance(reply.unasked[0], bytes) else b""
     while True:
-        for part in reply.parts:
+        for index, part in enumerate(reply.parts, 1):
             if wrote and isinstance(part, bytes):
                 await asyncio.sleep(WRITE_PAUSE)
-            await _write_part(part, writer, chunked)
+            await _write_part(part, writer, chunked, b"" if chunked or index < len(reply.parts) else behind)
             wrote = wrote or isinstance(part, bytes)
         if not reply.repeat:
             break
@@ -219,17 +236,23 @@ async def _write(reply: Reply, writer: asyncio.StreamWriter) -> None:
     if reply.ending == "stall":
         await asyncio.Event().wait()
     if reply.ending == "clean" and chunked:
-        writer.write(b"0\r\n\r\n")
+        writer.write(b"0\r\n\r\n" + behind)
     if reply.ending == "broken":
         writer.write(b"ZZ\r\n")
     await writer.drain()
 
 
-async def _write_part(part: Part, writer: asyncio.StreamWriter, chunked: bool) -> None:
+async def _say(unasked: Sequence[Part], writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):  # the client may have closed the connection, and should
+        for part in unasked[isinstance(unasked[0], bytes) :]:
+            await _write_part(part, writer, chunked=False)
+
+
+async def _write_part(part: Part, writer: asyncio.StreamWriter, chunked: bool, behind: bytes = b"") -> None:
     if part == b"":
         return  # as a chunk it would be the end
     if isinstance(part, bytes):
-        writer.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
+        writer.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part + behind)
         await writer.drain()
     elif isinstance(part, threading.Event):
         while not part.is_set():

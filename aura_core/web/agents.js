@@ -55,6 +55,10 @@ export class AgentPicker {
     this.#show();
   }
 
+  focus() {
+    this.#select.focus();
+  }
+
   /** What keeps all agents away; said before what is wrong with one. @param {string} trouble */
   set trouble(trouble) {
     this.#trouble = trouble;

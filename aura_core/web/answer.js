@@ -14,11 +14,15 @@ const SLICE = 8 * 1024;
 /** Milliseconds of silence in the middle of an answer that are worth a word. */
 const GAP = 4000;
 
+/**
+ * What can be done about an answer: ask for it again, for the rest of it, edit its question, ask somebody else.
+ * @typedef {{ again: () => void, goOn?: () => void, edit?: () => void, otherAgent?: () => void }} Actions
+ */
+
 export class AnswerView {
   #answer;
   #host;
-  #retry;
-  #goOn;
+  #actions;
   #markdown;
   #text = h("div", { class: "text" });
   #state = h("p", { class: "state" });
@@ -29,6 +33,7 @@ export class AnswerView {
   #reasoning = h("details", { class: "reasoning", hidden: true }, this.#summary, this.#thoughts);
   #pending;
   #pendingThoughts;
+  #taken;
   #heard = Date.now();
   #settled = false;
 
@@ -36,16 +41,15 @@ export class AnswerView {
    * @param {Answer} answer
    * @param {string} name  whose answer it is
    * @param {Host} host
-   * @param {() => void} retry
-   * @param {() => void} [goOn]  ask for the rest of a stopped answer
+   * @param {Actions} actions
    */
-  constructor(answer, name, host, retry, goOn) {
+  constructor(answer, name, host, actions) {
     this.#answer = answer;
     this.#host = host;
-    this.#retry = retry;
-    this.#goOn = goOn;
+    this.#actions = actions;
     this.#pending = answer.text;
     this.#pendingThoughts = answer.reasoning;
+    this.#taken = { text: answer.text.length, reasoning: answer.reasoning.length };
     this.#markdown = new Markdown(this.#text, (code, language) => this.#frame(code, language));
     this.#state.append(h("span", { class: "pulse", "aria-hidden": "true" }), this.#stateText);
     this.element = h("article", { class: "answer", "aria-label": `Answer of ${name}` });
@@ -56,8 +60,26 @@ export class AnswerView {
   /** @param {import("./host-types.js").TurnEvent} event */
   hear(event) {
     this.#heard = Date.now();
-    if (event.type === "token") this.#pending += event.content;
-    else if (event.type === "reasoning") this.#pendingThoughts += event.content;
+    if (event.type === "token") this.#more(event.content, "");
+    else if (event.type === "reasoning") this.#more("", event.content);
+  }
+
+  /** Take what the answer has now, which somebody else has changed. It must not have ended before. */
+  refresh() {
+    const { text, reasoning } = this.#answer;
+    this.#heard = Date.now();
+    this.#more(text.slice(this.#taken.text), reasoning.slice(this.#taken.reasoning));
+  }
+
+  /**
+   * @param {string} text
+   * @param {string} thoughts
+   */
+  #more(text, thoughts) {
+    this.#pending += text;
+    this.#pendingThoughts += thoughts;
+    this.#taken.text += text.length;
+    this.#taken.reasoning += thoughts.length;
   }
 
   /**
@@ -133,14 +155,21 @@ export class AnswerView {
   #failed({ code, message, retryAfter = 0 }) {
     const { title, todo, retry } = about(code);
     const box = h("div", { class: "failure", "data-code": code }, h("p", { class: "title" }, title), h("p", {}, message));
+    const { again, goOn, edit, otherAgent } = this.#actions;
+    const ways = h("div", { class: "ways" });
+    if (retry) ways.append(this.#retryButton((this.#answer.ended ?? Date.now()) + retryAfter * 1000));
+    if (goOn && this.#answer.text.trim()) ways.append(action("Continue", goOn, "continue"));
+    if (edit) ways.append(action("Edit the question", edit));
+    if (otherAgent) ways.append(action("Choose another agent", otherAgent));
+    if (otherAgent && !retry) ways.append(action("Ask again", again, "again"));
     box.append(h("p", {}, todo));
-    if (retry) box.append(this.#retryButton((this.#answer.ended ?? Date.now()) + retryAfter * 1000));
+    if (ways.hasChildNodes()) box.append(ways);
     return box;
   }
 
   /** @param {number} from  when the provider is ready to be asked again */
   #retryButton(from) {
-    const button = h("button", { type: "button", class: "retry", onclick: () => this.#retry() });
+    const button = h("button", { type: "button", class: "retry", onclick: () => this.#actions.again() });
     const count = () => {
       const wait = Math.ceil((from - Date.now()) / 1000);
       button.disabled = wait > 0;
@@ -160,13 +189,9 @@ export class AnswerView {
     if (totalTokens) facts.push(`${totalTokens.toLocaleString("en")} tokens in all`);
     const footer = h("footer", {}, h("span", { class: "facts" }, facts.join(" · ")));
     if (text && this.#host.copy) footer.append(copyButton(this.#host.copy, () => text));
-    if (state === "stopped" && text.trim() && this.#goOn) {
-      footer.append(h("button", { type: "button", class: "continue quiet", onclick: this.#goOn }, "Continue"));
-    }
-    if (state !== "failed") {
-      const label = state === "stopped" ? "Retry" : "Ask again";
-      footer.append(h("button", { type: "button", class: "again quiet", onclick: () => this.#retry() }, label));
-    }
+    const { again, goOn } = this.#actions;
+    if (state === "stopped" && text.trim() && goOn) footer.append(action("Continue", goOn, "continue quiet"));
+    if (state !== "failed") footer.append(action(state === "stopped" ? "Retry" : "Ask again", again, "again quiet"));
     return footer;
   }
 
@@ -186,6 +211,15 @@ export class AnswerView {
     const pre = h("pre", { tabindex: "0", role: "group", "aria-label": language ? `Code, ${language}` : "Code" }, code);
     return h("div", { class: "code" }, bar, pre);
   }
+}
+
+/**
+ * @param {string} label
+ * @param {() => void} run
+ * @param {string} [classes]
+ */
+function action(label, run, classes = "") {
+  return h("button", { type: "button", class: classes, onclick: () => run() }, label);
 }
 
 /** @param {number} ms */

@@ -1,19 +1,26 @@
 // @ts-check
-// What goes along with the next message as context: shown by name, and removed by a click.
+// What goes along with every question of a chat as context: shown as chips with their size, until they are removed.
 
 import { h } from "./dom.js";
 
 /** @typedef {import("./chat.js").Attachment} Attachment */
 
+/** Characters of a token, about: in English prose four, in code fewer. */
+const CHARACTERS = 4;
+
 export class Attachments {
   /** @type {Attachment[]} */
   #list = [];
+  /** @type {number | undefined} */
+  #room;
   #changed;
+  #chips = h("ul", { "aria-label": "Attached to this chat" });
+  #sum = h("p", { hidden: true });
 
-  /** @param {() => void} changed */
+  /** @param {(list: Attachment[]) => void} changed  a person has added or removed something */
   constructor(changed) {
     this.#changed = changed;
-    this.element = h("ul", { class: "attached", "aria-label": "Attached", hidden: true });
+    this.element = h("div", { class: "attached", hidden: true }, this.#chips, this.#sum);
   }
 
   get list() {
@@ -22,24 +29,53 @@ export class Attachments {
 
   set list(list) {
     this.#list = list;
-    this.element.hidden = list.length === 0;
-    this.element.replaceChildren(...list.map((attachment) => this.#item(attachment)));
-    this.#changed();
+    this.#show();
+  }
+
+  /** How many tokens the chosen agent's model takes, where that is known. @param {number | undefined} tokens */
+  set room(tokens) {
+    if (tokens === this.#room) return;
+    this.#room = tokens;
+    this.#show();
   }
 
   /** @param {Attachment} attachment  one of the same name is replaced */
   add(attachment) {
     this.list = [...this.#list.filter(({ label }) => label !== attachment.label), attachment];
+    this.#changed(this.#list);
+  }
+
+  #show() {
+    this.element.hidden = this.#list.length === 0;
+    this.#chips.replaceChildren(...this.#list.map((attachment) => this.#chip(attachment)));
+    const tokens = Math.round(this.#list.reduce((sum, { text }) => sum + text.length, 0) / CHARACTERS);
+    const room = this.#room ?? 0;
+    const much = room > 0 && tokens > room;
+    this.#sum.hidden = room === 0;
+    this.#sum.classList.toggle("much", much);
+    const part = `About ${count(tokens)} of the ${count(room)} tokens that the model takes`;
+    this.#sum.textContent = much ? `${part}: too much. Remove something.` : part;
   }
 
   /** @param {Attachment} attachment */
-  #item(attachment) {
+  #chip(attachment) {
     const { label, text } = attachment;
     const remove = () => {
       this.list = this.#list.filter((other) => other !== attachment);
-      /** @type {HTMLElement | null} */ (this.element.closest("form")?.querySelector("textarea") ?? null)?.focus();
+      this.#changed(this.#list);
     };
     const button = h("button", { type: "button", class: "quiet", "aria-label": `Remove ${label}`, onclick: remove }, "×");
-    return h("li", { title: text.slice(0, 2000) }, h("span", {}, label), button);
+    const size = h("span", { class: "size" }, sizeInWords(text.length));
+    return h("li", { title: text.slice(0, 2000) }, h("span", {}, label), size, button);
   }
+}
+
+/** @param {number} characters */
+export function sizeInWords(characters) {
+  return characters < 1000 ? `${characters} characters` : `${count(characters / 1000)} k characters`;
+}
+
+/** @param {number} number */
+function count(number) {
+  return number.toLocaleString("en", { maximumFractionDigits: number < 10 ? 1 : 0 });
 }

@@ -26,16 +26,36 @@
  * @property {Failure} [failure]
  */
 
-/** Something that goes along with a question as context. @typedef {{ label: string, text: string }} Attachment */
-
-/** @typedef {{ role: "user", text: string, attached?: Attachment[] }} Question */
+/** Something that goes along with every question of a chat as context. @typedef {{ label: string, text: string }} Attachment */
 
 /**
+ * What was asked; of what went along only the name and the number of characters.
+ * @typedef {{ text: string, attached?: { label: string, size: number }[] }} Question
+ */
+
+/**
+ * One question with its one answer: the unit that is kept. Turns with the same `after` are versions of each other: asked
+ * again, or with an edited question.
+ * @typedef {object} Turn
+ * @property {string} id  names the turn in every event about it
+ * @property {string} chat
+ * @property {string} after  the turn before it; "" for a first one
+ * @property {number} asked
+ * @property {Question} question
+ * @property {Answer} answer
+ */
+
+/**
+ * What is kept of a chat besides its turns.
  * @typedef {object} Chat
  * @property {string} id
- * @property {string} agent
+ * @property {string} agent  who was asked last
+ * @property {string} title  the first line of its first question, or the name that a person gave it
  * @property {number} updated
- * @property {(Question | Answer)[]} messages
+ * @property {string} last  the last turn of the version that is shown; "" while nothing was asked
+ * @property {boolean} [renamed]  a person chose the title
+ * @property {Attachment[]} [attached]  what goes along with each question, until it is removed
+ * @property {number} [deleted]  when it was deleted; 0 or missing: it was not
  */
 
 /**
@@ -43,7 +63,19 @@
  * @returns {Chat}
  */
 export function newChat(agent) {
-  return { id: newId(), agent, updated: Date.now(), messages: [] };
+  return { id: newId(), agent, title: "", updated: Date.now(), last: "" };
+}
+
+/**
+ * @param {Pick<Chat, "id" | "last">} chat
+ * @param {Question} question
+ * @param {{ id: string, model: string }} agent
+ * @param {string} [after]
+ * @returns {Turn}
+ */
+export function newTurn(chat, question, agent, after = chat.last) {
+  const answer = newAnswer(agent);
+  return { id: answer.turn, chat: chat.id, after, asked: answer.began, question, answer };
 }
 
 /**
@@ -109,29 +141,20 @@ export function take(answer, event) {
 }
 
 /**
- * What was said before, as the model should hear it: each question with its last answer that has text.
- * @param {Chat["messages"]} messages
+ * What was said before, as the model should hear it: the turns whose answer has text.
+ * @param {Turn[]} turns
  * @returns {Said[]}
  */
-export function history(messages) {
-  /** @type {Said[]} */
-  const said = [];
-  let asked = "";
-  for (const message of messages) {
-    if (message.role === "user") {
-      asked = message.text;
-    } else if (message.text.trim()) {
-      if (asked) said.push({ role: "user", content: asked });
-      else said.pop(); // another attempt at the same question
-      said.push({ role: "assistant", content: message.text });
-      asked = "";
-    }
-  }
-  return said;
+export function history(turns) {
+  return turns
+    .filter(({ answer }) => answer.text.trim())
+    .flatMap(({ question, answer }) => [
+      { role: "user", content: question.text },
+      { role: "assistant", content: answer.text },
+    ]);
 }
 
-/** @param {Chat} chat */
-export function title(chat) {
-  const first = chat.messages.find((message) => message.role === "user");
-  return first?.text.trim().split("\n")[0]?.slice(0, 80) || "New chat";
+/** The title of a chat that has none: the first line of what was asked. @param {string} text */
+export function titleOf(text) {
+  return text.trim().split("\n", 1)[0]?.slice(0, 80) ?? "";
 }

@@ -2,70 +2,143 @@
 // Where one writes: Enter sends, Shift+Enter breaks the line; Send and Stop are two buttons, so a double click stops nothing.
 
 import { Attachments } from "./attachments.js";
-import { h } from "./dom.js";
+import { h, isComposing } from "./dom.js";
+
+/** @typedef {import("./chat.js").Turn} Turn */
+
+/**
+ * @typedef {object} Writing
+ * @property {(text: string, edited: Turn | undefined) => void} send  `edited` is the turn whose question this replaces
+ * @property {() => void} stop
+ * @property {(text: string) => void} drafted  what is written now, to be kept
+ * @property {(attached: import("./chat.js").Attachment[]) => void} attached
+ * @property {() => string[]} said  what can be recalled, oldest first
+ */
 
 export class Composer {
   #send = h("button", { type: "submit", class: "send" }, "Send");
   #stop = h("button", { type: "button", class: "stop", hidden: true }, "Stop");
+  #editing = h("div", { class: "editing", hidden: true });
   #running = false;
-  #draft;
+  #writing;
+  /** @type {{ turn: Turn, before: string } | undefined} the turn that is edited, and what was written before */
+  #edited;
+  /** @type {{ text: string, back: number } | undefined} what was recalled, and how far back */
+  #recalled;
 
-  /**
-   * @param {(text: string) => void} send
-   * @param {() => void} stop
-   * @param {(draft: import("./host-types.js").Draft) => void} [draft]
-   */
-  constructor(send, stop, draft = () => {}) {
-    this.#draft = draft;
-    this.attached = new Attachments(() => this.#changed());
+  /** @param {Writing} writing */
+  constructor(writing) {
+    this.#writing = writing;
+    this.attached = new Attachments((list) => {
+      writing.attached(list);
+      this.input.focus();
+    });
     this.input = h("textarea", { rows: "1", "aria-label": "Message", "aria-keyshortcuts": "Enter", name: "message" });
     const keys = "Enter sends · Shift+Enter breaks the line · Esc stops";
-    const buttons = h("div", { class: "buttons" }, h("span", { class: "keys" }, keys), this.#stop, this.#send);
-    this.element = h("form", { class: "composer" }, this.attached.element, this.input, buttons);
+    this.tools = h("div", { class: "tools" });
+    const buttons = h("div", { class: "buttons" }, this.tools, h("span", { class: "keys" }, keys), this.#stop, this.#send);
+    const cancel = h("button", { type: "button", class: "quiet", onclick: () => this.#leaveEdit() }, "Cancel");
+    this.#editing.append(h("span", {}, "Editing a question; its answer stays as another version"), cancel);
+    this.element = h("form", { class: "composer" }, this.#editing, this.attached.element, this.input, buttons);
     this.#stop.addEventListener("click", () => {
-      stop();
+      writing.stop();
       this.input.focus();
     });
     this.element.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#submit(send);
+      this.#submit();
     });
-    this.input.addEventListener("keydown", (event) => {
-      // While an input method composes a word, Enter only accepts it.
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.#submit(send);
-    });
+    this.input.addEventListener("keydown", (event) => this.#key(event));
     this.input.addEventListener("input", () => this.#changed());
     this.#fit();
   }
 
-  /** @param {(text: string) => void} send */
-  #submit(send) {
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (isComposing(event)) return;
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      this.#submit();
+    } else if (event.key === "Escape" && this.#edited && !this.#running) {
+      event.preventDefault();
+      this.#leaveEdit();
+    } else if ((event.key === "ArrowUp" || event.key === "ArrowDown") && this.#recall(event.key === "ArrowUp" ? 1 : -1)) {
+      event.preventDefault();
+    }
+  }
+
+  #submit() {
     const text = this.input.value;
     if (this.#running || !text.trim()) return;
-    this.input.value = "";
-    this.#changed();
+    const edited = this.#edited;
+    this.#edited = undefined;
+    this.#write(edited?.before ?? "");
     this.input.focus();
-    send(text);
+    this.#writing.send(text, edited?.turn);
+  }
+
+  /**
+   * An earlier or a later question, into a message that is empty or was itself recalled.
+   * @param {number} step
+   * @returns {boolean} whether there was something to recall
+   */
+  #recall(step) {
+    if (this.input.value !== (this.#recalled?.text ?? "") || this.#edited) return false;
+    const said = this.#writing.said();
+    const back = (this.#recalled?.back ?? 0) + step;
+    if (back < 0 || back > said.length) return false;
+    const text = said[said.length - back] ?? "";
+    this.#write(text);
+    this.#recalled = back ? { text, back } : undefined;
+    return true;
+  }
+
+  /** @param {string} text */
+  #write(text) {
+    this.input.value = text;
+    this.#changed();
   }
 
   #changed() {
+    if (this.input.value !== this.#recalled?.text) this.#recalled = undefined;
     this.#fit();
-    this.#draft({ text: this.input.value, attached: this.attached.list });
+    // What was written before an edit began is kept too.
+    const kept = [this.#edited?.before ?? "", this.input.value].filter((text) => text.trim());
+    this.#writing.drafted(kept.join("\n\n"));
   }
 
   #fit() {
     this.#send.disabled = this.#running || !this.input.value.trim();
+    this.#editing.hidden = !this.#edited;
     if (CSS.supports("field-sizing", "content")) return;
     this.input.style.height = "auto";
     this.input.style.height = `${this.input.scrollHeight}px`;
   }
 
-  /** @param {import("./host-types.js").Draft} draft */
-  set draft({ text, attached }) {
+  /** Edit a question that was asked. @param {Turn} turn */
+  edit(turn) {
+    this.#edited = { turn, before: this.#edited?.before ?? this.input.value };
+    this.#write(turn.question.text);
+    this.input.focus();
+  }
+
+  #leaveEdit() {
+    const before = this.#edited?.before ?? "";
+    this.#edited = undefined;
+    this.#write(before);
+    this.input.focus();
+  }
+
+  /** What is written and not sent. */
+  get text() {
+    return [this.#edited?.before ?? "", this.input.value].filter((text) => text.trim()).join("\n\n");
+  }
+
+  /** Show what was written, as it was kept. @param {string} text */
+  set text(text) {
+    this.#edited = this.#recalled = undefined;
     this.input.value = text;
-    this.attached.list = attached;
+    this.#fit();
   }
 
   /** @param {boolean} running */

@@ -18,3 +18,12 @@ export function h(tag, properties = {}, ...children) {
   element.append(...children);
   return element;
 }
+
+/**
+ * Whether an input method has this key: Enter takes a word that is being composed, Escape gives it up. Safari ends the
+ * composition before it tells of the key, and says so with the code 229 only.
+ * @param {KeyboardEvent} event
+ */
+export function isComposing(event) {
+  return event.isComposing || event.keyCode === 229;
+}

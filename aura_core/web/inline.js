@@ -166,7 +166,8 @@ class Inline {
   #lineBreak() {
     this.#at++;
     const plain = this.#plain;
-    const spaces = plain ? (/ *$/.exec(plain.data)?.[0].length ?? 0) : 0;
+    let spaces = 0;
+    while (plain && plain.data[plain.data.length - 1 - spaces] === " ") spaces++;
     if (plain && spaces) plain.data = plain.data.slice(0, -spaces);
     if (spaces >= 2) this.#put(h("br"));
     this.#say("\n");

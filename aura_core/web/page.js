@@ -1,19 +1,20 @@
 // @ts-check
 // The page at `/` as a host of the chat view: it asks this server, and keeps chats in this browser.
 
-import { currentChat, readChats, writeChat } from "./store.js";
+import { h } from "./dom.js";
+import { CLOSED, Keeper } from "./keeper.js";
 import { askToken, authorization } from "./token.js";
 import { refusal, runTurn } from "./turn.js";
-import { isRunning } from "./chat.js";
 import { mount } from "./view.js";
+import { tabStorage } from "./web-storage.js";
 
 /** @typedef {import("./host-types.js").HostEvent} HostEvent */
+/** @typedef {import("./host-types.js").TurnEvent} TurnEvent */
 
 /** Milliseconds between two looks for a server that is not there, or behind something else that answers. */
 const AGAIN = 3000;
-
-/** Why an answer ends with its page. */
-const CLOSED = "the page was closed";
+/** The chat that this tab showed last. */
+const CURRENT = "aura.current";
 
 /** @type {(event: HostEvent) => void} */
 let tell = () => {};
@@ -24,15 +25,17 @@ const streams = new Map();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let again;
 
+const keeper = new Keeper((event) => tell(event), (turn) => turns.get(turn)?.abort()); // prettier-ignore
+
 /** @type {import("./host-types.js").Host} */
 const host = {
-  send({ turn, agent, prompt, history }) {
+  send({ turn, agent, prompt, history, context }) {
     const abort = new AbortController();
     turns.set(turn, abort);
-    const body = { prompt, conversationHistory: history };
+    const body = { prompt, conversationHistory: history, ...(context ? { additionalContext: context } : {}) };
     const question = { url: "", agent, streaming: streams.get(agent) ?? true, body, headers: authorization() };
-    const emit = (/** @type {import("./host-types.js").TurnEvent} */ event) => {
-      tell({ ...event, turn });
+    const emit = (/** @type {TurnEvent} */ event) => {
+      hear(turn, event);
       if (event.type !== "error") return;
       if (event.code === "unauthorized") void askToken().then(findAgents);
       else if (event.code === "unreachable" || event.code === "agent_not_found") void findAgents();
@@ -41,29 +44,45 @@ const host = {
   },
   stop(turn) {
     turns.get(turn)?.abort();
+    keeper.stop(turn);
   },
   onEvent(listener) {
     tell = listener;
   },
   async load() {
-    const chats = readChats();
-    const current = currentChat();
-    for (const chat of chats) closeOpenEnds(chat);
-    return current === undefined ? { chats } : { chats, current };
+    const chats = await keeper.load();
+    const current = tabStorage.get(CURRENT);
+    return current === null ? { chats } : { chats, current };
   },
-  save: writeChat,
+  open: (chat) => keeper.open(chat),
+  save: (change) => keeper.save(change),
+  keepDraft: (chat, text) => keeper.draft(chat, text),
+  find: (text) => keeper.find(text),
+  shown(chat, title) {
+    tabStorage.set(CURRENT, chat);
+    document.title = title ? `${title} · Aura` : "Aura";
+  },
+  exportFile,
   copy,
 };
 
 /**
- * An answer that was running when its browser was killed runs no more.
- * @param {import("./chat.js").Chat} chat
+ * @param {string} turn
+ * @param {TurnEvent} event
  */
-function closeOpenEnds(chat) {
-  for (const message of chat.messages) {
-    if (message.role !== "assistant" || !isRunning(message)) continue;
-    Object.assign(message, { state: "stopped", ended: Date.now(), reason: CLOSED });
-  }
+function hear(turn, event) {
+  keeper.hear(turn, event);
+  tell({ ...event, turn });
+}
+
+/**
+ * @param {string} name
+ * @param {string} text
+ */
+function exportFile(name, text) {
+  const url = URL.createObjectURL(new Blob([text], { type: "application/octet-stream" }));
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser reads it when it has asked where to
 }
 
 /** @param {string} text */
@@ -112,7 +131,7 @@ document.addEventListener("visibilitychange", () => {
 // The browser closes the connections of a closed tab; one that it keeps for "back" would go on generating.
 addEventListener("pagehide", () => {
   for (const [turn, abort] of turns) {
-    tell({ type: "stopped", reason: CLOSED, turn }); // the view keeps what came; afterwards there is no time for it
+    hear(turn, { type: "stopped", reason: CLOSED }); // what came is kept now; afterwards there is no time for it
     abort.abort();
   }
 });

@@ -1,66 +1,152 @@
 // @ts-check
-// The chats that this browser keeps: each under a key of its own, so that two tabs do not overwrite each other.
+// The chats in this browser's database: one record for each chat, each turn and each draft.
+
+import { titleOf } from "./chat.js";
+import { Database } from "./database.js";
+import { isChat, isTurn, mergeChat, rebuildChat } from "./records.js";
 
 /** @typedef {import("./chat.js").Chat} Chat */
+/** @typedef {import("./chat.js").Turn} Turn */
+/** @typedef {import("./host-types.js").Change} Change */
 
-const PREFIX = "aura.chat.";
-const CURRENT = "aura.current";
-/** Chats and characters that are kept; browsers give an origin about five million. */
-const MOST = 50;
-const ROOM = 4_000_000;
+/** Milliseconds for which it is remembered that a chat was deleted; a tab that is older than that may bring it back. */
+const REMEMBERED = 30 * 24 * 3600 * 1000;
 
-/** @returns {Chat[]} newest first; what cannot be read is left out */
-export function readChats() {
-  /** @type {Chat[]} */
-  const chats = [];
-  for (const key of keys()) {
-    try {
-      const chat = JSON.parse(localStorage.getItem(key) ?? "");
-      if (typeof chat.id === "string" && Array.isArray(chat.messages)) chats.push(chat);
-    } catch {
-      localStorage.removeItem(key);
+export class Store {
+  #database = new Database("aura", (database) => {
+    database.createObjectStore("chats", { keyPath: "id" });
+    database.createObjectStore("turns", { keyPath: "id" }).createIndex("chat", "chat");
+    database.createObjectStore("drafts", { keyPath: "chat" });
+  });
+
+  /**
+   * The chats that are not deleted. One whose own record is lost is made from its turns.
+   * @returns {Promise<Chat[]>}
+   */
+  async chats() {
+    const [{ records }, drafts] = await Promise.all([this.#database.readAll("chats"), this.#database.readAll("drafts")]);
+    const chats = new Map(records.filter(isChat).map((chat) => [chat.id, chat]));
+    for (const id of await this.#database.keys("turns", "chat")) {
+      if (chats.has(id)) continue;
+      const { turns } = await this.turns(id);
+      if (turns.length) chats.set(id, rebuildChat(id, turns));
     }
-  }
-  return chats.sort((a, b) => b.updated - a.updated);
-}
-
-/**
- * Keep a chat, at the cost of the oldest ones; one without messages is forgotten.
- * @param {Chat} chat
- */
-export function writeChat(chat) {
-  const key = PREFIX + chat.id;
-  if (chat.messages.length === 0) {
-    localStorage.removeItem(key);
-    return;
-  }
-  const text = JSON.stringify(chat);
-  if (text.length > ROOM / 2) return; // it would push out everything else
-  sessionStorage.setItem(CURRENT, chat.id);
-  const others = readChats().filter((other) => other.id !== chat.id);
-  const room = () => others.reduce((sum, other) => sum + JSON.stringify(other).length, text.length);
-  while (others.length >= MOST || (others.length && room() > ROOM)) forget(others.pop());
-  for (;;) {
-    try {
-      localStorage.setItem(key, text);
-      return;
-    } catch {
-      if (!others.length) return; // full, or not allowed: the chat lives as long as the page
-      forget(others.pop());
+    for (const { chat: id, text } of /** @type {{ chat: string, text: string }[]} */ (drafts.records)) {
+      const chat = chats.get(id);
+      if (chat?.last === "" && !chat.renamed) chat.title = titleOf(String(text));
     }
+    const old = Date.now() - REMEMBERED;
+    const forgotten = [...chats.values()].filter(({ deleted = 0 }) => deleted && deleted < old);
+    if (forgotten.length) void this.#forget(forgotten).catch(() => {}); // the next page tries again
+    return [...chats.values()].filter(({ deleted }) => !deleted);
   }
-}
 
-/** The chat that this tab showed last. */
-export function currentChat() {
-  return sessionStorage.getItem(CURRENT) ?? undefined;
-}
+  /**
+   * @param {string} chat
+   * @returns {Promise<{ turns: Turn[], damaged: number }>}
+   */
+  async turns(chat) {
+    const { records, damaged } = await this.#database.readAll("turns", { index: "chat", key: chat });
+    const turns = records.filter(isTurn);
+    return { turns, damaged: damaged + records.length - turns.length };
+  }
 
-/** @param {Chat | undefined} chat */
-function forget(chat) {
-  if (chat) localStorage.removeItem(PREFIX + chat.id);
-}
+  /**
+   * @param {string} chat
+   * @returns {Promise<Chat | undefined>}
+   */
+  async chat(chat) {
+    const found = await this.#database.read("chats", (store) => store.get(chat)).catch(() => undefined);
+    return isChat(found) ? found : undefined;
+  }
 
-function keys() {
-  return Object.keys(localStorage).filter((key) => key.startsWith(PREFIX));
+  /**
+   * @param {string} chat
+   * @returns {Promise<string>}
+   */
+  async draft(chat) {
+    const found = await this.#database.read("drafts", (store) => store.get(chat)).catch(() => undefined);
+    return typeof found?.text === "string" ? found.text : "";
+  }
+
+  /**
+   * Keep whole turns. Only the tab in which a turn runs writes it, so there is nothing to merge with.
+   * @param {Turn[]} turns
+   */
+  putTurns(turns) {
+    return this.#database.write(["turns"], (transaction) => {
+      for (const turn of turns) transaction.objectStore("turns").put(turn);
+    }, { commit: true }); // prettier-ignore
+  }
+
+  /**
+   * Change these fields of a chat; one that is deleted loses its turns and its draft.
+   * @param {Change["chat"]} change
+   * @param {Chat} [known]  the rest of it, where its record cannot be read
+   * @returns {Promise<Chat>} as it is now
+   */
+  async patch(change, known) {
+    let now = mergeChat(known, change);
+    await this.#database.write(["chats", "turns", "drafts"], (transaction) => {
+      const chats = transaction.objectStore("chats");
+      const found = chats.get(change.id);
+      found.onsuccess = () => {
+        now = mergeChat(isChat(found.result) ? found.result : known, change);
+        if (now.deleted) this.#strip(now, transaction);
+        else chats.put(now);
+      };
+    });
+    return now;
+  }
+
+  /**
+   * @param {Chat} chat
+   * @param {IDBTransaction} transaction
+   */
+  #strip({ id, updated, deleted = 0 }, transaction) {
+    const turns = transaction.objectStore("turns");
+    const keys = turns.index("chat").getAllKeys(id);
+    keys.onsuccess = () => keys.result.forEach((key) => turns.delete(key));
+    transaction.objectStore("drafts").delete(id);
+    transaction.objectStore("chats").put({ id, agent: "", title: "", updated, last: "", deleted });
+  }
+
+  /** What another tab may have written after the deletion goes too. @param {Chat[]} chats */
+  #forget(chats) {
+    return this.#database.write(["chats", "turns", "drafts"], (transaction) => {
+      for (const chat of chats) {
+        this.#strip(chat, transaction);
+        transaction.objectStore("chats").delete(chat.id);
+      }
+    });
+  }
+
+  /**
+   * The chats in which this is said, in a question or an answer; letters may be small or large.
+   * @param {string} text
+   * @param {string[]} chats  where to look
+   */
+  async find(text, chats) {
+    const wanted = text.toLowerCase();
+    const found = [];
+    for (const chat of chats) {
+      const { turns } = await this.turns(chat);
+      const says = (/** @type {string} */ said) => said.toLowerCase().includes(wanted);
+      if (turns.some(({ question, answer }) => says(question.text) || says(answer.text))) found.push(chat);
+    }
+    return found;
+  }
+
+  /**
+   * @param {string} chat
+   * @param {string} text  "" forgets it
+   */
+  putDraft(chat, text) {
+    const write = (/** @type {IDBTransaction} */ transaction) => {
+      const drafts = transaction.objectStore("drafts");
+      if (text) drafts.put({ chat, text });
+      else drafts.delete(chat);
+    };
+    return this.#database.write(["drafts"], write, { commit: true, durability: "relaxed" });
+  }
 }

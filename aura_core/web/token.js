@@ -2,6 +2,7 @@
 // The server's bearer token: asked for when it is wanted, kept for this tab, or for longer if one says so.
 
 import { h } from "./dom.js";
+import { browserStorage, tabStorage } from "./web-storage.js";
 
 const KEY = "aura.token";
 /** What a header can carry; with anything else no request leaves. */
@@ -9,7 +10,7 @@ const TOKEN = /^[\x20-\x7e]+$/;
 
 /** @returns {Record<string, string>} */
 export function authorization() {
-  const token = sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY);
+  const token = tabStorage.get(KEY) ?? browserStorage.get(KEY);
   return token && TOKEN.test(token) ? { authorization: `Bearer ${token}` } : {};
 }
 
@@ -19,7 +20,7 @@ let asking;
 /** Ask for the token. Resolves when one was given; asking twice at a time is asking once. */
 export function askToken() {
   asking ??= new Promise((resolve) => {
-    const wrong = KEY in sessionStorage || KEY in localStorage;
+    const wrong = (tabStorage.get(KEY) ?? browserStorage.get(KEY)) !== null;
     const input = h("input", { type: "password", name: "token", required: true, autocomplete: "current-password" });
     const keep = h("input", { type: "checkbox", name: "keep" });
     const text = wrong ? "The server does not take this token." : "This server wants a token.";
@@ -41,9 +42,9 @@ export function askToken() {
       if (dialog.isConnected) dialog.showModal();
     });
     form.addEventListener("submit", () => {
-      sessionStorage.removeItem(KEY);
-      localStorage.removeItem(KEY);
-      (keep.checked ? localStorage : sessionStorage).setItem(KEY, input.value.trim());
+      tabStorage.remove(KEY);
+      browserStorage.remove(KEY);
+      (keep.checked ? browserStorage : tabStorage).set(KEY, input.value.trim());
       dialog.remove();
       asking = undefined;
       resolve();

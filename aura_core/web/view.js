@@ -2,22 +2,21 @@
 // The chat view: transcript, composer and agent picker in one element. It does no I/O; its host does.
 
 import { AgentPicker } from "./agents.js";
-import { AnswerView } from "./answer.js";
-import { history, isRunning, newAnswer, newChat, take } from "./chat.js";
-import { ChatList } from "./chats.js";
-import { about, ending } from "./error-advice.js";
+import { history, isRunning, newChat, newTurn, take, titleOf } from "./chat.js";
+import { ChatList, nameOf } from "./chats.js";
 import { Composer } from "./composer.js";
-import { h } from "./dom.js";
-import { Follow } from "./scroll.js";
+import { Conversation } from "./conversation.js";
+import { h, isComposing } from "./dom.js";
+import { about, ending } from "./error-advice.js";
+import { asJson, asMarkdown, fileName } from "./exports.js";
+import { Notices } from "./notices.js";
+import { closeOpenEnd, mergeTurn, sizeOf } from "./records.js";
+import { Versions } from "./versions.js";
 
-/** @typedef {import("./chat.js").Answer} Answer */
 /** @typedef {import("./chat.js").Chat} Chat */
-/** @typedef {import("./chat.js").Question} Question */
+/** @typedef {import("./chat.js").Turn} Turn */
 /** @typedef {import("./host-types.js").Host} Host */
 /** @typedef {import("./host-types.js").HostEvent} HostEvent */
-
-/** Milliseconds of a frame that painting may take; the rest of a flood waits for the next one. */
-const BUDGET = 8;
 
 /**
  * Show the view in an element.
@@ -32,27 +31,27 @@ class View {
   #host;
   #root;
   #picker = new AgentPicker(() => this.#agentChosen());
-  #chats = new ChatList((chat) => this.#show(chat), (chat) => this.#forget(chat)); // prettier-ignore
-  #composer = new Composer(
-    (text) => this.#ask(text),
-    () => this.stop(),
-    (draft) => this.#host.draft?.(draft),
-  );
+  #chats;
+  #composer = new Composer({
+    send: (text, edited) => this.#ask(text, edited?.after ?? this.#chat.last),
+    stop: () => this.stop(),
+    drafted: (text) => this.#drafted(text),
+    attached: (attached) => this.#save({ attached }),
+    said: () => this.#path().map(({ question }) => question.text),
+  });
+  #conversation;
+  #notices = new Notices();
   #welcome = h("div", { class: "welcome" });
-  #messages = h("div", { class: "messages" });
-  #log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Conversation", tabindex: "0" });
-  #jump = h("button", { type: "button", class: "jump", hidden: true }, "Jump to latest ↓");
   #status = h("p", { class: "status", role: "status" });
-  #follow = new Follow(this.#log, this.#jump);
   /** @type {Chat} */
   #chat = newChat("");
-  /** @type {Map<string, { answer: Answer, chat: Chat }>} what is running, in this chat or one shown before */
+  #versions = new Versions();
+  /** Whether the turns of the chat that is shown have not come yet. */
+  #opening = false;
+  /** @type {Map<string, Turn>} what was asked here and is running, in this chat or one shown before */
   #running = new Map();
-  /** @type {Map<string, AnswerView>} the answers on the page, by turn */
-  #views = new Map();
-  /** @type {Set<AnswerView>} */
-  #unpainted = new Set();
-  #frame = 0;
+  /** @type {Set<string>} the turns of this chat that run elsewhere */
+  #elsewhere = new Set();
   #offline = "";
 
   /**
@@ -62,44 +61,70 @@ class View {
   constructor(root, host) {
     this.#host = host;
     this.#root = root;
+    const { exportFile } = host;
+    this.#chats = new ChatList({
+      open: (chat) => this.#open(chat),
+      rename: (chat, title) => this.#change(chat.id, { title, renamed: true }),
+      remove: (chat) => this.#remove(chat),
+      find: host.find ?? (async () => []),
+      ...(exportFile ? { exportAs: (chat, kind) => void this.#export(chat, kind) } : {}),
+    });
+    this.#conversation = new Conversation(host, (agent) => this.#picker.name(agent), {
+      again: (turn) => this.#again(turn),
+      goOn: (turn) => this.#goOn(turn),
+      edit: (turn) => this.#composer.edit(turn),
+      step: (turn) => this.#step(turn),
+      otherAgent: () => this.#picker.focus(),
+    });
     const fresh = h("button", { type: "button", class: "quiet", onclick: () => this.newChat() }, "New chat");
     const header = h("header", {}, this.#picker.element, h("div", { class: "actions" }, this.#chats.button, fresh));
-    this.#log.append(this.#welcome, this.#messages);
-    const foot = h("div", { class: "foot" }, this.#jump, this.#picker.error, this.#composer.element);
+    this.#conversation.log.prepend(this.#welcome);
+    const foot = h("div", { class: "foot" }, this.#conversation.jump, this.#notices.element, this.#picker.error);
+    foot.append(this.#composer.element);
     root.classList.add("aura");
-    root.append(header, this.#chats.panel, h("main", {}, this.#log, foot), this.#status);
+    root.append(header, this.#chats.panel, h("main", {}, this.#conversation.log, foot), this.#status);
     root.addEventListener("keydown", (event) => this.#key(event));
-    setInterval(() => this.#tick(), 1000);
+    setInterval(() => this.#conversation.tick(), 1000);
     host.onEvent((event) => this.#hear(event));
     this.#greet();
     void this.#load();
   }
 
   async #load() {
-    const { chats, current, draft } = await this.#host.load();
-    for (const chat of chats) this.#chats.keep(chat);
+    const { chats, current } = await this.#host.load();
+    for (const chat of chats) this.#chats.put(chat);
     const shown = chats.find((chat) => chat.id === current);
-    if (shown && this.#chat.messages.length === 0) this.#show(shown);
-    else this.#host.shown?.(this.#chat.id);
-    if (draft && !this.#composer.input.value) this.#composer.draft = draft;
+    if (shown && this.#chat.last === "") {
+      const written = this.#composer.text; // before the chats had come: it goes along
+      this.#composer.text = "";
+      if (written) this.#drafted("");
+      await this.#open(shown);
+      if (written) this.#write(written);
+    } else {
+      this.#shown();
+    }
     // A frame that is loaded again, as in VS Code, must not take the focus from where one is writing.
     if (document.hasFocus()) this.#composer.input.focus();
   }
 
-  /** Begin another conversation; a running answer is stopped. */
+  /** Begin another conversation; a running answer is stopped. What was written for an empty chat stays. */
   newChat() {
-    this.#show(newChat(this.#picker.chosen?.id ?? ""));
+    if (this.#chat.last) this.#show(newChat(this.#picker.chosen?.id ?? ""));
     this.#composer.input.focus();
   }
 
   /** Stop the running answer, if there is one. */
   stop() {
-    for (const turn of this.#running.keys()) this.#host.stop(turn);
+    for (const turn of [...this.#running.keys(), ...this.#elsewhere]) this.#host.stop(turn);
+  }
+
+  get #busy() {
+    return this.#running.size + this.#elsewhere.size > 0;
   }
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (event.key !== "Escape" || event.defaultPrevented || this.#running.size === 0) return;
+    if (event.key !== "Escape" || event.defaultPrevented || isComposing(event) || !this.#busy) return;
     if (this.#chats.panel.matches(":popover-open")) return; // it closes first
     event.preventDefault();
     this.stop();
@@ -107,216 +132,381 @@ class View {
 
   /** @param {HostEvent} event */
   #hear(event) {
-    if (event.type === "agents") {
-      this.#offline = "";
-      this.#picker.agents = event.agents;
-      this.#agentChosen();
-    } else if (event.type === "offline") {
-      const { title, todo } = about(event.code);
-      this.#offline = `${title}. ${todo}`;
-      this.#greet();
-    } else if (event.type === "chat") {
-      this.#show(event.chat);
-    } else if (event.type === "kept") {
-      if (event.chat.id !== this.#chat.id) this.#chats.keep(event.chat);
-    } else if (event.type === "attach") {
-      this.#composer.attached.add({ label: event.label, text: event.text });
-      this.#composer.input.focus();
-    } else {
-      this.#turn(event);
+    switch (event.type) {
+      case "agents":
+        this.#offline = "";
+        this.#picker.agents = event.agents;
+        this.#agentChosen();
+        break;
+      case "offline": {
+        const { title, todo } = about(event.code);
+        this.#offline = `${title}. ${todo}`;
+        this.#greet();
+        break;
+      }
+      case "chat":
+        void this.#open(event.chat);
+        break;
+      case "changed":
+        this.#changed(event);
+        break;
+      case "storage":
+        this.#storage(event.message, event.unkept);
+        break;
+      case "attach":
+        this.#composer.attached.add({ label: event.label, text: event.text });
+        break;
+      default:
+        this.#turn(event);
     }
   }
 
   /** @param {import("./host-types.js").TurnEvent & { turn: string }} event */
   #turn(event) {
-    const found = this.#running.get(event.turn);
-    if (!found || !take(found.answer, event)) return;
-    const { answer, chat } = found;
-    const view = this.#views.get(event.turn);
-    view?.hear(event);
-    if (view) this.#paint(view);
+    const turn = this.#running.get(event.turn);
+    if (!turn || !take(turn.answer, event)) return;
+    const { answer } = turn;
+    this.#conversation.hear(event);
     if (answer.pieces === 1 && event.type === "token") this.#say(`${this.#picker.name(answer.agent)} is answering`);
     if (isRunning(answer)) return;
     this.#running.delete(event.turn);
-    this.#composer.running = this.#running.size > 0;
-    this.#keep(chat);
+    this.#composer.running = this.#busy;
+    this.#sayEnd(turn);
+  }
+
+  /** @param {Turn} turn */
+  #sayEnd({ answer }) {
     const failure = answer.failure && about(answer.failure.code);
     this.#say(failure ? `Failed: ${failure.title}. ${failure.todo}` : ending(answer) || "Answer complete");
   }
 
+  // --- Asking.
+
   /** Whether something can be asked now: nothing else is, and there is an agent. Where there is none, say why. */
   #ready() {
-    if (this.#running.size) return false;
+    if (this.#busy || this.#opening) return false;
     if (this.#picker.chosen) return true;
     this.#say(this.#offline || "There is no agent to ask");
     return false;
   }
 
-  /** @param {string} text */
-  #ask(text) {
-    const attached = this.#composer.attached.list;
-    if (!this.#ready()) {
-      this.#composer.draft = { text, attached }; // back where it was
+  /**
+   * @param {string} text
+   * @param {string} after  the turn that it follows
+   */
+  #ask(text, after) {
+    const agent = this.#picker.chosen;
+    if (!this.#ready() || !agent) {
+      this.#write(text); // back where it was
       return;
     }
-    const before = history(this.#chat.messages);
-    const asked = { role: /** @type {const} */ ("user"), text, ...(attached.length ? { attached } : {}) };
-    this.#composer.attached.list = [];
-    this.#chat.messages.push(asked);
-    this.#add(question(asked));
-    this.#send(asked, before);
-  }
-
-  /** Ask the question before this answer again; the answer stays.
-   * @param {Answer} answer */
-  #retry(answer) {
-    if (!this.#ready()) return;
-    const { messages } = this.#chat;
-    let at = messages.indexOf(answer);
-    while (at >= 0 && messages[at]?.role !== "user") at--;
-    const asked = messages[at];
-    if (asked?.role !== "user") return;
-    const last = messages.slice(at + 1).every((message) => message.role === "assistant");
-    if (!last) {
-      messages.push(asked);
-      this.#add(question(asked));
-    }
-    this.#send(asked, history(messages.slice(0, at)));
-    this.#composer.input.focus();
-  }
-
-  /** Ask for the rest of a stopped answer, as a message that one sees. */
-  #goOn() {
-    if (!this.#ready()) return;
-    this.#ask("Continue where you stopped.");
-    this.#composer.input.focus();
-  }
-
-  /**
-   * @param {Question} asked
-   * @param {import("./host-types.js").Said[]} said
-   */
-  #send({ text, attached = [] }, said) {
-    const agent = this.#picker.chosen;
-    if (!agent) return;
-    const answer = newAnswer({ id: agent.id, model: agent.model ?? agent.name });
-    this.#chat.agent = agent.id;
+    const attached = this.#composer.attached.list;
+    const question = { text, ...(attached.length ? { attached: attached.map(sizeOf) } : {}) };
+    const before = after ? this.#versions.path(after) : [];
+    const turn = newTurn(this.#chat, question, { id: agent.id, model: agent.model ?? agent.name }, after);
+    this.#versions.put(turn);
+    this.#running.set(turn.id, turn);
+    this.#composer.running = true;
+    const title = !this.#chat.renamed && after === "" ? { title: titleOf(text) } : {};
+    this.#save({ agent: agent.id, last: turn.id, updated: turn.asked, ...title }, [turn]);
     this.#picker.choose(agent.id);
-    this.#chat.messages.push(answer);
-    this.#addAnswer(answer);
-    this.#keep(this.#chat);
-    this.#say(`Waiting for ${answer.model}`);
-    this.#follow.toEnd();
-    const ask = { turn: answer.turn, agent: agent.id, prompt: text, history: said };
+    this.#render();
+    this.#say(`Waiting for ${turn.answer.model}`);
+    this.#conversation.toEnd();
     const context = attached.map((attachment) => attachment.text).join("\n\n");
+    const ask = { turn: turn.id, agent: agent.id, prompt: text, history: history(before) };
     this.#host.send(context ? { ...ask, context } : ask);
   }
 
-  /** @param {Chat} chat */
-  #keep(chat) {
-    chat.updated = Date.now();
-    this.#chats.keep(chat);
-    this.#host.save(chat);
+  /** Ask the same again; the answer before stays as another version. @param {Turn} turn */
+  #again(turn) {
+    if (this.#ready()) this.#ask(turn.question.text, turn.after);
+    this.#composer.input.focus();
   }
 
-  /** @param {Chat} chat */
-  #forget(chat) {
-    for (const [turn, running] of this.#running) {
-      if (running.chat.id !== chat.id) continue;
-      this.#host.stop(turn);
-      this.#running.delete(turn); // what it still says would keep the chat again
-      this.#say("Stopped");
-    }
-    this.#composer.running = this.#running.size > 0;
-    this.#host.save({ ...chat, messages: [] });
-    if (chat.id === this.#chat.id) this.newChat();
+  /** Ask for the rest of an answer, as a message that one sees. @param {Turn} turn */
+  #goOn(turn) {
+    if (this.#ready()) this.#ask("Continue where you stopped.", turn.id);
+    this.#composer.input.focus();
   }
 
-  /** @param {Chat} chat */
+  // --- The chat that is shown.
+
+  #path() {
+    return this.#versions.path(this.#chat.last);
+  }
+
+  #render() {
+    this.#conversation.show(this.#path(), this.#versions);
+    this.#greet();
+  }
+
+  /** Show another version of a turn, and what followed it. @param {Turn} turn */
+  #step(turn) {
+    this.#save({ last: this.#versions.end(turn).id });
+    this.#render();
+    const versions = this.#versions.of(turn);
+    this.#say(`Version ${versions.indexOf(turn) + 1} of ${versions.length}`);
+  }
+
+  /**
+   * Show a chat whose turns are known: a new one, or none yet.
+   * @param {Chat} chat
+   */
   #show(chat) {
-    this.stop();
+    for (const turn of this.#running.keys()) this.#host.stop(turn);
+    this.#leave();
     this.#chat = chat;
-    this.#views.clear();
-    this.#unpainted.clear();
-    this.#messages.replaceChildren();
-    this.#host.shown?.(chat.id);
+    this.#versions = new Versions();
+    this.#elsewhere.clear();
+    this.#opening = false;
+    this.#composer.text = "";
+    this.#composer.attached.list = chat.attached ?? [];
+    this.#composer.running = this.#busy;
+    this.#notices.put("damaged", null);
     this.#picker.choose(chat.agent);
-    for (const message of chat.messages) {
-      if (message.role === "user") this.#add(question(message));
-      else this.#addAnswer(message);
-    }
+    this.#render();
     this.#agentChosen();
-    this.#follow.toEnd();
+    this.#shown();
   }
 
-  /** @param {Answer} answer */
-  #addAnswer(answer) {
-    const name = this.#picker.name(answer.agent);
-    const retry = () => this.#retry(answer);
-    const view = new AnswerView(answer, name, this.#host, retry, () => this.#goOn());
-    this.#views.set(answer.turn, view);
-    if (isRunning(answer)) this.#running.set(answer.turn, { answer, chat: this.#chat });
-    this.#composer.running = this.#running.size > 0;
-    this.#add(view.element);
-    this.#paint(view);
+  /** A chat in which was written and nothing asked is listed by what was written. */
+  #leave() {
+    const { id, last, attached = [] } = this.#chat;
+    if (last || !this.#chats.get(id)) return;
+    const title = titleOf(this.#composer.text);
+    if (title || attached.length) this.#save({ title });
+    else this.#change(id, { deleted: Date.now() });
   }
 
-  /** @param {HTMLElement} element */
-  #add(element) {
-    this.#welcome.hidden = true;
-    this.#messages.append(element);
+  /** @param {Chat} chat */
+  async #open(chat) {
+    this.#show(chat);
+    this.#opening = true;
+    const { chat: head, turns, draft = "", damaged = 0, elsewhere = [] } = await this.#host.open(chat.id);
+    if (this.#chat.id !== chat.id) return; // another one was opened meanwhile
+    this.#opening = false;
+    this.#chat = { ...this.#chat, ...head };
+    for (const turn of turns) this.#versions.put(mergeTurn(this.#versions.get(turn.id), turn));
+    for (const turn of turns) {
+      if (!isRunning(turn.answer)) continue;
+      if (elsewhere.includes(turn.id)) this.#elsewhere.add(turn.id);
+      else this.#running.set(turn.id, turn);
+    }
+    this.#composer.running = this.#busy;
+    const written = this.#composer.text; // since then
+    this.#composer.text = draft;
+    if (written) this.#write(written);
+    this.#composer.attached.list = this.#chat.attached ?? [];
+    const [word, they] = damaged === 1 ? ["turn", "It stays"] : ["turns", "They stay"];
+    const text = `${damaged} ${word} of this chat cannot be read. ${they} where the others are.`;
+    this.#notices.put("damaged", damaged ? { text, closes: true } : null);
+    this.#render();
+    this.#conversation.toEnd();
+    this.#shown();
   }
 
-  /** @param {AnswerView} view */
-  #paint(view) {
-    this.#unpainted.add(view);
-    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#paintAll());
+  /** Add to what is written. @param {string} text */
+  #write(text) {
+    this.#composer.text = [this.#composer.text, text].filter((part) => part.trim()).join("\n\n");
+    this.#drafted(this.#composer.text);
   }
 
-  #paintAll() {
-    this.#frame = 0;
-    const deadline = performance.now() + BUDGET;
-    this.#follow.around(() => {
-      for (const view of this.#unpainted) {
-        if (!view.paint(deadline)) this.#unpainted.delete(view);
-        if (performance.now() >= deadline) break;
-      }
-    });
-    if (this.#unpainted.size) this.#frame = requestAnimationFrame(() => this.#paintAll());
+  #shown() {
+    this.#host.shown?.(this.#chat.id, this.#chat.title);
   }
 
-  #tick() {
-    for (const turn of this.#running.keys()) this.#views.get(turn)?.tick();
+  /** @param {string} text */
+  #drafted(text) {
+    if (text.trim() && !this.#chats.get(this.#chat.id)) this.#save({ title: titleOf(text) });
+    this.#host.keepDraft(this.#chat.id, text);
   }
+
+  // --- Keeping.
+
+  /**
+   * Keep a change of the chat that is shown.
+   * @param {Partial<Chat>} change
+   * @param {Turn[]} [turns]
+   */
+  #save(change, turns = []) {
+    this.#chat = { ...this.#chat, ...change };
+    // The first time all of it is new.
+    this.#change(this.#chat.id, this.#chats.get(this.#chat.id) ? change : this.#chat, turns);
+  }
+
+  /**
+   * @param {string} id
+   * @param {Partial<Chat>} change
+   * @param {Turn[]} [turns]
+   */
+  #change(id, change, turns = []) {
+    this.#chats.put({ ...change, id });
+    this.#host.save({ chat: { ...change, id }, turns });
+    if (id !== this.#chat.id) return;
+    this.#chat = { ...this.#chat, ...change };
+    if (change.title !== undefined) this.#shown();
+  }
+
+  /** @param {import("./host-types.js").Change} change  which somebody else has kept */
+  #changed({ chat, turns = [] }) {
+    if (chat.deleted) {
+      this.#deletedElsewhere(chat.id);
+      return;
+    }
+    this.#chats.put(chat);
+    if (chat.id !== this.#chat.id) return;
+    for (const turn of turns) this.#merge(turn);
+    const { last, ...rest } = chat;
+    this.#chat = { ...this.#chat, ...rest };
+    // Somebody went on from what is shown here: so does this. A version that was chosen elsewhere is not forced on the reader.
+    const goesOn = last && this.#versions.get(last) && this.#versions.path(last).some(({ id }) => id === this.#chat.last);
+    if (last && (goesOn || this.#chat.last === "")) this.#chat.last = last;
+    if (chat.attached) this.#composer.attached.list = chat.attached;
+    if (chat.title !== undefined) this.#shown();
+    this.#composer.running = this.#busy;
+    this.#render();
+  }
+
+  /** @param {Turn} given  as it is elsewhere */
+  #merge(given) {
+    const known = this.#versions.get(given.id);
+    if (known && this.#running.has(given.id)) return; // it runs here
+    const before = this.#elsewhere.has(given.id);
+    if (isRunning(given.answer)) this.#elsewhere.add(given.id);
+    else this.#elsewhere.delete(given.id);
+    if (!known) {
+      this.#versions.put(given);
+      return;
+    }
+    if (mergeTurn(known, given) !== given) return;
+    const { answer } = known;
+    const goesOn = given.answer.text.startsWith(answer.text) && given.answer.reasoning.startsWith(answer.reasoning);
+    const grown = isRunning(answer) && goesOn;
+    Object.assign(answer, given.answer);
+    this.#conversation.changed(known, grown);
+    if (before && !isRunning(answer)) this.#sayEnd(known);
+  }
+
+  /**
+   * What is the matter with keeping.
+   * @param {string} message
+   * @param {string[]} unkept
+   */
+  #storage(message, unkept) {
+    const { exportFile } = this.#host;
+    const names = unkept.map((id) => this.#chats.get(id)).flatMap((chat) => (chat ? [`“${nameOf(chat)}”`] : []));
+    const text = names.length ? `${message} Not kept: ${names.slice(0, 3).join(", ")}${names.length > 3 ? " …" : ""}.` : message;
+    const run = async () => exportFile?.(fileName("not kept", "json"), asJson(await Promise.all(unkept.map((id) => this.#whole(id)))));
+    const actions = exportFile && unkept.length ? [{ label: "Export", run: () => void run() }] : [];
+    this.#notices.put("storage", message ? { text, actions, urgent: true } : null);
+  }
+
+  // --- All chats.
+
+  /**
+   * A chat with everything in it.
+   * @param {string} id
+   * @returns {Promise<{ chat: Chat, turns: Turn[], draft: string }>}
+   */
+  async #whole(id) {
+    const { chat, turns, draft = "" } = await this.#host.open(id);
+    const here = id === this.#chat.id;
+    const versions = new Versions(turns);
+    if (here) for (const turn of this.#versions.all) versions.put(turn);
+    const head = chat ?? this.#chats.get(id) ?? { ...newChat(""), id };
+    return { chat: here ? this.#chat : head, turns: versions.all, draft: here ? this.#composer.text : draft };
+  }
+
+  /**
+   * @param {Chat} chat
+   * @param {"md" | "json"} kind
+   */
+  async #export({ id }, kind) {
+    const { chat, turns, draft } = await this.#whole(id);
+    const name = (/** @type {string} */ agent) => this.#picker.name(agent);
+    const text = kind === "json" ? asJson([{ chat, turns, draft }]) : asMarkdown(chat, new Versions(turns).path(chat.last), name);
+    this.#host.exportFile?.(fileName(nameOf(chat), kind), text);
+  }
+
+  /**
+   * Delete a chat.
+   * @param {Chat} listed
+   * @returns {Promise<() => void>} what brings it back
+   */
+  async #remove({ id }) {
+    const whole = structuredClone(await this.#whole(id));
+    this.#stopAll(id, whole.turns);
+    this.#change(id, { deleted: Date.now(), updated: Date.now() });
+    if (id === this.#chat.id) this.#show(newChat(this.#picker.chosen?.id ?? ""));
+    this.#say("Deleted");
+    return () => this.#bringBack(whole);
+  }
+
+  /**
+   * Nothing runs in a chat that is deleted; what it still says would keep it again.
+   * @param {string} id
+   * @param {Turn[]} turns
+   */
+  #stopAll(id, turns) {
+    for (const turn of turns) closeOpenEnd(turn, "the chat was deleted");
+    for (const [turn, { chat }] of this.#running) {
+      if (chat !== id) continue;
+      this.#host.stop(turn);
+      this.#running.delete(turn);
+    }
+    this.#composer.running = this.#busy;
+  }
+
+  /** @param {{ chat: Chat, turns: Turn[], draft: string }} whole */
+  #bringBack({ chat, turns, draft }) {
+    this.#change(chat.id, { ...chat, deleted: 0 }, turns);
+    if (draft) this.#host.keepDraft(chat.id, draft);
+    if (this.#chat.last === "" && !this.#composer.text.trim()) void this.#open({ ...chat, deleted: 0 });
+    this.#say("Brought back");
+  }
+
+  /** @param {string} id */
+  #deletedElsewhere(id) {
+    const chat = this.#chats.get(id);
+    this.#chats.put({ id, deleted: Date.now() });
+    if (id !== this.#chat.id || !chat) return;
+    const whole = { chat: this.#chat, turns: this.#versions.all.map((turn) => structuredClone(turn)), draft: this.#composer.text };
+    this.#stopAll(id, whole.turns);
+    this.#show(newChat(this.#picker.chosen?.id ?? ""));
+    const back = () => {
+      this.#notices.put("deleted", null);
+      this.#bringBack(whole);
+    };
+    const text = `“${nameOf(chat)}” was deleted in another tab or window.`;
+    this.#notices.put("deleted", { text, actions: [{ label: "Undo", run: back }], closes: true });
+  }
+
+  // --- Who is asked.
 
   #agentChosen() {
     this.#composer.to = this.#picker.chosen?.name ?? "an agent";
+    this.#composer.attached.room = this.#picker.chosen?.contextTokens;
     this.#greet();
   }
 
   /** Say who is there to be asked, or what is in the way: on an empty chat's page, else above the message. */
   #greet() {
     const agent = this.#picker.chosen;
-    this.#picker.trouble = this.#chat.messages.length ? this.#offline : "";
-    this.#welcome.hidden = this.#chat.messages.length > 0;
+    const empty = this.#chat.last === "" && this.#versions.size === 0;
+    this.#picker.trouble = empty ? "" : this.#offline;
+    this.#welcome.hidden = !empty;
     const text = this.#offline || agent?.description || (agent ? "" : "Looking for agents…");
     const remedies = this.#offline ? (this.#host.remedies ?? []) : [];
     const buttons = remedies.map(({ label, run }) => h("button", { type: "button", onclick: run }, label));
     this.#welcome.replaceChildren(h("h1", {}, agent?.name ?? "Aura"), h("p", {}, text));
     if (buttons.length) this.#welcome.append(h("div", { class: "remedies" }, ...buttons));
     this.#welcome.classList.toggle("offline", this.#offline !== "");
-    this.#root.classList.toggle("empty", this.#chat.messages.length === 0);
+    this.#root.classList.toggle("empty", empty);
   }
 
-  /** Tell those who listen instead of looking; one thing at a time.
-   * @param {string} text */
+  /** Tell those who listen instead of looking; one thing at a time. @param {string} text */
   #say(text) {
     this.#status.textContent = text;
   }
-}
-
-/** @param {Question} question */
-function question({ text, attached = [] }) {
-  const along = attached.map(({ label }) => h("p", { class: "along" }, `+ ${label}`));
-  return h("article", { class: "question", "aria-label": "You" }, h("p", {}, text), ...along);
 }

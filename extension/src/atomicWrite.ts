@@ -1,13 +1,14 @@
 // Write a file whole or not at all: a reader sees the text before or the text after, and so does a crash.
 
+import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 export function writeAtomically(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true });
-  const unfinished = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  const unfinished = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}`);
   try {
-    const handle = openSync(unfinished, "w", 0o600);
+    const handle = openSync(unfinished, "wx", 0o600);
     try {
       writeFileSync(handle, text);
       fsyncSync(handle);

@@ -3,15 +3,14 @@
 import * as vscode from "vscode";
 import { file, selection } from "./attach.js";
 import { AgentsTree } from "./agentsTree.js";
-import { FileMemory } from "./memory.js";
 import { ChatPanelProvider } from "./providers/chatPanelProvider.js";
 import { watchEditors } from "./providers/editorActions.js";
 import { WorkflowPanelProvider } from "./providers/workflowPanelProvider.js";
 import { Server, type Agent, type ServerState } from "./server.js";
 import { startServer } from "./startServer.js";
 import { StatusBar } from "./statusBar.js";
+import { openChats } from "./storage/openChats.js";
 import { Tokens } from "./tokens.js";
-import { Transcript } from "./transcript.js";
 import { WorkflowsTree } from "./workflowsTree.js";
 
 /** Milliseconds between two looks: at a server that is missed, and otherwise. */
@@ -31,14 +30,15 @@ export function activate(context: vscode.ExtensionContext): void {
   const { workspaceFile, workspaceFolders } = vscode.workspace;
   const workspace = (workspaceFile ?? workspaceFolders?.[0]?.uri)?.toString() ?? "";
   const storage = vscode.Uri.joinPath(context.globalStorageUri, "chats").fsPath;
-  const memory = new FileMemory(storage, workspace, (error) => log.error(`The chats cannot be kept: ${String(error)}`));
-  const chat = new ChatPanelProvider(context, server, new Transcript(memory));
+  const chats = openChats(storage, workspace, (line) => log.warn(line));
+  const chat = new ChatPanelProvider(context, server, chats, (line) => log.warn(line));
   const workflows = new WorkflowPanelProvider(context, server);
   const status = new StatusBar();
   const tree = new WorkflowsTree();
   stop = () => {
     chat.stop("the window was closed");
     workflows.stop("the window was closed");
+    chats.dispose();
   };
 
   const busy = () => {

@@ -1,7 +1,9 @@
 // Code as a Markdown block whose fence is longer than any in the code itself.
 
 export function fenced(code: string, language: string): string {
-  const longest = Math.max(2, ...(code.match(/`{3,}/g) ?? []).map((run) => run.length));
+  let longest = 2;
+  for (const [run] of code.matchAll(/`{3,}/g)) longest = Math.max(longest, run.length);
   const fence = "`".repeat(longest + 1);
-  return `${fence}${language === "plaintext" ? "" : language}\n${code.replace(/\n?$/, "\n")}${fence}`;
+  const end = code.endsWith("\n") ? "" : "\n";
+  return `${fence}${language === "plaintext" ? "" : language}\n${code}${end}${fence}`;
 }

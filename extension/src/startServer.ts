@@ -1,11 +1,13 @@
 // Start Aura: type the command into a terminal that one sees, in a workspace that one trusts, for a server on this machine.
 
 import * as vscode from "vscode";
-import { commandLine, isLocal } from "./command.js";
+import { commandLine, folderAsks, isLocal, trustsByItself } from "./command.js";
 import type { Server } from "./server.js";
 
 /** Milliseconds for which a server that was started is looked for often. */
 const PATIENCE = 60_000;
+/** What makes Aura trust a folder. A workspace's settings may put variables into its terminals; these stay as they are outside of it. */
+const TRUSTING = ["AURA_CONFIG", "AURA_TRUST"];
 
 export async function startServer(server: Server): Promise<void> {
   if (!vscode.workspace.isTrusted) {
@@ -24,12 +26,36 @@ export async function startServer(server: Server): Promise<void> {
     return;
   }
   const command = vscode.workspace.getConfiguration("aura.server").get("command", "aura serve");
-  const terminal = vscode.window.createTerminal({ name: "Aura", iconPath: new vscode.ThemeIcon("broadcast") });
-  terminal.show(true);
+  const blind = trustsByItself(command);
+  if (blind) {
+    const open = "Open Settings";
+    const message = `Aura is not started: '${blind}' in aura.server.command would trust whatever folder is open. Leave it out, or name files by their whole path.`;
+    if ((await vscode.window.showWarningMessage(message, open)) === open) await vscode.commands.executeCommand("aura.openSettings");
+    return;
+  }
+  const folder = vscode.workspace.workspaceFolders?.find(({ uri }) => uri.scheme === "file")?.uri;
+  const asks = folder ? folderAsks(folder.fsPath) : [];
+  const terminal = vscode.window.createTerminal({
+    name: "Aura",
+    iconPath: new vscode.ThemeIcon("broadcast"),
+    env: Object.fromEntries(TRUSTING.map((name) => [name, process.env[name] ?? null])),
+    ...(folder ? { cwd: folder } : {}),
+  });
+  terminal.show(asks.length === 0); // otherwise Aura asks there, and the answer is typed there
   terminal.sendText(commandLine(command, url));
+  if (folder && asks.length) void say(folder, asks);
   const end = Date.now() + PATIENCE;
   while (Date.now() < end && terminal.exitStatus === undefined) {
     await new Promise((resolve) => setTimeout(resolve, 500));
     if ((await server.look()).kind === "online") return;
   }
+}
+
+/** Say what the folder brings along; whether it is trusted is asked and answered in the terminal, and kept by Aura only. */
+async function say(folder: vscode.Uri, asks: string[]): Promise<void> {
+  const what = asks.map((name) => (name === "agents" ? "an agents folder" : `an ${name}`)).join(" and ");
+  const message = `${folder.fsPath} has ${what}. Aura asks in the terminal whether you trust this folder, unless you have said so before.`;
+  const open = "Open aura.toml";
+  const picked = await vscode.window.showInformationMessage(message, ...(asks.includes("aura.toml") ? [open] : []));
+  if (picked) await vscode.window.showTextDocument(vscode.Uri.joinPath(folder, "aura.toml"));
 }

@@ -30,25 +30,26 @@ export class StatusBar implements vscode.Disposable {
   }
 
   #show(): void {
-    const { text, tooltip } = describe(this.#state, this.#busy);
-    this.#item.text = text;
+    const { icon, text, tooltip } = describe(this.#state, this.#busy);
+    this.#item.text = `$(${icon}) ${text}`;
     this.#item.tooltip = tooltip;
-    this.#item.accessibilityInformation = { label: `${text.replace(/\$\([^)]*\)\s*/, "")}. ${tooltip}`, role: "button" };
+    this.#item.accessibilityInformation = { label: `${text}. ${tooltip}`, role: "button" };
   }
 }
 
-/** The words of the item. */
-export function describe(state: ServerState, busy: number): { text: string; tooltip: string } {
+/** The icon and the words of the item. */
+export function describe(state: ServerState, busy: number): { icon: string; text: string; tooltip: string } {
   if (busy) {
     const what = busy === 1 ? "An answer is" : `${busy} answers are`;
-    return { text: "$(sync~spin) Aura", tooltip: `${what} being written` };
+    return { icon: "sync~spin", text: "Aura", tooltip: `${what} being written` };
   }
-  if (state.kind === "looking") return { text: "$(ellipsis) Aura", tooltip: "Looking for the server" };
+  if (state.kind === "looking") return { icon: "ellipsis", text: "Aura", tooltip: "Looking for the server" };
   if (state.kind === "offline") {
-    const locked = state.failure.code === "unauthorized";
-    return { text: locked ? "$(key) Aura: token" : "$(debug-disconnect) Aura: offline", tooltip: state.failure.message };
+    const tooltip = state.failure.message;
+    if (state.failure.code === "unauthorized") return { icon: "key", text: "Aura: token", tooltip };
+    return { icon: "debug-disconnect", text: "Aura: offline", tooltip };
   }
   const broken = state.agents.filter(({ error }) => error).length;
   const agents = state.agents.length === 1 ? "1 agent" : `${state.agents.length} agents`;
-  return { text: `$(comment) Aura: ${agents}`, tooltip: broken ? `Connected; ${broken} of them in error` : "Connected" };
+  return { icon: "comment", text: `Aura: ${agents}`, tooltip: broken ? `Connected; ${broken} of them in error` : "Connected" };
 }

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import unittest
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,7 @@ ANTHROPIC = """\
     found["messages"] = [message for message in request.messages if message.role != "system"]
     return found | {"system": next((m.content for m in request.messages if m.role == "system"), "")}
 """
+INSTALLED = ", ".join(sorted(ep.name for ep in entry_points(group="aura")))
 FakePlugin = Callable[..., None]
 HEAD = "from aura_core import Token, hookimpl\n@hookimpl\n"
 ANSWER = b'{"message":{"content":"Hello"}}\n{"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":1}\n'
@@ -171,9 +173,14 @@ def test_the_command_prints_json_and_counts(tmp_path: Path) -> None:
     ("arguments", "code", "says"),
     [
         (["ecko"], 1, "aura: no plugin 'ecko' is installed; did you mean 'echo'?\n"),
-        (["nobody"], 1, "aura: no plugin 'nobody' is installed\n"),
+        (["nobody"], 1, f"aura: no plugin 'nobody' is installed; installed are {INSTALLED}\n"),
         (["echo", "--model", "m"], 2, "aura: --model and --config belong to --live\n"),
-        (["nobody", "--live"], 1, "aura: provider 'nobody' is not installed; pip install aura-nobody\n"),
+        (
+            ["nobody", "--live"],
+            1,
+            f"aura: provider 'nobody' is not installed; installed are {INSTALLED}. "
+            "Aura's own are in the folder plugins of its repository\n",
+        ),
     ],
 )
 def test_errors_of_the_command_are_one_line(arguments: list[str], code: int, says: str, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 from doc_pages import Block
 
 ADDRESS = "127.0.0.1:5300"
-COMMAND_LIMIT = 110
-LOG_LIMIT = 20
+COMMAND_LIMIT = 300
+LOG_LIMIT = 120
 
 
 class Session:

@@ -1,8 +1,10 @@
 """A newcomer's session: from a checkout and an empty environment to a second provider, with docs/getting-started.md."""
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from doc_session import Session, compare
 from aura_core.testing import Upstream
 
 ROOT = DOCS.parent
-FOREIGN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT")
+FOREIGN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON")
 
 
 @pytest.mark.slow
@@ -37,6 +39,34 @@ def test_the_readme_s_two_commands_lead_to_a_streamed_answer(tmp_path: Path) -> 
     with Session(_checkout(tmp_path), environ) as session:
         session.follow(serve)
         compare(answer.text, session.run(ask), ask.place)
+        commands = {path.name for path in (session.folder / ".venv").glob("[Bb]in/*")}
+        tools = {"mypy", "playwright", "pytest", "ruff", "schemathesis", "just"}
+        assert "aura" in commands
+        assert not commands & tools, "serving needs no developer's tools"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its links need rights on Windows")
+def test_uv_takes_the_python_that_is_active_before_one_of_its_own(tmp_path: Path) -> None:
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("needs uv")
+    base = Path(sys.base_prefix)
+    environ = _environment() | {"UV_PYTHON_INSTALL_DIR": str(tmp_path)}
+    environ["PATH"] = f"{base / 'bin'}{os.pathsep}{environ['PATH']}"
+    list_them = [uv, "python", "list", "--only-installed", "--output-format", "json"]
+    listed = json.loads(subprocess.run(list_them, env=environ, capture_output=True, check=True).stdout)
+    (own := tmp_path / next(python["key"] for python in listed if python["path"].startswith(f"{base}/"))).mkdir()
+    for folder in ("bin", "lib", "include"):
+        (own / folder).symlink_to(base / folder)
+
+    def taken(**more: str) -> Path:
+        find = [uv, "python", "find"]
+        found = subprocess.run(find, cwd=checkout, env=environ | more, capture_output=True, text=True, check=True)
+        return Path(found.stdout.strip())
+
+    checkout = _checkout(tmp_path / "work")
+    assert taken(UV_PYTHON_PREFERENCE="managed").is_relative_to(own), "uv sees no Python of its own here"
+    assert taken().is_relative_to(base)
 
 
 def test_the_session_installs_serves_edits_breaks_and_adds() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 import pytest
@@ -21,6 +22,7 @@ END = b'{"message":{"content":"!"},"done":true,"done_reason":"stop"}\n'
 AGENTS = {
     "ok.md": "---\nprovider: ollama\nmodel: m\n---\n",
     "stalls.md": "---\nprovider: stalls\nmodel: m\n---\n",
+    "echo.md": "---\nprovider: echo\n---\n",
     "slow.md": "---\nprovider: echo\noptions: {tokens: 20, tokens_per_second: 50, text: a b c}\n---\n",
 }
 BODY = b'{"prompt": "a"}'
@@ -254,6 +256,13 @@ def test_an_upgrade_that_we_do_not_know_is_passed_over(request_: bytes, after: b
         assert b"hello!" in _until(sock, b"}")
 
 
+def _coded(coding: bytes, version: bytes = b"1.1") -> bytes:
+    return (
+        b"POST /api/agents/ok/chat HTTP/%b\r\nHost: localhost\r\nContent-Type: application/json\r\n%b"
+        b"Connection: close\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (version, coding, len(BODY), BODY)
+    )
+
+
 ODD: dict[str, tuple[bytes, bytes]] = {
     "CONNECT": (b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n", b"40"),
     "CONNECT with an upgrade": (
@@ -285,6 +294,40 @@ ODD: dict[str, tuple[bytes, bytes]] = {
         b"GET http://evil.example/api/agents HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
         b"421 ",
     ),
+    "an address of ours and a foreign host": (
+        b"GET http://localhost/api/agents HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+        b"400 ",
+    ),
+    "a foreign address and a host of ours": (
+        b"GET http://evil.example/api/agents HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"400 ",
+    ),
+    "an address with another port": (
+        b"GET http://localhost:1/api/agents HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"400 ",
+    ),
+    "an address with a user": (
+        b"GET http://localhost@evil.example/api/agents HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"400 ",
+    ),
+    "an address without a host": (b"GET http://localhost/api/agents HTTP/1.0\r\n\r\n", b"400 "),
+    "an address that agrees": (
+        b"GET HTTP://LocalHost:80/api/agents?a=/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"200 ",
+    ),
+    "an address without a path that agrees": (
+        b"GET http://localhost?x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"",
+    ),
+    "identity and chunked": (_coded(b"Transfer-Encoding: identity, chunked\r\n"), b"400 "),
+    "chunked twice": (_coded(b"Transfer-Encoding: chunked, chunked\r\n"), b"400 "),
+    "chunked in two lines": (_coded(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), b"400 "),
+    "two codings in two lines": (_coded(b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n"), b"400 "),
+    "gzip and chunked": (_coded(b"Transfer-Encoding: gzip, chunked\r\n"), b"400 "),
+    "identity": (_coded(b"Transfer-Encoding: identity\r\n"), b"400 "),
+    "a coding without a name": (_coded(b"Transfer-Encoding:\r\n"), b"400 "),
+    "chunked in HTTP/1.0": (_coded(b"Transfer-Encoding: chunked\r\n", b"1.0"), b"400 "),
+    "60,000 tiny headers": (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"a:\r\n" * 60_000 + b"\r\n", b"431 "),
     "bare line feeds": (b"GET /health HTTP/1.1\nHost: localhost\nConnection: close\n\n", b""),
     "a websocket": (
         b"GET /health HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -320,6 +363,62 @@ def test_a_client_that_sends(what: str, connect: Connect) -> None:
     assert b"aaaa" not in answer
 
 
+def test_a_coding_may_be_written_in_capitals(connect: Connect) -> None:
+    sock = connect()
+    sock.sendall(_coded(b"Transfer-Encoding: CHUNKED\r\n"))
+    assert b"hello!" in _rest(sock)
+
+
+@pytest.mark.parametrize(
+    ("head", "trailer", "status"),
+    [
+        (b"", b"Host: localhost", b"421 "),
+        (b"Host: evil.example\r\n", b"Host: localhost", b"421 "),
+        (b"Host: localhost\r\n", b"Host: evil.example", b"200 "),
+        (b"Host: localhost\r\n", b"Origin: https://evil.example", b"200 "),
+        (b"Host: localhost\r\n", b"Authorization: Bearer x", b"200 "),
+    ],
+)
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_trailer_is_no_header(
+    head: bytes, trailer: bytes, status: bytes, apart: bool, aura: AuraServer, connect: Connect
+) -> None:
+    """CWE-444: what comes behind the body names neither the host nor the origin nor the token."""
+    said = b"POST /api/agents/ok/chat HTTP/1.1\r\n%bContent-Type: application/json\r\n" % head
+    said += b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)
+    sock = connect()
+    sock.sendall(said)
+    if apart:
+        httpx.get(f"{aura.url}/health")  # once that is answered, the guard has looked
+    with suppress(OSError):
+        sock.sendall(trailer + b"\r\n\r\n")
+    assert _rest(sock).startswith(b"HTTP/1.1 " + status)
+
+
+def test_a_trailer_is_no_token(upstream: Upstream, tmp_path: Path) -> None:
+    toml = f'[providers.ollama]\nbase_url = "{upstream.url}"'
+    with (
+        AuraServer(tmp_path, AGENTS, toml, {"AURA_TOKEN": "correct horse"}) as aura,
+        socket.create_connection(("127.0.0.1", aura.port), timeout=30) as sock,
+    ):
+        sock.sendall(
+            CHUNKED.replace(UPGRADE, b"Connection: close\r\n")[:-2] + b"Authorization: Bearer correct horse\r\n\r\n"
+        )
+        assert _rest(sock).startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_body_in_chunks_of_one_byte_arrives_whole(connect: Connect) -> None:
+    body = json.dumps({"prompt": "a" * 100_000}).encode()
+    sock = connect()
+    sock.sendall(
+        b"POST /api/agents/echo/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        + b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+        + b"0\r\n\r\n"
+    )
+    assert json.loads(_rest(sock).partition(b"\r\n\r\n")[2])["content"] == "a" * 100_000
+
+
 def test_a_whole_answer_that_nobody_reads_is_cut_off(upstream: Upstream, tmp_path: Path) -> None:
     line = json.dumps({"message": {"content": "x" * 1_000_000}}).encode() + b"\n"
     upstream.queue(Reply([line] * 16 + [END]))
@@ -346,7 +445,7 @@ def test_the_time_to_read_an_answer_ends_with_the_next_request(upstream: Upstrea
         [connection] = aura._server.server_state.connections
         assert isinstance(connection, Protocol)
         end = time.monotonic() + 20
-        while (timer := connection._reader) is None:
+        while (timer := connection._unread_timer) is None:
             assert time.monotonic() < end
         while not got.endswith(b'"stop"}'):
             got += sock.recv(1 << 20)
@@ -402,10 +501,12 @@ def test_what_was_read_for_a_client_that_left_is_let_go_at_once(upstream: Upstre
 
 
 def _held(mark: bytes) -> int:
-    """How many byte strings in this process hold a text."""
+    """How many byte strings in this process hold a text. Modules are left out: Python 3.12.1 crashes where one is not
+    wholly initialised, and their dictionaries are looked at anyway."""
     found = {
         id(each)
         for holder in gc.get_objects()
+        if not issubclass(type(holder), ModuleType)
         for each in gc.get_referents(holder)
         if type(each) is bytes and mark in each
     }
@@ -418,3 +519,24 @@ def _unchunked(body: bytes) -> bytes:
         size, _, body = body.partition(b"\r\n")
         whole, body = whole + body[: int(size, 16)], body[int(size, 16) + 2 :]
     return whole
+
+
+def test_a_client_that_reads_slowly_is_given_time(tmp_path: Path) -> None:
+    """One token of 1.5 MB, read at a steady pace that takes longer than the limit, was cut."""
+    text = "x" * 1_500_000
+    agents = AGENTS | {"big.md": f"---\nprovider: echo\noptions: {{text: {text}}}\n---\n"}
+    with AuraServer(tmp_path, agents, "[server]\nwrite_timeout = 1\ntotal_timeout = 0") as aura:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+            sock.settimeout(30)
+            sock.connect(("127.0.0.1", aura.port))
+            sock.sendall(_request("big"))
+            got = b""
+            begin = time.monotonic()
+            while not got.endswith(b"0\r\n\r\n"):
+                piece = sock.recv(65_536)
+                assert piece, f"cut after {len(got)} bytes and {time.monotonic() - begin:.1f} s"
+                got += piece
+                time.sleep(len(piece) / 300_000)  # five seconds in all
+        assert b"event: done" in got
+        assert time.monotonic() - begin > 2

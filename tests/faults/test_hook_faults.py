@@ -1,5 +1,6 @@
 """What a plugin does wrong outside its answer: the server starts, lists it, and serves everybody else."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -145,3 +146,54 @@ def test_a_struct_that_cannot_be_made(hook: str, exception: str, tmp_path: Path,
         assert refused.status_code == 503
         assert refused.json()["code"] in ("agent_invalid", "provider_misconfigured")
         _check_alive(aura)
+
+
+def test_a_client_that_hangs_while_it_opens_costs_one_thread(
+    tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight requests left 17 threads, each for ever in the same open_client."""
+    monkeypatch.setattr("aura_core.plugins.instance.HOOK_TIMEOUT", 0.3)
+    blocks = "    import threading\n    threading.Event().wait()\n"
+    fake_plugin("it", HEAD + "@hookimpl\ndef open_client(settings):\n" + blocks)
+    with AuraServer(tmp_path, AGENTS, "[server]\nretries = 0") as aura:
+        for _ in range(8):
+            assert aura.ask("it")[-1].data["code"] == "unavailable"
+        assert len([thread for thread in threading.enumerate() if thread.name == "aura-hook"]) == 1
+
+
+def test_a_client_that_opens_after_its_time_serves_the_next_request(
+    tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aura_core.plugins.instance.HOOK_TIMEOUT", 1)
+    go = tmp_path / "go"
+    waits = f"    import os, time\n    while not os.path.exists({str(go)!r}):\n        time.sleep(0.01)\n"
+    opens = (
+        "    @contextlib.asynccontextmanager\n    async def opened():\n        yield 'client'\n    return opened()\n"
+    )
+    fake_plugin("it", HEAD + "@hookimpl\ndef open_client(settings):\n" + waits + opens)
+    with AuraServer(tmp_path, AGENTS, "[server]\nretries = 0") as aura:
+        assert aura.ask("it")[-1].data["code"] == "unavailable"
+        go.touch()
+        end = time.monotonic() + 30
+        while aura.ask("it")[-1].name != "done":
+            assert time.monotonic() < end
+
+
+def test_a_plugin_that_changes_its_options_changes_nobody_elses(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+    source = """
+from aura_core import Token, hookimpl
+
+@hookimpl
+def supports_streaming(options):
+    options.pop("gone", None)
+    return True
+
+@hookimpl
+async def stream_chat(request):
+    found = request.options["deep"][0].pop("n", "lost"), request.options.pop("gone", "lost")
+    yield Token(str(found), finish_reason="stop")
+"""
+    fake_plugin("it", source)
+    agents = {"it.md": "---\nprovider: it\noptions: {deep: [{n: 7}], gone: 8}\n---\n"}
+    with AuraServer(tmp_path, agents) as aura:
+        assert [aura.ask("it")[0].data["content"] for _ in range(3)] == ["(7, 8)"] * 3

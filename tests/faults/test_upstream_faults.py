@@ -38,7 +38,7 @@ FAULTS: dict[str, tuple[Reply, str, str]] = {
     "403": (_status(403, HTML), "", "auth"),
     "404 of another server": (_status(404, HTML), "", "bad_request"),
     "404 of a missing model": (_status(404, b'{"error":"model \'m\' not found"}'), "", "model_not_found"),
-    "408": (_status(408), "", "timeout"),
+    "408 on a used connection": (_status(408), WHOLE, "stop"),  # it is stale, and replaced
     "413": (_status(413, HTML), "", "bad_request"),
     "429": (_status(429, retry_after="7"), "", "rate_limited"),
     "429 with nonsense": (_status(429, retry_after="NaN"), "", "rate_limited"),
@@ -236,7 +236,7 @@ def test_an_upstream_that_says(what: str, tmp_path: Path, asked: Checked, raw_se
         _check(asked(aura, "bad"), text, last)
 
 
-def test_a_stale_pooled_connection_costs_one_retry(tmp_path: Path, raw_server: Callable[[Any], Any]) -> None:
+def test_a_stale_pooled_connection_costs_no_retry(tmp_path: Path, raw_server: Callable[[Any], Any]) -> None:
     """A server that closes an idle connection at the moment of the next request."""
     answer = HEAD + b"Content-Length: %d\r\n\r\n" % len(HELLO + END) + HELLO + END
 
@@ -247,7 +247,7 @@ def test_a_stale_pooled_connection_costs_one_retry(tmp_path: Path, raw_server: C
             _request(connection)  # and never an answer
 
     server = raw_server(talk)
-    with _serve(tmp_path, {"bad": server.url}, "retries = 1") as aura:
+    with _serve(tmp_path, {"bad": server.url}, "retries = 0") as aura:
         _check(aura.ask("bad"), WHOLE, "stop")
         _check(aura.ask("bad"), WHOLE, "stop")
     assert server.connections == 2

@@ -36,12 +36,13 @@ class OverAiohttp:
         import ssl
 
         import aiohttp
-        from aura_openai.connections import connector
+        from aiohttp.client_proto import ResponseHandler
+        from aura_openai.connections import Connection, session
 
         self.base_url = base_url
-        connections = connector(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         limits = aiohttp.ClientTimeout(None, sock_connect=timeout.connect)
-        self.session = aiohttp.ClientSession(headers=headers, timeout=limits, connector=connections)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.session = session(context, headers=headers, timeout=limits)
 
     async def __aenter__(self):
         return self
@@ -68,6 +69,7 @@ class OverAiohttp:
 def body(""",
     ),
 ]
+CONTEXT = "        context = ssl."
 ASYNCIO = ("import os\n", "import asyncio\nimport os\nimport time\n")
 
 MUTANTS = [
@@ -226,6 +228,18 @@ MUTANTS = [
         ],
     ),
     Mutant(
+        "asks again where a new connection ended",
+        "dropped",
+        [
+            (
+                "    except httpx.TransportError:\n",
+                "    except httpx.TransportError:\n        try:\n            if not answered:\n"
+                '                await client.post("/chat", content=msgspec.json.encode(body(request)))\n'
+                "        except httpx.TransportError:\n            pass\n",
+            )
+        ],
+    ),
+    Mutant(
         "ends silently on truncation",
         "truncation",
         [
@@ -245,13 +259,17 @@ MUTANTS = [
     Mutant(
         "reads on where the framing broke, as aiohttp does",
         "truncation",
-        [
-            *OVER_AIOHTTP,
-            (
-                "connections = connector(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))",
-                "connections = aiohttp.TCPConnector(limit=0)",
-            ),
-        ],
+        [*OVER_AIOHTTP, (CONTEXT, "        Connection.set_exception = ResponseHandler.set_exception\n" + CONTEXT)],
+    ),
+    Mutant(
+        "takes what comes unasked for the next answer, as httpx does",
+        "unasked",
+        [(", max_keepalive_connections=0", "")],
+    ),
+    Mutant(
+        "takes what comes unasked for the next answer, as aiohttp does",
+        "unasked",
+        [*OVER_AIOHTTP, (CONTEXT, "        Connection.data_received = ResponseHandler.data_received\n" + CONTEXT)],
     ),
     Mutant("takes a line without an end", "bounds", [("if len(rest) > EVENT_LIMIT:", "if False:")]),
     Mutant(
@@ -318,7 +336,7 @@ def body(""",
     Mutant(
         "limits its pool",
         "concurrency",
-        [("limits=httpx.Limits(max_connections=None)", "limits=httpx.Limits(max_connections=100)")],
+        [("limits=httpx.Limits(max_connections=None", "limits=httpx.Limits(max_connections=100")],
     ),
     Mutant(
         "leaks a part of the key",

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Build llama-cpp-python's server and three tiny models in a folder: the tests marked `real` find it in AURA_REAL.
-# usage: sh tests/real/setup.sh FOLDER      (about three minutes on two cores, once; 250 MB)
+# usage: sh tests/real/setup.sh FOLDER      (once; three minutes on two idle cores, up to 14 on busy ones; 250 MB)
 set -eu
 folder=$1
 here=$(cd "$(dirname "$0")" && pwd)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from victim import REMEDY, SECRET, Victim
 
+from aura_core.cli.terminal import say
 from aura_core.config.settings import load
 from aura_core.runtime import Runtime
 from aura_core.server.reload import _roots, _text
@@ -80,10 +81,9 @@ def test_an_agent_is_no_way_out(way: str, inside: Victim, opened: list[str]) -> 
     assert SECRET not in str(runtime.agents.entries)
     assert _outside(inside, opened) == []
     entry = runtime.agents.get("it")
-    if way not in ("/dev/zero", "/dev/stdin"):  # devices are no agents anywhere
-        assert entry is not None
-        assert entry.error == f"agents/it.md: {HARD if way == 'hard' else OUT}; {REMEDY}"
-        assert [str(refusal) for refusal in runtime.refusals] == [entry.error]
+    assert entry is not None
+    assert entry.error == f"agents/it.md: {HARD if way == 'hard' else OUT}; {REMEDY}"
+    assert [str(refusal) for refusal in runtime.refusals] == [entry.error]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -92,9 +92,9 @@ def test_a_trusted_folder_may_link_where_it_likes(way: str, inside: Victim, monk
     WAYS[way](inside, inside.folder / "agents" / "it.md")
     runtime = Runtime(load({}, os.environ), os.environ)
     entry = runtime.agents.get("it")
-    # What is no text is no agent; the variables are read, and refused by their content.
-    assert (entry is None) == way.startswith("/dev/")
-    if entry is not None and "environ" not in way:
+    assert entry is not None
+    assert entry.refusal is None
+    if not way.startswith("/dev/") and "environ" not in way:  # neither is a text of its own size
         assert entry.agent is not None
         assert entry.agent.prompt == SECRET
 
@@ -177,7 +177,7 @@ def test_a_pipe_and_a_socket_are_no_files(inside: Victim) -> None:
         sock.bind("agents/socket.md")
         loaded = load({}, os.environ)
         runtime = Runtime(loaded, os.environ)
-        assert list(runtime.agents.entries) == ["assistant"]
+        assert {entry.agent for entry in runtime.agents.entries.values()} == {None}
         assert _text(Path("aura.toml").absolute(), runtime) is None
     assert loaded.files == []
 
@@ -242,7 +242,9 @@ def test_roots_files_are_read_also_where_the_folder_is_not_trusted(
     assert (runtime.settings.server.port, runtime.refusals) == (4711, [])
 
 
-def test_a_refused_wish_shows_no_secret_and_no_escape_sequence(inside: Victim) -> None:
+def test_a_refused_wish_shows_no_secret_and_no_escape_sequence(
+    inside: Victim, capsys: pytest.CaptureFixture[str]
+) -> None:
     for key in ("organization", "project", "api_key_env"):
         inside.writes(f"[providers.x]\nplugin = 'openai'\n{key} = 'sk0123456789abcdefghijklmnop'\n")
         (refusal,) = Runtime(load({}, os.environ), os.environ).refusals
@@ -250,4 +252,5 @@ def test_a_refused_wish_shows_no_secret_and_no_escape_sequence(inside: Victim) -
     inside.writes("[providers.x]\nplugin = 'openai'\nbase_url = \"http://\\u001b[2J\\u009b\\u202e/\"\n")
     runtime = Runtime(load({}, os.environ), os.environ)
     (refusal,) = runtime.refusals
-    assert refusal.asks == '[providers.x] base_url = "http://\\u001b[2J\\u009b\\u202e/"'
+    say(refusal.asks)
+    assert capsys.readouterr().out == '[providers.x] base_url = "http://\\u001b[2J\\x9b\\u202e/"\n'

@@ -10,6 +10,9 @@ from aura_core.testing import AuraServer, Upstream
 Serve = Callable[..., AuraServer]
 OpenChat = Callable[..., "Chat"]
 
+# Milliseconds that anything on the page may take; the machine may be busy.
+PATIENCE = 60_000
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -44,6 +47,17 @@ def ollama_tokens(*texts: str) -> list[bytes]:
 OLLAMA_END = b'{"message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":4,"eval_count":4}\n'
 
 
+# What the page has in its database: every record of a store.
+RECORDS = """(store) => new Promise((resolve, reject) => {
+  const request = indexedDB.open("aura");
+  request.onerror = () => reject(request.error);
+  request.onsuccess = () => {
+    const all = request.result.transaction(store).objectStore(store).getAll();
+    all.onsuccess = () => (request.result.close(), resolve(all.result));
+  };
+})"""
+
+
 class Chat:
     """The page, as a person sees it."""
 
@@ -68,6 +82,24 @@ class Chat:
 
     def button(self, name: str) -> Any:
         return self.page.get_by_role("button", name=name, exact=True)
+
+    def more(self, title: str, does: str) -> None:
+        """Do something with a chat of the list, such as "Delete"."""
+        if not self.page.locator(".chats").is_visible():
+            self.button("Chats").click()
+        if self.button(f"{does} {title}").count() == 0:
+            self.button(f"More for {title}").click()
+        self.button(f"{does} {title}").click()
+
+    def listed(self) -> list[str]:
+        """The names of the chats in the list."""
+        if not self.page.locator(".chats").is_visible():
+            self.button("Chats").click()
+        return list(self.page.locator(".chats .open span").all_inner_texts())
+
+    @property
+    def message(self) -> Any:
+        return self.page.get_by_role("textbox", name="Message")
 
     def ended(self, answer: Any) -> str:
         """Wait for the end of an answer; its whole text on the page."""

@@ -13,7 +13,7 @@ from aura_core.testing import AuraServer
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # for the module that the tests of this folder share
 
-from chat_page import FLAGS, Chat, OpenChat  # noqa: E402
+from chat_page import FLAGS, PATIENCE, Chat, OpenChat  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,7 @@ def page(browser: Any) -> Iterator[Any]:
     """A fresh profile's only tab. A script error or a refused policy in it fails the test."""
     context = browser.new_context(viewport={"width": 900, "height": 700})
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text) if "Content Security" in message.text else None)

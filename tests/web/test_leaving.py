@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chat_page import FLAGS, WORDS, Chat, OpenChat, Serve, echo, ollama, ollama_tokens, ollama_toml
+from chat_page import FLAGS, PATIENCE, RECORDS, WORDS, Chat, OpenChat, Serve, echo, ollama, ollama_tokens, ollama_toml
 
 from aura_core.testing import Reply, Upstream
-
-KEPT = "Object.keys(localStorage).map((key) => JSON.parse(localStorage[key]).messages[0].text)"
 
 
 def test_a_chat_deleted_while_it_answers_is_stopped_and_gone(open_chat: OpenChat) -> None:
@@ -17,15 +15,13 @@ def test_a_chat_deleted_while_it_answers_is_stopped_and_gone(open_chat: OpenChat
         upstream.on("/api/chat", Reply(ollama_tokens("Hello"), ending="stall"))
         chat = open_chat({"local.md": ollama(), "echo.md": echo("Echo")}, toml=ollama_toml(upstream))
         chat.sees(chat.ask("A secret", agent="local"), "Hello")
-        chat.button("Chats").click()
-        chat.button("Delete A secret").click()
+        chat.more("A secret", "Delete")
         upstream.wait_hangup(timeout=30)
-        assert chat.status == "Stopped"
+        assert chat.status == "Deleted"
     chat.page.keyboard.press("Escape")
     chat.ended(chat.ask("Something else", agent="echo"))  # by now the page has heard the last of the stopped turn
-    assert chat.page.evaluate(KEPT) == ["Something else"]
-    chat.button("Chats").click()
-    assert chat.page.locator(".chats .open span").all_inner_texts() == ["Something else"]
+    assert [turn["question"]["text"] for turn in chat.page.evaluate(RECORDS, "turns")] == ["Something else"]
+    assert chat.listed() == ["Something else"]
     chat.page.reload()
     chat.page.locator(".question").wait_for()
     assert chat.page.locator(".question").all_inner_texts() == ["Something else"]
@@ -38,7 +34,7 @@ def keeping_page(browser: Any) -> Iterator[Any]:
         executable_path=shutil.which("chromium"), args=FLAGS, ignore_default_args=["--disable-back-forward-cache"]
     )
     page = keeping.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE)
     yield page
     keeping.close()
 

@@ -53,19 +53,25 @@ def test_a_message_that_nobody_can_be_asked_yet_waits_in_its_place(page: Any, se
 
 def test_what_could_not_be_sent_is_still_the_hosts_draft(page: Any, serve: Serve) -> None:
     page.goto(f"{serve().url}/health")
-    drafts = page.evaluate("""async () => {
+    drafts, saved = page.evaluate("""async () => {
       const { mount } = await import("/web/view.js");
       const drafts = [];
+      const saved = [];
       let tell;
-      const onEvent = (listener) => (tell = listener);
-      const draft = (draft) => drafts.push(draft);
-      mount(document.body, { load: async () => ({ chats: [] }), onEvent, draft, stop() {}, save() {} });
+      mount(document.body, {
+        load: async () => ({ chats: [] }),
+        onEvent: (listener) => (tell = listener),
+        keepDraft: (chat, text) => drafts.push(text),
+        save: ({ chat }) => saved.push(chat),
+        stop() {},
+      });
       tell({ type: "attach", label: "notes", text: "some notes" });
       document.querySelector("textarea").value = "Hello";
       document.querySelector("form").requestSubmit();
-      return drafts;
+      return [drafts, saved];
     }""")
-    assert drafts[-1] == {"text": "Hello", "attached": [{"label": "notes", "text": "some notes"}]}
+    assert drafts[-1] == "Hello"
+    assert saved[-1]["attached"] == [{"label": "notes", "text": "some notes"}]
 
 
 def test_no_button_of_an_answer_does_half_its_work_where_nobody_can_be_asked(page: Any, serve: Serve) -> None:

@@ -73,7 +73,9 @@ def open_client(settings: AcmeSettings) -> "AbstractAsyncContextManager[httpx.As
             base_url=settings.base_url,
             headers=headers,
             timeout=httpx.Timeout(None, connect=settings.connect_timeout),  # the core has the other limits
-            limits=httpx.Limits(max_connections=None),  # httpx's own would let the 101st answer wait
+            # httpx's own limit would let the 101st answer wait. On a connection that is kept, it takes what came behind
+            # an answer for the next one (httpcore 1.0), so each answer gets a new connection.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             follow_redirects=False,  # the key goes to the host that the operator named, and to no other
             trust_env=False,
         ) as opened:
@@ -155,7 +157,7 @@ def status_error(status: int, retry_after: str | None, settings: AcmeSettings) -
         return ProviderError("Acme has no such model, or base_url is wrong.", "model_not_found")
     if status == 429:
         return ProviderError("Acme limits the rate of requests.", "rate_limited", wait)
-    if status in (502, 503, 504, 529):
+    if status in (500, 502, 503, 504, *range(520, 525), 529):
         return ProviderError(f"Acme is busy or not reachable (status {status}).", "unavailable", wait)
     if 300 <= status < 400:
         return ProviderError("Acme redirects to another address; name that one as base_url.", "bad_response")

@@ -20,15 +20,18 @@ STATUSES = {
     403: "auth",
     422: "bad_request",
     429: "rate_limited",
-    500: "llm_error",
+    500: "unavailable",
     502: "unavailable",
     503: "unavailable",
     504: "unavailable",
+    520: "unavailable",
+    524: "unavailable",
     529: "unavailable",
 }
 """What a status means where the body says nothing."""
 CUTS = 14
 SILENCE = 0.5
+MOMENT = 0.05
 RECORD = 12 * 2**20
 
 
@@ -80,15 +83,46 @@ def _judge_rest(answer: PlayedAnswer, failure: Failure) -> None:
 @check("dropped", "hooks", "settings")
 async def dropped(stage: Stage) -> None:
     """A connection that ends before the status line is `unavailable`, so that the core asks again: a server may just
-    have closed one that was idle."""
+    have closed one that was idle. Only where it had been kept may a plugin ask again by itself, once."""
     endings: list[tuple[str, Ending]] = [("closed", "clean"), ("reset", "reset")]
     for how, ending in endings:
         for used in (False, True):
             if used:
                 await stage.play(stage.conformance.whole(["One"]))
+            before = len(stage.questions)
             answer = await stage.ask(Reply(status=0, ending=ending))
             name = f"a {'used' if used else 'new'} connection that is {how} before the status line"
             _judge(answer, name, "unavailable")
+            if (count := len(stage.questions) - before) > (2 if used else 1):
+                raise Broken(f"{name}: it sent {count} requests")
+
+
+@check("unasked", "hooks", "settings")
+async def unasked(stage: Stage) -> None:
+    """What a server says unasked, behind an answer or while the connection waits for the next question, is never taken
+    for an answer: that connection is closed, and not used again (RFC 9112, section 9.2)."""
+    body = stage.conformance.whole(["Unasked"])
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {stage.reply(b'').headers['content-type']}\r\ncontent-length: {len(body)}"
+    said = f"{head}\r\n\r\n".encode() + body
+    half = len(said) // 2
+    for where, parts in {
+        "a second answer, a moment after the first": [MOMENT, said],
+        "a second answer, in one piece with the end of the first": [said],
+        "a second answer, half of it in one piece with the end of the first": [said[:half], MOMENT, said[half:]],
+        "the first line of a second answer, in one piece with the end of the first": [said[:24]],
+        "some bytes, a moment after the first answer": [MOMENT, b"x"],
+    }.items():
+        await _judge_asked(stage, where, stage.reply(stage.conformance.whole(["One"]), unasked=parts))
+
+
+async def _judge_asked(stage: Stage, where: str, reply: Reply) -> None:
+    for asked, next_reply in (("One", reply), ("Two", stage.reply(stage.conformance.whole(["Two"])))):
+        before = stage.upstream.connections
+        answer = await stage.ask(next_reply)
+        if answer.text != asked or not answer.relay.succeeded:
+            new = "a new" if stage.upstream.connections > before else "the same"
+            raise Broken(f"{where}: on {new} connection {asked!r} was answered, and {answer.text!r} came: {answer.end}")
+        await asyncio.sleep(2 * MOMENT)
 
 
 @check("truncation", "hooks", "settings")

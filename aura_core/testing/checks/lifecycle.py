@@ -141,7 +141,7 @@ async def concurrency(stage: Stage) -> None:
     stage.upstream.default = stage.reply([stage.conformance.begun(["One"])], ending="stall")
     await stage.instance.client()
     crowd = [stage.start() for _ in range(CROWD)]
-    all_came = await until(lambda: len(stage.upstream.requests) >= CROWD, 4 * PATIENCE)
+    all_came = await until(lambda: len(stage.upstream.requests) >= CROWD, 2 * PATIENCE)
     came = len(stage.upstream.requests)
     await asyncio.gather(*(answer.leave() for answer in crowd))
     if not all_came:

@@ -3,35 +3,53 @@
 import * as vscode from "vscode";
 import { newChat } from "../../../aura_core/web/chat.js";
 import type { Attachment } from "../../../aura_core/web/chat.js";
-import type { HostEvent } from "../../../aura_core/web/host-types.js";
+import type { Change, HostEvent } from "../../../aura_core/web/host-types.js";
 import type { Server } from "../server.js";
-import type { PlaceName, Transcript } from "../transcript.js";
-import { Turns } from "../turns.js";
+import type { PlaceName } from "../storage/chatFiles.js";
+import type { ChatStore, Trouble } from "../storage/chatStore.js";
+import { Turns, type Place } from "../turns.js";
 import { options } from "./html.js";
 import { ChatSurface } from "./chatSurface.js";
 
 const VIEW = "aura.chat";
 const PANEL = "aura.chatPanel";
+/** What a tab is called whose chat has no title yet, and how much of a title it bears. */
+const UNTITLED = "New chat";
+const TITLE = 60;
 
 export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.WebviewPanelSerializer {
   #context;
   #server;
-  #transcript;
+  #chats;
+  #log;
   #turns;
   #view;
   /** The editor tab, when there is one. */
   #tab: { panel: vscode.WebviewPanel; surface: ChatSurface } | undefined;
+  #trouble = "";
   #busy = new vscode.EventEmitter<void>();
   readonly onBusy = this.#busy.event;
 
-  constructor(context: vscode.ExtensionContext, server: Server, transcript: Transcript) {
+  constructor(context: vscode.ExtensionContext, server: Server, chats: ChatStore, log: (line: string) => void) {
     this.#context = context;
+    this.#log = log;
     this.#server = server;
-    this.#transcript = transcript;
-    this.#turns = new Turns(server, this.#transcript, (place) => {
-      if (place instanceof ChatSurface) place.turnsChanged();
-      this.#busy.fire();
+    this.#chats = chats;
+    this.#turns = new Turns(server, chats, {
+      changed: (place) => {
+        if (place instanceof ChatSurface) place.turnsChanged();
+        this.#busy.fire();
+      },
+      ended: (turn, place) => this.#changed({ chat: { id: turn.chat }, turns: [turn] }, place),
     });
+    chats.audience = {
+      changed: (change) => {
+        if (change.chat.deleted) this.#turns.stopChat(change.chat.id, "the chat was deleted");
+        this.#changed(change);
+      },
+      stop: (turn) => this.#turns.stop(turn),
+      trouble: (trouble) => this.#troubled(trouble),
+    };
     this.#view = this.#surface("view");
     const keep = { webviewOptions: { retainContextWhenHidden: false } };
     context.subscriptions.push(
@@ -64,7 +82,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
 
   /** VS Code brings tabs back as its layout was some seconds before the end; one that was closed since stays closed. */
   async deserializeWebviewPanel(panel: vscode.WebviewPanel): Promise<void> {
-    const chat = this.#transcript.shown("tab");
+    const chat = this.#chats.shown("tab");
     if (this.#tab || !chat || chat === this.#view.current) panel.dispose();
     else this.#adopt(panel).show(panel.webview);
   }
@@ -75,9 +93,10 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
       this.#tab.panel.reveal();
       return;
     }
-    const panel = vscode.window.createWebviewPanel(PANEL, "Aura", vscode.ViewColumn.Active, options(this.#context.extensionUri));
+    const panel = vscode.window.createWebviewPanel(PANEL, UNTITLED, vscode.ViewColumn.Active, options(this.#context.extensionUri));
     const surface = this.#adopt(panel);
     this.#view.moveTo(surface);
+    this.#titled(this.#chats.chat(surface.current ?? "")?.title ?? "", surface);
     this.#view.tell({ type: "chat", chat: newChat(this.#agent(surface.current)) });
     surface.show(panel.webview);
   }
@@ -102,7 +121,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
   }
 
   #agent(chat: string | undefined): string {
-    return this.#transcript.get(chat)?.agent ?? "";
+    return (chat && this.#chats.chat(chat)?.agent) || "";
   }
 
   /** The place that one sees, or the side bar's view, brought to the front. */
@@ -118,10 +137,11 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
   #surface(name: PlaceName): ChatSurface {
     return new ChatSurface(name, {
       extension: this.#context.extensionUri,
-      transcript: this.#transcript,
+      chats: this.#chats,
       turns: this.#turns,
       greeting: () => this.#greeting(),
-      kept: (chat, place) => this.#kept(chat, place),
+      changed: (change, place) => this.#changed(change, place),
+      titled: (title, place) => this.#titled(title, place),
       shownElsewhere: (chat, place) => this.#shownElsewhere(chat, place),
     });
   }
@@ -134,20 +154,36 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     panel.onDidDispose(() => {
       surface.close();
       this.#tab = undefined;
-      const { current } = surface;
       surface.current = undefined;
-      if (current) this.#kept(current, surface);
     });
     this.#tab = { panel, surface };
     return surface;
   }
 
-  /** The other place lists what was said here, once nothing of it runs any more. */
-  #kept(id: string, place: ChatSurface): void {
-    const chat = this.#transcript.get(id);
-    for (const other of this.#surfaces) {
-      if (other !== place && chat && !this.#turns.elsewhere(id, other)) other.tell({ type: "kept", chat });
-    }
+  /** The other places hear of a change, all of them of one in another window. */
+  #changed(change: Change, place?: Place): void {
+    for (const other of this.#surfaces) if (other !== place) other.tell({ type: "changed", ...change });
+    const { id, title } = change.chat;
+    if (this.#tab?.surface.current === id && title !== undefined) this.#titled(title, this.#tab.surface); // it may be hidden
+  }
+
+  #titled(title: string, place: ChatSurface): void {
+    if (this.#tab?.surface !== place) return;
+    const line = String(title).slice(0, 4 * TITLE).split("\n", 1)[0]?.trim() ?? "";
+    this.#tab.panel.title = line.length > TITLE ? `${line.slice(0, TITLE - 1)}…` : line || UNTITLED;
+  }
+
+  /** What is not kept is said in the views, with a way to export it; and once by VS Code, as no view may be open. */
+  #troubled({ message, unkept, detail }: Trouble): void {
+    this.#tell([{ type: "storage", message, unkept }]);
+    const known = this.#trouble;
+    this.#trouble = message;
+    if (message === known) return;
+    this.#log(message ? `${message} ${detail}` : "Chats are kept again.");
+    if (!message) return;
+    const show = "Show Chat";
+    const picked = Promise.resolve(vscode.window.showWarningMessage(`Aura: ${message}`, show));
+    void picked.then((button) => button && vscode.commands.executeCommand(`${VIEW}.focus`));
   }
 
   #shownElsewhere(chat: string, place: ChatSurface): boolean {
@@ -160,8 +196,10 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
 
   #greeting(): HostEvent[] {
     const { state } = this.#server;
-    if (state.kind === "online") return [{ type: "agents", agents: state.agents }];
-    return state.kind === "offline" ? [{ type: "offline", ...state.failure }] : [];
+    const { message, unkept } = this.#chats.trouble;
+    const trouble: HostEvent[] = message ? [{ type: "storage", message, unkept }] : [];
+    if (state.kind === "online") return [{ type: "agents", agents: state.agents }, ...trouble];
+    return state.kind === "offline" ? [{ type: "offline", ...state.failure }, ...trouble] : trouble;
   }
 
   #tell(events: HostEvent[]): void {

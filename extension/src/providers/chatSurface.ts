@@ -2,26 +2,29 @@
 
 import * as vscode from "vscode";
 import { newChat } from "../../../aura_core/web/chat.js";
-import type { HostEvent, TurnEvent } from "../../../aura_core/web/host-types.js";
+import type { Change, HostEvent, TurnEvent } from "../../../aura_core/web/host-types.js";
 import { Batch } from "../batch.js";
 import { Heartbeat } from "../heartbeat.js";
-import type { PlaceName, Transcript } from "../transcript.js";
+import type { PlaceName } from "../storage/chatFiles.js";
+import type { ChatStore } from "../storage/chatStore.js";
 import type { Place, Turns } from "../turns.js";
 import type { FromChat, ToChat } from "../webview/messages.js";
+import { exportFile, runEditorAction } from "./editorActions.js";
 import { html, options } from "./html.js";
-import { runEditorAction } from "./editorActions.js";
 
 /** Milliseconds for which an answer goes on behind a hidden chat. */
 const HIDDEN = 10_000;
 
 export interface Around {
   extension: vscode.Uri;
-  transcript: Transcript;
+  chats: ChatStore;
   turns: Turns;
-  /** What a view that was just loaded is told first: agents, or why there are none. */
+  /** What a view that was just loaded is told first: agents, or why there are none, and what is the matter with keeping. */
   greeting: () => HostEvent[];
-  /** A chat was changed in this place, or is shown here no more. */
-  kept: (chat: string, place: ChatSurface) => void;
+  /** A chat was changed in this place. */
+  changed: (change: Change, place: ChatSurface) => void;
+  /** The chat that is shown here has this title; "" while it has none. */
+  titled: (title: string, place: ChatSurface) => void;
   /** Bring the other place to the front if it shows this chat. Returns whether it does. */
   shownElsewhere: (chat: string, place: ChatSurface) => boolean;
 }
@@ -47,11 +50,11 @@ export class ChatSurface implements Place {
 
   /** The chat that is shown here. */
   get current(): string | undefined {
-    return this.#around.transcript.shown(this.#name);
+    return this.#around.chats.shown(this.#name);
   }
 
   set current(chat: string | undefined) {
-    this.#around.transcript.show(this.#name, chat);
+    this.#around.chats.show(this.#name, chat);
   }
 
   /** Show the chat in this webview, from now on. */
@@ -94,7 +97,7 @@ export class ChatSurface implements Place {
     this.tell(event);
   }
 
-  /** Tell the view, if there is one; one that is loaded later gets all from the transcript. */
+  /** Tell the view, if there is one; one that is loaded later opens what is kept. */
   tell(event: HostEvent): void {
     if (this.#loaded) this.#batch.add(event);
   }
@@ -130,48 +133,69 @@ export class ChatSurface implements Place {
 
   #receive(message: FromChat): void {
     this.#heartbeat.heard();
-    const { transcript, turns } = this.#around;
+    const { chats, turns, changed } = this.#around;
     switch (message.type) {
       case "load":
         this.#load();
+        break;
+      case "open":
+        this.#open(message.chat, message.id);
         break;
       case "ask":
         void turns.start(message.ask, this);
         break;
       case "stop":
-        turns.stop(message.turn, this);
+        turns.stop(message.turn);
         break;
-      case "save":
-        transcript.take(message.chat);
-        this.#around.kept(message.chat.id, this);
+      case "save": {
+        const change = chats.save(message.change);
+        if (!change) break; // not what a view of ours would send
+        // One that was deleted elsewhere meanwhile is told here, a change in this place to the others.
+        if (change.chat.deleted && !message.change.chat.deleted) this.tell({ type: "changed", ...change });
+        else changed(change, this);
+        break;
+      }
+      case "draft":
+        chats.keepDraft(message.chat, message.text);
+        break;
+      case "find":
+        void chats.find(message.text).then((found) => this.#post({ type: "found", id: message.id, chats: found }));
+        break;
+      case "export":
+        void exportFile(message.name, message.text);
         break;
       case "shown":
-        this.#shown(message.chat);
+        this.#shown(message.chat, message.title);
         break;
       default:
         if (this.#webview) void runEditorAction(message, this.#webview);
     }
   }
 
-  /** A chat is shown in one place only: two that ask in it would not know of each other. */
-  #shown(chat: string): void {
-    const { transcript, kept, shownElsewhere } = this.#around;
+  /** A chat is shown in one place only: what runs in it ends with that place. */
+  #shown(chat: string, title: string): void {
+    const { chats, shownElsewhere } = this.#around;
     if (shownElsewhere(chat, this)) {
-      this.tell({ type: "chat", chat: newChat(transcript.get(chat)?.agent ?? "") });
+      this.tell({ type: "chat", chat: newChat(chats.chat(chat)?.agent ?? "") });
       return;
     }
-    const before = this.current;
     this.current = chat;
-    if (before && before !== chat) kept(before, this);
+    this.#around.titled(title, this);
   }
 
   #load(): void {
-    const { transcript, turns, greeting } = this.#around;
+    const { chats, greeting } = this.#around;
     this.#batch.clear();
-    const chats = transcript.chats.filter(({ id }) => !turns.elsewhere(id, this));
     const current = this.current === undefined ? {} : { current: this.current };
-    this.#post({ type: "loaded", chats, ...current, events: greeting() });
+    this.#post({ type: "loaded", chats: chats.list(), ...current, events: greeting() });
     this.#loaded = true;
     for (const go of this.#waiting.splice(0)) go();
+  }
+
+  #open(chat: string, id: number): void {
+    this.#batch.flush(); // what was said before this is in it
+    const opened = this.#around.chats.open(chat);
+    const elsewhere = [...(opened.elsewhere ?? []), ...this.#around.turns.elsewhere(this)];
+    this.#post({ type: "opened", id, opened: { ...opened, elsewhere } });
   }
 }

@@ -1,5 +1,6 @@
 // What both webviews may ask of the editor: copy, insert, a new file, a command.
 
+import { posix } from "node:path";
 import * as vscode from "vscode";
 import type { Reply, EditorRequest } from "../webview/messages.js";
 
@@ -34,6 +35,22 @@ export async function runEditorAction(request: EditorRequest, webview: vscode.We
     await newFile(request.code, request.language);
   } else if (request.type === "command" && COMMANDS.includes(request.command)) {
     await vscode.commands.executeCommand(request.command);
+  }
+}
+
+/** Write a text where a person says. The name is a suggestion; where it would lead to another folder, only its end is taken. */
+export async function exportFile(name: string, text: string): Promise<void> {
+  const last = posix.basename(String(name).replaceAll("\\", "/")).slice(0, 120);
+  const base = last.replaceAll(".", "") ? last : "chat";
+  const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
+  const suggested = folder ? { defaultUri: vscode.Uri.joinPath(folder, base) } : {};
+  const uri = await vscode.window.showSaveDialog({ title: "Export", saveLabel: "Export", ...suggested });
+  if (!uri) return;
+  try {
+    await vscode.workspace.fs.writeFile(uri, new TextEncoder().encode(String(text)));
+    void vscode.window.setStatusBarMessage(`Exported to ${vscode.workspace.asRelativePath(uri)}`, 5000);
+  } catch (error) {
+    void vscode.window.showErrorMessage(`The file could not be written: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

@@ -89,8 +89,10 @@ export class WorkflowPanel {
   async #readFile(): Promise<Read> {
     try {
       return readWorkflow(new TextDecoder().decode(await vscode.workspace.fs.readFile(this.#uri)), stem(this.#uri));
-    } catch {
-      return { problems: [{ line: 1, message: "The file is gone." } satisfies Problem] };
+    } catch (error) {
+      const gone = error instanceof vscode.FileSystemError && error.code === "FileNotFound";
+      const message = gone ? "The file is gone." : `The file cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+      return { problems: [{ line: 1, message } satisfies Problem] };
     }
   }
 

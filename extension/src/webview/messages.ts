@@ -1,7 +1,7 @@
 // What the webviews and the extension host say to each other; types only.
 
 import type { Answer, Chat } from "../../../aura_core/web/chat.js";
-import type { Ask, HostEvent, TurnEvent } from "../../../aura_core/web/host-types.js";
+import type { Ask, Change, HostEvent, Opened, TurnEvent } from "../../../aura_core/web/host-types.js";
 import type { Problem, Step } from "../workflow/file.js";
 
 /** What both webviews may ask for. */
@@ -16,14 +16,21 @@ export type FromChat =
   | EditorRequest
   | { type: "ask"; ask: Ask }
   | { type: "stop"; turn: string }
-  | { type: "save"; chat: Chat }
-  | { type: "shown"; chat: string };
+  | { type: "save"; change: Change }
+  | { type: "draft"; chat: string; text: string }
+  | { type: "open"; chat: string; id: number }
+  | { type: "find"; text: string; id: number }
+  | { type: "export"; name: string; text: string }
+  | { type: "shown"; chat: string; title: string };
 
+/** `id` is that of the question which is answered. */
 export type Reply = { type: "ping" } | { type: "copied"; id: number; ok: boolean };
 
 export type ToChat =
   | Reply
   | { type: "loaded"; chats: Chat[]; current?: string; events: HostEvent[] }
+  | { type: "opened"; id: number; opened: Opened }
+  | { type: "found"; id: number; chats: string[] }
   | { type: "events"; events: HostEvent[] };
 
 export type FromWorkflow =

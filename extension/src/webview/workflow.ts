@@ -46,7 +46,7 @@ class StepView {
   set answer(answer: Answer | undefined) {
     if (same(this.#answer, answer)) return;
     this.#answer = answer;
-    this.#view = answer && new AnswerView(answer, this.#step.name, host, () => channel.post({ type: "run", from: this.#number }));
+    this.#view = answer && new AnswerView(answer, this.#step.name, host, { again: () => channel.post({ type: "run", from: this.#number }) });
     this.#place.replaceChildren(...(this.#view ? [this.#view.element] : []));
     if (this.#view) paint(this.#view);
     this.tick();

@@ -1,6 +1,6 @@
 // Read a workflow's file: its steps, or everything that is wrong with it, with lines.
 
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Pair, type YAMLMap } from "yaml";
+import { isMap, isScalar, isSeq, LineCounter, parseDocument, Parser, type Node, type Pair, type YAMLMap } from "yaml";
 
 export interface Step {
   name: string;
@@ -27,9 +27,20 @@ const OF_FILE = ["name", "steps"];
 const OF_STEP = ["name", "agent", "prompt"];
 /** Steps of one workflow. */
 const MOST = 100;
+/** Characters of a workflow's file: what is longer holds the extension up for seconds while it is read. */
+const LONGEST = 256 * 1024;
+/** Lists and maps within each other: the library reads them by recursion, and a full stack ends the extension host. */
+const DEEPEST = 50;
+/** Problems that are shown of one file. */
+const SHOWN = 100;
 
 /** `stem` is the file's name without its ending: the name of a workflow that gives itself none. */
 export function readWorkflow(text: string, stem: string): Read {
+  if (text.length > LONGEST) {
+    const message = `This file has ${text.length.toLocaleString("en")} characters; a workflow has up to ${LONGEST.toLocaleString("en")}.`;
+    return { problems: [{ line: 1, message }] };
+  }
+  if (isDeep(text)) return { problems: [{ line: 1, message: `Lists and maps are more than ${DEEPEST} deep here.` }] };
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: "1.2" });
   const problems: Problem[] = [];
@@ -37,7 +48,7 @@ export function readWorkflow(text: string, stem: string): Read {
   const wrong = (node: Node | null | undefined, message: string, fallback = 1) => {
     problems.push({ line: node?.range ? at(node.range[0]) : fallback, message });
   };
-  for (const error of [...document.errors, ...document.warnings]) {
+  for (const error of [...document.errors, ...document.warnings].slice(0, SHOWN)) {
     problems.push({ line: at(error.pos[0]), message: `This is no YAML: ${error.message}` });
   }
   if (problems.length) return { problems };
@@ -85,10 +96,25 @@ export function readWorkflow(text: string, stem: string): Read {
       steps.push({ name: text_(item, "name", agent || `Step ${index + 1}`, line), agent, prompt: text_(item, "prompt", undefined, line), line });
     }
   }
-  if (problems.length) return { problems: problems.sort((a, b) => a.line - b.line) };
+  if (problems.length) return { problems: problems.sort((a, b) => a.line - b.line).slice(0, SHOWN) };
   return { workflow: { name, steps }, problems: [] };
 }
 
 function list(words: string[]): string {
   return words.map((word) => `'${word}'`).join(", ");
+}
+
+/** Whether lists and maps lie too deep within each other; found without recursion. */
+function isDeep(text: string): boolean {
+  const waiting: { token: unknown; depth: number }[] = [...new Parser().parse(text)].map((token) => ({ token, depth: 0 }));
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    const { token, depth } = next;
+    if (depth > DEEPEST) return true;
+    if (Array.isArray(token)) for (const one of token) waiting.push({ token: one, depth });
+    else if (typeof token === "object" && token) {
+      const { items, key, value } = token as { items?: unknown; key?: unknown; value?: unknown };
+      waiting.push({ token: items, depth: depth + 1 }, { token: key, depth }, { token: value, depth });
+    }
+  }
+  return false;
 }

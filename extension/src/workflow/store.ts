@@ -35,7 +35,8 @@ export class RunStore {
 
   /** `folder` is the workspace's; `stem` names the workflow's file. */
   constructor(folder: string, stem: string) {
-    this.#folder = join(folder, ".aura", "runs", stem);
+    // A file of dots only, `...yaml` say, would lead out of the folder of the runs.
+    this.#folder = join(folder, ".aura", "runs", stem.replaceAll(".", "") ? stem : "unnamed");
   }
 
   /** Write what has ended of a run, in one piece. */

@@ -42,15 +42,26 @@ async function freePort(): Promise<number> {
 test.skipIf(OLD)("a server that is missing is said, started from the chat in a terminal, and found", async () => {
   const port = await freePort();
   const settings = { "aura.server.url": `http://127.0.0.1:${port}`, "aura.server.command": `${AURA} serve --demo` };
-  const workbench = await open({ settings });
+  const workbench = await open({ settings, files: { "aura.toml": "" } });
   const frame = await workbench.chat();
   await frame.getByText("Aura cannot be reached").waitFor();
   expect(await workbench.status).toContain("offline");
   await frame.getByRole("button", { name: "Start Aura" }).click();
+  // What the folder brings along is said; whether it is trusted is asked in the terminal, by Aura.
+  await workbench.page.getByText(/workspace has an aura\.toml\. Aura asks in the terminal/).first().waitFor();
+  await workbench.page.screenshot({ path: join(CACHE, "pictures", "start-aura.png") });
   await ask(frame, "echo", "there you are");
   await frame.locator(".answer").getByText("there you are").waitFor();
   expect(await workbench.status).toContain("agents");
   // The terminal is the workbench's: it ends with it, and the server with the terminal.
+});
+
+test("a command that would trust whatever folder is open is not typed", async () => {
+  const settings = { "aura.server.url": `http://127.0.0.1:${await freePort()}`, "aura.server.command": "aura serve --config aura.toml" };
+  const workbench = await open({ settings, files: { "aura.toml": "" } });
+  await workbench.command("Aura: Start Aura");
+  await workbench.page.getByText("'--config aura.toml' in aura.server.command would trust whatever folder is open").first().waitFor();
+  expect(await workbench.page.locator(".terminal-wrapper").count()).toBe(0);
 });
 
 test("a server that goes away in the middle of an answer is said, and found again", async () => {

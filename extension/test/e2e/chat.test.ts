@@ -155,12 +155,23 @@ test("a selection and a file go along, visibly and removably", async () => {
   expect(await frame.locator(".attached li").count()).toBe(1);
   const before = upstream.asked.length;
   await ask(frame, "short", "what is this?");
-  await frame.locator(".answer").last().getByText("word5").waitFor();
+  await frame.locator(".answer").last().getByText("5 tokens in all").waitFor();
   await frame.locator(".question").last().getByText("+ notes.txt:1-3").waitFor();
-  const { messages } = upstream.asked[before] ?? { messages: [] };
-  expect(messages[0]?.role).toBe("system");
-  expect(messages[0]?.content).toContain("From notes.txt, lines 1 to 3:\n\n```\none\ntwo\nthree\n```");
-  expect(await frame.locator(".attached li").count()).toBe(0);
+  const system = (asked: number) => upstream.asked[asked]?.messages.find(({ role }) => role === "system")?.content ?? "";
+  expect(system(before)).toContain("From notes.txt, lines 1 to 3:\n\n```\none\ntwo\nthree\n```");
+  // It stays in the chat, with its size, for the next question and over a reload, until it is removed.
+  await frame.locator(".attached li").getByText(/^\d+ characters$/).waitFor();
+  await workbench.page.reload();
+  await workbench.ready();
+  const again = await workbench.chat();
+  await again.locator(".attached").getByText("notes.txt:1-3").waitFor();
+  await ask(again, "short", "and this?");
+  await again.locator(".answer").nth(1).getByText("5 tokens in all").waitFor();
+  expect(system(before + 1)).toContain("one\ntwo\nthree");
+  await again.getByRole("button", { name: "Remove notes.txt:1-3" }).click();
+  await ask(again, "short", "and without it?");
+  await again.locator(".answer").nth(2).getByText("5 tokens in all").waitFor();
+  expect(system(before + 2)).not.toContain("one\ntwo\nthree");
 });
 
 test("a reload of the window stops the answer, and the chat is kept", async () => {
@@ -214,7 +225,7 @@ test("a tab that was closed a moment before a reload stays closed", async () => 
   await workbench.page.reload(); // VS Code's layout has the tab again
   await workbench.ready();
   await workbench.chat();
-  await workbench.page.locator(".tab").filter({ hasText: "Aura" }).waitFor({ state: "detached" });
+  await workbench.page.locator(".tab").filter({ hasText: "soon in a tab" }).waitFor({ state: "detached" });
 });
 
 test("a killed browser stops the answer, and the chat is kept for the next one", async () => {

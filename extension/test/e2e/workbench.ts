@@ -164,9 +164,9 @@ export class Workbench {
     return this.frame(".composer textarea", "workbench.parts.sidebar");
   }
 
-  /** Close the chat's tab as one does. */
+  /** Close the tab in front as one does. */
   async closeTab(): Promise<void> {
-    const tab = this.page.locator(".tab").filter({ hasText: "Aura" });
+    const tab = this.page.locator(".tab.active");
     await tab.hover();
     await tab.locator(".tab-actions a").click();
   }

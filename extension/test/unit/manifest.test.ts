@@ -57,8 +57,10 @@ test.each(["../docs/extension.md", "README.md"])("the workflow in %s can be run"
 });
 
 test("the limits in the documentation are those of the code", () => {
-  expect(read("src/transcript.ts")).toContain("export const MOST = 50;");
-  expect(docs).toContain("the 50 newest, up\nto a million characters");
+  expect(read("src/storage/chatFiles.ts")).toContain("const UNDO = 10 * 60_000;");
+  expect(docs).toContain("ten minutes");
+  expect(read("src/workflow/file.ts")).toContain("const LONGEST = 256 * 1024;");
+  expect(docs).toContain("262,144 characters");
   expect(read("src/providers/chatSurface.ts")).toContain("const HIDDEN = 10_000;");
   expect(read("src/attach.ts")).toContain("const MOST = 200_000;");
 });

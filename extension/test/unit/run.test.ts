@@ -155,3 +155,9 @@ test("a broken file among the runs is passed over, and half a file is never left
   expect(store.read(steps)).toHaveLength(3);
   expect(files().filter((name) => name.startsWith("."))).toEqual([]);
 });
+
+test.each(["..", ".", "..."])("the results of a workflow called %j stay in the folder of the runs", (stem) => {
+  new RunStore(folder, stem).write("w", new Date(0), [], []);
+  expect(readdirSync(join(folder, ".aura"))).toEqual(["runs"]);
+  expect(readdirSync(join(folder, ".aura", "runs"))).toEqual(["unnamed"]);
+});

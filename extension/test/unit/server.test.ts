@@ -62,7 +62,7 @@ test("no server, another server, a silent server and a locked one are told apart
   });
   const state = await client(locked.url).look();
   expect(state).toMatchObject({ failure: { code: "unauthorized" } });
-  expect(describe(state, 0).text).toBe("$(key) Aura: token");
+  expect(describe(state, 0)).toMatchObject({ icon: "key", text: "Aura: token" });
 });
 
 test("a change is told once", async () => {

@@ -1,19 +1,15 @@
 // Running answers: whose they are, how they end, and what is heard of them; with the batches and the heartbeat around.
 
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
-import { newAnswer, newChat } from "../../../aura_core/web/chat.js";
+import { newTurn, type Turn } from "../../../aura_core/web/chat.js";
 import type { TurnEvent } from "../../../aura_core/web/host-types.js";
 import { Batch } from "../../src/batch.js";
 import { fenced } from "../../src/fence.js";
 import { Heartbeat } from "../../src/heartbeat.js";
-import { FileMemory } from "../../src/memory.js";
 import { Server } from "../../src/server.js";
-import { Transcript } from "../../src/transcript.js";
 import { Turns } from "../../src/turns.js";
 import { serve, token } from "./upstream.js";
+import { newChat, newFolder, Window } from "./window.js";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -33,38 +29,51 @@ async function running() {
     response.on("close", () => closed++);
   });
   const server = new Server({ url: () => url, token: () => Promise.resolve(undefined), log: () => {} });
-  const memory = new FileMemory(mkdtempSync(join(tmpdir(), "aura-chats-")), "w", () => {});
-  const transcript = new Transcript(memory);
-  const turns = new Turns(server, transcript, () => {});
+  const { store, files } = new Window(newFolder());
+  const ended: Turn[] = [];
+  const turns = new Turns(server, store, { changed: () => {}, ended: (turn) => ended.push(turn) });
   const place = new Place();
-  const answer = newAnswer({ id: "a", model: "a" });
-  transcript.take({ ...newChat("a"), messages: [{ role: "user", text: "q" }, answer] });
-  const over = turns.start({ turn: answer.turn, agent: "a", prompt: "q", history: [] }, place);
+  const chat = newChat("a");
+  const { id: turn } = store.save({ chat, turns: [newTurn(chat, { text: "q" }, { id: "a", model: "a" })] })?.turns?.[0] as Turn;
+  const over = turns.start({ turn, agent: "a", prompt: "q", history: [] }, place);
   await vi.waitFor(() => expect(place.events.some(({ type }) => type === "token")).toBe(true), 10_000);
-  return { turns, transcript, place, turn: answer.turn, over, closed: () => closed };
+  return { turns, place, turn, over, ended, closed: () => closed, kept: () => files.turn(chat.id, turn), chat: chat.id };
 }
 
 test("stopping says why, keeps the text, and closes the connection", async () => {
-  const { turns, transcript, place, turn, over, closed } = await running();
+  const { turns, place, over, closed, kept, ended } = await running();
   turns.stopAll("hidden", place);
-  expect(transcript.find(turn)?.answer).toMatchObject({ state: "stopped", text: "a beginning", reason: "hidden" });
+  expect(kept()?.answer).toMatchObject({ state: "stopped", text: "a beginning", reason: "hidden" });
   expect(place.events.at(-1)).toMatchObject({ type: "stopped", reason: "hidden" });
   await over;
   await vi.waitFor(() => expect(closed()).toBe(1), 10_000);
   expect(turns.count()).toBe(0);
   expect(place.events.filter(({ type }) => type === "stopped")).toHaveLength(1);
+  expect(ended).toHaveLength(1);
 });
 
-test("an answer that was moved hears no more of its old place", async () => {
+test("an answer that was moved hears no more of its old place, and does not end with it", async () => {
   const { turns, place, turn, over } = await running();
   const tab = new Place();
   expect(turns.move(place, tab)).toEqual([turn]);
-  turns.stop(turn, place);
   turns.stopAll("the chat was closed", place);
   expect([turns.count(), turns.count(place), turns.count(tab)]).toEqual([1, 0, 1]);
-  turns.stop(turn, tab);
+  expect([turns.elsewhere(place), turns.elsewhere(tab)]).toEqual([[turn], []]);
+  turns.stop(turn);
   await over;
   expect(tab.events.at(-1)).toMatchObject({ type: "stopped" });
+});
+
+test("when its chat is deleted an answer stops, and one of another chat goes on", async () => {
+  const one = await running();
+  const two = await running();
+  one.turns.stopChat(two.chat, "the chat was deleted");
+  expect(one.turns.count()).toBe(1);
+  one.turns.stopChat(one.chat, "the chat was deleted");
+  await one.over;
+  expect(one.turns.count()).toBe(0);
+  two.turns.stopAll();
+  await two.over;
 });
 
 test("the first item of a batch goes at once, those of the same frame together", () => {

@@ -8,13 +8,13 @@ from typing import Any
 import httpx2
 from aura_openai.client import Client, OpenAI, OwnHeaders
 from aura_openai.connect import read_key
-from aura_openai.errors import Server
-from aura_openai.scrub import Scrub
+from aura_openai.errors import PROTOCOL, remedy
 from aura_openai.transport import certificates, http_client
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from aura_azure import entra
 from aura_azure.settings import AzureSettings
+from aura_core.streams import Scrub, Server
 
 
 class Classic(OwnHeaders, AsyncAzureOpenAI):
@@ -68,5 +68,7 @@ def _server(settings: AzureSettings, key: str) -> Server:
         Scrub(key),
         check,
         f"is endpoint {version}right?",
+        PROTOCOL,
         "It must be a deployment's name; deployments in the provider's table gives each model its own.",
+        remedy=remedy,
     )

@@ -17,7 +17,8 @@ def load() -> Any:
         identity = importlib.import_module("azure.identity.aio")
     except ImportError:
         raise ProviderError(
-            'auth = "entra" needs azure-identity; install it with: pip install "aura-azure[entra]"', "auth"
+            'auth = "entra" needs azure-identity: install plugins/azure of Aura\'s repository with its extra entra',
+            "auth",
         ) from None
     # Its warnings carry what the sign-in service answered, addresses and identities included.
     logging.getLogger("azure.identity").setLevel(logging.ERROR)

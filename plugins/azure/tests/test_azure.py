@@ -129,7 +129,8 @@ def test_entra_without_azure_identity_says_what_to_install(
     with serve(tmp_path, f'endpoint = "{upstream.url}"\nauth = "entra"') as aura:
         (event,) = aura.ask("it")
     assert event.data["code"] == "auth"
-    assert 'pip install "aura-azure[entra]"' in event.data["message"]
+    assert "needs azure-identity: install plugins/azure of Aura's repository with its extra" in event.data["message"]
+    assert "pip install" not in event.data["message"]
     assert upstream.requests == []
 
 

@@ -57,13 +57,19 @@ async def list_models(client: "Client") -> list[Model]:
 
 
 @hookimpl
-async def check_request(request: ChatRequest) -> list[str]:
-    """Ollama cuts a prompt that is longer than num_ctx, silently."""
+async def check_request(request: ChatRequest, client: "Client") -> list[str]:
+    """Ollama cuts a prompt that is longer than its context, silently; a long prompt is tried."""
+    from aura_ollama import api, cut
+
     window = request.options.get("num_ctx")
-    needed = sum(len(message.content) for message in request.messages) // 4  # about four characters a token
+    characters = cut.length(request)
+    needed = characters // 4  # about four characters a token
     if isinstance(window, int) and needed >= window:
         return [f"num_ctx is {window}, but the prompt alone has about {needed} tokens: Ollama will cut it silently"]
-    return []
+    if characters < cut.LOOKED_AT:
+        return []
+    counted = await api.prompt_tokens(client, request)
+    return [cut.describe(characters, counted)] if cut.is_cut(characters, counted) else []
 
 
 @hookimpl

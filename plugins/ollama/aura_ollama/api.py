@@ -1,18 +1,17 @@
 """Ollama's HTTP API: one request, one line of NDJSON at a time."""
 
-import json
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
 from aura_core import ChatRequest, Model, ProviderError, Token, Usage
+from aura_core.streams import Server, bad_response, count, error_in, failure, loads, parts, read_reason
+from aura_ollama import cut
 from aura_ollama.client import Client
-from aura_ollama.errors import NOT_OLLAMA, failure
 from aura_ollama.lines import Lines
-from aura_ollama.scrub import Scrub
 from aura_ollama.settings import TOP_LEVEL
 
 T = TypeVar("T")
@@ -57,8 +56,11 @@ class Version(msgspec.Struct):
     version: str
 
 
+class NotALine(Exception):
+    """What came, which is `args[0]`, is no line of this protocol."""
+
+
 NOTHING = Content()
-COUNTS = ("prompt_eval_count", "eval_count")
 
 _decode = msgspec.json.Decoder(Line).decode
 
@@ -66,66 +68,105 @@ _decode = msgspec.json.Decoder(Line).decode
 async def answer(client: Client, request: ChatRequest) -> AsyncGenerator[Token, None]:
     """The tokens of an answer. Closing it closes the connection, and Ollama stops generating. Raises ProviderError."""
     body = await client.chat(msgspec.json.encode(_body(request)), request.model)
-    read, lines = body.read, Lines(LINE_LIMIT)
+    server, read, lines = client.server, body.read, Lines(LINE_LIMIT)
+    begun = finished = broken = False
     try:
-        while chunk := await read():
-            for line in lines.feed(chunk):
-                yield token(line, request.model, client.scrub)
-    except aiohttp.ClientError:
-        pass  # cut off; what came before still counts
+        try:
+            while chunk := await read():
+                for line in lines.feed(chunk):
+                    said = token(line, request.model, server)
+                    begun = True
+                    if said.finish_reason is not None:
+                        finished = True
+                        if said.usage is not None:
+                            cut.warn(request, said.usage.prompt)
+                    yield said
+        except aiohttp.ClientError:
+            broken = True  # what came before still counts
+        if lines.rest and not _cut(lines.rest):
+            said = token(lines.rest, request.model, server)
+            finished = finished or said.finish_reason is not None
+            yield said
     except OverflowError:
         raise ProviderError("A line of Ollama's answer is longer than 8 MiB.", "bad_response") from None
+    except NotALine as exc:
+        raise bad_response(server, exc.args[0], begun) from None
     finally:
         await body.aclose()
-    if lines.rest and not _cut(lines.rest):
-        yield token(lines.rest, request.model, client.scrub)
+    if broken and not finished:
+        raise ProviderError(f"The connection to {server.name} broke in the middle of the answer.", "interrupted")
 
 
-def token(line: bytes, model: str, scrub: Scrub) -> Token:
-    """What one line says. Raises ProviderError."""
-    said = _said(line)
-    if said.error is not None:
-        raise failure(said.error, model, scrub)
-    message = said.message or NOTHING
+def token(line: bytes, model: str, server: Server) -> Token:
+    """What one line says. Raises ProviderError for an error in it, and NotALine."""
+    try:
+        said = _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _odd(line, model, server)
+    if said.error:
+        raise failure(server, read_reason(line), model)
+    message = said.message
     if not said.done:
-        return Token(message.content or "", message.thinking or "")
+        return _odd(line, model, server) if message is None else Token(message.content or "", message.thinking or "")
+    message = message or NOTHING
     used = said.prompt_eval_count or said.eval_count
-    usage = Usage(said.prompt_eval_count or 0, said.eval_count or 0) if used else None
+    usage = Usage(count(said.prompt_eval_count), count(said.eval_count)) if used else None
     return Token(message.content or "", message.thinking or "", said.done_reason or "stop", usage)
 
 
-def _said(line: bytes) -> Line:
+def _odd(line: bytes, model: str, server: Server) -> Token:
+    """What a line says whose fields are of other types than Ollama's are: what carries text is coerced, the rest costs
+    the answer nothing."""
     try:
-        return _decode(line)
-    except msgspec.DecodeError:
-        # msgspec refuses an escaped half of a surrogate pair, json does not; the core joins halves or replaces them.
-        with suppress(ValueError, RecursionError):
-            fields = json.loads(line)
-            if isinstance(fields, dict) and not all(isinstance(fields.get(name, 0), int) for name in COUNTS):
-                fields = {name: value for name, value in fields.items() if name not in COUNTS}
-            return msgspec.convert(fields, Line)  # so counts of an odd type cost the answer nothing
-    except (UnicodeDecodeError, RecursionError):
-        pass
-    raise ProviderError(NOT_OLLAMA, "bad_response")
+        fields = loads(line)
+    except (ValueError, RecursionError):
+        raise NotALine(line) from None
+    if not isinstance(fields, dict):
+        raise NotALine(line)
+    message, done = fields.get("message"), _is_done(fields.get("done"))
+    if fields.get("error") or not (isinstance(message, dict) or done):
+        reason = read_reason(error_in(fields))
+        if reason is not None:
+            raise failure(server, reason, model)
+    message = message if isinstance(message, dict) else {}
+    text, thought = parts(message.get("content"))
+    thought = "".join(parts(message.get("thinking"))) or thought
+    if not done:
+        return Token(text, thought)
+    reason = fields.get("done_reason")
+    prompt, completion = count(fields.get("prompt_eval_count")), count(fields.get("eval_count"))
+    usage = Usage(prompt, completion) if prompt or completion else None
+    return Token(text, thought, reason if isinstance(reason, str) and reason else "stop", usage)
+
+
+def _is_done(done: Any) -> bool:
+    return done is True or (isinstance(done, str) and done.strip().lower() in ("true", "1", "yes"))
+
+
+async def prompt_tokens(client: Client, request: ChatRequest) -> int:
+    """How many tokens of the prompt Ollama reads, 0 where it does not say. Costs one token. Raises ProviderError."""
+    short = msgspec.structs.replace(request, max_tokens=1)
+    async with aclosing(answer(client, short)) as tokens:
+        return max([said.usage.prompt async for said in tokens if said.usage is not None], default=0)
 
 
 async def list_models(client: Client) -> list[Model]:
     """The pulled models that can chat, newest first. Raises ProviderError."""
-    tags = _decoded(await client.get("api/tags"), Tags).models or []
+    tags = _decoded(client, await client.get("api/tags"), Tags).models or []
     chatty = [tag for tag in tags if tag.capabilities is None or "completion" in tag.capabilities]
     return [Model(tag.name, f"{tag.size / 1e9:.1f} GB" if tag.size else "") for tag in chatty]
 
 
 async def version(client: Client) -> None:
     """Ask whether an Ollama server is there. Raises ProviderError."""
-    _decoded(await client.get("api/version"), Version)
+    _decoded(client, await client.get("api/version"), Version)
 
 
-def _decoded(body: bytes, kind: type[T]) -> T:
+def _decoded(client: Client, body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise ProviderError(NOT_OLLAMA, "bad_response") from None
+        raise bad_response(client.server) from None
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -13,9 +13,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
 from aura_core import ProviderError
-from aura_ollama.connections import connector
-from aura_ollama.errors import status_error
-from aura_ollama.scrub import Scrub
+from aura_core.streams import decoding, status_error
+from aura_ollama.connections import session
+from aura_ollama.errors import server
 from aura_ollama.settings import OllamaSettings
 
 READ_AHEAD = 64 * 1024  # aiohttp holds up to twice that for a client that does not read
@@ -30,12 +30,8 @@ async def connect(settings: OllamaSettings) -> AsyncIterator["Client"]:
     # Reading the certificates takes longer than everything else here, and most servers are local.
     https = settings.url().startswith("https:")
     context = httpx.create_ssl_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    session = aiohttp.ClientSession(
-        connector=connector(context),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=READ_AHEAD,
-    )
-    async with AiohttpTransport(verify=context, client=session) as transport:
+    own = session(context, read_bufsize=READ_AHEAD)
+    async with AiohttpTransport(verify=context, client=own) as transport:
         yield Client(transport, settings)
 
 
@@ -43,15 +39,17 @@ class Body:
     """A response's body, which is all that is kept of it while it comes.
 
     It is read from aiohttp: the way through httpx leads every piece through more generators, a tenth of a token's cost.
+    `read` gives what has come, b"" at its end; it raises aiohttp.ClientError where it is cut off, after all that came
+    before, and ProviderError where it is coded and can't be read.
     """
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, server: str) -> None:
         stream: Any = response.stream
         self._content: aiohttp.StreamReader = stream._aiohttp_response.content
         self.aclose: Callable[[], Awaitable[None]] = stream.aclose
+        self.read = decoding(self._read, response.headers.get("content-encoding"), server)
 
-    async def read(self) -> bytes:
-        """What has come, b"" at its end. Raises aiohttp.ClientError where it is cut off, after all that came before."""
+    async def _read(self) -> bytes:
         try:
             return await self._content.readany()
         except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is what aiohttp's parser in Python says
@@ -78,7 +76,7 @@ class Client:
         key = _key(settings.api_key_env)
         if key:
             self._headers["authorization"] = f"Bearer {key}"
-        self.scrub = Scrub(key)
+        self.server = server(settings, key)
         # aiohttp's transport takes `pool` for all that comes before the request, a slow resolver included.
         limit = settings.connect_timeout
         self._extensions = {"timeout": {"connect": limit, "pool": limit}}
@@ -121,14 +119,14 @@ class Client:
             ) from exc
         except aiohttp.ClientError as exc:  # no HTTP, or broken; httpx-aiohttp 0.2 lets it pass as it is
             raise ProviderError(f"What answers at {where} is no Ollama server.", "bad_response") from exc
-        body = Body(response)
+        body = Body(response, self.server.name)
         if response.status_code == 200:
             return body
         try:
             said = await _beginning(body)
         finally:
             await body.aclose()
-        raise status_error(response.status_code, response.headers, said, model, self._settings, self.scrub)
+        raise status_error(self.server, response.status_code, response.headers, said, model)
 
 
 def _key(variable: str) -> str:
@@ -144,8 +142,12 @@ def _key(variable: str) -> str:
 async def _beginning(body: Body) -> bytes:
     """The beginning of an error's body, as far as it comes soon."""
     said = b""
-    with suppress(TimeoutError, aiohttp.ClientError):  # the status alone says enough
+    try:
         async with asyncio.timeout(ERROR_SECONDS):
             while len(said) <= ERROR_LIMIT and (chunk := await body.read()):
                 said += chunk
+    except (TimeoutError, aiohttp.ClientError):
+        pass  # the status alone says enough
+    except ProviderError as exc:
+        said += exc.message.encode()  # the words can't be read; why is all that can be told besides the status
     return said

@@ -1,31 +1,178 @@
-"""aiohttp's connections, on which a body ends where its framing breaks; aiohttp alone lets its reader wait for ever."""
+"""Connections to a server, kept between answers: what comes unasked is never an answer, and a stale one is replaced.
+
+aura_ollama and aura_openai have the same file: neither may depend on the other, and a test compares the two.
+"""
 
 import functools
+import select
+import socket
 import ssl
 from typing import Any
 
 import aiohttp
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
+STALE = 408  # what a server says on a connection that was idle for too long, whatever was asked meanwhile
+_PROBE = b"HTTP/1.1 204 Probe\r\n\r\n"
+
+
+def session(context: ssl.SSLContext, **more: Any) -> aiohttp.ClientSession:
+    """A session without cookies or a pool limit, which replaces stale connections; `more` is aiohttp's own."""
+    return aiohttp.ClientSession(
+        connector=Connector(ssl=context),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        request_class=Request,
+        middlewares=(replace_stale,),
+        **more,
+    )
+
 
 class Connection(ResponseHandler):
-    """aiohttp's own, which says that no more HTTP comes (3.14: only for the next answer's head) to the body as well."""
+    """aiohttp's own, which (3.14) takes any bytes for the next answer, and whose reader waits for ever when the framing
+    breaks.
+
+    RFC 9112, section 9.2: a connection on which something comes that no request asked for is closed. Unasked is what
+    comes between the end of an answer and the end of the next request, or behind an answer in the same piece.
+    """
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.requests = 0
+        self.heard = False  # some byte has come since the last request
+        self._expecting = True  # a server may refuse a new connection before it has read the request
+        self._answers = 0  # heads that have come since the last request
+        self._ended = False  # the body has come
+
+    def set_response_params(self, **params: Any) -> None:
+        """Called by aiohttp with each request, before it is written."""
+        self.requests += 1
+        self.heard = self._ended = False
+        self._answers = 0
+        super().set_response_params(**params)
+
+    def start_timeout(self) -> None:
+        """Called by aiohttp when a request is written."""
+        self._expecting = True
+        super().start_timeout()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._expecting and data:
+            self._close()
+            return
+        self.heard = True
+        super().data_received(data)
+        if self._ended:
+            self._ended = self._expecting = False
+            if self._answers > 1 or self._has_begun_another():
+                self._close()
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        """Called by aiohttp with the head of each answer that it has read, and its body."""
+        head, body = data
+        if self._answers or not 100 <= head.code < 200:
+            self._answers += 1
+            body.on_eof(self._end)
+        super().feed_data(data, size)
+
+    def _end(self) -> None:
+        self._ended = True
 
     def set_exception(self, exc: Any, *cause: Any) -> None:
+        """No more HTTP comes; aiohttp says that only to whoever waits for the next answer's head."""
         super().set_exception(exc, *cause)
         body = getattr(self, "_payload", None)
         if isinstance(exc, HttpProcessingError) and body is not None and not (body.is_eof() or body.exception()):
             body.set_exception(aiohttp.ClientPayloadError("broken off by what is no HTTP"))
 
+    def has_unread(self) -> bool:
+        """Whether something has come that the event loop has not read yet; with TLS it may be none of the answer's."""
+        sock = self.transport.get_extra_info("socket") if self.transport is not None else None
+        return sock is not None and _is_readable(sock)
 
-def connector(context: ssl.SSLContext) -> aiohttp.TCPConnector:
+    def _has_begun_another(self) -> bool:
+        """Whether a part of a head came behind the answer: then it swallows a probe that is fed to the same parser."""
+        if self._parser is None or self._should_close:
+            return False
+        try:
+            heads, _, rest = self._parser.feed_data(_PROBE)
+        except HttpProcessingError:
+            return True
+        return bool(rest) or [(head.code, head.raw_headers) for head, _ in heads] != [(204, ())]
+
+    def _close(self) -> None:
+        self.force_close()
+        if self.transport is not None:
+            self.transport.close()
+
+
+class Request(ClientRequest):
+    """aiohttp's own, which knows its connection. `fresh`: it must be a new one."""
+
+    connection: Connection | None = None
+    fresh = False
+
+    @property
+    def reused(self) -> bool:
+        """Whether its connection has served another request before."""
+        return self.connection is not None and self.connection.requests > 1
+
+
+class Connector(aiohttp.TCPConnector):
     """Connections without a limit: aiohttp's own would let the 101st stream wait, and httpx's don't reach it
     (httpx-aiohttp 0.2)."""
-    made = aiohttp.TCPConnector(limit=0, ssl=context)
-    # There is no public way. With an aiohttp that has another one, a broken body hangs, which only tests may notice.
-    factory = getattr(made, "_factory", None)
-    if isinstance(factory, functools.partial) and factory.func is ResponseHandler:
-        own: type[ResponseHandler] = Connection
-        made._factory = functools.partial(own, *factory.args, **factory.keywords)
-    return made
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(limit=0, **more)
+        # There is no public way. With an aiohttp that has another one only tests notice what Connection no longer does.
+        factory = getattr(self, "_factory", None)
+        if isinstance(factory, functools.partial) and factory.func is ResponseHandler:
+            own: type[ResponseHandler] = Connection
+            self._factory = functools.partial(own, *factory.args, **factory.keywords)
+
+    async def connect(self, req: ClientRequest, *args: Any, **more: Any) -> Any:
+        """A connection for a request: a kept one on which nothing has come, or a new one."""
+        aside = []
+        try:
+            while True:
+                found = await super().connect(req, *args, **more)
+                connection = found.protocol
+                if not isinstance(connection, Connection) or not isinstance(req, Request):
+                    return found
+                if connection.requests and connection.has_unread():
+                    found.close()
+                elif connection.requests and req.fresh:
+                    aside.append(found)
+                else:
+                    req.connection = connection
+                    return found
+        finally:
+            for kept in aside:
+                kept.release()
+
+
+async def replace_stale(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Ask again, once and at once, on a new connection where a kept one turns out to be stale: it ends before any byte
+    of the answer, or says 408. A server may close a connection while a request is on its way there; it has then done
+    nothing with it."""
+    assert isinstance(request, Request)
+    try:
+        response = await handler(request)
+    except aiohttp.ClientConnectionError as exc:
+        if isinstance(exc, TimeoutError) or not request.reused or request.connection.heard:  # type: ignore[union-attr]
+            raise
+    else:
+        if response.status != STALE or not request.reused:
+            return response
+        response.close()
+    request.fresh = True
+    return await handler(request)
+
+
+def _is_readable(sock: socket.socket) -> bool:
+    if not hasattr(select, "poll"):  # Windows, whose select has no limit on a descriptor's number
+        return bool(select.select([sock.fileno()], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

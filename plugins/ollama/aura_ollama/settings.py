@@ -69,7 +69,7 @@ def _is_ipv6(text: str) -> bool:
 class OllamaOptions(msgspec.Struct, frozen=True):
     """An agent's `options`: Ollama's known ones are checked, others are passed on as they are."""
 
-    think: bool | Literal["low", "medium", "high"] | None = None
+    think: bool | Literal["low", "medium", "high", "max"] | None = None
     format: str | dict[str, Any] | None = None
     keep_alive: str | float | None = None
     truncate: bool | None = None

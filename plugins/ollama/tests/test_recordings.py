@@ -161,6 +161,13 @@ def test_an_empty_answer_is_a_bad_response(tmp_path: Path) -> None:
         assert [(e.name, e.data["code"]) for e in aura.ask("it")] == [("error", "bad_response")]
 
 
+@pytest.mark.parametrize("ending", ["cut", "reset", "broken"])
+@pytest.mark.parametrize("body", [b"", b"\n", b'{"message":{"con', b'{"message":{"role":"assistant","content":""}}\n'])
+def test_a_connection_that_breaks_after_the_head_is_interrupted(body: bytes, ending: Any, tmp_path: Path) -> None:
+    with Upstream(Reply([body, 0.05], ending=ending)) as upstream, _serve(tmp_path, upstream) as aura:
+        assert [(e.name, e.data["code"]) for e in aura.ask("it")] == [("error", "interrupted")]
+
+
 @pytest.mark.parametrize("finish", ["stop", None])
 @pytest.mark.parametrize("ending", ["cut", "reset", "broken"])
 def test_what_came_before_the_connection_broke_counts_however_late_it_is_read(
@@ -178,16 +185,22 @@ def test_what_came_before_the_connection_broke_counts_however_late_it_is_read(
 
     monkeypatch.setattr(aiohttp.StreamReader, "set_exception", tell)
 
-    async def ask(url: str) -> list[Token]:
+    async def ask(url: str) -> tuple[list[Token], str | None]:
         settings = OllamaSettings(base_url=url)
         async with aura_ollama.open_client(settings) as client:
             answer = aura_ollama.stream_chat(ChatRequest([Message("user", "Hello")], "tiny"), client)
             tokens = [await anext(answer)]
             going.set()
             await asyncio.wait_for(broken.wait(), 60)
-            return [*tokens, *[token async for token in answer]]
+            try:
+                async for token in answer:
+                    tokens.append(token)  # noqa: PERF401  # what came before it raises counts
+            except ProviderError as exc:
+                return tokens, exc.code
+            return tokens, None
 
     with Upstream(Reply([b'{"message":{"content":"first "}}\n', going, lines + end], ending=ending)) as upstream:
-        tokens = asyncio.run(ask(upstream.url))
+        tokens, code = asyncio.run(ask(upstream.url))
+    assert code == (None if finish else "interrupted")
     assert "".join(token.content for token in tokens) == "first " + "".join(words)
     assert tokens[-1].finish_reason == finish

@@ -9,7 +9,7 @@ import aura_ollama
 import pytest
 from aura_ollama.settings import OllamaSettings
 
-from aura_core import ProviderError
+from aura_core import ChatRequest, Message, ProviderError
 from aura_core.testing import AuraServer, Reply, Upstream
 
 KEY = "ollama-4f9c2e7b81d05a63"
@@ -109,3 +109,57 @@ def test_a_long_error_holds_nobody_up(tmp_path: Path) -> None:
         began = time.monotonic()
         assert aura.ask("it")[0].data["code"] == "llm_error"
         assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b"404 page not found"),
+        (404, b"<html><center>nginx</center></html>"),
+        (404, b'{"detail":"Not Found"}'),  # FastAPI: vLLM, LiteLLM, llama-cpp-python
+        (405, b'{"detail":"Method Not Allowed"}'),
+        (404, b'{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}'),  # llama.cpp
+        (404, b'{"error":{"message":"Invalid URL (POST /api/chat)","type":"invalid_request_error","code":null}}'),
+        (200, b'{"error":"Unexpected endpoint or method. (POST /api/chat)"}'),  # LM Studio
+        (200, b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'),
+    ],
+)
+def test_a_server_of_another_protocol_is_told_with_the_plugin_for_it(status: int, body: bytes, tmp_path: Path) -> None:
+    with Upstream(Reply([body], status)) as upstream, serve(tmp_path, upstream) as aura:
+        (event,) = aura.ask("it")
+    assert event.data["code"] in ("bad_request", "bad_response")
+    assert 'plugin = "openai"' in event.data["message"], event.data["message"]
+
+
+@pytest.mark.parametrize(
+    ("characters", "counted", "cut"),
+    [
+        (60_000, 4096, True),
+        (60_000, 12_000, False),  # five characters a token: prose
+        (60_000, 0, False),  # it knew the prompt
+        (7_000, 10, False),  # short enough for any context
+    ],
+)
+def test_a_prompt_that_ollama_cut_is_a_warning_in_the_log_and_in_doctor(
+    characters: int, counted: int, cut: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = b'{"message":{"content":"Hi"},"done":true,"done_reason":"stop","prompt_eval_count":%d,"eval_count":1}\n'
+    request = ChatRequest([Message("user", "a" * characters)], "tiny")
+
+    async def advise(url: str) -> list[str]:
+        async with aura_ollama.open_client(OllamaSettings(base_url=url)) as client:
+            return await aura_ollama.check_request(request, client)
+
+    with Upstream(Reply([done % counted])) as upstream:
+        with serve(tmp_path, upstream) as aura:
+            assert aura.ask("it", "a" * characters)[-1].name == "done"
+        logged = [record.getMessage() for record in caplog.records if record.name == "aura.ollama"]
+        advice = asyncio.run(advise(upstream.url))
+    if not cut:
+        assert logged == advice == []
+        return
+    assert "'tiny'" in logged[0]
+    for text in (logged[0], *advice):
+        assert "60,000 characters were sent, and it read 4,096 tokens; raise num_ctx" in text
+    assert len(advice) == 1
+    assert upstream.requests[-1].json()["options"] == {"num_predict": 1}

@@ -8,11 +8,11 @@ import msgspec
 from aiohttp import ClientError
 
 from aura_core import Model, ProviderError, Token
+from aura_core.streams import Read, bad_response, failure, read_reason
 from aura_openai.client import Client
-from aura_openai.errors import Fault, bad_response, error_of, failure
 from aura_openai.sse import NotEvents, Splitter, TooLong
-from aura_openai.transport import ERROR_LIMIT, ERROR_SECONDS, Read
-from aura_openai.wire import DONE, LIFE, is_cut, token
+from aura_openai.transport import ERROR_LIMIT, ERROR_SECONDS
+from aura_openai.wire import DONE, LIFE, NotChunk, is_cut, token
 
 LAST_WORD = 0.1
 """Seconds to wait for the response's end after `[DONE]`: only a response that ended gives its connection back."""
@@ -25,6 +25,7 @@ async def stream(client: Client, path: str, content: bytes, model: str) -> Async
     """
     body = await client.post(path, content, model)
     server, read, splitter = client.server, body.read, Splitter()
+    begun = finished = broken = False
     try:
         try:
             while chunk := await read():
@@ -35,17 +36,29 @@ async def stream(client: Client, path: str, content: bytes, model: str) -> Async
                     if data[0] == 91 and data.strip() == DONE:  # "["
                         await _drain(read)
                         return
-                    yield token(data, server, model)
+                    said = token(data, server, model)
+                    begun = True
+                    if said.finish_reason is not None:
+                        finished = True
+                    yield said
                 splitter.feed(b"")  # what is foreign behind these events is told now: the next read may never come
         except ClientError:
-            pass  # cut off; what came before still counts
+            broken = True  # what came before still counts
         data = splitter.rest().strip()
         if data and not is_cut(data) and data != DONE:
-            yield token(data, server, model)
+            said = token(data, server, model)
+            finished = finished or said.finish_reason is not None
+            yield said
+        if broken and not finished:
+            raise ProviderError(f"The connection to {server.name} broke in the middle of the answer.", "interrupted")
+        if splitter.stray and not begun:
+            raise bad_response(server, splitter.stray)
+    except NotChunk as exc:
+        raise bad_response(server, exc.args[0], begun) from None
     except TooLong:
         raise ProviderError(f"{server.name} sent a line that is longer than 8 MiB.", "bad_response") from None
     except NotEvents as exc:
-        raise await _no_stream(exc.args[0], read, client, model) from None
+        raise await _no_stream(exc.args[0], read, client, model, begun) from None
     finally:
         await body.aclose()
 
@@ -75,11 +88,13 @@ async def _drain(read: Read) -> None:
                 pass
 
 
-async def _no_stream(body: bytes, read: Read, client: Client, model: str) -> ProviderError:
+async def _no_stream(body: bytes, read: Read, client: Client, model: str, begun: bool) -> ProviderError:
     """Why a status of 200 brought a JSON text or a page: the former may say what went wrong."""
     with suppress(TimeoutError, ClientError):
         async with asyncio.timeout(ERROR_SECONDS):
             while len(body) <= ERROR_LIMIT and (chunk := await read()):
                 body += chunk
-    error = error_of(body)
-    return bad_response(client.server) if error is None else failure(client.server, Fault.of(error), model)
+    reason = read_reason(body)
+    if reason is None:
+        return bad_response(client.server, begun=begun)
+    return failure(client.server, reason, model)

@@ -10,7 +10,7 @@ from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, Cl
 from openai import AsyncOpenAI, AsyncStream, Omit, omit
 
 from aura_core import ProviderError
-from aura_openai.errors import Server, bad_response, status_error
+from aura_core.streams import Server, bad_response, status_error
 from aura_openai.transport import Body
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Client:
             )
         except openai.OpenAIError as exc:
             raise self.explain(exc, model) from exc
-        return Body(response)
+        return Body(response, self.server.name)
 
     async def get(self, path: str) -> bytes:
         """The body of an answer. Raises ProviderError."""

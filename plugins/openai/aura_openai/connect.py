@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from aura_core import ProviderError
+from aura_core.streams import Scrub, Server
 from aura_openai.client import Client, OpenAI
-from aura_openai.errors import Server
-from aura_openai.scrub import Scrub
+from aura_openai.errors import PROTOCOL, remedy
 from aura_openai.settings import OPENAI_KEY, OpenAISettings, secret
 from aura_openai.transport import certificates, http_client
 
@@ -43,7 +43,9 @@ async def _open(settings: OpenAISettings, key: str, context: ssl.SSLContext) -> 
         Scrub(key),
         f"check the key in {variable}" if variable else "set api_key_env, if the server wants a key",
         "is base_url right? It usually ends in /v1.",
+        PROTOCOL,
         "" if official else "GET /models lists what it has.",
+        remedy=remedy,
     )
     async with http_client(context, settings.connect_timeout) as http:
         sdk = OpenAI(api_key=key or NO_KEY, base_url=url, http_client=http, max_retries=0, timeout=http.timeout)

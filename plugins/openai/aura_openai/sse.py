@@ -6,9 +6,12 @@ inside a character.
 
 from typing import Final
 
+import msgspec
+
 LIMIT = 8 * 1024 * 1024
 _ENDS: Final = b"\r\n"
 _FOREIGN: Final = (b"{", b"[", b"<")
+_STRAY: Final = 1024
 
 
 class NotEvents(Exception):
@@ -29,6 +32,9 @@ class Splitter:
         self._more = bytearray()  # its other lines, which are rare
         self._after_cr = False  # a LF that comes next belongs to the line end before it
         self._first = True
+        self._error = False  # an event of the type `error` has begun
+        self.stray = b""
+        """The beginning of what is no field of an event: words of a server that does not speak this protocol."""
         self._foreign: bytes | None = None  # what is no event, while the events before it are given out
 
     def feed(self, chunk: bytes) -> list[bytes]:
@@ -110,12 +116,16 @@ class Splitter:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if line.startswith(b"data:"):
             value = line[6:] if line.startswith(b" ", 5) else line[5:]
+            if self._error:
+                self._error = False
+                value = _as_error(value)
         elif line.startswith(b"error:") and line[6:].lstrip().startswith(b"{"):
             value = b'{"error":%b}' % line[6:]  # no field of the standard's: many builds of llama.cpp fail like that
         elif line.lstrip().startswith(_FOREIGN):
             raise NotEvents(line)
         else:
-            return  # comments, event:, id: and retry: carry nothing here
+            self._aside(line)
+            return
         if self._data is None:
             self._data = value
             if len(value) > LIMIT:
@@ -124,3 +134,18 @@ class Splitter:
             self._more += b"\n" + value  # in place: a copy for each line would cost their square
             if len(self._data) + len(self._more) > LIMIT:
                 raise TooLong
+
+    def _aside(self, line: bytes) -> None:
+        """Comments, `id` and `retry` carry nothing here; `event` tells where an error begins."""
+        name, _, value = line.partition(b":")
+        if name == b"event":
+            self._error = value.strip() == b"error"
+        elif name not in (b"", b"id", b"retry", b"data") and len(self.stray) < _STRAY:
+            self.stray += line[:_STRAY] + b"\n"
+
+
+def _as_error(data: bytes) -> bytes:
+    """The data of an event of the type `error`: words alone, as some gateways send them, become an error in JSON."""
+    if data.lstrip()[:1] in (b"{", b"[", b"") or data.strip() == b"[DONE]":
+        return data
+    return b'{"error":%b}' % msgspec.json.encode(data.decode(errors="replace"))

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -11,9 +11,9 @@ import httpx2
 from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp.httpx2 import AiohttpTransport
 
-from aura_openai.connections import connector
-
-Read = Callable[[], Awaitable[bytes]]
+from aura_core import ProviderError
+from aura_core.streams import decoding
+from aura_openai.connections import session
 
 ERROR_LIMIT = 64 * 1024
 ERROR_SECONDS = 5.0
@@ -29,10 +29,9 @@ def certificates(url: str) -> ssl.SSLContext:
 @asynccontextmanager
 async def http_client(context: ssl.SSLContext, connect_timeout: float) -> AsyncIterator[httpx2.AsyncClient]:
     """A client for one server."""
-    session = aiohttp.ClientSession(connector=connector(context), cookie_jar=aiohttp.DummyCookieJar())
     # "pool" is aiohttp's whole way to a connection, names included; the core limits how long an answer may take.
     timeout = httpx2.Timeout(None, connect=connect_timeout, pool=connect_timeout)
-    async with Client(Transport(verify=context, client=session), timeout) as client:
+    async with Client(Transport(verify=context, client=session(context)), timeout) as client:
         yield client
 
 
@@ -73,12 +72,12 @@ class Transport(AiohttpTransport):
             raise httpx2.RemoteProtocolError(type(exc).__name__, request=request) from exc
         if response.status_code < 300:
             return response
-        # Identity was asked for: a coding that the body names may not be its own, and the status would be lost.
-        response.headers.pop("content-encoding", None)
+        beginning = _Beginning(response)
+        response.headers.pop("content-encoding", None)  # what is given on is decoded
         return httpx2.Response(
             response.status_code,
             headers=response.headers,
-            stream=_Beginning(response),
+            stream=beginning,
             extensions=response.extensions,
         )
 
@@ -87,15 +86,17 @@ class Body:
     """A response's body, which is all that is kept of it while it comes.
 
     It is read from aiohttp: the way through httpx leads every piece through more generators, a tenth of a token's cost.
+    `read` gives what has come, b"" at its end; it raises aiohttp.ClientError where it is cut off, after all that came
+    before, and ProviderError where it is coded and can't be read.
     """
 
-    def __init__(self, response: httpx2.Response) -> None:
+    def __init__(self, response: httpx2.Response, server: str) -> None:
         stream: Any = response.stream
         self._content: aiohttp.StreamReader = stream._aiohttp_response.content
         self.aclose: Callable[[], Awaitable[None]] = stream.aclose
+        self.read = decoding(self._read, response.headers.get("content-encoding"), server)
 
-    async def read(self) -> bytes:
-        """What has come, b"" at its end. Raises aiohttp.ClientError where it is cut off, after all that came before."""
+    async def _read(self) -> bytes:
         try:
             return await self._content.readany()
         except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is what aiohttp's parser in Python says
@@ -110,14 +111,18 @@ class _Beginning(httpx2.AsyncByteStream):
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
+        self._read = Body(response, "It").read
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        read = Body(self._response).read
         body = bytearray()
-        with suppress(TimeoutError, aiohttp.ClientError):
+        try:
             async with asyncio.timeout(ERROR_SECONDS):
-                while len(body) <= ERROR_LIMIT and (chunk := await read()):
+                while len(body) <= ERROR_LIMIT and (chunk := await self._read()):
                     body += chunk
+        except (TimeoutError, aiohttp.ClientError):
+            pass
+        except ProviderError as exc:
+            body += exc.message.encode()  # the words can't be read; why is all that can be told besides the status
         yield bytes(body)
 
     async def aclose(self) -> None:

@@ -3,56 +3,68 @@
 It serves every plugin that speaks this protocol. The Structs hold only what is used: a chunk costs microseconds.
 """
 
-import json
 import re
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from aura_core import ChatRequest, ProviderError, Token, Usage
-from aura_openai.errors import Fault, Server, bad_response, error_of, failure
+from aura_core import ChatRequest, Token, Usage
+from aura_core.streams import Server, count, error_in, failure, loads, read_reason
+from aura_openai import odd
 from aura_openai.options import RESERVED
 from aura_openai.settings import LimitParameter
 
 DONE = b"[DONE]"
 LIFE = Token()
+_ABSENT = msgspec.Raw()
 
 # OpenAI's reasoning models refuse max_tokens; servers of others may know nothing else.
 _REASONING = re.compile(r"(?:^|[/:])(?:o[1-9]|gpt-[5-9]|codex)(?:$|[-.:])")
 
 
 class Delta(msgspec.Struct, gc=False):
-    """What is new. llama.cpp, vLLM and DeepSeek think in `reasoning_content`, OpenRouter and Ollama in `reasoning`."""
+    """What is new. llama.cpp, vLLM and DeepSeek think in `reasoning_content`, OpenRouter and Ollama in `reasoning`,
+    MiniMax in `reasoning_details`."""
 
     content: str | None = None
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+    reasoning_details: msgspec.Raw = _ABSENT
+
+
+class Counts(msgspec.Struct, gc=False):
+    """What was used so far; some servers know only the sum, some have Anthropic's names."""
+
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
+    total_tokens: int | None = 0
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
 
 
 class Choice(msgspec.Struct, gc=False):
-    """One answer's part of a chunk; Azure's content filter sends some without a delta."""
+    """One answer's part of a chunk; Azure's content filter sends some without a delta. Moonshot counts in `usage`,
+    OpenRouter says what went wrong in `error`."""
 
     index: int | None = 0
     delta: Delta | None = None
     finish_reason: str | None = None
-
-
-class Counts(msgspec.Struct, gc=False):
-    """What was used so far."""
-
-    prompt_tokens: int | None = 0
-    completion_tokens: int | None = 0
+    usage: Counts | None = None
+    error: Any = None
 
 
 class Chunk(msgspec.Struct, gc=False):
-    """One event. `message` at the top is how old servers of vLLM say that they failed."""
+    """One event. Groq counts, and says what went wrong, in `x_groq`."""
 
     choices: list[Choice] | None = None
     usage: Counts | None = None
     error: Any = None
-    message: Any = None
+    x_groq: msgspec.Raw = _ABSENT
+
+
+class NotChunk(Exception):
+    """An event's data, which is `args[0]`, is no chunk of this protocol."""
 
 
 _decode = msgspec.json.Decoder(Chunk).decode
@@ -83,44 +95,62 @@ def body(request: ChatRequest, model: str, limit: str, include_usage: bool) -> b
 
 
 def token(data: bytes, server: Server, model: str) -> Token:
-    """What one event says. Raises ProviderError for an error in it, and for what is no chunk."""
-    chunk = _chunk(data, server)
-    if chunk.error is not None or (chunk.message is not None and chunk.choices is None):
-        raise failure(server, Fault.of(error_of(data) if chunk.error is None else chunk.error), model)
+    """What one event says. Raises ProviderError for an error in it, and NotChunk."""
+    try:
+        chunk = _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _odd(data, server, model)
+    if chunk.error:
+        raise failure(server, read_reason(data), model)
+    if chunk.x_groq is not _ABSENT:
+        return _odd(data, server, model)
     used = chunk.usage
-    usage = None if used is None else Usage(used.prompt_tokens or 0, used.completion_tokens or 0)
     for choice in chunk.choices or ():
         if choice.index:
             continue
-        reason = choice.finish_reason or None
-        if reason == "error":  # OpenRouter and others, without an error object
-            raise ProviderError(f"{server.name} failed in the middle of the answer.")
+        if choice.error:
+            raise failure(server, read_reason(choice.error), model)
+        if used is None:
+            used = choice.usage
+        usage = None if used is None else _usage(used)
         delta = choice.delta
         if delta is None:
-            return Token(finish_reason=reason, usage=usage)
+            return Token(finish_reason=choice.finish_reason or None, usage=usage)
+        # Some servers send the same thought under several names.
+        reasoning = delta.reasoning or delta.reasoning_content or ""
+        if not reasoning and delta.reasoning_details is not _ABSENT:
+            return _odd(data, server, model)
         text = delta.content or ""
         if delta.refusal:
             text += delta.refusal
-        # Some servers send the same thought under both names.
-        return Token(text, delta.reasoning or delta.reasoning_content or "", reason, usage)
-    return LIFE if usage is None else Token(usage=usage)
+        return Token(text, reasoning, choice.finish_reason or None, usage)
+    if used is not None and chunk.choices is not None:
+        return Token(usage=_usage(used))
+    return LIFE if chunk.choices else _odd(data, server, model)
 
 
-def _chunk(data: bytes, server: Server) -> Chunk:
+def _usage(used: Counts) -> Usage:
+    prompt, completion = used.prompt_tokens or used.input_tokens or 0, used.completion_tokens or used.output_tokens or 0
+    return Usage(count(prompt), count(completion or (used.total_tokens or 0) - prompt))
+
+
+def _odd(data: bytes, server: Server, model: str) -> Token:
+    """What an event says that is not as the reference has it."""
     try:
-        return _decode(data)
-    except msgspec.DecodeError:
-        # msgspec refuses an escaped half of a surrogate pair, json does not; the core joins halves or replaces them.
-        with suppress(ValueError, RecursionError):
-            fields = json.loads(data)
-            usage = fields.pop("usage", None) if isinstance(fields, dict) else None
-            chunk = msgspec.convert(fields, Chunk)
-            with suppress(msgspec.ValidationError):  # counts of an odd type cost the answer nothing
-                chunk.usage = msgspec.convert(usage, Counts | None, strict=False)
-            return chunk
-    except (UnicodeDecodeError, RecursionError):
-        pass
-    raise bad_response(server)
+        fields = loads(data)
+    except (ValueError, RecursionError):
+        raise NotChunk(data) from None
+    if not isinstance(fields, dict):
+        if isinstance(fields, list) and any(isinstance(item, dict) and error_in(item) for item in fields):
+            raise failure(server, read_reason(fields), model)
+        raise NotChunk(data)
+    choice = odd.first_choice(fields)
+    error = fields.get("error") or choice.get("error") or odd.inside(fields, "x_groq", "error")
+    if error or not choice:
+        reason = read_reason(fields if fields.get("error") else error or error_in(fields))
+        if reason is not None:
+            raise failure(server, reason, model)
+    return odd.token(fields, choice)
 
 
 def is_cut(data: bytes) -> bool:

@@ -48,7 +48,7 @@ def open_client(settings: FramedSettings) -> "AbstractAsyncContextManager[httpx.
     return httpx.AsyncClient(
         headers={"accept-encoding": "identity"} | ({"x-token": token} if token else {}),
         timeout=httpx.Timeout(None, connect=10),
-        limits=httpx.Limits(max_connections=None),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         follow_redirects=False,
         trust_env=False,
     )

@@ -2,12 +2,12 @@
 
 import re
 
-_URL = re.compile(r"\S*://\S*")
+_WORD = re.compile(r"\S+")
 # What follows such a word is a key where a sign joins the two, or where it has signs or digits, or is long; else it is
 # prose: "keyword argument", "skipped because".
 _KEY = re.compile(
     r"\b(?:sk|pk|rk|key|bearer|eyJ)[-_a-z0-9]*"
-    r"(?:[ .]*[-_:=*…][-_ :=*.…]*|[ .]++(?=[a-z.]*+[-_*…\d]|[a-z]{20}))[\w*.…-]{3,}",
+    r"(?:[ .]*[-_:=*…][-_ :=*.…]*|[ .]++(?=[a-z.]{0,64}+[-_*…\d]|[a-z]{20}))[\w*.…-]{3,}",
     re.IGNORECASE,
 )
 _MASKED = re.compile(r"\*{2,}|\w(?:…|\.{3,})\w")
@@ -24,7 +24,8 @@ class Scrub:
         self._pieces = {key[start : start + PIECE] for start in range(len(key) - PIECE + 1)}
 
     def __call__(self, text: str) -> str:
-        text = _KEY.sub("***", _URL.sub("", text[:LONGEST]))
+        text = _WORD.sub(lambda word: "" if "://" in word[0] else word[0], text[:LONGEST])
+        text = _KEY.sub("***", text)
         return " ".join("***" if self._is_part(word) else word for word in text.split())
 
     def _is_part(self, word: str) -> bool:

@@ -1,0 +1,50 @@
+"""Coerce JSON of an unexpected type to what it carries: text and thoughts, or a count.
+
+Values are as `loads` gives them: a number is the text that it was.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+_DEEPEST = 8
+_LARGEST = 2**53 - 1
+
+
+def parts(value: Any, depth: int = 0) -> tuple[str, str]:
+    """The text and the thoughts in a text, a part, or a list of these."""
+    if isinstance(value, str):
+        return value, ""
+    if depth > _DEEPEST:
+        return "", ""
+    if isinstance(value, list):
+        return _joined(parts(item, depth + 1) for item in value)
+    if not isinstance(value, dict):
+        return "", ""
+    kind = str(value.get("type", "")).lower()
+    for name in ("thinking", "reasoning", "summary"):
+        if value.get(name):
+            return "", "".join(parts(value[name], depth + 1))
+    for name in ("text", "content", "refusal", "output_text"):
+        if value.get(name):
+            text, thought = parts(value[name], depth + 1)
+            return ("", thought + text) if "thinking" in kind or "reasoning" in kind else (text, thought)
+    return "", ""
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    texts, thoughts = [], []
+    for text, thought in pairs:
+        texts.append(text)
+        thoughts.append(thought)
+    return "".join(texts), "".join(thoughts)
+
+
+def count(value: Any) -> int:
+    """A number that came as one or as text; 0 for anything else, and no more than JavaScript can hold."""
+    if isinstance(value, bool):
+        return 0
+    try:
+        number = value if isinstance(value, int) else float(value)
+    except (TypeError, ValueError):
+        return 0
+    return int(min(max(0, number), _LARGEST)) if number == number else 0  # not a number is not itself

@@ -1,0 +1,108 @@
+"""What a server's failure becomes for the user: a code of Aura's, the server's own words, and what to do."""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from aura_core.errors import Code, ProviderError
+from aura_core.streams.causes import IN_STREAM, cause_of
+from aura_core.streams.reason import Reason, read_reason
+from aura_core.streams.scrub import Scrub
+from aura_core.streams.waiting import retry_after
+
+LONGEST = 280
+"""Characters of the server's words in a message; the core cuts the whole of it at 500, and the remedy stands last."""
+
+
+def _no_remedy(_: Reason) -> str:
+    return ""
+
+
+class Server(msgspec.Struct, frozen=True):
+    """What messages say about a server: its name, and what to check when it refuses, or is not there.
+
+    `model` and `context` say what to do about a missing model (`{model}` stands for its name) and a prompt that is too
+    long; `remedy` what to do about a request that was refused for a reason, "" where nothing is known.
+    """
+
+    name: str
+    scrub: Scrub
+    access: str
+    address: str
+    protocol: str
+    model: str = ""
+    context: str = "shorten it or lower max_tokens"
+    remedy: Callable[[Reason], str] = _no_remedy
+
+
+def status_error(server: Server, status: int, headers: Mapping[str, str], body: bytes, model: str) -> ProviderError:
+    """A response whose status is not 2xx, as an error; `body` as far as it came. No page is ever shown."""
+    if 300 <= status < 400:
+        return ProviderError(f"{server.name} redirects to another address; name that one.", "bad_response")
+    return failure(server, read_reason(body), model, status, retry_after(headers))
+
+
+def failure(
+    server: Server, reason: Reason | None, model: str, status: int = IN_STREAM, wait: float | None = None
+) -> ProviderError:
+    """A failure with a status of its own, or one inside the stream. `wait` is what the headers say, in seconds."""
+    reason = reason or Reason()
+    wait = reason.wait if wait is None else wait
+    cause = cause_of(msgspec.structs.replace(reason, wait=wait), model, status)
+    said = _cut(server.scrub(reason.words))
+    message = _MESSAGES[cause.remedy or cause.code](server, said, model, status or reason.status)
+    if cause.code == "bad_request" and not cause.remedy and (remedy := server.remedy(reason)):
+        message += f" {remedy}"
+    return ProviderError(message, cause.code, wait if cause.code in _WAITING else None)
+
+
+def bad_response(server: Server, said: bytes = b"", begun: bool = False) -> ProviderError:
+    """What came is not the protocol; a few words of text are told. Once the answer has `begun`, the address is right
+    and is not blamed.
+    """
+    reason = read_reason(said) if said else None
+    what = f" ({_cut(server.scrub(reason.message))})" if reason is not None and reason.message else ""
+    if begun:
+        return ProviderError(f"{server.name} sent something else than {server.protocol}{what}.", "bad_response")
+    return ProviderError(f"{server.name} does not answer in {server.protocol}{what}; {server.address}", "bad_response")
+
+
+_WAITING: set[Code] = {"unavailable", "rate_limited", "timeout", "llm_error"}
+_MESSAGES: dict[str, Callable[[Server, str, str, int], str]] = {
+    "content_filtered": lambda server, said, model, status: (
+        f"{server.name}'s content filter refused the request{_after(said)}."
+    ),
+    "context_length": lambda server, said, model, status: (
+        f"The conversation is longer than the context of {model!r}{_after(said)}; {server.context}."
+    ),
+    "quota_exceeded": lambda server, said, model, status: (
+        f"{server.name} says that the account has no credit left, or is at its limit{_after(said)}."
+    ),
+    "model_not_found": lambda server, said, model, status: (
+        f"{server.name} has no model {model!r} for this account{_after(said)}."
+        f" {server.model.replace('{model}', model)}".rstrip()
+    ),
+    "auth": lambda server, said, model, status: f"{server.name} refused access{_after(said)}; {server.access}.",
+    "timeout": lambda server, said, model, status: f"{server.name} waited too long for the request{_after(said)}.",
+    "rate_limited": lambda server, said, model, status: f"{server.name} limits the rate of requests{_after(said)}.",
+    "unavailable": lambda server, said, model, status: (
+        f"{server.name} is busy or not reachable{_after(said) or f' (status {status})'}."
+    ),
+    "address": lambda server, said, model, status: (
+        f"{server.name} knows no such address ({said or f'status {status}'}); {server.address}"
+    ),
+    "bad_request": lambda server, said, model, status: f"{server.name} refused the request: {_or(said, status)}.",
+    "llm_error": lambda server, said, model, status: f"{server.name} failed: {_or(said, status)}.",
+}
+
+
+def _cut(said: str) -> str:
+    return said if len(said) <= LONGEST else said[: LONGEST - 1] + "…"
+
+
+def _after(said: str) -> str:
+    return f": {said.rstrip(' .:;')}" if said else ""
+
+
+def _or(said: str, status: int) -> str:
+    return said.rstrip(" .") or (f"status {status}" if status else "it did not say why")

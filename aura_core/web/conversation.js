@@ -1,0 +1,172 @@
+// @ts-check
+// The turns of a chat on the page: the version that is shown, painted within the time of a frame, followed at its end.
+
+import { AnswerView } from "./answer.js";
+import { isRunning } from "./chat.js";
+import { h } from "./dom.js";
+import { QuestionView } from "./question.js";
+import { Follow } from "./scroll.js";
+
+/** @typedef {import("./chat.js").Turn} Turn */
+/** @typedef {import("./versions.js").Versions} Versions */
+
+/** Milliseconds of a frame that painting may take; the rest of a flood waits for the next one. */
+const BUDGET = 8;
+
+/**
+ * What a person can do with a turn.
+ * @typedef {object} TurnActions
+ * @property {(turn: Turn) => void} again
+ * @property {(turn: Turn) => void} goOn
+ * @property {(turn: Turn) => void} edit
+ * @property {(version: Turn) => void} step
+ * @property {() => void} otherAgent
+ */
+
+/** @typedef {{ turn: Turn, question: QuestionView, answer: AnswerView }} Shown */
+
+export class Conversation {
+  #host;
+  #name;
+  #actions;
+  #messages = h("div", { class: "messages" });
+  #follow;
+  /** @type {Shown[]} */
+  #shown = [];
+  /** @type {Set<AnswerView>} */
+  #unpainted = new Set();
+  #frame = 0;
+
+  /**
+   * @param {import("./host-types.js").Host} host
+   * @param {(agent: string) => string} name  of an agent
+   * @param {TurnActions} actions
+   */
+  constructor(host, name, actions) {
+    this.#host = host;
+    this.#name = name;
+    this.#actions = actions;
+    this.log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Conversation", tabindex: "0" });
+    this.log.append(this.#messages);
+    this.jump = h("button", { type: "button", class: "jump", hidden: true }, "Jump to latest ↓");
+    this.#follow = new Follow(this.log, this.jump);
+  }
+
+  /**
+   * Show these turns. What is on the page already stays as it is.
+   * @param {Turn[]} path
+   * @param {Versions} versions
+   */
+  show(path, versions) {
+    this.#follow.around(() => this.#replace(path, versions));
+  }
+
+  /**
+   * @param {Turn[]} path
+   * @param {Versions} versions
+   */
+  #replace(path, versions) {
+    let same = 0;
+    while (same < path.length && this.#shown[same]?.turn === path[same]) same++;
+    for (const { question, answer } of this.#shown.splice(same)) {
+      question.element.remove();
+      answer.element.remove();
+      this.#unpainted.delete(answer);
+    }
+    for (const turn of path.slice(same)) {
+      const shown = this.#make(turn);
+      this.#shown.push(shown);
+      this.#messages.append(shown.question.element, shown.answer.element);
+    }
+    for (const { turn, question } of this.#shown) question.versions(versions.of(turn), turn);
+  }
+
+  /** @param {Turn} turn */
+  #make(turn) {
+    const question = new QuestionView(turn, () => this.#actions.edit(turn), (version) => this.#step(turn, version)); // prettier-ignore
+    return { turn, question, answer: this.#answer(turn) };
+  }
+
+  /** @param {Turn} turn */
+  #answer(turn) {
+    const { again, goOn, edit, otherAgent } = this.#actions;
+    const view = new AnswerView(turn.answer, this.#name(turn.answer.agent), this.#host, {
+      again: () => again(turn),
+      goOn: () => goOn(turn),
+      edit: () => edit(turn),
+      otherAgent,
+    });
+    this.#paint(view);
+    return view;
+  }
+
+  /**
+   * @param {Turn} from
+   * @param {Turn} to
+   */
+  #step(from, to) {
+    const at = this.#shown.findIndex(({ turn }) => turn === from);
+    const top = this.#shown[at]?.question.element.offsetTop ?? 0;
+    const label = document.activeElement?.ariaLabel ?? "";
+    const offset = top - this.log.scrollTop;
+    this.#actions.step(to);
+    const now = this.#shown[at]?.question;
+    if (!now) return;
+    this.log.scrollTop = now.element.offsetTop - offset; // the reader stays at this question
+    now.focus(label);
+  }
+
+  /** @param {string} id */
+  #find(id) {
+    return this.#shown.find(({ turn }) => turn.id === id);
+  }
+
+  /** @param {import("./host-types.js").TurnEvent & { turn: string }} event  which the turn has taken */
+  hear(event) {
+    const view = this.#find(event.turn)?.answer;
+    view?.hear(event);
+    if (view) this.#paint(view);
+  }
+
+  /** Somebody else has changed this turn. @param {Turn} turn  @param {boolean} grown  it has only become longer */
+  changed(turn, grown) {
+    const shown = this.#find(turn.id);
+    if (!shown) return;
+    if (grown) {
+      shown.answer.refresh();
+    } else {
+      this.#unpainted.delete(shown.answer);
+      const fresh = this.#answer(turn);
+      shown.answer.element.replaceWith(fresh.element);
+      shown.answer = fresh;
+    }
+    this.#paint(shown.answer);
+  }
+
+  /** Bring the lines that count seconds up to date. */
+  tick() {
+    for (const { turn, answer } of this.#shown) if (isRunning(turn.answer)) answer.tick();
+  }
+
+  toEnd() {
+    this.#follow.toEnd();
+  }
+
+  /** @param {AnswerView} view */
+  #paint(view) {
+    this.#unpainted.add(view);
+    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#paintAll());
+  }
+
+  #paintAll() {
+    this.#frame = 0;
+    const deadline = performance.now() + BUDGET;
+    this.#follow.around(() => {
+      for (const view of this.#unpainted) {
+        if (!view.paint(deadline)) this.#unpainted.delete(view);
+        if (performance.now() >= deadline) break;
+      }
+    });
+    if (this.#unpainted.size) this.#frame = requestAnimationFrame(() => this.#paintAll());
+  }
+}

@@ -1,0 +1,137 @@
+// @ts-check
+// IndexedDB in promises: a connection that opens itself again, transactions that resolve when they are written, reads that survive
+// a damaged record.
+
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
+function answered(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+export class Database {
+  #name;
+  #create;
+  /** @type {IDBDatabase | null} */
+  #connection = null;
+  /** @type {Promise<IDBDatabase> | undefined} */
+  #opening;
+
+  /**
+   * @param {string} name
+   * @param {(database: IDBDatabase) => void} create  makes the stores of a new database
+   */
+  constructor(name, create) {
+    this.#name = name;
+    this.#create = create;
+  }
+
+  /** Rejects where the browser blocks databases. */
+  open() {
+    this.#opening ??= this.#connect().catch((error) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  async #connect() {
+    const request = indexedDB.open(this.#name, 1); // throws where site data is blocked
+    request.onupgradeneeded = () => this.#create(request.result);
+    const connection = await answered(request);
+    const gone = () => {
+      this.#connection = null;
+      this.#opening = undefined;
+    };
+    connection.onclose = gone; // the person has deleted the site's data
+    connection.onversionchange = () => {
+      connection.close(); // a newer page, or a deletion, must not wait for this one
+      gone();
+    };
+    return (this.#connection = connection);
+  }
+
+  /**
+   * Write. With an open connection everything is handed over before this returns, which is all that a page which is being
+   * closed has time for.
+   * @param {string[]} stores
+   * @param {(transaction: IDBTransaction) => void} write  one that reads first takes the requests' own callbacks
+   * @param {{ commit?: boolean, durability?: IDBTransactionDurability }} [options]  commit: nothing is added in a callback
+   * @returns {Promise<void>} resolves when it is kept
+   */
+  async write(stores, write, { commit = false, durability = "strict" } = {}) {
+    const connection = this.#connection ?? (await this.open());
+    const transaction = connection.transaction(stores, "readwrite", { durability });
+    const kept = new Promise((resolve, reject) => {
+      transaction.oncomplete = () => resolve(undefined);
+      transaction.onabort = () => reject(transaction.error ?? new DOMException("the transaction was aborted", "AbortError"));
+    });
+    write(transaction);
+    if (commit) transaction.commit();
+    await kept;
+  }
+
+  /**
+   * @template T
+   * @param {string} store
+   * @param {(store: IDBObjectStore) => IDBRequest<T>} read
+   * @returns {Promise<T>}
+   */
+  async read(store, read) {
+    const connection = await this.open();
+    return answered(read(connection.transaction(store).objectStore(store)));
+  }
+
+  /**
+   * The different keys of an index.
+   * @param {string} store
+   * @param {string} index
+   * @returns {Promise<string[]>}
+   */
+  async keys(store, index) {
+    const connection = await this.open();
+    const request = connection.transaction(store).objectStore(store).index(index).openKeyCursor(null, "nextunique");
+    /** @type {string[]} */
+    const keys = [];
+    return new Promise((resolve, reject) => {
+      request.onerror = () => reject(request.error);
+      request.onsuccess = () => {
+        const cursor = request.result;
+        if (!cursor) return resolve(keys);
+        keys.push(String(cursor.key));
+        cursor.continue();
+      };
+    });
+  }
+
+  /**
+   * All records, or those with this key in an index. One that cannot be read costs itself only.
+   * @param {string} store
+   * @param {{ index: string, key: string }} [by]
+   * @returns {Promise<{ records: unknown[], damaged: number }>}
+   */
+  async readAll(store, by) {
+    const source = (/** @type {IDBObjectStore} */ from) => (by ? from.index(by.index) : from);
+    try {
+      return { records: await this.read(store, (from) => source(from).getAll(by?.key)), damaged: 0 };
+    } catch (error) {
+      if (!this.#connection) throw error;
+      const keys = await this.read(store, (from) => source(from).getAllKeys(by?.key));
+      const records = [];
+      let damaged = 0;
+      for (const key of keys) {
+        try {
+          records.push(await this.read(store, (from) => from.get(key)));
+        } catch {
+          damaged++;
+        }
+      }
+      return { records, damaged };
+    }
+  }
+}

@@ -1,0 +1,88 @@
+// @ts-check
+// What the tabs of one browser tell each other: what was changed, whose answer is running, and to stop it.
+
+import { newId } from "./chat.js";
+
+/** @typedef {import("./host-types.js").Change} Change */
+
+/**
+ * @typedef {{ type: "changed", change: Change }
+ *   | { type: "whose", question: string, turns: string[] }
+ *   | { type: "mine", question: string, turns: string[] }
+ *   | { type: "stop", turn: string }} Message
+ */
+
+/** Milliseconds that a tab has to say that an answer runs in it; busy ones take a moment. */
+const PATIENCE = 1000;
+
+export class Tabs {
+  /** @type {BroadcastChannel | null} */
+  #channel = null;
+  /** @type {Map<string, (turns: string[]) => void>} */
+  #questions = new Map();
+  #own;
+
+  /**
+   * @param {{ changed: (change: Change) => void, stop: (turn: string) => void, runs: (turn: string) => boolean }} own
+   *   what this tab does when it hears of others
+   */
+  constructor(own) {
+    this.#own = own;
+    try {
+      this.#channel = new BroadcastChannel("aura");
+    } catch {
+      return; // blocked as storage is: then there is nothing that two tabs share
+    }
+    this.#channel.addEventListener("message", ({ data }) => this.#hear(data));
+  }
+
+  /** @param {Message} message */
+  #hear(message) {
+    if (message.type === "changed") this.#own.changed(message.change);
+    else if (message.type === "stop") this.#own.stop(message.turn);
+    else if (message.type === "mine") this.#questions.get(message.question)?.(message.turns);
+    else {
+      const turns = message.turns.filter(this.#own.runs);
+      if (turns.length) this.#tell({ type: "mine", question: message.question, turns });
+    }
+  }
+
+  /** @param {Message} message */
+  #tell(message) {
+    this.#channel?.postMessage(message);
+  }
+
+  /** @param {Change} change */
+  changed(change) {
+    this.#tell({ type: "changed", change });
+  }
+
+  /** @param {string} turn */
+  stop(turn) {
+    this.#tell({ type: "stop", turn });
+  }
+
+  /**
+   * Which of these turns run in another tab.
+   * @param {string[]} turns
+   * @returns {Promise<Set<string>>}
+   */
+  async running(turns) {
+    /** @type {Set<string>} */
+    const found = new Set();
+    if (!this.#channel || turns.length === 0) return found;
+    const question = newId();
+    await new Promise((resolve) => {
+      const enough = setTimeout(resolve, PATIENCE);
+      this.#questions.set(question, (theirs) => {
+        for (const turn of theirs) found.add(turn);
+        if (found.size < turns.length) return;
+        clearTimeout(enough);
+        resolve(undefined);
+      });
+      this.#tell({ type: "whose", question, turns });
+    });
+    this.#questions.delete(question);
+    return found;
+  }
+}

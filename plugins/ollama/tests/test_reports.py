@@ -1,0 +1,43 @@
+"""What Ollama servers were reported to send, whole responses as they came, and what becomes of each."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aura_core.testing import AuraServer, Reply, Upstream
+
+FOLDER = Path(__file__).parent / "reports"
+REPORTS: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))
+
+
+def reply(file: Path) -> Reply:
+    """A recorded response, head and body."""
+    head, _, body = file.read_bytes().partition(b"\r\n\r\n")
+    first, *lines = head.decode("ascii").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return Reply([body], int(first.split()[1]), headers, chunked=False)
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=[report["id"] for report in REPORTS])
+def test_report(report: dict[str, Any], tmp_path: Path) -> None:
+    agent = f"---\nprovider: ollama\nmodel: tiny\n{report.get('agent', '')}\n---\n"
+    with Upstream(reply(FOLDER / report["upstream_file"])) as upstream:
+        toml = f'[providers.ollama]\nbase_url = "{upstream.url}"\n'
+        with AuraServer(tmp_path, {"it.md": agent}, toml) as aura:
+            *said, last = aura.ask("it")
+        chats = [request for request in upstream.requests if request.path == "/api/chat"]
+    expected = report["expected"]
+    assert last.name == expected["end"], last
+    assert "".join(event.data["content"] for event in said) == expected.get("text", "")
+    assert len(chats) == expected.get("requests", len(chats))
+    for name, value in expected.get("sent", {}).items():
+        assert chats[0].json()[name] == value
+    if last.name == "done":
+        assert last.data["finishReason"] in expected["finish"]
+        return
+    assert last.data["code"] in expected["code"]
+    if "retry_after" in expected:
+        least, most = expected["retry_after"]
+        assert least <= last.data["retryAfter"] <= most

@@ -1,0 +1,239 @@
+"""A megabyte of the worst text for each pattern, and for each function, that meets what others wrote.
+
+`python hostile_texts.py` runs all of them, and prints the name of each before it runs: a slow one is the last name.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from aura_ollama import api as ollama
+from aura_ollama.scrub import Scrub as OllamaScrub
+from aura_openai import errors as openai_errors
+from aura_openai import sse
+from aura_openai.scrub import Scrub as OpenAIScrub
+from slow_patterns import Pattern
+
+from aura_core import text
+from aura_core.client import _events
+from aura_core.config.agents import parse
+from aura_core.config.decode import decode, explain
+from aura_core.config.sources import Sources
+from aura_core.config.suggest import nearest
+from aura_core.doors.native import ChatBody
+from aura_core.echo import split
+from aura_core.errors import ConfigError, ProviderError
+from aura_core.server import request_body
+from aura_core.telemetry import redact
+from aura_core.telemetry.logs import JsonFormatter, TextFormatter
+
+MEGABYTE = 1024 * 1024
+KEY = "sk-proj-AbCdEfGh1234567890-wxyz"
+
+
+class Ours(str):
+    """Why nobody else writes the text of a pattern."""
+
+
+class Hostile(tuple[str, ...]):
+    """Texts of which the middle one of three parts is repeated to a megabyte: "head|middle|tail"."""
+
+
+def _hostile(*texts: str) -> Hostile:
+    return Hostile(texts)
+
+
+def whole(spec: str) -> str:
+    """The megabyte of a text: "head|middle|tail"."""
+    head, middle, tail = spec.split("|")
+    return head + middle * (MEGABYTE // len(middle)) + tail
+
+
+# By the pattern's own text. Each is also fed with what all share, below.
+PATTERNS: dict[str, Ours | Hostile] = {
+    r"(^|_)(key|token|secret|password)$": _hostile("|_key|!", "|_|"),
+    r"(^|_)(key|token|secret|password|credential)s?$": _hostile("|_key|!", "|keys|"),
+    "acme": Ours("our own template"),
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}": _hostile("|a|"),
+    r"\.agent$": _hostile("|.agent|x", "|.|"),
+    r"`([^`]*)`": _hostile("|`|x", "|` |", "`|int or |"),
+    r"true|false|True|False|TRUE|FALSE": _hostile("|true|"),
+    r"[A-Za-z_][A-Za-z0-9_]*": _hostile("|a|!", "|_|-"),
+    r"[A-Za-z0-9]{20}": _hostile("|aaaaaaaaaaaaaaaaaaa-|"),
+    r"(\[[0-9a-f:.]+\]|[^\s:\[\]/?#@*]+)(:\d{1,5})?": _hostile("|a|*", "[|:|", "|[|", "|a:1|"),
+    r"null|[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s:\[\]/?#@*]+)(:\d{1,5})?/*": _hostile(
+        "|a|*", "a://|a|*", "a://a|/|a", "|a://|"
+    ),
+    r"\s*\S+|\s+$": _hostile("| |", "| |a", "|a |", "|\n|", "|a|"),
+    r"[-_.]+": _hostile("|-|a", "|-a|"),
+    r"[a-z][a-z0-9_]*": _hostile("|a|-"),
+    r"[A-Za-z0-9._-]{1,64}": _hostile("|a|"),
+    r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?": _hostile("|a|@", "[|:|", "|a:1|", "|a|:1a"),
+    r"<[!/a-zA-Z][^>]*>?": _hostile("|<|", "|<a|", "|<a|>", "|<a>|"),
+    "[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]+": _hostile("|\x00|", "|\x00a|"),
+    r"[\s@?#]": _hostile("|a|", "|@|"),
+    r"(?m)^data:": Ours("the kit's own transcripts"),
+    r"(?m)^data: ": Ours("the kit's own transcripts"),
+    r"\d{4}-\d{2}-\d{2}(-preview)?": _hostile("|2024-10-21|", "|1|"),
+    r"/openai(/v1)?$": _hostile("|/openai|/", "|/openai/v1|x"),
+    r"\S+": _hostile("|a|", "|a |", "| |"),
+    r"\*{2,}|\w(?:…|\.{3,})\w": _hostile("|.|", "|a...|", "|*|", "|* |", "a|.|"),
+    r"\s": _hostile("|a|", "| |"),
+    r"(?:^|[/:])(?:o[1-9]|gpt-[5-9]|codex)(?:$|[-.:])": _hostile("|/o1|", "|/|", "|:gpt-5|x"),
+    r"^[^\x00]*$": _hostile("|a|\x00", "|a|", "|\n|\x00"),
+    r"\S": _hostile("| |", "|\u3000|"),
+    text._BREAKS.pattern: _hostile("|\r\n|", "|\n|x"),
+    text._STEERS.pattern: _hostile("|\x1b|", "|\x1ba|"),
+    text._HIDDEN.pattern: _hostile("|\u200d|", "|\u200d\U0001f468|", "|\u202e|"),
+    request_body._ESCAPE.pattern.decode("latin-1"): _hostile("|\\\\|", r"|\ud800|", r"|\ud800\udc00|", r"|\u|"),
+}
+# Texts that are cut before such a pattern meets them, so that its square has a limit.
+CUT = {
+    r"://\S*[?@]|\*{2,}": "aura_ollama.scrub: 4,096 characters of a server's words",
+    r"\b(?:sk|pk|rk|key|bearer|eyJ)[-_a-z0-9]*"
+    r"(?:[ .]*[-_:=*…][-_ :=*.…]*|[ .]++(?=[a-z.]{0,64}+[-_*…\d]|[a-z]{20}))[\w*.…-]{3,}": (
+        "aura_openai.scrub: 4,096 characters of a server's words"
+    ),
+}
+SHARED = ["|a|", "|A|\x00", "| |!", "|0|", "|.|", "|-|x", "|_|", "|\\|", "|://|", "|:|", "|\n|a", "|é|", "|\ud800|"]
+
+
+class Bytes:
+    """A response that brings this body in pieces."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def aiter_raw(self) -> AsyncIterator[bytes]:
+        """The pieces."""
+        for start in range(0, len(self._body), 4096):
+            yield self._body[start : start + 4096]
+
+
+def _read_events(said: str) -> None:
+    async def read() -> None:
+        response: Any = Bytes(said.encode(errors="replace"))
+        async for _ in _events(response):
+            pass
+
+    asyncio.run(read())
+
+
+def _request(key: str) -> None:
+    body = msgspec.json.encode({"prompt": "a", key.encode("utf-8", "replace").decode(): 1})
+    try:
+        msgspec.json.decode(body, type=ChatBody)
+    except msgspec.ValidationError as exc:
+        explain(exc)
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    port: int = 0
+
+
+def _settings(said: str) -> None:
+    path = Path("hostile.toml")  # in the folder of the test
+    path.write_text(said, encoding="utf-8", errors="replace")
+    Sources({"server": _Table}).add_file(path)
+
+
+def _log(formatter: logging.Formatter) -> Callable[[str], object]:
+    return lambda said: formatter.format(logging.LogRecord("aura", logging.INFO, "", 0, "%s", (said,), None))
+
+
+def _secrets() -> list[str]:
+    return [KEY]
+
+
+def _openai(said: str) -> object:
+    fault = openai_errors.Fault.of({"message": said, "code": said, "param": said, "type": said})
+    server = openai_errors.Server("it", OpenAIScrub(KEY), "", "")
+    headers = httpx.Headers({"retry-after": said[:65536].encode(errors="replace")})
+    openai_errors.retry_after(headers)
+    return openai_errors.failure(server, fault, "m", 400)
+
+
+def _stream(said: str) -> None:
+    splitter = sse.Splitter()
+    data = said.encode(errors="replace")
+    for start in range(0, len(data), 4096):
+        splitter.feed(data[start : start + 4096])
+
+
+_QUADRATIC = "- at `$|a|`x"
+FUNCTIONS: dict[str, tuple[Callable[[str], object], Hostile]] = {
+    "a request's body": (
+        _request,
+        _hostile(f" {_QUADRATIC}", " - at `$|`|", " - at `$| - at `$|", "Object missing required field `|a|"),
+    ),
+    "a table's key": (lambda said: decode({said: 1}, _Table, str), _hostile("|port|", "|a|")),
+    "aura.toml": (
+        _settings,
+        _hostile(
+            "| |\n[x",
+            "[server]\n| |x",
+            "[|a.|a]",
+            "|a.|a = 1",
+            "|k = 1\n|",
+            "[| |a]",
+            "x = '| |'",
+            "[server]\nport = |1_|",
+        ),
+    ),
+    "an agent's file": (
+        lambda said: parse("a", said, Path("a.md")),
+        _hostile("---\n|a|", "---\nname: |a |\n---\n", "---\nmax_tokens: 1|:59|\n---\n", "---\n|- |\n---\n", "|---\n|"),
+    ),
+    "a misspelt name": (lambda said: nearest(said, ["port", "host"]), _hostile("|port|")),
+    "redact.message": (lambda said: redact.message(said, [KEY]), _hostile("|<|", f"|{KEY[:-1]}|", "|c2stcHJvai1|")),
+    "redact.hide": (lambda said: redact.hide(said, [KEY]), _hostile(f"|{KEY[:-1]}|", f"|{KEY}|", "|c2st|")),
+    "text.printable": (text.printable, _hostile("|\u200d|", "|\u202e|", "|\u200d\U0001f468|", "|\r\n|")),
+    "text.printable_lines": (text.printable_lines, _hostile("|\x1b|", "|\u2028|")),
+    "text.printable_json": (text.printable_json, _hostile("|\u200d|", "|\x9b|")),
+    "text.without_halves": (text.without_halves, _hostile("|\ud83d|", "|\udd16\ud83e|")),
+    "a log line as text": (_log(TextFormatter(_secrets)), _hostile("|\n|", "|\x1b|", f"|{KEY}|")),
+    "a log line as JSON": (_log(JsonFormatter(_secrets)), _hostile('|"|', "|\x9b|", f"|{KEY}|")),
+    "echo": (split, _hostile("| |", "|a |")),
+    "Ollama's words": (OllamaScrub(KEY), _hostile("|://|", "|*|", f"|{KEY[:8]}|")),
+    "OpenAI's words": (OpenAIScrub(KEY), _hostile("|key.|", "|key |", "|sk-|", "|a|://")),
+    "OpenAI's error": (_openai, _hostile("|key.|", "|model |")),
+    "OpenAI's stream": (_stream, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|: |")),
+    "Ollama's line": (lambda said: ollama.token(said.encode(errors="replace"), "m", OllamaScrub("")), _hostile("|[|")),
+    "another Aura's stream": (_read_events, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|event: token\n|")),
+}
+REFUSALS = (ConfigError, ProviderError, ValueError, sse.TooLong, sse.NotEvents, RecursionError)
+
+
+def feed(patterns: list[Pattern]) -> None:
+    """Give each pattern and each function its texts; say the name of each before."""
+    shared = [whole(spec) for spec in SHARED]
+    for pattern in patterns:
+        listed = PATTERNS.get(pattern.text)
+        if listed is None or isinstance(listed, Ours):
+            continue
+        print(pattern.place, ascii(pattern.text), flush=True)
+        method = getattr(re.compile(pattern.text, pattern.flags), pattern.how)
+        for said in (*map(whole, listed), *shared):
+            method(said)
+        if pattern.how == "search":
+            for said in (*map(whole, listed), *shared):
+                re.sub(pattern.text, "", said, flags=pattern.flags)
+    for name, (function, specs) in FUNCTIONS.items():
+        print(name, flush=True)
+        for said in (*map(whole, specs), *shared):
+            try:
+                function(said)
+            except REFUSALS:
+                continue
+    print("all were fed", flush=True)
+
+
+if __name__ == "__main__":
+    from test_patterns import PYTHON
+
+    feed(PYTHON)
