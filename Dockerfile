@@ -17,6 +17,7 @@ COPY --from=build /opt/aura /opt/aura
 RUN useradd --system --no-create-home aura && install -d /etc/aura/agents
 ENV PATH=/opt/aura/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    AURA_TRUST=/etc/aura \
     AURA_SERVER__HOST=0.0.0.0 \
     AURA_SERVER__PORT=5300
 WORKDIR /etc/aura

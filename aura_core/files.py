@@ -8,14 +8,18 @@ from aura_core.errors import ConfigError
 from aura_core.limits import FILE_LIMIT
 
 # A FIFO would wait for its writer, a terminal would become ours, a child of ours would get the file.
-_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
+FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
 
 def read_file(path: Path) -> bytes:
     """The bytes of a regular file of at most FILE_LIMIT. Raises OSError, and ConfigError for another file,
     whose text says what it is, without its name."""
     _check(path.stat())  # before it is opened, which alone can rewind a tape
-    descriptor = os.open(path, _FLAGS)
+    return read_descriptor(os.open(path, FLAGS))
+
+
+def read_descriptor(descriptor: int) -> bytes:
+    """The same of a file that is open, with FLAGS, and closed then."""
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         status = os.fstat(descriptor)
         _check(status)
@@ -29,11 +33,11 @@ def read_file(path: Path) -> bytes:
     return bytes(data)
 
 
-def read_text(path: Path) -> str:
-    """The text of such a file, which is UTF-8. Raises ConfigError and OSError."""
+def as_text(data: bytes) -> str:
+    """The text of such a file, which is UTF-8. Raises ConfigError."""
     try:
         # As Path.read_text has it: a BOM is not part of the text, and each line ends in LF.
-        text = read_file(path).decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8 text; save it as UTF-8") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -16,6 +16,7 @@ from aura_core.answer.stream_record import StreamRecord
 from aura_core.config.agents import Agent, AgentStore, Entry
 from aura_core.config.decode import decode
 from aura_core.config.settings import Settings
+from aura_core.config.untrusted import Refusal
 from aura_core.doors.native import ChatBody, messages
 from aura_core.errors import ConfigError, ProviderError
 from aura_core.plugins.instance import Instance
@@ -68,7 +69,7 @@ class Runtime:
         self.settings = settings
         self.plugins = Plugins(allowed_by_environment(environ))
         self.providers = Providers(settings, self.plugins, environ)
-        self.agents = AgentStore(settings.directory)
+        self.agents = AgentStore(settings.directory, settings.agents_within)
         self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
         self.relays: dict[Relay, tuple[str, Bound]] = {}
         self.abandonments = Counter[str]()
@@ -93,7 +94,24 @@ class Runtime:
         folder = [self.folder_warning] if self.folder_warning else []
         broken = [f"plugin {p.name!r} of {p.distribution}: {p.error}; {p.remedy}" for p in self.plugins.broken]
         agents = [error for entry in self.agents.entries.values() if (error := self.agent_error(entry))]
-        return [*self.settings.warnings, *folder, *self.plugins.warnings, *self.providers.warnings, *broken, *agents]
+        refused = [str(refusal) for refusal in self.settings.refusals]
+        exposed = [self.agents.exposed] if self.agents.exposed else []
+        return [
+            *refused,
+            *self.settings.warnings,
+            *folder,
+            *exposed,
+            *self.plugins.warnings,
+            *self.providers.warnings,
+            *broken,
+            *agents,
+        ]
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """What an untrusted folder asked for and did not get."""
+        tables = [refusal for instance in self.providers.instances.values() for refusal in instance.refusals]
+        return [*self.settings.refusals, *tables, *self.agents.refusals]
 
     # Agents
 

@@ -15,7 +15,7 @@ class Process:
     """`aura serve` as a process of its own."""
 
     def __init__(self, folder: Path, *arguments: str, **environ: str) -> None:
-        env = os.environ | {"AURA_PLUGINS": "echo"} | environ
+        env = os.environ | {"AURA_PLUGINS": "echo", "AURA_TRUST": str(folder)} | environ
         command = [sys.executable, "-m", "aura_core", "serve", "--port", "0", *arguments]
         self.popen = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
         assert self.popen.stderr is not None

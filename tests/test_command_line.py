@@ -25,7 +25,7 @@ def _run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedP
     return subprocess.run(
         [sys.executable, "-m", "aura_core", *arguments],
         cwd=folder,
-        env=os.environ | {"AURA_PLUGINS": "echo"} | environ,
+        env=os.environ | {"AURA_PLUGINS": "echo", "AURA_TRUST": str(folder)} | environ,
         capture_output=True,
         text=True,
         check=False,

@@ -24,7 +24,7 @@ def _doctor(folder: Path, *arguments: str, **environ: str) -> tuple[int, dict[st
     result = subprocess.run(
         _command("--json", "--offline", *arguments),
         cwd=folder,
-        env=os.environ | {"AURA_PLUGINS": "echo,ollama,open"} | environ,
+        env=os.environ | {"AURA_PLUGINS": "echo,ollama,open", "AURA_TRUST": str(folder)} | environ,
         capture_output=True,
         text=True,
         timeout=60,

@@ -24,6 +24,7 @@ COMMANDS = {
     "plugins": "List the plugins.",
     "doctor": "Check everything, and say what to do.",
     "init": "Write settings and agents to begin with.",
+    "trust": "Trust a folder, or see which are trusted.",
     "new-plugin": "Write a provider of your own.",
     "test-plugin": "Prove a provider.",
 }

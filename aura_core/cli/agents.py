@@ -16,6 +16,8 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
     """List the agents. Exits with 1 when one of them is broken."""
     runtime = open_runtime(config, agents_directory)
     infos = runtime.agent_infos()
+    for refusal in runtime.settings.refusals:
+        say(str(refusal), err=True)
     if runtime.folder_warning is not None:
         say(runtime.folder_warning, err=True)
     if as_json:

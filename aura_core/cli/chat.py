@@ -38,7 +38,7 @@ def command(agent: str, prompt: str | None, url: str | None, config: Path | None
     Ctrl-C stops the answer, not the program; Ctrl-D leaves.
     """
     if url is None:
-        runtime = open_runtime(config, agents_directory)
+        runtime = open_runtime(config, agents_directory, ask=True)
         client: Callable[[], Client] = lambda: LocalClient(runtime)  # noqa: E731  # made on the loop, below
         if runtime.agents.get(agent) is None:
             hint = (

@@ -18,7 +18,7 @@ from aura_core.cli.options import config_options, json_option, open_runtime
 from aura_core.cli.terminal import Screen, print_json
 from aura_core.config.agents import BUILT_IN
 from aura_core.config.fields import toml
-from aura_core.config.settings import SECTIONS
+from aura_core.config.settings import SECTIONS, Settings
 from aura_core.doors.native import ChatBody
 from aura_core.errors import ProviderError, words_of
 from aura_core.plugins.distributions import strangers
@@ -60,7 +60,7 @@ class Check(msgspec.Struct, frozen=True):
 @json_option
 def command(offline: bool, config: Path | None, agents_directory: str | None, as_json: bool) -> int:
     """Check plugins, settings, providers and agents; ask each agent for a first token. Exits with 1 when one fails."""
-    runtime = open_runtime(config, agents_directory)
+    runtime = open_runtime(config, agents_directory, ask=True)
     report = _Report(quiet=as_json)
     stopped = False
     try:
@@ -139,7 +139,11 @@ def _settings(runtime: Runtime) -> Iterator[Check]:
     for path in settings.files:
         yield Check("settings", "file", "ok", str(path))
     if not settings.files:
-        yield Check("settings", "file", "note", "no aura.toml; defaults hold")
+        yield Check("settings", "file", "note", "no aura.toml was read; defaults hold")
+    yield _trust(settings)
+    for refusal in settings.refusals:
+        if not refusal.stops:  # else it is why Aura does not listen
+            yield Check("settings", "refused", "warning", str(refusal))
     for section, struct in SECTIONS.items():
         values = getattr(settings, section)
         for field in msgspec.structs.fields(struct):
@@ -155,12 +159,24 @@ def _settings(runtime: Runtime) -> Iterator[Check]:
         yield Check("settings", "environment", "warning", warning)
 
 
+def _trust(settings: Settings) -> Check:
+    """Whether the current folder may say where prompts and keys go, and why."""
+    if settings.trusted:
+        return Check("settings", "this folder", "ok", f"trusted ({settings.trusted})")
+    if settings.file_within is None and settings.agents_within is None:
+        return Check("settings", "this folder", "ok", "what is read of it was named, or is root's alone")
+    return Check("settings", "this folder", "note", "not trusted; it may not say where prompts and keys go: aura trust")
+
+
 def _instances(runtime: Runtime) -> Iterator[Check]:
     for name, instance in runtime.providers.instances.items():
         if instance.error:
             # A default instance that nobody configured and nobody uses is no fault.
             wanted = instance.configured or name in _named(runtime)
             yield Check("providers", name, "failed" if wanted else "note", instance.error)
+        if instance.keyless and not instance.error:
+            why = "gets no key, as a folder that is not trusted says where it is"
+            yield Check("providers", name, "note", why)
         for key, value in instance.values.items():
             shown = "set, not shown" if _SECRET.search(key) else toml(value.value)
             yield Check("providers", f"{name}.{key}", "note", f"{shown} ({value.origin})")
@@ -188,6 +204,8 @@ def _folder(runtime: Runtime) -> Check:
 
 
 def _notes(runtime: Runtime) -> Iterator[Check]:
+    if runtime.agents.exposed is not None:
+        yield Check("agents", "files", "warning", runtime.agents.exposed)
     for entry in runtime.agents.entries.values():
         for note in entry.agent.notes if entry.agent else ():
             yield Check("agents", entry.id, "note", note)

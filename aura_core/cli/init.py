@@ -9,8 +9,10 @@ import msgspec
 
 from aura_core.cli.new_file import write_new
 from aura_core.cli.terminal import say
+from aura_core.config import trust
 from aura_core.config.fields import fields
 from aura_core.config.settings import SECTIONS
+from aura_core.errors import ConfigError
 from aura_core.plugins.loader import CORE_PLUGIN, Plugins, allowed_by_environment
 
 ASSISTANT = """\
@@ -37,16 +39,36 @@ You review what you are given. Name the most important problem first, then how t
 @click.command()
 @click.argument("folder", default=".", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False))
 def command(folder: Path) -> None:
-    """Write a commented aura.toml and two agents into DIR. What is there stays as it is."""
+    """Write a commented aura.toml and two agents into DIR. What is there stays as it is.
+
+    Where neither aura.toml nor agents/ was there, DIR is trusted from then on.
+    """
+    agents = folder / "agents"
+    if agents.is_symlink():
+        raise ConfigError(f"{agents}: is a link; nothing is written to where it leads")
+    fresh = not agents.exists()
     texts = {
         folder / "aura.toml": aura_toml(),
-        folder / "agents" / "assistant.md": ASSISTANT,
-        folder / "agents" / "reviewer.md": REVIEWER,
+        agents / "assistant.md": ASSISTANT,
+        agents / "reviewer.md": REVIEWER,
     }
-    for path, text in texts.items():
-        say(f"{path}: written" if write_new(path, text) else f"{path}: is there already, and stays as it is")
+    written = {path: write_new(path, text) for path, text in texts.items()}
+    for path, new in written.items():
+        say(f"{path}: written" if new else f"{path}: is there already, and stays as it is")
+    if fresh and all(written.values()):
+        _trust(folder)
+    elif trust.why_trusted(Path(os.path.realpath(folder)), os.environ) is None:
+        say("Not all of it is from here: read what was there, then say in this folder: aura trust")
     inside = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     say(f"Next: {inside}aura doctor, then: {inside}aura serve")
+
+
+def _trust(folder: Path) -> None:
+    """Trust what this command has just written, whole."""
+    try:
+        trust.record(folder)
+    except ConfigError as exc:  # the files are written, and work
+        say(f"The folder is not recorded as trusted: {exc}", err=True)
 
 
 def aura_toml() -> str:

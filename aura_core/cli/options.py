@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from aura_core.telemetry import logs
 
 
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--config and --agents."""
+    """--config and --agents: what they name is trusted."""
     command = click.option("--agents", "agents_directory", metavar="DIR", help="Folder of the agent files.")(command)
     path = click.Path(path_type=Path)
     return click.option("--config", type=path, metavar="FILE", help="Read FILE instead of ./aura.toml.")(command)
@@ -26,15 +27,28 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-def load_settings(config: Path | None, agents_directory: str | None, **flags: Any) -> settings.Settings:
-    """The settings for a command line. Raises ConfigError."""
+def load_settings(
+    config: Path | None, agents_directory: str | None, *, ask: bool = False, **flags: Any
+) -> settings.Settings:
+    """The settings for a command line. With `ask` a person at a terminal is asked about a folder that is not trusted.
+
+    Raises ConfigError.
+    """
     given = {"agents.directory": agents_directory} | {f"server.{key}": value for key, value in flags.items()}
-    return settings.load({key: value for key, value in given.items() if value is not None}, os.environ, config)
+    given = {key: value for key, value in given.items() if value is not None}
+    loaded = settings.load(given, os.environ, config)
+    folder = loaded.file_within or loaded.agents_within
+    if ask and folder is not None and sys.stdin.isatty() and sys.stderr.isatty():
+        from aura_core.cli.trust import offer
+
+        if offer(folder, runtime_of(loaded).refusals):
+            return settings.load(given, os.environ, config, trusting=True)
+    return loaded
 
 
-def open_runtime(config: Path | None, agents_directory: str | None) -> Runtime:
+def open_runtime(config: Path | None, agents_directory: str | None, *, ask: bool = False) -> Runtime:
     """The runtime for a command line; its log lines go to stderr. Raises ConfigError."""
-    return runtime_of(load_settings(config, agents_directory))
+    return runtime_of(load_settings(config, agents_directory, ask=ask))
 
 
 def runtime_of(loaded: settings.Settings, *, level: int = logging.WARNING, log_in_background: bool = False) -> Runtime:

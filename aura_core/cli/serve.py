@@ -34,7 +34,7 @@ def command(
         raise click.UsageError("--workers needs a system that can fork; run several servers instead")
 
     # Read once: a worker that replaces another later must not find the file as it is then, or without its token.
-    settings = load_settings(config, agents_directory, host=host, port=port)
+    settings = load_settings(config, agents_directory, ask=True, host=host, port=port)
     if settings.unguarded is not None:
         raise ConfigError(settings.unguarded)
 

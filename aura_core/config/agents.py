@@ -15,9 +15,10 @@ from msgspec import Meta
 
 from aura_core.config.decode import decode, keys
 from aura_core.config.front_matter import yaml_mapping
+from aura_core.config.reading import check_folder, exposed, read_text
 from aura_core.config.suggest import nearest
+from aura_core.config.untrusted import NotTrusted, Refusal
 from aura_core.errors import ConfigError
-from aura_core.files import read_text
 from aura_core.limits import FRONT_MATTER_LIMIT, JUST_WRITTEN
 
 log = logging.getLogger("aura.agents")
@@ -62,12 +63,16 @@ class Agent(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What an agent id stands for now: a good agent, an error, or the last good version and why the new one is not."""
+    """What an agent id stands for now: a good agent, an error, or the last good version and why the new one is not.
+
+    `refusal` is set where the file was not read, as its folder is not trusted.
+    """
 
     id: str
     agent: Agent | None
     error: str | None = None
     path: Path | None = None
+    refusal: Refusal | None = None
 
 
 ASSISTANT = Agent(
@@ -79,11 +84,16 @@ BUILT_IN = {ASSISTANT.id: Entry(ASSISTANT.id, ASSISTANT)}
 
 
 class AgentStore:
-    """The agents of a directory, by id without regard to case. With no agent file at all: one `assistant`."""
+    """The agents of a directory, by id without regard to case. With no agent file at all: one `assistant`.
 
-    def __init__(self, directory: Path) -> None:
+    `within` is the real path of the folder that it must lie in with all its files, where that is not trusted.
+    """
+
+    def __init__(self, directory: Path, within: Path | None = None) -> None:
         self.directory = directory
+        self.within = within
         self.problem: str | None = None  # of the directory itself
+        self.refusal: Refusal | None = None  # as well
         self.entries: dict[str, Entry] = {}
         self.version = 0  # another one whenever the entries are others
         self._known: dict[Path, tuple[_Version, Entry]] = {}  # what each file said, as long as it is that file
@@ -98,9 +108,11 @@ class AgentStore:
         before = self.entries
         after: dict[str, Entry] = {}
         named: dict[str, list[str]] = {}
-        told, self.problem, files = self.problem, None, list[Path]()
+        told, self.problem, self.refusal, files = self.problem, None, None, list[Path]()
         try:
             files = self._files()
+        except NotTrusted as exc:
+            self.problem, self.refusal = str(exc), exc.refusal
         except FileNotFoundError:
             self.problem = f"{self.directory}: there is no such folder"
         except NotADirectoryError:
@@ -117,14 +129,14 @@ class AgentStore:
             if version is not None and path in known and known[path][0] == version:
                 entry = known[path][1]
             else:
-                entry = _read(path, folder / _as_unicode(path.name))
+                entry = _read(path, folder / _as_unicode(path.name), self.within)
             if version is not None:
                 self._known[path] = version, entry
             key = _key(entry.id)
             named.setdefault(key, []).append(path.name)
             if len(names := named[key]) > 1:
                 error = f"{', '.join(names)} are all the agent {key!r}; rename all but one"
-                entry = Entry(entry.id, None, error, entry.path)
+                entry = Entry(entry.id, None, error, entry.path, entry.refusal)
             after[key] = entry
         for key, entry in after.items():
             old = before.get(key)
@@ -136,7 +148,22 @@ class AgentStore:
         self.version += 1
         return _changes(before, self.entries)
 
+    @property
+    def refusals(self) -> list[Refusal]:
+        """What was not read, as its folder is not trusted."""
+        found = [self.refusal, *(entry.refusal for entry in self.entries.values())]
+        return [refusal for refusal in found if refusal is not None]
+
+    @property
+    def exposed(self) -> str | None:
+        """Which files were read that other users can change."""
+        paths = [entry.path for entry in self.entries.values() if entry.path and not entry.refusal]
+        found = [f"{path}: {why}" for path in paths if (why := exposed(path))]
+        more = f" (and {len(found) - 1} more files)" if len(found) > 1 else ""
+        return f"{found[0]}{more}; whoever can change an agent decides what it is told" if found else None
+
     def _files(self) -> list[Path]:
+        check_folder(self.directory, self.within, _shown(self.directory))
         with os.scandir(self.directory) as found:
             return [self.directory / name for name in sorted(item.name for item in found if _is_agent(item))]
 
@@ -173,7 +200,7 @@ def _version(path: Path) -> _Version | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _read(file: Path, path: Path) -> Entry:
+def _read(file: Path, path: Path, within: Path | None) -> Entry:
     """The agent of a file, which is called `path` where people read of it."""
     agent_id = re.sub(r"\.agent$", "", path.stem, flags=re.IGNORECASE)
     try:
@@ -181,7 +208,9 @@ def _read(file: Path, path: Path) -> Entry:
             raise ConfigError(
                 f"{path}: the file's name must begin with a letter or digit and go on with these or . _ - (at most 64)"
             )
-        return Entry(agent_id, parse(agent_id, _text(file, path), path), None, path)
+        return Entry(agent_id, parse(agent_id, _text(file, path, within), path), None, path)
+    except NotTrusted as exc:
+        return Entry(agent_id, None, str(exc), path, exc.refusal)
     except ConfigError as exc:
         return Entry(agent_id, None, str(exc), path)
     except Exception as exc:  # a fault of ours must not hide the other agents
@@ -189,9 +218,11 @@ def _read(file: Path, path: Path) -> Entry:
         return Entry(agent_id, None, f"{path}: cannot be read ({type(exc).__name__}); the log says more", path)
 
 
-def _text(file: Path, shown: Path) -> str:
+def _text(file: Path, shown: Path, within: Path | None) -> str:
     try:
-        return read_text(file)
+        return read_text(file, within, shown)
+    except NotTrusted:
+        raise
     except OSError as exc:
         raise ConfigError(f"{shown}: cannot be read: {exc.strerror}") from None
     except ConfigError as exc:

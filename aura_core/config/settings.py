@@ -3,16 +3,19 @@
 import os
 import re
 from collections.abc import Collection, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, field
 
+from aura_core.config import trust
 from aura_core.config.decode import NO_NUL, decode
+from aura_core.config.loopback import is_loopback
+from aura_core.config.reading import exposed
 from aura_core.config.sources import Sources, Table, Value, variables
 from aura_core.config.suggest import did_you_mean
+from aura_core.config.untrusted import NotTrusted, Refusal, names_variable
 from aura_core.errors import ConfigError
 
 FILE = "aura.toml"
@@ -92,10 +95,9 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "agents": AgentsSettings,
     "defaults": DefaultsSettings,
 }
-VARIABLES = ("AURA_TOKEN", "AURA_PLUGINS")
+CONFIG = "AURA_CONFIG"
+VARIABLES = ("AURA_TOKEN", "AURA_PLUGINS", CONFIG, trust.VARIABLE)
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LIKE_A_KEY = re.compile(r"[A-Za-z0-9]{20}")  # a variable's name has words, and underscores between them
 _NAME = r"(\[[0-9a-f:.]+\]|[^\s:\[\]/?#@*]+)(:\d{1,5})?"
 # What a Host and an Origin header can be, as the guard compares them.
 _CALLERS = {
@@ -111,7 +113,11 @@ _CALLERS = {
 
 
 class Settings(msgspec.Struct):
-    """All settings. `tables` holds the provider tables, each to be decoded by its own plugin."""
+    """All settings. `tables` holds the provider tables, each to be decoded by its own plugin.
+
+    `trusted` is what makes the current folder a trusted one, if anything does. `file_within` is that folder where its
+    aura.toml is not trusted, `agents_within` where its agents are not; `refusals` is what it asked for and did not get.
+    """
 
     server: ServerSettings
     agents: AgentsSettings
@@ -122,10 +128,18 @@ class Settings(msgspec.Struct):
     files: list[Path] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     token: str | None = None
+    trusted: str | None = None
+    file_within: Path | None = None
+    agents_within: Path | None = None
+    refusals: list[Refusal] = field(default_factory=list)
 
     @property
     def unguarded(self) -> str | None:
-        """Why Aura must not listen: others could reach it, and no token keeps them out."""
+        """Why Aura must not listen: its folder, which is not trusted, wants other guards; or others could reach it, and
+        no token keeps them out."""
+        for refusal in self.refusals:
+            if refusal.stops:
+                return str(refusal)
         host = self.server.host
         if self.token is not None or is_loopback(host):
             return None
@@ -135,17 +149,33 @@ class Settings(msgspec.Struct):
         )
 
 
-def load(flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None = None) -> Settings:
+def load(
+    flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None = None, *, trusting: bool = False
+) -> Settings:
     """Read all sources; what comes first wins: flags ({"server.port": 1}), AURA_*, ./aura.toml, the user's aura.toml.
 
+    `config`, or AURA_CONFIG, is read instead of ./aura.toml and trusted; with `trusting` the current folder is, too.
     Raises ConfigError for what is wrong outside the provider tables.
     """
     sources = Sources(SECTIONS)
     sources.add_flags(flags)
     sources.add_environment(environ)
+    here = _current_folder()
+    trusted = ("you said so" if trusting else trust.why_trusted(here, environ)) if here else None
+    config = config or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
+    file_within = None if config or trusted or _by_root(Path(FILE), here) else here
     files, warnings = _files(config)
+    read = []
     for path in files:
-        sources.add_file(path)
+        within = file_within if path == Path(FILE) else None
+        try:
+            sources.add_file(path, within, _fixed(sources, files) if within else ())
+        except NotTrusted as exc:
+            sources.refusals.append(exc.refusal)
+            continue
+        read.append(path)
+        if found := exposed(path):
+            warnings.append(f"{path}: {found}; whoever can change it decides where prompts and keys go")
     sections, tables = sources.sections, sources.tables
     decoded = {name: _section(name, sections[name]) for name in SECTIONS}
     server, agents, defaults = decoded["server"], decoded["agents"], decoded["defaults"]
@@ -154,18 +184,54 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | No
     assert isinstance(defaults, DefaultsSettings)
     _check_callers(server, sections["server"])
     named = [server.token_env, *(v.value for table in tables.values() for k, v in table.items() if k.endswith("_env"))]
+    said = sections["agents"].get("directory")
+    # Path's own expanduser raises where there is no such user.
+    directory = _folder(said) / os.path.expanduser(agents.directory)  # noqa: PTH111
     return Settings(
         server,
         agents,
         defaults,
-        # Path's own expanduser raises where there is no such user.
-        _folder(sections["agents"].get("directory")) / os.path.expanduser(agents.directory),  # noqa: PTH111
+        directory,
         tables,
         {f"{name}.{key}": value.origin for name, table in sections.items() for key, value in table.items()},
-        files,
-        [*_strays(environ, named), *warnings],
+        read,
+        [*_strays(environ, named), *trust.warnings(environ), *warnings],
         _token(environ, server.token_env),
+        trusted,
+        file_within,
+        None if trusted or _named(said) or _by_root(directory, here) else here,
+        sources.refusals,
     )
+
+
+def _current_folder() -> Path | None:
+    """Its real path; None where it was deleted."""
+    try:
+        return Path.cwd().resolve()
+    except OSError:
+        return None
+
+
+def _by_root(path: Path, here: Path | None) -> bool:
+    """Whether this lies in the current folder, and only root can change it."""
+    return here is not None and Path(os.path.realpath(path)).is_relative_to(here) and trust.by_root(path)
+
+
+def _fixed(sources: Sources, files: list[Path]) -> set[str]:
+    """The providers' tables that variables and the user's own file have set: no other folder may change them."""
+    own = Sources(SECTIONS)
+    for path in files[1:]:
+        own.add_file(path)
+    return {*sources.tables, *own.tables}
+
+
+def _named(directory: Value | None) -> bool:
+    """Whether a person has named the folder of the agents: in a flag, a trusted file, or a variable's absolute path. A
+    variable's relative one means whatever folder a command is run in."""
+    if directory is None or not directory.trusted:
+        return False
+    variable = directory.folder is None and not directory.origin.startswith("-")
+    return not variable or os.path.isabs(os.path.expanduser(str(directory.value)))  # noqa: PTH111, PTH117
 
 
 def _token(environ: Mapping[str, str], variable: str) -> str | None:
@@ -177,17 +243,6 @@ def _token(environ: Mapping[str, str], variable: str) -> str | None:
     return token or None
 
 
-def is_loopback(host: str) -> bool:
-    """Whether `host` (a name or address, without port and brackets) can only mean this machine."""
-    host = host.lower().rstrip(".")
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def check_variables(table: Table) -> None:
     """Refuse a key that stands where the name of its variable belongs, in a setting `…_env`, and never repeat it.
 
@@ -197,7 +252,7 @@ def check_variables(table: Table) -> None:
         name = value.value
         if not key.endswith("_env") or not isinstance(name, str) or not name:
             continue
-        if not _VARIABLE.fullmatch(name) or _LIKE_A_KEY.search(name):
+        if not names_variable(name):
             raise ConfigError(f"{value.origin}: {key}: expected the name of a variable, not the key itself")
 
 
@@ -220,10 +275,9 @@ def _folder(directory: Value | None) -> Path:
 
 def _files(config: Path | None) -> tuple[list[Path], list[str]]:
     """The files that are there, and what is wrong with those that cannot be reached."""
-    from platformdirs import user_config_path
-
     found, warnings = [], []
-    for path in (config or Path(FILE), user_config_path("aura", appauthor=False) / FILE):
+    own = trust.own_folder()
+    for path in (config or Path(FILE), *([own / FILE] if own else [])):
         try:
             if path.is_file():
                 found.append(path)

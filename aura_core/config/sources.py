@@ -2,7 +2,7 @@
 
 import string
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, time
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from aura_core.config.decode import keys, unknown_key
+from aura_core.config.reading import read_text
 from aura_core.config.suggest import did_you_mean
+from aura_core.config.untrusted import NotTrusted, Refusal, changed_table, refused_setting
 from aura_core.errors import ConfigError
-from aura_core.files import read_text
 from aura_core.limits import DOTS_LIMIT
 
 PROVIDERS = "providers"
@@ -21,11 +22,13 @@ _KEY = frozenset(string.ascii_letters + string.digits + "_-.\"' ")
 
 
 class Value(msgspec.Struct, frozen=True):
-    """One value that somebody set. `origin`: `--port`, `AURA_SERVER__PORT` or `aura.toml:3`."""
+    """One value that somebody set. `origin`: `--port`, `AURA_SERVER__PORT` or `aura.toml:3`; `trusted`: not by a folder
+    that nobody trusts."""
 
     value: Any
     origin: str
     folder: Path | None = None
+    trusted: bool = True
 
 
 Table = dict[str, Value]
@@ -41,6 +44,7 @@ class Sources:
     def __init__(self, known: Mapping[str, type[msgspec.Struct]]) -> None:
         self.sections: dict[str, Table] = {name: {} for name in known}
         self.tables: dict[str, Table] = {}
+        self.refusals: list[Refusal] = []
         self._known = known
 
     def add_flags(self, flags: Mapping[str, Any]) -> None:
@@ -67,9 +71,13 @@ class Sources:
                 hint = did_you_mean(variable, variables(self._known).values())
                 raise ConfigError(f"{variable}: unknown setting{hint}")
 
-    def add_file(self, path: Path) -> None:
-        """Add what an aura.toml says. Raises ConfigError with file and line."""
-        text, data = _parsed(path)
+    def add_file(self, path: Path, within: Path | None = None, fixed: Collection[str] = ()) -> None:
+        """Add what an aura.toml says. Raises ConfigError with file and line.
+
+        `within` is the folder of a file that is not trusted: what it may not set goes to `refusals`, and the tables of
+        providers named in `fixed` it may not change. What plugins declare is only known later: `trusted` tells.
+        """
+        text, data = _parsed(path, within)
 
         lines = _lines(text)
 
@@ -84,12 +92,31 @@ class Sources:
             if not isinstance(content, dict):
                 raise ConfigError(f"{where(section)}: {section} must be a table: [{section}]")
             if section != PROVIDERS:
-                _add(self.sections[section], content, partial(where, section), path)
+                place = partial(where, section)
+                if within is not None:
+                    content = self._permitted(section, content, place)
+                _add(self.sections[section], content, place, path, within is None)
                 continue
             for name, table in content.items():
                 if not isinstance(table, dict):
                     raise ConfigError(f"{where(section, name)}: {name} must be a table: [providers.{name}]")
-                _add(self.tables.setdefault(name, {}), table, partial(where, PROVIDERS, name), path)
+                if within is not None and name in fixed:
+                    self.refusals.append(changed_table(name, where(section, name)))
+                    continue
+                _add(self.tables.setdefault(name, {}), table, partial(where, PROVIDERS, name), path, within is None)
+
+    def _permitted(self, section: str, content: Mapping[str, Any], where: Callable[[str], str]) -> dict[str, Any]:
+        """What an untrusted folder may set of a section; the rest is noted, unless something set it before."""
+        permitted = {}
+        for key, value in content.items():
+            struct, refusal = self._known[section], None
+            if key in keys(struct) and key not in self.sections[section]:  # an unknown key is told as such
+                refusal = refused_setting(section, key, value, struct, where(key))
+            if refusal is None:
+                permitted[key] = value
+            else:
+                self.refusals.append(refusal)
+        return permitted
 
 
 def variables(known: Mapping[str, type[msgspec.Struct]]) -> dict[str, str]:
@@ -97,16 +124,18 @@ def variables(known: Mapping[str, type[msgspec.Struct]]) -> dict[str, str]:
     return {key: f"AURA_{name}__{key}".upper() for name, struct in known.items() for key in keys(struct)}
 
 
-def _add(target: Table, content: Mapping[str, Any], where: Callable[[str], str], path: Path) -> None:
+def _add(target: Table, content: Mapping[str, Any], where: Callable[[str], str], path: Path, trusted: bool) -> None:
     for key, value in content.items():
-        target.setdefault(key, Value(value, where(key), path.resolve().parent))
+        target.setdefault(key, Value(value, where(key), path.resolve().parent, trusted))
 
 
-def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
+def _parsed(path: Path, within: Path | None) -> tuple[str, dict[str, Any]]:
     try:
-        text = read_text(path)
+        text = read_text(path, within)
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from None
+    except NotTrusted:
+        raise
     except ConfigError as exc:
         raise ConfigError(f"{path}: {exc}") from None
     try:

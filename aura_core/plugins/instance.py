@@ -13,7 +13,8 @@ import pluggy
 
 from aura_core.config.decode import decode, keys, unknown_key
 from aura_core.config.settings import check_variables
-from aura_core.config.sources import Table, Value
+from aura_core.config.sources import PROVIDERS, Table, Value
+from aura_core.config.untrusted import ADDRESSES, NotTrusted, Refusal, refused_setting, secret_settings
 from aura_core.deadline import timeout
 from aura_core.errors import ConfigError, ProviderError, words_of
 from aura_core.limits import CLEANUP_LIMIT, HOOK_TIMEOUT, MODEL_MEMORY
@@ -28,7 +29,8 @@ T = TypeVar("T")
 class Instance:
     """One named provider: `[providers.NAME]`, or the default instance of an installed plugin.
 
-    `error` is set where it cannot be used; `settings` are then None.
+    `error` is set where it cannot be used; `settings` are then None. `refusals` is what an untrusted folder may not set
+    of it, and `keyless` whether such a folder says where it is, so that no secret goes there.
     """
 
     def __init__(self, name: str, plugin: str, hooks: Hooks, table: Table, environ: Mapping[str, str]) -> None:
@@ -39,6 +41,8 @@ class Instance:
         self.default_model: str | None = None
         self.values: Table = {}
         self.error: str | None = None
+        self.refusals: list[Refusal] = []
+        self.keyless = any(key in ADDRESSES and not value.trusted for key, value in table.items())
         self.configured = bool(table)  # or only there because its plugin is installed
         self._owner: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[Any] | None = None
@@ -63,12 +67,15 @@ class Instance:
         def where(key: str | None) -> str:
             return table[key].origin if key in table else place
 
-        if self.name == self.plugin and struct is not None:
+        strict = struct is None or _strict(struct)
+        if unknown := [key for key in table if key not in known and key != "default_model" and strict]:
+            raise unknown_key(unknown[0], ["plugin", "default_model", *known], where)
+        self._refuse(table, struct)
+        if self.keyless and struct is not None:
+            table |= {key: Value("", "default") for key in secret_settings(struct)}
+        elif self.name == self.plugin and struct is not None:
             _add_own_defaults(table, struct, environ)
         check_variables(table)
-        for key in table:
-            if key not in known and key != "default_model" and (struct is None or _strict(struct)):
-                raise unknown_key(key, ["plugin", "default_model", *known], where)
         if "default_model" in table:
             model = table["default_model"]
             if not isinstance(model.value, str) or not model.value.strip():
@@ -78,6 +85,17 @@ class Instance:
             data = {key: value.value for key, value in table.items() if key in known or key != "default_model"}
             self.settings = decode(data, struct, where)
         self.values = table
+
+    def _refuse(self, table: Table, struct: type[msgspec.Struct] | None) -> None:
+        """Note what an untrusted folder may not set. Raises NotTrusted where it sets such a thing."""
+        found = {
+            key: refused_setting(PROVIDERS, key, value.value, struct, value.origin, f"providers.{self.name}")
+            for key, value in table.items()
+            if not value.trusted
+        }
+        self.refusals = [refusal for refusal in found.values() if refusal is not None]
+        if self.refusals:
+            raise NotTrusted(self.refusals[0])
 
     @property
     def secrets(self) -> list[str]:

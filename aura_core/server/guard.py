@@ -13,7 +13,8 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from aura_core.config.settings import Settings, is_loopback
+from aura_core.config.loopback import is_loopback
+from aura_core.config.settings import Settings
 from aura_core.problems import Problem
 
 REQUEST_ID = "aura_request_id"

@@ -65,7 +65,8 @@ class Process:
         """Begin to start, on the same port as before."""
         self.said = ""
         command = [sys.executable, "-m", "aura_core", "serve", "--port", str(self.port)]
-        self._process = subprocess.Popen(command, cwd=self.folder, stderr=subprocess.PIPE, text=True)
+        environ = os.environ | {"AURA_TRUST": str(self.folder)}
+        self._process = subprocess.Popen(command, cwd=self.folder, env=environ, stderr=subprocess.PIPE, text=True)
         self._reader = threading.Thread(target=self._read, args=[self._process.stderr], daemon=True)
         self._reader.start()
 

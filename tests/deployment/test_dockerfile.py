@@ -42,6 +42,33 @@ def test_the_image_runs_without_rights_and_gets_the_signal_that_drains() -> None
     assert [*json.loads(argument("ENTRYPOINT")), *json.loads(argument("CMD"))] == ["aura", "serve"]
 
 
+def test_the_image_trusts_the_folder_that_is_mounted_into_it_and_needs_no_home(tmp_path: Path) -> None:
+    """docs/deployment.md's command: a folder of somebody else's, and a user that no home was made for."""
+    variables = dict(word.split("=", 1) for word in argument("ENV").split())
+    workdir = argument("WORKDIR")
+    assert variables["AURA_TRUST"] == workdir
+    assert f"/my-aura:{workdir}:ro" in (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "it.md").write_text("hello")
+    (tmp_path / "aura.toml").write_text("[server]\nallowed_hosts = ['aura.example.com']\n")
+    paths = [tmp_path / "aura.toml", tmp_path / "agents" / "it.md"]
+    if os.geteuid() == 0:  # whose files are nobody's other
+        for path in paths:
+            os.chown(path, 12345, -1)
+    owner = paths[0].stat().st_uid
+    environ = {**os.environ, **variables, "AURA_TRUST": str(tmp_path), "AURA_TOKEN": "t", "HOME": "/nonexistent"}
+    environ = {name: value for name, value in environ.items() if name not in ("PATH", "XDG_CONFIG_HOME")}
+    script = f"import os; os.geteuid = lambda: {owner + 1}; from aura_core.cli import main; main()"
+    command = [sys.executable, "-c", script, "doctor", "--offline", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    checks = json.loads(done.stdout)["checks"]
+    assert [check for check in checks if check["status"] == "failed"] == []
+    details = [check["detail"] for check in checks]
+    assert '["aura.example.com"] (aura.toml:2)' in details
+    told = f"it belongs to another user (uid {owner}); whoever can change it decides where prompts and keys go"
+    assert f"aura.toml: {told}" in details, "it is read, with a warning"
+
+
 def test_the_image_holds_what_it_copies_and_nothing_else() -> None:
     copied = [
         name for instruction, rest in instructions() if instruction == "COPY" for name in rest.split()[:-1]

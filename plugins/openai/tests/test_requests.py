@@ -360,7 +360,7 @@ def test_no_key_is_in_a_log_or_a_list(tmp_path: Path, upstream: Upstream) -> Non
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "it.md").write_text("---\nprovider: openai\nmodel: m\n---\n")
     (tmp_path / "aura.toml").write_text(f'[providers.openai]\nbase_url = "{upstream.url}"\n')
-    environ = os.environ | {"OPENAI_API_KEY": KEY, "OPENAI_LOG": "debug"}
+    environ = os.environ | {"OPENAI_API_KEY": KEY, "OPENAI_LOG": "debug", "AURA_TRUST": str(tmp_path)}
     seen = ""
     for arguments in (["chat", "it", "Hello"], ["agents", "--json"], ["plugins", "--json"]):
         command = [sys.executable, "-c", "from aura_core.cli import main; main()", *arguments]

@@ -1,0 +1,65 @@
+"""`aura trust`: let a folder say where prompts and keys go; and the question that other commands ask about one."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from aura_core.cli.terminal import Screen, say
+from aura_core.config import trust
+from aura_core.config.untrusted import Refusal
+from aura_core.errors import ConfigError
+
+_SHOWN = 20  # wishes that are listed
+
+
+@click.command()
+@click.argument("folder", default=".", metavar="[DIR]", type=click.Path(path_type=Path))
+@click.option("--list", "show", is_flag=True, help="List the folders that are trusted.")
+@click.option("--remove", is_flag=True, help="Trust DIR no longer.")
+def command(folder: Path, show: bool, remove: bool) -> None:
+    """Trust the aura.toml and the agents of DIR, as they are and as they will be.
+
+    It is recorded in your own configuration folder, for exactly this folder and none below it.
+    """
+    if show and remove:
+        raise click.UsageError("--list and --remove do not go together")
+    real = Path(os.path.realpath(folder))
+    if show:
+        for path in trust.named(os.environ):
+            say(f"{path} ({trust.VARIABLE})")
+        for path in trust.recorded():
+            say(str(path) if path.is_dir() else f"{path} (it is not there)")
+    elif remove:
+        if not trust.forget(real):
+            raise ConfigError(f"{real}: is not recorded as trusted; aura trust --list shows what is")
+        say(f"{real}: no longer trusted")
+    else:
+        if not real.is_dir():
+            raise ConfigError(f"{folder}: there is no such folder")
+        trust.record(real)
+        say(f"{real}: trusted; its files say where prompts and keys go. To end that: aura trust --remove")
+
+
+def offer(folder: Path, refusals: Sequence[Refusal]) -> bool:
+    """Show on the terminal what a folder asks for that it does not get, and ask whether it is trusted from now on."""
+    if not refusals:
+        return False
+    say(f"The folder {folder} is not trusted. Its files ask for:", err=True)
+    for refusal in refusals[:_SHOWN]:
+        say(f"  {refusal.place}: {refusal.asks}" if refusal.key else f"  {refusal.asks}", err=True)
+    if len(refusals) > _SHOWN:
+        say(f"  and {len(refusals) - _SHOWN} more", err=True)
+    Screen(err=True).line("Trust it, so that they say where prompts and keys go? [y/N] ", end="")
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        say(err=True)  # Ctrl-D leaves the cursor behind the question
+    if answer.strip().lower() not in ("y", "yes"):
+        return False
+    try:
+        trust.record(folder)
+    except ConfigError as exc:
+        say(f"Trusted this time only: {exc}", err=True)
+    return True
