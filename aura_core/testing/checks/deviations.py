@@ -14,7 +14,7 @@ from aura_core.testing.stage import Answer, Broken, Inapplicable, Stage, encoded
 
 Path = tuple[str, ...]
 """Where a field stands in a record: keys, and `*` for each element of a list."""
-Records = list[dict[str, Any] | bytes]
+Records = list[dict[Any, Any] | bytes]
 """The lines of a body: those that hold a JSON object decoded, others as they are."""
 
 ODD: tuple[Any, ...] = (7, True, [], [{}], {"odd": [7]})
@@ -114,7 +114,7 @@ def _records(body: bytes) -> Records:
     return [_record(line) or line for line in body.split(b"\n")]
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
+def _record(line: bytes) -> dict[Any, Any] | None:
     try:
         record = msgspec.json.decode(line.removeprefix(_DATA))
     except (msgspec.DecodeError, UnicodeDecodeError):
