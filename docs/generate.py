@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 import aura_core
-from aura_core import hookspecs
+from aura_core import hookspecs, streams
+from aura_core.answer.events import FINISH_REASONS
 from aura_core.cli import COMMANDS, aura
 from aura_core.config.agents import FrontMatter
 from aura_core.config.fields import fields
@@ -30,6 +31,7 @@ FOLDER = Path(__file__).parent
 BLOCK = re.compile(r"(<!-- begin (?P<name>[^>]+?) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 PROVIDERS = ("ollama", "openai", "azure")
 
+MODULES = re.compile(r"\baura_core\.(?:\w+\.)+(?=[A-Z])|\bcollections\.abc\.|\btyping\.")
 Rows = Iterator[tuple[str, ...]]
 
 
@@ -131,6 +133,56 @@ def types() -> str:
     return "\n".join(f"```python\n{call(each)}\n```\n\n{prose(each)}\n" for each in found)
 
 
+def readers() -> str:
+    """The functions and types in `aura_core.streams.__all__`."""
+    found = [
+        each for name in streams.__all__ if inspect.isclass(each := getattr(streams, name)) or inspect.isfunction(each)
+    ]
+    heads = (call(each) if isinstance(each, type) else signature(each) for each in found)
+    return "\n".join(
+        f"```python\n{MODULES.sub('', head)}\n```\n\n{prose(each)}\n" for head, each in zip(heads, found, strict=True)
+    )
+
+
+def causes() -> str:
+    """The table that makes a code of a failure, in its order."""
+    return table("code | where one of these is said | with which status", (cause(row) for row in streams.CAUSES))
+
+
+def cause(row: streams.Cause) -> tuple[str, str, str]:
+    """A row of that table, in words."""
+    said = ", ".join([*(f"`{each}`" for each in sorted(row.codes)), *row.phrases]) or "anything"
+    if row.wordless:
+        said = "nothing but “Not found”"
+    if row.named:
+        said = "the model's name"
+    statuses = "any" if row.statuses is None else ranges(row.statuses)
+    if row.never:
+        statuses += f", but not {ranges(row.never)}"
+    return code(row.code), said + (", and not when to come back" if row.patient else ""), statuses
+
+
+def ranges(statuses: frozenset[int]) -> str:
+    """Statuses as a text; 0 stands for an error inside the stream."""
+    found: list[list[int]] = []
+    for status in sorted(statuses):
+        if found and found[-1][-1] == status - 1:
+            found[-1].append(status)
+        else:
+            found.append([status])
+    texts = [f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in found]
+    return ", ".join("in the stream" if text == "0" else text for text in texts)
+
+
+def finish_words() -> str:
+    """What a provider's word for the end of an answer means."""
+    rows: dict[str, list[str]] = {}
+    for word, meaning in FINISH_REASONS.items():
+        rows.setdefault(meaning, []).append(code(word))
+    ends = {"interrupted": "error `interrupted`", "llm_error": "error `llm_error`"}
+    return table("becomes | words", ((ends.get(means, code(means)), ", ".join(words)) for means, words in rows.items()))
+
+
 def promises() -> str:
     """Every check of the conformance kit."""
     return "\n".join(f"### {each.name}\n\n{each.promise}{builds_on(each)}\n" for each in PROMISES.values())
@@ -173,6 +225,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "metrics": metrics,
     "hooks": hooks,
     "types": types,
+    "streams": readers,
+    "causes": causes,
+    "finish words": finish_words,
     "promises": promises,
 }
 

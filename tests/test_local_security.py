@@ -10,6 +10,7 @@ import hmac
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
@@ -241,7 +242,7 @@ def test_an_agent_file_runs_no_code(tmp_path: Path) -> None:
 
 def test_a_token_guards_all_but_health_and_the_page(tmp_path: Path) -> None:
     """CWE-306 (missing authentication), CWE-598 (a token in a URL is none)."""
-    with AuraServer(tmp_path, environ={"AURA_TOKEN": TOKEN}) as aura:
+    with AuraServer(tmp_path, environ=os.environ | {"AURA_TOKEN": TOKEN}) as aura:
         for path in (
             "/api/agents",
             "/api/agents?token=correct+horse+battery+staple",
@@ -272,7 +273,7 @@ def test_the_token_is_compared_in_constant_time(tmp_path: Path, monkeypatch: pyt
         return real(a, b)
 
     monkeypatch.setattr("aura_core.server.guard.hmac.compare_digest", spy)
-    with AuraServer(tmp_path, environ={"AURA_TOKEN": TOKEN}) as aura:
+    with AuraServer(tmp_path, environ=os.environ | {"AURA_TOKEN": TOKEN}) as aura:
         given = httpx.get(f"{aura.url}/api/agents", headers={"authorization": "Bearer guess"}, trust_env=False)
     assert given.status_code == 401
     assert compared == [(b"guess", TOKEN.encode())]

@@ -1,6 +1,7 @@
 """What is refused before an answer begins, with which status and code; and never with 500."""
 
 import json
+import os
 import re
 import socket
 import time
@@ -214,7 +215,7 @@ def test_the_order_of_the_checks(tmp_path: Path) -> None:
         (400, {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}, b"a", "none"),
         (404, {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}, b'{"prompt":"a"}', "none"),
     ]
-    with AuraServer(tmp_path, toml=toml, environ={"AURA_TOKEN": TOKEN}) as aura:
+    with AuraServer(tmp_path, toml=toml, environ=os.environ | {"AURA_TOKEN": TOKEN}) as aura:
         for status, headers, body, agent in steps:
             url = f"{aura.url}/api/agents/{agent}/chat/stream"
             assert httpx.post(url, content=body, headers=headers, trust_env=False).status_code == status

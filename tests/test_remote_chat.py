@@ -115,7 +115,9 @@ def test_a_server_without_tls_is_named_with_the_cause() -> None:
 
 
 def test_an_address_needs_no_scheme_and_a_token_no_ascii(tmp_path: Path) -> None:
-    with AuraServer(tmp_path, {"e.md": "---\nprovider: echo\n---\n"}, environ={"AURA_TOKEN": TOKEN}) as aura:
+    with AuraServer(
+        tmp_path, {"e.md": "---\nprovider: echo\n---\n"}, environ=os.environ | {"AURA_TOKEN": TOKEN}
+    ) as aura:
         good = _chat(tmp_path, f"127.0.0.1:{aura.port}/", AURA_TOKEN=TOKEN)
         none = _chat(tmp_path, aura.url, MINE="", AURA_SERVER__TOKEN_ENV="MINE")
         wrong = _chat(tmp_path, aura.url, MINE="guess", AURA_SERVER__TOKEN_ENV="MINE")

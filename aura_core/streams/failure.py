@@ -14,10 +14,6 @@ LONGEST = 280
 """Characters of the server's words in a message; the core cuts the whole of it at 500, and the remedy stands last."""
 
 
-def _no_remedy(_: Reason) -> str:
-    return ""
-
-
 class Server(msgspec.Struct, frozen=True):
     """What messages say about a server: its name, and what to check when it refuses, or is not there.
 
@@ -32,7 +28,7 @@ class Server(msgspec.Struct, frozen=True):
     protocol: str
     model: str = ""
     context: str = "shorten it or lower max_tokens"
-    remedy: Callable[[Reason], str] = _no_remedy
+    remedy: Callable[[Reason], str] | None = None
 
 
 def status_error(server: Server, status: int, headers: Mapping[str, str], body: bytes, model: str) -> ProviderError:
@@ -51,8 +47,8 @@ def failure(
     cause = cause_of(msgspec.structs.replace(reason, wait=wait), model, status)
     said = _cut(server.scrub(reason.words))
     message = _MESSAGES[cause.remedy or cause.code](server, said, model, status or reason.status)
-    if cause.code == "bad_request" and not cause.remedy and (remedy := server.remedy(reason)):
-        message += f" {remedy}"
+    if cause.code == "bad_request" and not cause.remedy and server.remedy is not None:
+        message = f"{message} {server.remedy(reason)}".rstrip()
     return ProviderError(message, cause.code, wait if cause.code in _WAITING else None)
 
 

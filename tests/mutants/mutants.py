@@ -15,7 +15,7 @@ LOOP = """\
                 async for data in found:
                     yield token(data)
 """
-TOKEN = "    return Token(event.text, event.thinking, event.finish, event.usage)\n"
+TOKEN = "    return Token(event.text, event.thinking, event.finish, counted(event.usage))\n"
 STREAM = 'async with client.stream("POST", "/chat", content=msgspec.json.encode(body(request))) as response:\n'
 KEY = '            headers["authorization"] = f"Bearer {key}"\n'
 REFUSED = "            if response.status_code != 200:\n"
@@ -203,7 +203,34 @@ MUTANTS = [
     Mutant(
         "invents usage",
         "usage",
-        [(TOKEN, TOKEN.replace("event.usage", "event.usage or (Usage(1, 1) if event.finish else None)"))],
+        [
+            (
+                TOKEN,
+                TOKEN.replace(
+                    "counted(event.usage)", "counted(event.usage) or (Usage(1, 1) if event.finish else None)"
+                ),
+            )
+        ],
+    ),
+    Mutant(
+        "demands that what it does not need is right",
+        "side-fields",
+        [("    usage: Any = None", "    usage: Usage | None = None")],
+    ),
+    Mutant(
+        "refuses what it does not know",
+        "side-fields",
+        [("class Event(msgspec.Struct):", "class Event(msgspec.Struct, forbid_unknown_fields=True):")],
+    ),
+    Mutant(
+        "takes a word that it does not know for an end",
+        "failing-finish",
+        [(TOKEN, TOKEN.replace("event.finish,", 'event.finish if event.finish in (None, "length") else "stop",'))],
+    ),
+    Mutant(
+        "reads a coded answer as it comes",
+        "coded",
+        [('if (coding := response.headers.get("content-encoding", "identity")) != "identity":', 'if coding := "":')],
     ),
     Mutant(
         "hides an error as text",

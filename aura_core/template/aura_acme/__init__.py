@@ -48,7 +48,7 @@ class Event(msgspec.Struct):
     text: str = ""
     thinking: str = ""
     finish: str | None = None
-    usage: Usage | None = None
+    usage: Any = None  # what an answer does not need is not required to be right
     error: str | None = None
 
 
@@ -97,6 +97,8 @@ async def stream_chat(
             answered = True
             if response.status_code != 200:
                 raise status_error(response.status_code, response.headers.get("retry-after"), settings)
+            if (coding := response.headers.get("content-encoding", "identity")) != "identity":
+                raise ProviderError(f"Acme's answer is coded in {coding}, which was not asked for.", "bad_response")
             async with aclosing(events(response.aiter_raw())) as found:
                 async for data in found:
                     yield token(data)
@@ -142,7 +144,15 @@ def token(data: bytes) -> Token:
         raise bad_response() from None
     if event.error is not None:
         raise ProviderError(f"Acme failed: {event.error}", "llm_error")
-    return Token(event.text, event.thinking, event.finish, event.usage)
+    return Token(event.text, event.thinking, event.finish, counted(event.usage))
+
+
+def counted(usage: Any) -> Usage | None:
+    """What the answer cost, where the server says it as it should."""
+    try:
+        return msgspec.convert(usage, Usage | None)
+    except msgspec.ValidationError:
+        return None
 
 
 def status_error(status: int, retry_after: str | None, settings: AcmeSettings) -> ProviderError:

@@ -15,4 +15,6 @@ def remedy(reason: Reason) -> str:
         return 'Set max_tokens_parameter = "max_completion_tokens" in the provider\'s table.'
     if reason.param == "max_completion_tokens" or "max_completion_tokens: Extra inputs" in reason.message:
         return 'Set max_tokens_parameter = "max_tokens" in the provider\'s table.'
+    if reason.param == "temperature":
+        return "Leave temperature out of the agent."
     return ""

@@ -17,6 +17,7 @@ from aura_openai.settings import LimitParameter
 DONE = b"[DONE]"
 LIFE = Token()
 _ABSENT = msgspec.Raw()
+_MANY = 10**12
 
 # OpenAI's reasoning models refuse max_tokens; servers of others may know nothing else.
 _REASONING = re.compile(r"(?:^|[/:])(?:o[1-9]|gpt-[5-9]|codex)(?:$|[-.:])")
@@ -102,20 +103,21 @@ def token(data: bytes, server: Server, model: str) -> Token:
         return _odd(data, server, model)
     if chunk.error:
         raise failure(server, read_reason(data), model)
-    if chunk.x_groq is not _ABSENT:
-        return _odd(data, server, model)
     used = chunk.usage
     for choice in chunk.choices or ():
         if choice.index:
             continue
         if choice.error:
             raise failure(server, read_reason(choice.error), model)
+        reason = choice.finish_reason
+        if reason and chunk.x_groq is not _ABSENT:
+            return _odd(data, server, model)
         if used is None:
             used = choice.usage
         usage = None if used is None else _usage(used)
         delta = choice.delta
         if delta is None:
-            return Token(finish_reason=choice.finish_reason or None, usage=usage)
+            return Token(finish_reason=reason or None, usage=usage)
         # Some servers send the same thought under several names.
         reasoning = delta.reasoning or delta.reasoning_content or ""
         if not reasoning and delta.reasoning_details is not _ABSENT:
@@ -123,15 +125,18 @@ def token(data: bytes, server: Server, model: str) -> Token:
         text = delta.content or ""
         if delta.refusal:
             text += delta.refusal
-        return Token(text, reasoning, choice.finish_reason or None, usage)
+        return Token(text, reasoning, reason or None, usage)
     if used is not None and chunk.choices is not None:
         return Token(usage=_usage(used))
     return LIFE if chunk.choices else _odd(data, server, model)
 
 
 def _usage(used: Counts) -> Usage:
-    prompt, completion = used.prompt_tokens or used.input_tokens or 0, used.completion_tokens or used.output_tokens or 0
-    return Usage(count(prompt), count(completion or (used.total_tokens or 0) - prompt))
+    prompt = used.prompt_tokens or used.input_tokens or 0
+    completion = used.completion_tokens or used.output_tokens or (used.total_tokens or 0) - prompt
+    if 0 <= prompt <= _MANY and 0 <= completion <= _MANY:  # some servers count in every chunk
+        return Usage(prompt, completion)
+    return Usage(count(prompt), count(completion))
 
 
 def _odd(data: bytes, server: Server, model: str) -> Token:

@@ -62,7 +62,7 @@ def test_an_answer_that_it_does_not_have_is_an_error(aimock: Callable[..., str],
 @pytest.mark.parametrize(
     ("chaos", "codes"),
     [
-        ("--chaos-drop", {"llm_error"}),
+        ("--chaos-drop", {"unavailable"}),
         ("--chaos-malformed", {"bad_response"}),
         ("--chaos-disconnect", {"unavailable", "bad_response"}),
         ("--chaos-ratelimit", {"rate_limited"}),

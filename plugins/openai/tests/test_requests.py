@@ -343,7 +343,15 @@ def test_agents_without_a_model_have_that_of_the_settings(tmp_path: Path, upstre
         assert aura.ask("it")[0].data["code"] == "model_not_found"
     with AuraServer(tmp_path, agent, toml + 'default_model = "mine"\n') as aura:
         assert aura.ask("it")[-1].name == "done"
-    assert [request.json()["model"] for request in upstream.requests] == ["mine"]
+    assert [request.json()["model"] for request in upstream.requests if request.body] == ["mine"]
+
+
+def test_a_server_that_lists_one_model_needs_none_in_the_agent(tmp_path: Path, upstream: Upstream) -> None:
+    upstream.on("/models", Reply([b'{"object":"list","data":[{"id":"the-only-one","object":"model"}]}']))
+    toml = f'[providers.local]\nplugin = "openai"\nbase_url = "{upstream.url}"\n'
+    with AuraServer(tmp_path, {"it.md": "---\nprovider: local\n---\n"}, toml) as aura:
+        assert aura.ask("it")[-1].name == "done"
+    assert [request.json()["model"] for request in upstream.requests if request.body] == ["the-only-one"]
 
 
 def test_importing_the_plugin_imports_no_sdk() -> None:

@@ -71,6 +71,8 @@ async def stream_chat(
             answered = True
             if response.status_code != 200:
                 raise refused(response.status_code, response.headers.get("retry-after", ""))
+            if coding := response.headers.get("content-encoding"):
+                raise ProviderError(f"The answer is coded in {coding}, which was not asked for.", "bad_response")
             async with aclosing(frames(response.aiter_raw())) as found:
                 async for data in found:
                     yield token(data)
@@ -114,7 +116,7 @@ def token(data: bytes) -> Token:
 def refused(status: int, retry_after: str) -> ProviderError:
     """A status other than 200."""
     wait = float(retry_after) if retry_after.isdecimal() else None
-    code: Any = CODES.get(status) or ("unavailable" if status in (502, 503, 504, 529) else None)
+    code: Any = CODES.get(status) or ("unavailable" if status in (500, 502, 503, 504, 520, 524, 529) else None)
     code = code or ("bad_request" if 400 <= status < 500 else "llm_error")
     return ProviderError(f"The server answered with status {status}.", code, wait)
 

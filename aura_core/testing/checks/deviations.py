@@ -1,0 +1,175 @@
+"""Checks of what real servers do against their own documents: odd side fields, words of failure, codings."""
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from typing import Any
+
+import msgspec
+
+from aura_core.testing.conformance import Transcript
+from aura_core.testing.harness import Broken, Inapplicable, PlayedAnswer, Stage, encoded
+from aura_core.testing.registry import check
+
+Path = tuple[str, ...]
+"""Where a field stands in a record: keys, and `*` for each element of a list."""
+Records = list[dict[Any, Any] | bytes]
+"""The lines of a body: those that hold a JSON object decoded, others as they are."""
+
+ODD: tuple[Any, ...] = (7, True, [], [{}], {"odd": [7]})
+"""Values of types that no side field has. No text: in the place of a finish reason that is null it would be one."""
+FAILURES = ("error", "ABORT", "network_error", "insufficient_system_resource")
+_DATA = b"data:"
+
+
+@check("side-fields", "hooks", "settings", "text")
+async def side_fields(stage: Stage) -> None:
+    """A field that an answer does not need costs it nothing: with a value of an odd type in it, or beside one that
+    nobody knows, text, reasoning and end are the same."""
+    looked = 0
+    for transcript in _transcripts(stage):
+        records = _records(transcript.body)
+        expected = await _play(stage, transcript, records)
+        if not expected.relay.succeeded or not _fields(records):
+            continue
+        for path, kind in sorted(_fields(records), key=str):
+            name = f"{transcript.name}: {'.'.join(path)}"
+            if not _same(await _play(stage, transcript, _changed(records, path, kind, _remove)), expected):
+                continue  # it carries what the answer says
+            looked += 1
+            for odd in ODD:
+                if type(odd) is not kind:
+                    answer = await _play(stage, transcript, _changed(records, path, kind, _put(odd)))
+                    if not _same(answer, expected):
+                        raise Broken(
+                            f"{name} is not needed, but with {encoded(odd)} in it the answer is"
+                            f" {encoded(answer.text)}, and {answer.end}"
+                        )
+        looked += 1
+        unknown = await _play(stage, transcript, _with_unknown(records))
+        if not _same(unknown, expected):
+            raise Broken(f"{transcript.name}: beside fields that nobody knows: {encoded(unknown.text)}, {unknown.end}")
+    if not looked:
+        raise Inapplicable("its records are no lines of JSON objects")
+
+
+@check("failing-finish", "hooks", "settings", "finish")
+async def failing_finish(stage: Stage) -> None:
+    """A word of failure in the place of the finish reason (`error`, `abort`, in any case) is an error, never an end
+    that looks good; the text before it stays."""
+    transcript = Transcript(name="a whole answer", body=stage.conformance.whole(["One", " two"]))
+    records = _records(transcript.body)
+    places = []
+    for path, kind in sorted(_fields(records), key=str):
+        if kind is str:
+            answer = await _play(stage, transcript, _changed(records, path, kind, _put("length")))
+            if answer.relay.succeeded and answer.relay.finish_reason == "length":
+                places.append(path)
+    if not places:
+        raise Inapplicable("no field of its records was found that says why an answer ends")
+    for path in places:
+        for word in FAILURES:
+            answer = await _play(stage, transcript, _changed(records, path, str, _put(word)))
+            if answer.error is None:
+                raise Broken(f"with {word!r} in {'.'.join(path)} the answer ended with {answer.end}")
+            if answer.said != "One two":
+                raise Broken(f"with {word!r} in {'.'.join(path)} the text was {answer.said!r}")
+
+
+@check("coded", "hooks", "settings")
+async def coded(stage: Stage) -> None:
+    """An answer in a coding that was not asked for is decoded, or refused with `bad_response` and the coding's name."""
+    body = stage.conformance.whole(["One", " two"])
+    expected = await stage.play(body)
+    codings: dict[str, Callable[[bytes], bytes]] = {
+        "gzip": gzip.compress,
+        "deflate": zlib.compress,
+        "x-aura-unknown": lambda plain: plain[::-1],
+    }
+    for coding, encode in codings.items():
+        answer = await stage.ask(stage.reply(encode(body), headers={"content-encoding": coding}))
+        if (answer.text, answer.end) == (expected.text, expected.end):
+            continue
+        if answer.said or answer.error is None or answer.error.code != "bad_response":
+            raise Broken(f"in {coding}: {answer.end} after the text {answer.said!r}")
+        if coding not in answer.error.message:
+            raise Broken(f"in {coding}: it is not named: {answer.error.message!r}")
+
+
+def _transcripts(stage: Stage) -> Iterator[Transcript]:
+    yield Transcript(name="a whole answer", body=stage.conformance.whole(["One", " two"]))
+    yield from stage.conformance.transcripts
+
+
+async def _play(stage: Stage, transcript: Transcript, records: Records) -> PlayedAnswer:
+    return await stage.replay(msgspec.structs.replace(transcript, body=_body(records)))
+
+
+def _same(answer: PlayedAnswer, expected: PlayedAnswer) -> bool:
+    return (answer.text, answer.reasoning, answer.end) == (expected.text, expected.reasoning, expected.end)
+
+
+def _records(body: bytes) -> Records:
+    return [_record(line) or line for line in body.split(b"\n")]
+
+
+def _record(line: bytes) -> dict[Any, Any] | None:
+    try:
+        record = msgspec.json.decode(line.removeprefix(_DATA))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    # Whether it is the data of an event is kept in the record, under a key that no JSON has.
+    return {_DATA: line.startswith(_DATA), **record} if isinstance(record, dict) else None
+
+
+def _body(records: Records) -> bytes:
+    return b"\n".join(line if isinstance(line, bytes) else _line(dict(line)) for line in records)
+
+
+def _line(record: dict[Any, Any]) -> bytes:
+    prefix = _DATA + b" " if record.pop(_DATA) else b""
+    return prefix + msgspec.json.encode(record)
+
+
+def _fields(records: Records) -> set[tuple[Path, type]]:
+    """Every field of every record, by where it stands and the type of its value."""
+    return {(path, type(holder[key])) for record in records for holder, key, path in _walk(record, ())}
+
+
+def _walk(value: Any, path: Path) -> Iterator[tuple[dict[Any, Any], Any, Path]]:
+    if isinstance(value, dict):
+        for key in [key for key in value if key != _DATA]:
+            yield value, key, (*path, key)
+            if key in value:
+                yield from _walk(value[key], (*path, key))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _walk(each, (*path, "*"))
+
+
+def _changed(records: Records, path: Path, kind: type, change: Callable[[dict[Any, Any], Any], None]) -> Records:
+    """The records with a change at each field of this place and type."""
+    changed = deepcopy(records)
+    for record in changed:
+        for holder, key, place in _walk(record, ()):
+            if place == path and type(holder[key]) is kind:
+                change(holder, key)
+    return changed
+
+
+def _remove(holder: dict[Any, Any], key: Any) -> None:
+    del holder[key]
+
+
+def _put(value: Any) -> Callable[[dict[Any, Any], Any], None]:
+    return lambda holder, key: holder.__setitem__(key, value)
+
+
+def _with_unknown(records: Records) -> Records:
+    changed = deepcopy(records)
+    for record in changed:
+        holders = {id(holder): holder for holder, _, _ in _walk(record, ())}
+        for holder in holders.values():
+            holder["x_aura_unknown"] = [{"odd": 7}]
+    return changed
