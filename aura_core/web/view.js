@@ -53,6 +53,8 @@ class View {
   /** @type {Set<string>} the turns of this chat that run elsewhere */
   #elsewhere = new Set();
   #offline = "";
+  /** @type {Extract<HostEvent, { type: "storage" }>} */
+  #trouble = { type: "storage", message: "", unkept: [] };
 
   /**
    * @param {HTMLElement} root
@@ -61,7 +63,8 @@ class View {
   constructor(root, host) {
     this.#host = host;
     this.#root = root;
-    const { exportFile } = host;
+    const { exportFile, pickFiles } = host;
+    if (pickFiles) this.#composer.tools.append(h("button", { type: "button", class: "quiet", onclick: pickFiles }, "Attach"));
     this.#chats = new ChatList({
       open: (chat) => this.#open(chat),
       rename: (chat, title) => this.#change(chat.id, { title, renamed: true }),
@@ -151,10 +154,15 @@ class View {
         this.#changed(event);
         break;
       case "storage":
-        this.#storage(event.message, event.unkept);
+        this.#trouble = event;
+        this.#showTrouble();
         break;
       case "attach":
+        this.#notices.put("refused", null);
         this.#composer.attached.add({ label: event.label, text: event.text });
+        break;
+      case "refused":
+        this.#notices.put("refused", { text: event.message, closes: true });
         break;
       default:
         this.#turn(event);
@@ -343,6 +351,7 @@ class View {
   #change(id, change, turns = []) {
     this.#chats.put({ ...change, id });
     this.#host.save({ chat: { ...change, id }, turns });
+    if (this.#trouble.message) this.#showTrouble(); // a chat may have another name now
     if (id !== this.#chat.id) return;
     this.#chat = { ...this.#chat, ...change };
     if (change.title !== undefined) this.#shown();
@@ -388,18 +397,18 @@ class View {
     if (before && !isRunning(answer)) this.#sayEnd(known);
   }
 
-  /**
-   * What is the matter with keeping.
-   * @param {string} message
-   * @param {string[]} unkept
-   */
-  #storage(message, unkept) {
+  /** Say what is the matter with keeping, and what would be lost now. */
+  #showTrouble() {
+    const { message, unkept } = this.#trouble;
     const { exportFile } = this.#host;
-    const names = unkept.map((id) => this.#chats.get(id)).flatMap((chat) => (chat ? [`“${nameOf(chat)}”`] : []));
-    const text = names.length ? `${message} Not kept: ${names.slice(0, 3).join(", ")}${names.length > 3 ? " …" : ""}.` : message;
-    const run = async () => exportFile?.(fileName("not kept", "json"), asJson(await Promise.all(unkept.map((id) => this.#whole(id)))));
+    const names = unkept.flatMap((id) => this.#chats.get(id) ?? []).map((chat) => `“${nameOf(chat)}”`);
+    const which = names.length ? ` Not kept: ${names.slice(0, 3).join(", ")}${names.length > 3 ? " …" : ""}.` : "";
+    const run = async () => {
+      const chats = await Promise.all(unkept.map((id) => this.#whole(id)));
+      exportFile?.(fileName("not kept", "json"), asJson(chats));
+    };
     const actions = exportFile && unkept.length ? [{ label: "Export", run: () => void run() }] : [];
-    this.#notices.put("storage", message ? { text, actions, urgent: true } : null);
+    this.#notices.put("storage", message ? { text: message + which, actions, urgent: true } : null);
   }
 
   // --- All chats.
@@ -437,7 +446,7 @@ class View {
   async #remove({ id }) {
     const whole = structuredClone(await this.#whole(id));
     this.#stopAll(id, whole.turns);
-    this.#change(id, { deleted: Date.now(), updated: Date.now() });
+    this.#change(id, { deleted: Date.now() });
     if (id === this.#chat.id) this.#show(newChat(this.#picker.chosen?.id ?? ""));
     this.#say("Deleted");
     return () => this.#bringBack(whole);
