@@ -48,6 +48,8 @@ class View {
   #versions = new Versions();
   /** Whether the turns of the chat that is shown have not come yet. */
   #opening = false;
+  /** @type {import("./chat.js").Attachment[]} what was given to the chat meanwhile */
+  #unattached = [];
   /** @type {Map<string, Turn>} what was asked here and is running, in this chat or one shown before */
   #running = new Map();
   /** @type {Set<string>} the turns of this chat that run elsewhere */
@@ -159,7 +161,7 @@ class View {
         break;
       case "attach":
         this.#notices.put("refused", null);
-        this.#composer.attached.add({ label: event.label, text: event.text });
+        this.#attach({ label: event.label, text: event.text });
         break;
       case "refused":
         this.#notices.put("refused", { text: event.message, closes: true });
@@ -167,6 +169,12 @@ class View {
       default:
         this.#turn(event);
     }
+  }
+
+  /** @param {import("./chat.js").Attachment} attachment  which waits for what is attached already */
+  #attach(attachment) {
+    if (this.#opening) this.#unattached.push(attachment);
+    else this.#composer.attached.add(attachment);
   }
 
   /** @param {import("./host-types.js").TurnEvent & { turn: string }} event */
@@ -306,6 +314,7 @@ class View {
     this.#composer.text = draft;
     if (written) this.#write(written);
     this.#composer.attached.list = this.#chat.attached ?? [];
+    for (const attachment of this.#unattached.splice(0)) this.#composer.attached.add(attachment);
     const [word, they] = damaged === 1 ? ["turn", "It stays"] : ["turns", "They stay"];
     const text = `${damaged} ${word} of this chat cannot be read. ${they} where the others are.`;
     this.#notices.put("damaged", damaged ? { text, closes: true } : null);

@@ -118,3 +118,28 @@ def test_a_file_that_is_no_text_is_refused_with_a_word(open_chat: OpenChat) -> N
     chat = open_chat({"echo.md": echo("Echo")})
     attach(chat.page, "a.bin", b"\xff\x00\xfe")
     chat.page.get_by_text("a.bin is not a text file.").wait_for()
+
+
+def test_what_is_attached_while_a_chat_is_opened_joins_what_was(page: Any, serve: Serve) -> None:
+    page.goto(f"{serve().url}/health")
+    saved = page.evaluate("""async () => {
+      const { mount } = await import("/web/view.js");
+      const { newChat } = await import("/web/chat.js");
+      const chat = { ...newChat("echo"), title: "Kept" };
+      const saved = [];
+      let tell, opened;
+      mount(document.body, {
+        load: async () => ({ chats: [chat], current: chat.id }),
+        open: () => new Promise((resolve) => (opened = resolve)),
+        onEvent: (listener) => (tell = listener),
+        save: ({ chat }) => saved.push(chat.attached),
+        keepDraft() {},
+        stop() {},
+      });
+      while (!opened) await new Promise((resolve) => setTimeout(resolve));
+      tell({ type: "attach", label: "new", text: "n" });
+      opened({ chat: { ...chat, attached: [{ label: "old", text: "o" }] }, turns: [] });
+      while (!saved.length) await new Promise((resolve) => setTimeout(resolve));
+      return saved;
+    }""")
+    assert saved == [[{"label": "old", "text": "o"}, {"label": "new", "text": "n"}]]
