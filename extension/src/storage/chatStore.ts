@@ -39,9 +39,12 @@ export class ChatStore {
   #begun = new Map<string, Turn>();
   /** The turns that somebody here looks at and another window runs. */
   #elsewhere = new Map<string, Turn>();
+  /** Read once: another window, or the rest of one that was closed, shows other chats. */
+  #shown = new Map<PlaceName, string | undefined>();
   #trouble: Trouble = { message: "", unkept: [], detail: "" };
   #look;
   #touched = Date.now();
+  #disposed = false;
 
   constructor(files: ChatFiles, log: ChangeLog) {
     this.#files = files;
@@ -51,6 +54,7 @@ export class ChatStore {
       (chat, turns) => this.#tell({ chat, turns }),
       (failure) => this.#report(failure ? `Chats are not kept now: ${reason(failure)}. What is not kept ends with this window.` : "", failure),
     );
+    for (const place of ["view", "tab"] as const) this.shown(place);
     this.#look = setInterval(() => this.look(), LOOK).unref();
   }
 
@@ -134,17 +138,18 @@ export class ChatStore {
     return found;
   }
 
+  /** The chat that a place of this window shows, or showed when the last window was closed; none in a tab that is closed. */
   shown(place: PlaceName): string | undefined {
-    return this.#read(() => this.#files.shown(place), undefined);
+    if (!this.#shown.has(place)) this.#shown.set(place, this.#read(() => this.#files.shown(place), undefined));
+    return this.#shown.get(place);
   }
 
   show(place: PlaceName, chat: string | undefined): void {
-    if (chat !== undefined && !isId(chat)) return;
-    try {
-      if (chat !== this.#files.shown(place)) this.#files.show(place, chat);
-    } catch {
-      // What is shown first after the next start is no loss; that nothing can be written is said with the first chat.
-    }
+    if (chat === this.shown(place) || (chat !== undefined && !isId(chat))) return;
+    this.#shown.set(place, chat);
+    if (this.#disposed) return; // a window that is reloaded closes its tabs, which its next one opens again
+    // What is shown first after the next start is no loss; that nothing can be written is said with the first chat.
+    this.#ignoring(() => this.#files.show(place, chat));
   }
 
   /** This turn, which a view has saved, runs here from now on. */
@@ -197,6 +202,7 @@ export class ChatStore {
 
   /** Write what is not written yet; the window is about to go. */
   dispose(): void {
+    this.#disposed = true;
     this.#queue.write();
     this.#queue.stop();
     clearInterval(this.#look);
