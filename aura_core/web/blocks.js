@@ -206,6 +206,8 @@ export class TableBlock {
   /** @type {"table"} */
   kind = "table";
   #aligns;
+  /** Cells that may be added to short rows: as many as were written, or a wide table would be larger than its text by far. */
+  #spare = 0;
   /** @type {HTMLElement | null} */
   #body = null;
   #table;
@@ -235,10 +237,12 @@ export class TableBlock {
   #row(tag, line) {
     const found = cells(line);
     const row = h("tr");
-    this.#aligns.forEach((align, index) => {
+    this.#spare += found.length;
+    for (const [index, align] of this.#aligns.entries()) {
+      if (index >= found.length && this.#spare-- <= 0) break;
       const cell = row.appendChild(h(tag, { ...(tag === "th" ? { scope: "col" } : {}), class: ALIGN[align] ?? "" }));
       cell.append(inline(found[index] ?? ""));
-    });
+    }
     return row;
   }
 

@@ -124,8 +124,8 @@ export class ChatList {
     const all = [button("Rename", "Rename", () => this.#rename(chat, row))];
     const { exportAs } = this.#actions;
     if (exportAs) {
-      all.push(button("Markdown", "Export as Markdown", () => exportAs(chat, "md")));
-      all.push(button("JSON", "Export as JSON", () => exportAs(chat, "json")));
+      all.push(button("↓ Markdown", "Export as Markdown", () => exportAs(chat, "md")));
+      all.push(button("↓ JSON", "Export as JSON", () => exportAs(chat, "json")));
     }
     all.push(button("Delete", "Delete", () => void this.#remove(chat)));
     return h("div", { class: "more" }, ...all);

@@ -58,13 +58,15 @@
  * What a host tells the view. `chat` shows that chat, for hosts that let one choose elsewhere; `changed` is what another
  * view, tab or window has kept; `attach` adds something to the chat that is shown. `storage` is what is the matter with keeping: all of
  * it, each time; `unkept` are the chats of which something would be lost now, and with an empty message all is well.
+ * `refused` says why something that a person gave to the chat was not taken.
  * @typedef {TurnEvent & { turn: string }
  *   | { type: "agents", agents: Agent[] }
  *   | { type: "offline" } & Failure
  *   | { type: "chat", chat: import("./chat.js").Chat }
  *   | { type: "changed" } & Change
  *   | { type: "storage", message: string, unkept: string[] }
- *   | { type: "attach" } & import("./chat.js").Attachment} HostEvent
+ *   | { type: "attach" } & import("./chat.js").Attachment
+ *   | { type: "refused", message: string }} HostEvent
  */
 
 /**
@@ -93,6 +95,7 @@
  * @property {(chat: string, text: string) => void} keepDraft  what is written in this chat and not sent; "" forgets it
  * @property {(text: string) => Promise<string[]>} [find]  the chats in which the text is said; where missing, titles are searched
  * @property {(name: string, text: string) => void} [exportFile]  give a person this text as a file
+ * @property {() => void} [pickFiles]  let a person choose files, and tell of each with `attach` or `refused`
  * @property {(text: string) => Promise<void>} [copy]  where it is missing there are no copy buttons
  * @property {CodeAction[]} [codeActions]
  * @property {Remedy[]} [remedies]

@@ -80,6 +80,8 @@ class Inline {
   #last = null;
   /** @type {Bracket[]} */
   #brackets = [];
+  /** Where the last white space of the text is. */
+  #lastSpace;
   /** @type {Set<number>} lengths of backtick runs that nothing closes */
   #unclosed = new Set();
 
@@ -94,6 +96,8 @@ class Inline {
     this.text = text;
     this.before = before;
     this.open = text.length;
+    this.#lastSpace = text.length - 1;
+    while (/\S/.test(text[this.#lastSpace] ?? " ")) this.#lastSpace--;
   }
 
   run() {
@@ -166,8 +170,7 @@ class Inline {
   #lineBreak() {
     this.#at++;
     const plain = this.#plain;
-    let spaces = 0;
-    while (plain && plain.data[plain.data.length - 1 - spaces] === " ") spaces++;
+    const spaces = plain ? spacesAtEnd(plain.data) : 0;
     if (plain && spaces) plain.data = plain.data.slice(0, -spaces);
     if (spaces >= 2) this.#put(h("br"));
     this.#say("\n");
@@ -314,7 +317,7 @@ class Inline {
       this.#put(anchor(email ? `mailto:${text}` : text, "", text));
       return;
     }
-    if (!/\s/.test(this.text.slice(start))) this.#mayStillMean(start);
+    if (start > this.#lastSpace) this.#mayStillMean(start);
     this.#at++;
     this.#say("<");
   }
@@ -457,18 +460,20 @@ function anchor(to, title, ...children) {
  * @param {string} url
  */
 function withoutTail(url) {
-  for (;;) {
-    const last = url[url.length - 1] ?? "";
-    if (/[.,:;!?'"*_~\]]/.test(last)) url = url.slice(0, -1);
-    else if (last === ")" && count(url, ")") > count(url, "(")) url = url.slice(0, -1);
-    else return url;
+  let open = 0;
+  for (const char of url) open += char === "(" ? 1 : char === ")" ? -1 : 0;
+  let end = url.length;
+  for (; end > 0; end--) {
+    const last = url[end - 1] ?? "";
+    if (last === ")" && open < 0) open++;
+    else if (!/[.,:;!?'"*_~\]]/.test(last)) break;
   }
+  return url.slice(0, end);
 }
 
-/**
- * @param {string} text
- * @param {string} char
- */
-function count(text, char) {
-  return text.split(char).length - 1;
+/** @param {string} text */
+function spacesAtEnd(text) {
+  let at = text.length;
+  while (text[at - 1] === " ") at--;
+  return text.length - at;
 }

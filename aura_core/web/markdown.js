@@ -34,7 +34,7 @@ const MAYBE_RULE = /^(?:[*][* \t]*|_[_ \t]*|-[- \t]*)$/;
 const HEADING = /^(#{1,6})(?:[ \t]+|$)/;
 const UNDERLINE = /^(?:=+|-+)[ \t]*$/;
 const FENCE = /^(?:(`{3,})([^`]*)|(~{3,})(.*))$/;
-const TABLE_LINE = /^\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?$/; // of a line without spaces at its end
+const DELIMITER = /^:?-+:?$/;
 
 /**
  * What a line turned out to be, before anything is done about it.
@@ -256,8 +256,10 @@ export class Markdown {
     if (!whole) return null;
     if (FENCE.test(rest)) return "fence";
     if (inText && UNDERLINE.test(rest)) return "underline";
-    if (inText && rest.includes("|") && TABLE_LINE.test(rest.trimEnd()) && this.#leaf instanceof TextBlock) {
-      if (cells(this.#leaf.lastLine).length === cells(rest).length) return "table";
+    if (inText && rest.includes("|") && this.#leaf instanceof TextBlock) {
+      const delimiters = cells(rest);
+      const all = delimiters.every((cell) => DELIMITER.test(cell));
+      if (all && cells(this.#leaf.lastLine).length === delimiters.length) return "table";
     }
     return RULE.test(rest) ? "rule" : null;
   }

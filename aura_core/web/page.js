@@ -1,7 +1,7 @@
 // @ts-check
 // The page at `/` as a host of the chat view: it asks this server, and keeps chats in this browser.
 
-import { h } from "./dom.js";
+import { exportFile, pickFiles } from "./files.js";
 import { CLOSED, Keeper } from "./keeper.js";
 import { askToken, authorization } from "./token.js";
 import { refusal, runTurn } from "./turn.js";
@@ -62,6 +62,7 @@ const host = {
     tabStorage.set(CURRENT, chat);
     document.title = title ? `${title} · Aura` : "Aura";
   },
+  pickFiles: () => pickFiles(tell),
   exportFile,
   copy,
 };
@@ -73,16 +74,6 @@ const host = {
 function hear(turn, event) {
   keeper.hear(turn, event);
   tell({ ...event, turn });
-}
-
-/**
- * @param {string} name
- * @param {string} text
- */
-function exportFile(name, text) {
-  const url = URL.createObjectURL(new Blob([text], { type: "application/octet-stream" }));
-  h("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser reads it when it has asked where to
 }
 
 /** @param {string} text */

@@ -16,6 +16,8 @@ import { SseParser } from "./sse.js";
 
 /** Milliseconds without a byte after which a connection is dead; the server sends a comment every 15 s. */
 export const SILENCE = 45_000;
+/** Milliseconds after a silence in which what has come is read. After a standstill (SIGSTOP, a suspended laptop) timers are first. */
+const READ_FIRST = 1000;
 
 /**
  * One turn: one POST, one AbortController. Nothing is ever asked twice, except that an agent which turns out not to stream is
@@ -35,10 +37,11 @@ export async function runTurn(question, emit, { signal, silence = SILENCE, fetch
   let silent = false;
   const alive = () => {
     clearTimeout(watchdog);
-    watchdog = setTimeout(() => {
-      silent = true;
-      stop();
-    }, silence);
+    watchdog = setTimeout(() => (watchdog = setTimeout(giveUp, READ_FIRST)), silence);
+  };
+  const giveUp = () => {
+    silent = true;
+    stop();
   };
   try {
     if (question.streaming !== false) {

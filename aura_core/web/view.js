@@ -3,18 +3,18 @@
 
 import { AgentPicker } from "./agents.js";
 import { history, isRunning, newChat, newTurn, take, titleOf } from "./chat.js";
-import { ChatList, nameOf } from "./chats.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { h, isComposing } from "./dom.js";
 import { about, ending } from "./error-advice.js";
-import { asJson, asMarkdown, fileName } from "./exports.js";
 import { Notices } from "./notices.js";
-import { closeOpenEnd, mergeTurn, sizeOf } from "./records.js";
+import { mergeTurn, sizeOf } from "./records.js";
+import { Shelf } from "./shelf.js";
 import { Versions } from "./versions.js";
 
 /** @typedef {import("./chat.js").Chat} Chat */
 /** @typedef {import("./chat.js").Turn} Turn */
+/** @typedef {import("./shelf.js").Whole} Whole */
 /** @typedef {import("./host-types.js").Host} Host */
 /** @typedef {import("./host-types.js").HostEvent} HostEvent */
 
@@ -31,7 +31,7 @@ class View {
   #host;
   #root;
   #picker = new AgentPicker(() => this.#agentChosen());
-  #chats;
+  #shelf;
   #composer = new Composer({
     send: (text, edited) => this.#ask(text, edited?.after ?? this.#chat.last),
     stop: () => this.stop(),
@@ -48,6 +48,8 @@ class View {
   #versions = new Versions();
   /** Whether the turns of the chat that is shown have not come yet. */
   #opening = false;
+  /** @type {import("./chat.js").Attachment[]} what was given to the chat meanwhile */
+  #unattached = [];
   /** @type {Map<string, Turn>} what was asked here and is running, in this chat or one shown before */
   #running = new Map();
   /** @type {Set<string>} the turns of this chat that run elsewhere */
@@ -61,13 +63,18 @@ class View {
   constructor(root, host) {
     this.#host = host;
     this.#root = root;
-    const { exportFile } = host;
-    this.#chats = new ChatList({
-      open: (chat) => this.#open(chat),
-      rename: (chat, title) => this.#change(chat.id, { title, renamed: true }),
-      remove: (chat) => this.#remove(chat),
-      find: host.find ?? (async () => []),
-      ...(exportFile ? { exportAs: (chat, kind) => void this.#export(chat, kind) } : {}),
+    const { pickFiles } = host;
+    if (pickFiles) this.#composer.tools.append(h("button", { type: "button", class: "quiet", onclick: pickFiles }, "Attach"));
+    this.#shelf = new Shelf(host, this.#notices, {
+      shows: (id) => id === this.#chat.id,
+      whole: () => this.#whole(),
+      open: (chat) => void this.#open(chat),
+      renamed: (title) => this.#renamed(title),
+      stop: (id) => this.#stopAll(id),
+      gone: (elsewhere) => this.#gone(elsewhere),
+      idle: () => this.#chat.last === "" && !this.#composer.text.trim(),
+      name: (agent) => this.#picker.name(agent),
+      say: (text) => this.#say(text),
     });
     this.#conversation = new Conversation(host, (agent) => this.#picker.name(agent), {
       again: (turn) => this.#again(turn),
@@ -77,12 +84,12 @@ class View {
       otherAgent: () => this.#picker.focus(),
     });
     const fresh = h("button", { type: "button", class: "quiet", onclick: () => this.newChat() }, "New chat");
-    const header = h("header", {}, this.#picker.element, h("div", { class: "actions" }, this.#chats.button, fresh));
+    const header = h("header", {}, this.#picker.element, h("div", { class: "actions" }, this.#shelf.list.button, fresh));
     this.#conversation.log.prepend(this.#welcome);
     const foot = h("div", { class: "foot" }, this.#conversation.jump, this.#notices.element, this.#picker.error);
     foot.append(this.#composer.element);
     root.classList.add("aura");
-    root.append(header, this.#chats.panel, h("main", {}, this.#conversation.log, foot), this.#status);
+    root.append(header, this.#shelf.list.panel, h("main", {}, this.#conversation.log, foot), this.#status);
     root.addEventListener("keydown", (event) => this.#key(event));
     setInterval(() => this.#conversation.tick(), 1000);
     host.onEvent((event) => this.#hear(event));
@@ -92,7 +99,7 @@ class View {
 
   async #load() {
     const { chats, current } = await this.#host.load();
-    for (const chat of chats) this.#chats.put(chat);
+    for (const chat of chats) this.#shelf.put(chat);
     const shown = chats.find((chat) => chat.id === current);
     if (shown && this.#chat.last === "") {
       const written = this.#composer.text; // before the chats had come: it goes along
@@ -125,7 +132,7 @@ class View {
   /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.key !== "Escape" || event.defaultPrevented || isComposing(event) || !this.#busy) return;
-    if (this.#chats.panel.matches(":popover-open")) return; // it closes first
+    if (this.#shelf.list.panel.matches(":popover-open")) return; // it closes first
     event.preventDefault();
     this.stop();
   }
@@ -151,14 +158,24 @@ class View {
         this.#changed(event);
         break;
       case "storage":
-        this.#storage(event.message, event.unkept);
+        this.#shelf.trouble = event;
         break;
       case "attach":
-        this.#composer.attached.add({ label: event.label, text: event.text });
+        this.#notices.put("refused", null);
+        this.#attach({ label: event.label, text: event.text });
+        break;
+      case "refused":
+        this.#notices.put("refused", { text: event.message, closes: true });
         break;
       default:
         this.#turn(event);
     }
+  }
+
+  /** @param {import("./chat.js").Attachment} attachment  which waits for what is attached already */
+  #attach(attachment) {
+    if (this.#opening) this.#unattached.push(attachment);
+    else this.#composer.attached.add(attachment);
   }
 
   /** @param {import("./host-types.js").TurnEvent & { turn: string }} event */
@@ -273,10 +290,10 @@ class View {
   /** A chat in which was written and nothing asked is listed by what was written. */
   #leave() {
     const { id, last, attached = [] } = this.#chat;
-    if (last || !this.#chats.get(id)) return;
+    if (last || !this.#shelf.get(id)) return;
     const title = titleOf(this.#composer.text);
     if (title || attached.length) this.#save({ title });
-    else this.#change(id, { deleted: Date.now() });
+    else this.#shelf.change(id, { deleted: Date.now() });
   }
 
   /** @param {Chat} chat */
@@ -298,6 +315,7 @@ class View {
     this.#composer.text = draft;
     if (written) this.#write(written);
     this.#composer.attached.list = this.#chat.attached ?? [];
+    for (const attachment of this.#unattached.splice(0)) this.#composer.attached.add(attachment);
     const [word, they] = damaged === 1 ? ["turn", "It stays"] : ["turns", "They stay"];
     const text = `${damaged} ${word} of this chat cannot be read. ${they} where the others are.`;
     this.#notices.put("damaged", damaged ? { text, closes: true } : null);
@@ -312,13 +330,19 @@ class View {
     this.#drafted(this.#composer.text);
   }
 
+  /** @param {string} title */
+  #renamed(title) {
+    this.#chat = { ...this.#chat, title, renamed: true };
+    this.#shown();
+  }
+
   #shown() {
     this.#host.shown?.(this.#chat.id, this.#chat.title);
   }
 
   /** @param {string} text */
   #drafted(text) {
-    if (text.trim() && !this.#chats.get(this.#chat.id)) this.#save({ title: titleOf(text) });
+    if (text.trim() && !this.#shelf.get(this.#chat.id)) this.#save({ title: titleOf(text) });
     this.#host.keepDraft(this.#chat.id, text);
   }
 
@@ -332,29 +356,17 @@ class View {
   #save(change, turns = []) {
     this.#chat = { ...this.#chat, ...change };
     // The first time all of it is new.
-    this.#change(this.#chat.id, this.#chats.get(this.#chat.id) ? change : this.#chat, turns);
-  }
-
-  /**
-   * @param {string} id
-   * @param {Partial<Chat>} change
-   * @param {Turn[]} [turns]
-   */
-  #change(id, change, turns = []) {
-    this.#chats.put({ ...change, id });
-    this.#host.save({ chat: { ...change, id }, turns });
-    if (id !== this.#chat.id) return;
-    this.#chat = { ...this.#chat, ...change };
+    this.#shelf.change(this.#chat.id, this.#shelf.get(this.#chat.id) ? change : this.#chat, turns);
     if (change.title !== undefined) this.#shown();
   }
 
   /** @param {import("./host-types.js").Change} change  which somebody else has kept */
   #changed({ chat, turns = [] }) {
     if (chat.deleted) {
-      this.#deletedElsewhere(chat.id);
+      this.#shelf.deletedElsewhere(chat.id);
       return;
     }
-    this.#chats.put(chat);
+    this.#shelf.put(chat);
     if (chat.id !== this.#chat.id) return;
     for (const turn of turns) this.#merge(turn);
     const { last, ...rest } = chat;
@@ -388,98 +400,29 @@ class View {
     if (before && !isRunning(answer)) this.#sayEnd(known);
   }
 
-  /**
-   * What is the matter with keeping.
-   * @param {string} message
-   * @param {string[]} unkept
-   */
-  #storage(message, unkept) {
-    const { exportFile } = this.#host;
-    const names = unkept.map((id) => this.#chats.get(id)).flatMap((chat) => (chat ? [`“${nameOf(chat)}”`] : []));
-    const text = names.length ? `${message} Not kept: ${names.slice(0, 3).join(", ")}${names.length > 3 ? " …" : ""}.` : message;
-    const run = async () => exportFile?.(fileName("not kept", "json"), asJson(await Promise.all(unkept.map((id) => this.#whole(id)))));
-    const actions = exportFile && unkept.length ? [{ label: "Export", run: () => void run() }] : [];
-    this.#notices.put("storage", message ? { text, actions, urgent: true } : null);
-  }
-
-  // --- All chats.
-
-  /**
-   * A chat with everything in it.
-   * @param {string} id
-   * @returns {Promise<{ chat: Chat, turns: Turn[], draft: string }>}
-   */
-  async #whole(id) {
-    const { chat, turns, draft = "" } = await this.#host.open(id);
-    const here = id === this.#chat.id;
-    const versions = new Versions(turns);
-    if (here) for (const turn of this.#versions.all) versions.put(turn);
-    const head = chat ?? this.#chats.get(id) ?? { ...newChat(""), id };
-    return { chat: here ? this.#chat : head, turns: versions.all, draft: here ? this.#composer.text : draft };
+  /** @returns {Whole} what is shown, with everything in it */
+  #whole() {
+    return { chat: this.#chat, turns: this.#versions.all, draft: this.#composer.text };
   }
 
   /**
-   * @param {Chat} chat
-   * @param {"md" | "json"} kind
+   * The chat that was shown is deleted: here, or elsewhere, and then what is being written goes along.
+   * @param {boolean} elsewhere
    */
-  async #export({ id }, kind) {
-    const { chat, turns, draft } = await this.#whole(id);
-    const name = (/** @type {string} */ agent) => this.#picker.name(agent);
-    const text = kind === "json" ? asJson([{ chat, turns, draft }]) : asMarkdown(chat, new Versions(turns).path(chat.last), name);
-    this.#host.exportFile?.(fileName(nameOf(chat), kind), text);
+  #gone(elsewhere) {
+    const written = this.#composer.text;
+    this.#show(newChat(this.#picker.chosen?.id ?? ""));
+    if (elsewhere && written) this.#write(written);
   }
 
-  /**
-   * Delete a chat.
-   * @param {Chat} listed
-   * @returns {Promise<() => void>} what brings it back
-   */
-  async #remove({ id }) {
-    const whole = structuredClone(await this.#whole(id));
-    this.#stopAll(id, whole.turns);
-    this.#change(id, { deleted: Date.now(), updated: Date.now() });
-    if (id === this.#chat.id) this.#show(newChat(this.#picker.chosen?.id ?? ""));
-    this.#say("Deleted");
-    return () => this.#bringBack(whole);
-  }
-
-  /**
-   * Nothing runs in a chat that is deleted; what it still says would keep it again.
-   * @param {string} id
-   * @param {Turn[]} turns
-   */
-  #stopAll(id, turns) {
-    for (const turn of turns) closeOpenEnd(turn, "the chat was deleted");
+  /** Nothing runs in a chat that is deleted; what it still says would keep it again. @param {string} id */
+  #stopAll(id) {
     for (const [turn, { chat }] of this.#running) {
       if (chat !== id) continue;
       this.#host.stop(turn);
       this.#running.delete(turn);
     }
     this.#composer.running = this.#busy;
-  }
-
-  /** @param {{ chat: Chat, turns: Turn[], draft: string }} whole */
-  #bringBack({ chat, turns, draft }) {
-    this.#change(chat.id, { ...chat, deleted: 0 }, turns);
-    if (draft) this.#host.keepDraft(chat.id, draft);
-    if (this.#chat.last === "" && !this.#composer.text.trim()) void this.#open({ ...chat, deleted: 0 });
-    this.#say("Brought back");
-  }
-
-  /** @param {string} id */
-  #deletedElsewhere(id) {
-    const chat = this.#chats.get(id);
-    this.#chats.put({ id, deleted: Date.now() });
-    if (id !== this.#chat.id || !chat) return;
-    const whole = { chat: this.#chat, turns: this.#versions.all.map((turn) => structuredClone(turn)), draft: this.#composer.text };
-    this.#stopAll(id, whole.turns);
-    this.#show(newChat(this.#picker.chosen?.id ?? ""));
-    const back = () => {
-      this.#notices.put("deleted", null);
-      this.#bringBack(whole);
-    };
-    const text = `“${nameOf(chat)}” was deleted in another tab or window.`;
-    this.#notices.put("deleted", { text, actions: [{ label: "Undo", run: back }], closes: true });
   }
 
   // --- Who is asked.

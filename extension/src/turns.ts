@@ -48,8 +48,8 @@ export class Turns {
 
   /** Ask. The turn is one that the view has saved. */
   async start(ask: Ask, place: Place): Promise<void> {
-    const turn = this.#chats.begin(ask.turn);
-    if (!turn) return;
+    const turn = this.#chats.begin(ask?.turn);
+    if (!turn) return; // or it is nothing that a view of ours sends
     const abort = new AbortController();
     this.#running.set(turn.id, { turn, abort, place });
     this.#audience.changed(place);

@@ -72,6 +72,9 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?": _hostile("|a|@", "[|:|", "|a:1|", "|a|:1a"),
     r"<[!/a-zA-Z][^>]*>?": _hostile("|<|", "|<a|", "|<a|>", "|<a>|"),
     "[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]+": _hostile("|\x00|", "|\x00a|"),
+    r"https?://(?P<host>localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d{1,5})?(/[\w.~/-]*)?": _hostile(
+        "http://127.|1|", "http://localhost/|a|!", "http://localhost/|/|"
+    ),
     "[/?#]": _hostile("|a|", "|/|"),
     r"[\s@?#]": _hostile("|a|", "|@|"),
     r"(?m)^data:": Ours("the kit's own transcripts"),

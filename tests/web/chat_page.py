@@ -51,6 +51,7 @@ OLLAMA_END = b'{"message":{"content":""},"done":true,"done_reason":"stop","promp
 RECORDS = """(store) => new Promise((resolve, reject) => {
   const request = indexedDB.open("aura");
   request.onerror = () => reject(request.error);
+  request.onupgradeneeded = () => reject(new Error("the page has no database"));
   request.onsuccess = () => {
     const all = request.result.transaction(store).objectStore(store).getAll();
     all.onsuccess = () => (request.result.close(), resolve(all.result));

@@ -267,9 +267,11 @@ def test_a_chat_deleted_in_one_tab_does_not_come_back_from_another(open_chat: Op
     open_chat_of(two, "To be deleted")
     answer = two.ask("Still running", agent="slow")
     two.sees(answer, "word19")
+    two.message.fill("What I am writing here")
     one.more("To be deleted", "Delete")
     two.page.get_by_text("“To be deleted” was deleted in another tab or window.").wait_for()
     assert questions(two) == []
+    assert two.message.input_value() == "What I am writing here"
     two.ended(two.ask("Something else", agent="echo"))
     for chat in [one, two]:
         chat.page.reload()

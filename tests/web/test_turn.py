@@ -1,7 +1,13 @@
 """The turn client by itself: one request, one end, and a watchdog that counts bytes."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,3 +93,29 @@ def test_when_to_come_back_is_passed_on(run: Run) -> None:
 def test_a_partial_answer_of_the_other_route_is_kept(run: Run) -> None:
     events = run({"text": "Half an answer", "fail_after": 1, "code": "interrupted", "streaming": False})
     assert [event["type"] for event in events] == ["open", "token", "error"]
+
+
+IN_NODE = """
+import { runTurn } from "./turn.js";
+const question = { url: process.argv[2], agent: "agent", body: { prompt: "Hello" } };
+const emit = (event) => console.log(JSON.stringify(event));
+await runTurn(question, emit, { signal: new AbortController().signal, silence: 5000 });
+"""
+
+
+def test_a_standstill_of_ours_is_no_silence_of_the_server(node: str, serve: Serve, tmp_path: Path) -> None:
+    for name in ["turn.js", "sse.js"]:
+        shutil.copy(Path(__file__).parents[2] / "aura_core" / "web" / name, tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "ask.js").write_text(IN_NODE)
+    server = serve({"agent.md": echo(text="one two three", tokens=24, tokens_per_second=2)})
+    with subprocess.Popen([node, tmp_path / "ask.js", server.url], stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        assert json.loads(asking.stdout.readline()) == {"type": "open"}
+        assert json.loads(asking.stdout.readline())["type"] == "token"
+        os.kill(asking.pid, signal.SIGSTOP)
+        time.sleep(7)  # longer than the silence that it takes for the end
+        os.kill(asking.pid, signal.SIGCONT)
+        events = [json.loads(line) for line in asking.stdout]
+    assert events[-1]["type"] == "done", events[-1]
+    assert len(events) == 24

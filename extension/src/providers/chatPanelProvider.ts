@@ -42,6 +42,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
       },
       ended: (turn, place) => this.#changed({ chat: { id: turn.chat }, turns: [turn] }, place),
     });
+    this.#view = this.#surface("view");
     chats.audience = {
       changed: (change) => {
         if (change.chat.deleted) this.#turns.stopChat(change.chat.id, "the chat was deleted");
@@ -50,7 +51,6 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
       stop: (turn) => this.#turns.stop(turn),
       trouble: (trouble) => this.#troubled(trouble),
     };
-    this.#view = this.#surface("view");
     const keep = { webviewOptions: { retainContextWhenHidden: false } };
     context.subscriptions.push(
       vscode.window.registerWebviewViewProvider(VIEW, this, keep),

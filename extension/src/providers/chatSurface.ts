@@ -34,6 +34,8 @@ export class ChatSurface implements Place {
   #name;
   #around;
   #loaded = false;
+  /** Whether the view that is loaded shows its chat. */
+  #settled = false;
   #visible = false;
   #hidden: ReturnType<typeof setTimeout> | undefined;
   #waiting: (() => void)[] = [];
@@ -102,9 +104,9 @@ export class ChatSurface implements Place {
     if (this.#loaded) this.#batch.add(event);
   }
 
-  /** Tell the view as soon as it is there. */
+  /** Tell the view as soon as it is there and shows its chat. */
   async tellWhenLoaded(event: HostEvent): Promise<void> {
-    if (!this.#loaded) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (!this.#loaded || !this.#settled) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.tell(event);
   }
 
@@ -186,10 +188,13 @@ export class ChatSurface implements Place {
   #load(): void {
     const { chats, greeting } = this.#around;
     this.#batch.clear();
+    const list = chats.list();
     const current = this.current === undefined ? {} : { current: this.current };
-    this.#post({ type: "loaded", chats: chats.list(), ...current, events: greeting() });
+    this.#post({ type: "loaded", chats: list, ...current, events: greeting() });
     this.#loaded = true;
-    for (const go of this.#waiting.splice(0)) go();
+    this.#settled = false;
+    // A view that opens its last chat now does not know yet what is attached to it.
+    if (!list.some(({ id }) => id === this.current)) this.#ready();
   }
 
   #open(chat: string, id: number): void {
@@ -197,5 +202,11 @@ export class ChatSurface implements Place {
     const opened = this.#around.chats.open(chat);
     const elsewhere = [...(opened.elsewhere ?? []), ...this.#around.turns.elsewhere(this)];
     this.#post({ type: "opened", id, opened: { ...opened, elsewhere } });
+    this.#ready();
+  }
+
+  #ready(): void {
+    this.#settled = true;
+    for (const go of this.#waiting.splice(0)) go();
   }
 }

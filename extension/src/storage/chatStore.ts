@@ -2,16 +2,16 @@
 
 import { isRunning, titleOf, type Chat, type Turn } from "../../../aura_core/web/chat.js";
 import type { Change, Opened } from "../../../aura_core/web/host-types.js";
-import { isId, isTurn, mergeChat, mergeTurn } from "../../../aura_core/web/records.js";
+import { isId, isTurn, mergeTurn } from "../../../aura_core/web/records.js";
 import type { ChangeLog, Notice } from "./changeLog.js";
 import { fieldsOf, LEASE, type ChatFiles, type PlaceName } from "./chatFiles.js";
+import { WriteQueue } from "./writeQueue.js";
 
-/** Milliseconds between two writes of what is still changing; a long answer is written less often, by its characters. */
+/** Milliseconds between two writes of a running answer, at least, and by its characters. */
 const PAUSE = 1000;
 const PER_CHARACTER = 0.001;
-/** Milliseconds between two looks at what other windows do, and between two tries after a failure. */
+/** Milliseconds between two looks at what other windows do. */
 const LOOK = 1000;
-const AGAIN = 5000;
 
 /** What is the matter with keeping; with an empty message all is well. `unkept` are the chats of which something would be lost now. */
 export interface Trouble {
@@ -29,32 +29,32 @@ export interface Audience {
   trouble(trouble: Trouble): void;
 }
 
-/** What is to be written of a chat. */
-interface Pending {
-  changes: Change["chat"][];
-  turns: Map<string, Turn>;
-  draft?: string;
-}
-
 export class ChatStore {
   #files;
   #log;
   #audience: Audience | undefined;
-  #pending = new Map<string, Pending>();
+  #queue;
   /** The turns that run here, as they are, and those that a view has saved and not yet asked. */
   #running = new Map<string, Turn>();
   #begun = new Map<string, Turn>();
   /** The turns that somebody here looks at and another window runs. */
   #elsewhere = new Map<string, Turn>();
+  /** Read once: another window, or the rest of one that was closed, shows other chats. */
+  #shown = new Map<PlaceName, string | undefined>();
   #trouble: Trouble = { message: "", unkept: [], detail: "" };
-  #soon: ReturnType<typeof setTimeout> | undefined;
-  #again: ReturnType<typeof setTimeout> | undefined;
   #look;
   #touched = Date.now();
+  #disposed = false;
 
   constructor(files: ChatFiles, log: ChangeLog) {
     this.#files = files;
     this.#log = log;
+    this.#queue = new WriteQueue(
+      files,
+      (chat, turns) => this.#tell({ chat, turns }),
+      (failure) => this.#report(failure ? `Chats are not kept now: ${reason(failure)}. What is not kept ends with this window.` : "", failure),
+    );
+    for (const place of ["view", "tab"] as const) this.shown(place);
     this.#look = setInterval(() => this.look(), LOOK).unref();
   }
 
@@ -71,8 +71,8 @@ export class ChatStore {
   /** The chats that are not deleted, without what is attached to them. */
   list(): Chat[] {
     const chats = new Map(this.#read(() => this.#files.chats(), []).map((chat) => [chat.id, chat]));
-    for (const id of this.#pending.keys()) {
-      const chat = this.#withPending(id, chats.get(id));
+    for (const id of this.#queue.chats) {
+      const chat = this.#queue.apply(id, chats.get(id));
       if (chat) chats.set(id, chat);
     }
     const kept = [...chats.values()].filter(({ deleted }) => !deleted);
@@ -80,20 +80,20 @@ export class ChatStore {
   }
 
   chat(id: string): Chat | undefined {
-    return isId(id) ? this.#withPending(id, this.#read(() => this.#files.chat(id), undefined)) : undefined;
+    return isId(id) ? this.#queue.apply(id, this.#read(() => this.#files.chat(id), undefined)) : undefined;
   }
 
   open(id: string): Opened {
     if (!isId(id)) return { turns: [], elsewhere: [] };
     const kept = this.#read<Opened>(() => this.#files.open(id), { turns: [] });
     const turns = new Map(kept.turns.map((turn) => [turn.id, turn]));
-    const pending = this.#pending.get(id);
-    for (const turn of [...(pending?.turns.values() ?? []), ...this.#running.values()]) if (turn.chat === id) turns.set(turn.id, turn);
+    const waiting = this.#queue.get(id);
+    for (const turn of [...(waiting?.turns.values() ?? []), ...this.#running.values()]) if (turn.chat === id) turns.set(turn.id, turn);
     for (const turn of turns.values()) this.#watch(turn);
     const elsewhere = [...turns.keys()].filter((turn) => this.#elsewhere.has(turn));
     const { chat: _, draft: written, ...rest } = kept;
-    const chat = this.#withPending(id, kept.chat);
-    const draft = pending?.draft ?? written;
+    const chat = this.#queue.apply(id, kept.chat);
+    const draft = waiting?.draft ?? written;
     return { ...rest, ...(chat ? { chat } : {}), ...(draft ? { draft } : {}), turns: [...turns.values()], elsewhere };
   }
 
@@ -106,28 +106,28 @@ export class ChatStore {
     const fields = fieldsOf(chat, chat?.id ?? "");
     if (!fields || !Array.isArray(turns) || !turns.every((turn) => isTurn(turn) && turn.chat === fields.id)) return undefined;
     const known = this.chat(fields.id);
-    const pending = this.#pendingOf(fields.id);
+    const waiting = this.#queue.of(fields.id);
     for (const turn of turns) {
       if (this.#running.has(turn.id)) continue;
-      const merged = mergeTurn(pending.turns.get(turn.id) ?? this.#read(() => this.#files.turn(fields.id, turn.id), undefined), turn);
-      pending.turns.set(turn.id, merged);
+      const merged = mergeTurn(waiting.turns.get(turn.id) ?? this.#read(() => this.#files.turn(fields.id, turn.id), undefined), turn);
+      waiting.turns.set(turn.id, merged);
       if (isRunning(merged.answer)) this.#begun.set(turn.id, merged);
     }
-    pending.changes.push(fields);
-    this.#write();
+    waiting.changes.push(fields);
+    this.#queue.write();
     // What another window has deleted stays so, unless the deletion is undone.
     return known?.deleted && fields.deleted === undefined ? { chat: { id: fields.id, deleted: known.deleted } } : { chat: fields, turns };
   }
 
   keepDraft(chat: string, text: string): void {
     if (!isId(chat) || typeof text !== "string") return;
-    this.#pendingOf(chat).draft = text;
-    this.#writeSoon();
+    this.#queue.of(chat).draft = text;
+    this.#queue.writeSoon();
   }
 
   /** The chats in which this is said, whatever the case of its letters. */
   async find(text: string): Promise<string[]> {
-    const wanted = text.trim().toLowerCase();
+    const wanted = String(text ?? "").trim().toLowerCase();
     if (!wanted) return [];
     const says = ({ question, answer }: Turn) => [question.text, answer.text].some((said) => said.toLowerCase().includes(wanted));
     const found = [];
@@ -138,17 +138,18 @@ export class ChatStore {
     return found;
   }
 
+  /** The chat that a place of this window shows, or showed when the last window was closed; none in a tab that is closed. */
   shown(place: PlaceName): string | undefined {
-    return this.#read(() => this.#files.shown(place), undefined);
+    if (!this.#shown.has(place)) this.#shown.set(place, this.#read(() => this.#files.shown(place), undefined));
+    return this.#shown.get(place);
   }
 
   show(place: PlaceName, chat: string | undefined): void {
-    if (chat !== undefined && !isId(chat)) return;
-    try {
-      if (chat !== this.#files.shown(place)) this.#files.show(place, chat);
-    } catch {
-      // What is shown first after the next start is no loss; that nothing can be written is said with the first chat.
-    }
+    if (chat === this.shown(place) || (chat !== undefined && !isId(chat))) return;
+    this.#shown.set(place, chat);
+    if (this.#disposed) return; // a window that is reloaded closes its tabs, which its next one opens again
+    // What is shown first after the next start is no loss; that nothing can be written is said with the first chat.
+    this.#ignoring(() => this.#files.show(place, chat));
   }
 
   /** This turn, which a view has saved, runs here from now on. */
@@ -163,13 +164,13 @@ export class ChatStore {
 
   /** The answer of a turn that runs here has changed: it is written soon, and at once when it has ended. */
   heard(turn: Turn): void {
-    this.#pendingOf(turn.chat).turns.set(turn.id, turn);
+    this.#queue.of(turn.chat).turns.set(turn.id, turn);
     if (isRunning(turn.answer)) {
-      this.#writeSoon(Math.max(PAUSE, turn.answer.text.length * PER_CHARACTER));
+      this.#queue.writeSoon(Math.max(PAUSE, turn.answer.text.length * PER_CHARACTER));
       return;
     }
     this.#running.delete(turn.id);
-    this.#write();
+    this.#queue.write();
   }
 
   /** Ask whatever window runs this turn to stop it. */
@@ -201,22 +202,22 @@ export class ChatStore {
 
   /** Write what is not written yet; the window is about to go. */
   dispose(): void {
-    this.#write();
+    this.#disposed = true;
+    this.#queue.write();
+    this.#queue.stop();
     clearInterval(this.#look);
-    clearTimeout(this.#soon);
-    clearTimeout(this.#again);
   }
 
   /** What one calls a chat in which nothing was asked yet. */
   #draftTitle({ id, last }: Chat): string {
-    const draft = last ? "" : (this.#pending.get(id)?.draft ?? this.#read(() => this.#files.draft(id), ""));
+    const draft = last ? "" : (this.#queue.get(id)?.draft ?? this.#read(() => this.#files.draft(id), ""));
     return titleOf(draft);
   }
 
   /** Whether a chat's files may have these words: most have not, and need not be parsed. */
   #maySay(id: string, wanted: string): boolean {
     const escaped = JSON.stringify(wanted).slice(1, -1);
-    return this.#pending.has(id) || this.#read(() => this.#files.texts(id), []).some((text) => text.toLowerCase().includes(escaped));
+    return this.#queue.get(id) !== undefined || this.#read(() => this.#files.texts(id), []).some((text) => text.toLowerCase().includes(escaped));
   }
 
   #changed(id: string, turnIds: string[]): void {
@@ -231,59 +232,12 @@ export class ChatStore {
     else this.#elsewhere.delete(turn.id);
   }
 
-  #pendingOf(id: string): Pending {
-    const known = this.#pending.get(id) ?? { changes: [], turns: new Map<string, Turn>() };
-    this.#pending.set(id, known);
-    return known;
-  }
-
-  #withPending(id: string, chat: Chat | undefined): Chat | undefined {
-    const { changes = [] } = this.#pending.get(id) ?? {};
-    return changes.reduce<Chat | undefined>((merged, change) => mergeChat(merged, change), chat);
-  }
-
-  #writeSoon(pause = PAUSE): void {
-    this.#soon ??= setTimeout(() => this.#write(), pause);
-  }
-
-  #write(): void {
-    clearTimeout(this.#soon);
-    clearTimeout(this.#again);
-    this.#soon = this.#again = undefined;
-    let failure: unknown;
-    for (const [id, pending] of this.#pending) {
-      try {
-        this.#writeChat(id, pending);
-      } catch (error) {
-        failure = error;
-      }
-    }
-    if (this.#pending.size) this.#again = setTimeout(() => this.#write(), AGAIN);
-    this.#report(failure ? `Chats are not kept now: ${reason(failure)}. What is not kept ends with this window.` : "", failure);
-  }
-
-  /** Turns first, so that nothing that is written names a turn that is not. What was written is pending no more, also when the rest fails. */
-  #writeChat(id: string, pending: Pending): void {
-    const written = [...pending.turns.keys()];
-    for (const [turn, value] of pending.turns) {
-      this.#files.write(value);
-      pending.turns.delete(turn);
-    }
-    while (pending.changes[0]) {
-      this.#files.change(pending.changes[0]);
-      pending.changes.shift();
-    }
-    if (pending.draft !== undefined) this.#files.writeDraft(id, pending.draft);
-    this.#pending.delete(id);
-    this.#tell({ chat: id, turns: written });
-  }
-
   #tell(notice: Notice): void {
     this.#ignoring(() => this.#log.tell(notice)); // the other windows then hear of it with the next change, or at their next start
   }
 
   #report(message: string, failure: unknown): void {
-    const unkept = [...this.#pending.keys()];
+    const unkept = this.#queue.chats;
     if (message === this.#trouble.message && unkept.join() === this.#trouble.unkept.join()) return;
     this.#trouble = { message, unkept, detail: failure ? String(failure) : "" };
     this.#audience?.trouble(this.#trouble);

@@ -311,7 +311,14 @@ test("each place remembers its chat", () => {
   const next = new Window(folder);
   expect([next.store.shown("view"), next.store.shown("tab")]).toEqual([a, b]);
   next.store.show("tab", undefined);
-  expect([one.store.shown("view"), one.store.shown("tab")]).toEqual([a, undefined]);
+  const last = new Window(folder);
+  expect([last.store.shown("view"), last.store.shown("tab")]).toEqual([a, undefined]);
+  // Each window knows what it shows itself, whatever another one does.
+  expect([one.store.shown("view"), one.store.shown("tab")]).toEqual([a, b]);
+  // A window that is reloaded closes its tabs as it goes.
+  last.store.dispose();
+  last.store.show("view", undefined);
+  expect(new Window(folder).store.shown("view")).toBe(a);
 });
 
 test("a draft is kept, listed by its first line even alone, and forgotten when it is empty", () => {
