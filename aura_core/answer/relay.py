@@ -206,17 +206,19 @@ class Relay:
                 steps = 0
                 await asyncio.sleep(0)
             if self.finish_reason is None:
-                content, reasoning = token.content, token.reasoning
-                if content or reasoning:
+                if token.reasoning:
                     signs = 0
                     self._progress_at = now()
-                elif signs < SIGNS_OF_LIFE:
+                    if not self._put(frame_reasoning, token.reasoning):
+                        await self._wait_for_room()
+                if content := token.content:
+                    signs = 0
+                    self._progress_at = now()
+                    if not self._put(frame_token, content):
+                        await self._wait_for_room()
+                elif signs < SIGNS_OF_LIFE and not token.reasoning:
                     signs += 1
                     self._progress_at = now()
-                if reasoning and not self._put(frame_reasoning, reasoning):
-                    await self._wait_for_room()
-                if content and not self._put(frame_token, content):
-                    await self._wait_for_room()
                 if token.finish_reason is not None:
                     self.finish_reason = finish_reason(token.finish_reason, self._server)
                     self._finish_by = now() + FINISH_GRACE
@@ -276,8 +278,7 @@ class Relay:
 
     def _finish(self) -> None:
         self.succeeded = True
-        total = counts.total(self.usage) if self.usage else 0
-        self._end(self._framing.done, DoneEvent(total, self.finish_reason or "stop"))
+        self._end(self._framing.done, DoneEvent(counts.total(self.usage or Usage()), self.finish_reason or "stop"))
 
     def _end(self, frame: Callable[[Any], Any], event: DoneEvent | ErrorEvent) -> None:
         """Hand over the last event; where it cannot be framed, an error that says so."""
