@@ -77,7 +77,7 @@ def _check(victim: Victim, shown: str) -> None:
     victim.unharmed()
     assert (victim.folder.parent / "site" / "opened").read_text() == "", "no file outside was opened"
     assert SECRET not in shown.replace(victim.environ["OPENAI_ORG_ID"], "")  # which the doctor shows
-    assert "Traceback" not in shown
+    assert not re.search("^Traceback", shown, re.MULTILINE)  # a log line may tell of an SDK that a busy machine imports
     for request in victim.own.requests:
         assert f"{SECRET}-aws" not in str(request)
 
