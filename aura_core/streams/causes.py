@@ -185,8 +185,8 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         "model_not_found",
-        phrases=("invalid model", "model…is not available", "model…unavailable", "model…not supported by"),
-        statuses=frozenset({400, 403, 404, 422}),
+        phrases=("invalid model", "model…is not available", "model…not supported by"),
+        statuses=frozenset({400, 404, 422}),
     ),
     # The key. Some servers refuse it with 400, or with 500 where a gateway's own key is wrong.
     Cause(
