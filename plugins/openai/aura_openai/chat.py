@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 from aiohttp import ClientError
 
 from aura_core import Model, ProviderError, Token
-from aura_core.streams import Read, bad_response, failure, read_reason
+from aura_core.streams import Read, bad_response, error_in, failure, loads, read_reason
 from aura_openai.client import Client
 from aura_openai.sse import NotEvents, Splitter, TooLong
 from aura_openai.transport import ERROR_LIMIT, ERROR_SECONDS
@@ -94,7 +95,11 @@ async def _no_stream(body: bytes, read: Read, client: Client, model: str, begun:
         async with asyncio.timeout(ERROR_SECONDS):
             while len(body) <= ERROR_LIMIT and (chunk := await read()):
                 body += chunk
-    reason = read_reason(body)
+    said: Any = body
+    with suppress(ValueError, RecursionError):
+        if isinstance(fields := loads(body), dict):
+            said = error_in(fields)  # a whole answer in JSON is none
+    reason = read_reason(said)
     if reason is None:
         return bad_response(client.server, begun=begun)
     return failure(client.server, reason, model)

@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp.httpx2 import AiohttpTransport
 
 from aura_core import ProviderError
-from aura_core.streams import decoding
+from aura_core.streams import Read, decoding
 from aura_openai.connections import session
 
 ERROR_LIMIT = 64 * 1024
@@ -92,18 +92,23 @@ class Body:
 
     def __init__(self, response: httpx2.Response, server: str) -> None:
         stream: Any = response.stream
-        self._content: aiohttp.StreamReader = stream._aiohttp_response.content
         self.aclose: Callable[[], Awaitable[None]] = stream.aclose
-        self.read = decoding(self._read, response.headers.get("content-encoding"), server)
+        # No method of its own: that would tie what was read ahead to itself, until the garbage collector finds it.
+        read = _reader(stream._aiohttp_response.content)
+        self.read = decoding(read, response.headers.get("content-encoding"), server)
 
-    async def _read(self) -> bytes:
+
+def _reader(content: aiohttp.StreamReader) -> Read:
+    async def read() -> bytes:
         try:
-            return await self._content.readany()
+            return await content.readany()
         except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is what aiohttp's parser in Python says
             # Once the connection is lost readany only raises, whatever it has read ahead.
-            if rest := self._content._read_nowait(-1):
+            if rest := content._read_nowait(-1):
                 return rest
             raise aiohttp.ClientPayloadError(type(exc).__name__) from exc
+
+    return read
 
 
 class _Beginning(httpx2.AsyncByteStream):

@@ -204,6 +204,7 @@ def test_an_end_with_nothing_said_is_a_bad_response(body: bytes, upstream: Upstr
         b"[]",
         DEEP,
         b'{"choices":[{"message":{"content":"not a stream"},"finish_reason":"stop"}]}',
+        b'{"status":"completed","type":"message","choices":[{"message":{"content":"x"}}],"error":null}',
     ],
 )
 def test_what_is_no_stream_is_a_bad_response(body: bytes, ending: Any, upstream: Upstream, aura: AuraServer) -> None:
