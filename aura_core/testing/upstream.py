@@ -68,13 +68,14 @@ class Upstream:
     """A server on a loopback port, in a thread of its own; a context manager.
 
     Replies given with `queue` are used once, in their order; then that of the request's path, set with `on`; then
-    `default`.
+    `default`. `unasked` counts the replies whose unasked parts have all been written.
     """
 
     def __init__(self, default: Reply | None = None) -> None:
         self.default = default or Reply(status=404)
         self.requests: list[Request] = []
         self.connections = 0
+        self.unasked = 0
         self.open = 0
         self.hangups: list[float] = []
         self._queued: deque[Reply] = deque()
@@ -163,6 +164,13 @@ class Upstream:
             self._tell()
             writer.close()
 
+    async def _say(self, unasked: Sequence[Part], writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):  # the client may have closed the connection, and should
+            for part in unasked[isinstance(unasked[0], bytes) :]:
+                await _write_part(part, writer, chunked=False)
+        self.unasked += 1
+        self._tell()
+
     def _next(self, request: Request) -> Reply:
         if self._queued:
             return self._queued.popleft()
@@ -190,7 +198,7 @@ class Upstream:
         if reply.ending != "clean" or not marked or reply.status == 0:
             return False
         if reply.unasked:
-            saying = asyncio.ensure_future(_say(reply.unasked, writer))
+            saying = asyncio.ensure_future(self._say(reply.unasked, writer))
             self._saying.add(saying)
             saying.add_done_callback(self._saying.discard)
         return True
@@ -240,12 +248,6 @@ async def _write(reply: Reply, writer: asyncio.StreamWriter) -> None:
     if reply.ending == "broken":
         writer.write(b"ZZ\r\n")
     await writer.drain()
-
-
-async def _say(unasked: Sequence[Part], writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):  # the client may have closed the connection, and should
-        for part in unasked[isinstance(unasked[0], bytes) :]:
-            await _write_part(part, writer, chunked=False)
 
 
 async def _write_part(part: Part, writer: asyncio.StreamWriter, chunked: bool, behind: bytes = b"") -> None:
