@@ -86,6 +86,11 @@ export class Store {
    * @returns {Promise<Chat>} as it is now
    */
   async patch(change, known) {
+    if (isChat(change)) {
+      // A whole chat, new or brought back: nothing to merge with, and nothing to wait for where the page is closing.
+      await this.#database.write(["chats"], (transaction) => transaction.objectStore("chats").put(change), { commit: true });
+      return change;
+    }
     let now = mergeChat(known, change);
     await this.#database.write(["chats", "turns", "drafts"], (transaction) => {
       const chats = transaction.objectStore("chats");

@@ -305,6 +305,9 @@ class View {
     this.#opening = false;
     this.#chat = { ...this.#chat, ...head };
     for (const turn of turns) this.#versions.put(mergeTurn(this.#versions.get(turn.id), turn));
+    // What was asked right before a crash is kept, but perhaps not that it is the last.
+    const last = this.#versions.get(this.#chat.last);
+    if (last) this.#chat.last = this.#versions.end(last).id;
     for (const turn of turns) {
       if (!isRunning(turn.answer)) continue;
       if (elsewhere.includes(turn.id)) this.#elsewhere.add(turn.id);

@@ -136,10 +136,13 @@ def test_what_is_attached_while_a_chat_is_opened_joins_what_was(page: Any, serve
         keepDraft() {},
         stop() {},
       });
-      while (!opened) await new Promise((resolve) => setTimeout(resolve));
+      const until = async (what) => {
+        for (let n = 0; n < 1000 && !what(); n++) await new Promise((resolve) => setTimeout(resolve, 10));
+      };
+      await until(() => opened);
       tell({ type: "attach", label: "new", text: "n" });
       opened({ chat: { ...chat, attached: [{ label: "old", text: "o" }] }, turns: [] });
-      while (!saved.length) await new Promise((resolve) => setTimeout(resolve));
+      await until(() => saved.length);
       return saved;
     }""")
     assert saved == [[{"label": "old", "text": "o"}, {"label": "new", "text": "n"}]]

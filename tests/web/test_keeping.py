@@ -190,6 +190,18 @@ def test_a_damaged_record_costs_itself_only(open_chat: OpenChat) -> None:
     assert broken in chat.page.evaluate(RECORDS, "turns")
 
 
+def test_a_turn_that_its_chat_did_not_hear_of_is_shown(open_chat: OpenChat) -> None:
+    chat = open_chat({"echo.md": echo("Echo")})
+    for text in ["one", "two", "three"]:
+        chat.ended(chat.ask(text))
+    (head,) = chat.page.evaluate(RECORDS, "chats")
+    first = next(turn["id"] for turn in chat.page.evaluate(RECORDS, "turns") if turn["question"]["text"] == "one")
+    chat.page.evaluate(SPOIL, ["chats", head | {"last": first}])
+    chat.page.reload()
+    chat.page.locator(".question", has_text="three").wait_for()
+    assert questions(chat) == ["one", "two", "three"]
+
+
 def test_two_tabs_on_one_chat_lose_no_turn(open_chat: OpenChat) -> None:
     one = open_chat({"echo.md": echo("Echo")})
     one.ended(one.ask("From the first tab"))

@@ -38,6 +38,7 @@ test("an answer stays as the extension host heard it, whatever a view saves", ()
   take(turn.answer, { type: "token", content: "the whole text" });
   one.store.save({ chat: { id: chat.id }, turns: [early] });
   expect(one.store.open(chat.id).turns[0]).toBe(turn);
+  expect(one.store.begin(turn.id)).toBeUndefined(); // it runs already
   take(turn.answer, { type: "done", totalTokens: 1, finishReason: "stop" });
   one.store.heard(turn);
   one.store.save({ chat: { id: chat.id }, turns: [early] });
@@ -286,6 +287,26 @@ test.each([...HOSTILE.map((value) => [JSON.stringify(value), value]), ["of a meg
   one.store.dispose();
   expect(look()).toEqual(before);
   expect(one.troubles).toEqual([]);
+});
+
+test("a file is never named by what is no id, not even by a mistake elsewhere", () => {
+  const { files } = new Window(newFolder());
+  const turn = newTurn(newChat("echo"), { text: "q" }, AGENT);
+  for (const id of ["../x", "..", "", "a/b"]) {
+    for (const act of [
+      () => files.write({ ...turn, id }),
+      () => files.write({ ...turn, chat: id }),
+      () => files.change({ id }),
+      () => files.writeDraft(id, "text"),
+      () => files.turn(id, turn.id),
+      () => files.turn(turn.chat, id),
+      () => files.show("view", id),
+      () => files.open(id),
+    ]) {
+      expect(act).toThrow("is not the id of a chat or a turn");
+    }
+  }
+  expect(readdirSync(files.folder)).toEqual([]);
 });
 
 test("what is not ours in the folder is passed over", () => {
