@@ -177,6 +177,7 @@ def test_a_plugin_that_ends_with(name: str, tmp_path: Path, fake_plugin: FakePlu
         assert (events[-1].name, events[-1].data["code"]) == ("error", last)
         assert "secret" not in events[-1].data["message"]
         assert "<b>" not in events[-1].data["message"]
+        assert "The server failed" not in events[-1].data["message"], "it is the plugin's fault"
     else:
         assert (events[-1].name, events[-1].data) == ("done", last)
 
