@@ -126,7 +126,7 @@ def test_the_address_is_blamed_only_while_no_line_has_come(upstream: Upstream, a
 @pytest.mark.parametrize(
     ("status", "said", "code"),
     [
-        (500, "unable to load model: /root/x", "llm_error"),
+        (500, "unable to load model: /models/x", "llm_error"),
         (500, "llama runner process has terminated: signal: killed", "llm_error"),
         (500, "model requires more system memory (9.0 GiB) than is available (4.0 GiB)", "llm_error"),
         (500, "error loading model: missing tensor 'x'", "llm_error"),
