@@ -1,0 +1,60 @@
+"""Whatever JSON a server sends, a wire gives a token or says what is wrong; nothing else leaves it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aura_ollama import api
+from aura_openai import wire
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aura_core import ProviderError, Token
+from aura_core.streams import Scrub, Server, status_error
+
+SERVER = Server("It", Scrub("sk-secret-0123456789"), "check the key", "is base_url right?", "its protocol")
+FIELDS = (
+    "choices delta content text error message code type usage index finish_reason reasoning reasoning_details thinking"
+    " prompt_tokens total_tokens x_groq detail loc msg metadata raw done done_reason eval_count base_resp status_code"
+    " status_msg retryDelay retry_after details param 0"
+)
+NAMES = st.sampled_from(FIELDS.split())
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["stop", "1e999", "-1", "nan", '{"error":"x"}', "9" * 5000])
+)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5), max_leaves=20
+)
+WIRES: dict[str, tuple[Callable[[bytes], Token], type[Exception]]] = {
+    "openai": (lambda data: wire.token(data, SERVER, "m"), wire.NotChunk),
+    "ollama": (lambda data: api.token(data, "m", SERVER), api.NotALine),
+}
+
+
+@pytest.mark.parametrize("name", WIRES)
+@settings(max_examples=200, deadline=None)
+@given(said=st.dictionaries(NAMES, VALUES, max_size=6))
+def test_any_object_is_a_token_or_an_error(name: str, said: dict[str, Any]) -> None:
+    read, refused = WIRES[name]
+    try:
+        token = read(json.dumps(said).encode())
+    except (ProviderError, refused):
+        return
+    assert {type(token.content), type(token.reasoning)} == {str}
+    assert token.finish_reason is None or type(token.finish_reason) is str
+    if token.usage is not None:
+        assert all(type(count) is int and 0 <= count < 2**53 for count in (token.usage.prompt, token.usage.completion))
+
+
+@settings(max_examples=200, deadline=None)
+@given(said=VALUES, status=st.sampled_from([400, 404, 413, 429, 500, 503]))
+def test_any_body_of_an_error_has_a_code_and_a_message(said: Any, status: int) -> None:
+    found = status_error(SERVER, status, {}, json.dumps(said).encode(), "m")
+    assert found.message.strip()
+    assert found.retry_after is None or 0 <= found.retry_after <= 24 * 3600
