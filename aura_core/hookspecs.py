@@ -56,7 +56,7 @@ def default_model(settings: Any, client: Any) -> Awaitable[str | None]:  # type:
 
 @hookspec(firstresult=True)
 def list_models(settings: Any, client: Any) -> Awaitable[list[Model]]:  # type: ignore[empty-body]
-    """The models that this instance offers."""
+    """The models that this instance offers. Where it is one, agents need not name it."""
 
 
 @hookspec(firstresult=True)
