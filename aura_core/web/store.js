@@ -82,12 +82,12 @@ export class Store {
   /**
    * Change these fields of a chat; one that is deleted loses its turns and its draft.
    * @param {Change["chat"]} change
-   * @param {Chat} [known]  the rest of it, where its record cannot be read
+   * @param {Chat} [known]  as this tab knows it: the rest of it where its record cannot be read; missing for a new one
    * @returns {Promise<Chat>} as it is now
    */
   async patch(change, known) {
-    if (isChat(change)) {
-      // A whole chat, new or brought back: nothing to merge with, and nothing to wait for where the page is closing.
+    if (!known && isChat(change)) {
+      // New, or brought back: nothing to merge with, and nothing to wait for where the page is closing.
       await this.#database.write(["chats"], (transaction) => transaction.objectStore("chats").put(change), { commit: true });
       return change;
     }

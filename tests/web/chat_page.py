@@ -91,6 +91,8 @@ class Chat:
         if self.button(f"{does} {title}").count() == 0:
             self.button(f"More for {title}").click()
         self.button(f"{does} {title}").click()
+        if does == "Delete":
+            self.page.get_by_text(f"Deleted: {title}").wait_for()
 
     def listed(self) -> list[str]:
         """The names of the chats in the list."""

@@ -151,9 +151,10 @@ def test_a_very_long_answer_pushes_nothing_out(open_chat: OpenChat) -> None:
         chat.button("New chat").click()
     for number in range(3):
         chat.ended(chat.ask(f"Long {number}", agent="long"))
+    chat.ended(chat.ask("After that", agent="echo"))
     chat.page.reload()
-    chat.page.locator(".question", has_text="Long 2").wait_for()
-    assert questions(chat) == ["Long 0", "Long 1", "Long 2"]
+    chat.page.locator(".question", has_text="After that").wait_for()
+    assert questions(chat) == ["Long 0", "Long 1", "Long 2", "After that"]
     assert chat.listed() == ["Long 0", "Chat 2", "Chat 1", "Chat 0"]
 
 
