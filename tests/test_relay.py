@@ -15,7 +15,10 @@ import pytest
 from aura_core import Token
 from aura_core.answer.events import DoneEvent, Event, Sse, TokenEvent, Values
 from aura_core.answer.relay import Relay
+from aura_core.config import settings
 from aura_core.config.settings import ServerSettings
+from aura_core.doors.native import ChatBody
+from aura_core.runtime import Runtime
 from aura_core.server.uvicorn_protocol import Protocol
 from aura_core.testing import AuraServer, SseEvent
 
@@ -575,3 +578,38 @@ def test_a_bounded_buffer_keeps_backpressure(tmp_path: Path, fake_plugin: FakePl
                 time.sleep(0.5)
                 before, made = made, plugin.made
     assert made < 20_000, "some megabytes fit into the kernel's buffers, not an endless answer"
+
+
+def test_departures_cost_the_same_however_many_there_are(tmp_path: Path) -> None:
+    """Each looked at all others that were still being closed: 1,000 at once held the loop for 110 ms; and those that
+    were closed were kept until the next one."""
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "s.md").write_text("---\nprovider: echo\noptions: {delay: 60}\n---\n")
+
+    async def run() -> tuple[list[int], int]:
+        environ = {"AURA_PLUGINS": "echo"}
+        runtime = Runtime(settings.load({"agents.directory": str(tmp_path / "agents")}, environ), environ)
+        bound = await runtime.bind("s")
+        relays = [runtime.answer(bound, ChatBody("Hi"), Values()) for _ in range(300)]
+        await asyncio.sleep(0.1)  # all wait for their provider
+        costs = []
+        for relay in relays:
+            calls = 0
+
+            def count(_frame: object, event: str, _argument: object) -> None:
+                nonlocal calls
+                calls += event == "call"
+
+            sys.setprofile(count)
+            runtime.release(relay)
+            sys.setprofile(None)
+            costs.append(calls)
+        await asyncio.gather(*(relay.wait_closed() for relay in relays))
+        await asyncio.sleep(0)
+        kept = len(runtime._leaving)
+        await runtime.close()
+        return costs, kept
+
+    costs, kept = asyncio.run(run())
+    assert costs[-1] <= costs[1] + 5
+    assert kept == 0

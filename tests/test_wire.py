@@ -53,6 +53,7 @@ def test_headers(tmp_path: Path) -> None:
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-store, no-transform",
         "x-accel-buffering": "no",
+        "aura-heartbeat": "15",
         "x-content-type-options": "nosniff",
         "transfer-encoding": "chunked",
     }

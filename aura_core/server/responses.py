@@ -64,7 +64,9 @@ class EventStream(_Relayed):
     framing = Sse()
 
     async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": list(STREAM_HEADERS)})
+        heartbeat = b"%g" % self._runtime.limits.heartbeat
+        headers = [*STREAM_HEADERS, (b"aura-heartbeat", heartbeat)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": OK, "more_body": True})
         frames = await relay.take() if connection is None else await relay.pipe(connection)
         while frames:

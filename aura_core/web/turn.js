@@ -14,8 +14,10 @@ import { SseParser } from "./sse.js";
  * @property {Record<string, string>} [headers]
  */
 
-/** Milliseconds without a byte after which a connection is dead; the server sends a comment every 15 s. */
+/** Milliseconds without a byte after which a connection is dead, where the server does not say how often it sends one. */
 export const SILENCE = 45_000;
+/** Three times the server's heartbeat, but no less than this. */
+const LEAST_SILENCE = 10_000;
 /** Milliseconds after a silence in which what has come is read. After a standstill (SIGSTOP, a suspended laptop) timers are first. */
 const READ_FIRST = 1000;
 
@@ -26,7 +28,8 @@ const READ_FIRST = 1000;
  * @param {(event: TurnEvent) => void} emit  gets events until `done`, `error` or `stopped`, which is always the last
  * @param {{ signal: AbortSignal, silence?: number, fetch?: typeof fetch }} options
  */
-export async function runTurn(question, emit, { signal, silence = SILENCE, fetch = globalThis.fetch }) {
+export async function runTurn(question, emit, { signal, silence: given, fetch = globalThis.fetch }) {
+  let silence = given ?? SILENCE;
   const abort = new AbortController();
   const stop = () => abort.abort();
   signal.addEventListener("abort", stop);
@@ -47,6 +50,7 @@ export async function runTurn(question, emit, { signal, silence = SILENCE, fetch
     if (question.streaming !== false) {
       alive();
       const response = await post(fetch, question, "chat/stream", abort.signal);
+      silence = given ?? silenceOf(response);
       const refused = await refusal(response, "text/event-stream");
       if (refused?.code !== "streaming_not_supported") {
         began = !refused;
@@ -70,6 +74,15 @@ export async function runTurn(question, emit, { signal, silence = SILENCE, fetch
     signal.removeEventListener("abort", stop);
     stop(); // whatever is still open is not wanted any more
   }
+}
+
+/**
+ * Milliseconds of silence that mean something, by the server's own heartbeat in seconds.
+ * @param {Response} response
+ */
+function silenceOf(response) {
+  const heartbeat = Number(response.headers.get("aura-heartbeat"));
+  return heartbeat > 0 ? Math.max(3000 * heartbeat, LEAST_SILENCE) : SILENCE;
 }
 
 /**

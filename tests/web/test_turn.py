@@ -119,3 +119,32 @@ def test_a_standstill_of_ours_is_no_silence_of_the_server(node: str, serve: Serv
         events = [json.loads(line) for line in asking.stdout]
     assert events[-1]["type"] == "done", events[-1]
     assert len(events) == 24
+
+
+SILENT = """async (heartbeat) => {
+  const { runTurn } = await import("/web/turn.js");
+  const body = new ReadableStream({ start: (end) => end.enqueue(new TextEncoder().encode(": ok\\n\\n")) });
+  const headers = { "content-type": "text/event-stream", ...heartbeat };
+  const events = (window.events = []);
+  const options = { signal: new AbortController().signal, fetch: async () => new Response(body, { headers }) };
+  void runTurn({ url: "", agent: "a", body: { prompt: "one" } }, (event) => events.push(event), options);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("heartbeat", "patience"), [({"aura-heartbeat": "30"}, 90), ({"aura-heartbeat": "0.1"}, 10), ({}, 45)], ids=str
+)
+def test_the_server_says_how_long_a_silence_means_nothing(
+    page: Any, serve: Serve, heartbeat: dict[str, str], patience: int
+) -> None:
+    server = serve({"agent.md": echo()})
+    page.clock.install()
+    page.goto(f"{server.url}/health")
+    page.evaluate(SILENT, heartbeat)
+    page.wait_for_function("() => window.events.length === 1")
+    page.clock.run_for((patience - 1) * 1000)
+    assert page.evaluate("() => window.events.at(-1).type") == "open"
+    page.clock.run_for(3000)
+    page.wait_for_function("() => window.events.length === 2")
+    end = page.evaluate("() => window.events.at(-1)")
+    assert (end["type"], end["message"]) == ("error", f"The server has been silent for {patience} s.")
