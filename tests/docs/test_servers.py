@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from doc_pages import DOCS, Block, blocks
 
-from aura_core import settings
+from aura_core.config import settings
 from aura_core.runtime import Runtime
 
 ROOT = DOCS.parent
