@@ -35,7 +35,7 @@ export class Database {
   open() {
     this.#opening ??= this.#connect().catch((error) => {
       this.#opening = undefined;
-      throw error;
+      if (!this.#connection) throw error;
     });
     return this.#opening;
   }

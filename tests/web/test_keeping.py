@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import threading
@@ -60,8 +61,11 @@ def profile(browser: Any, tmp_path: Path) -> Iterator[Launch]:
         return context.pages[0]
 
     yield launch
+    from playwright.sync_api import Error
+
     for context in running:
-        context.close()
+        with contextlib.suppress(Error):  # it was killed
+            context.close()
 
 
 def kill_browser(folder: Path) -> None:
@@ -189,6 +193,25 @@ def test_a_damaged_record_costs_itself_only(open_chat: OpenChat) -> None:
     chat.page.get_by_text("1 turn of this chat cannot be read.").wait_for()
     chat.ended(chat.ask("four"))
     assert broken in chat.page.evaluate(RECORDS, "turns")
+
+
+def test_a_record_that_the_disk_lost_costs_itself_only(profile: Launch, serve: Serve, tmp_path: Path) -> None:
+    server = serve({"echo.md": echo("Echo"), "long.md": echo("Long", text=random.Random(1).randbytes(100_000).hex())})
+    chat = Chat(profile(), server)
+    chat.ended(chat.ask("one", agent="echo"))
+    chat.ended(chat.ask("two", agent="long"))
+    chat.ended(chat.ask("three", agent="echo"))
+    chat.page.wait_for_timeout(500)
+    kill_browser(tmp_path / "profile")
+    # Chromium keeps a long record in a file of its own.
+    lost = [path for path in (tmp_path / "profile/Default/IndexedDB").glob("*.blob/**/*") if path.is_file()]
+    assert lost
+    for path in lost:
+        path.unlink()
+    chat = Chat(profile(), server)
+    open_chat_of(chat, "one")
+    chat.page.get_by_text("1 turn of this chat cannot be read.").wait_for()
+    assert questions(chat) == ["one", "three"]
 
 
 def test_a_turn_that_its_chat_did_not_hear_of_is_shown(open_chat: OpenChat) -> None:

@@ -192,7 +192,7 @@ test("each place shows its own chat, after a reload, too", async () => {
   await before.locator(".answer").last().getByText("5 tokens in all").waitFor();
   await workbench.command("Aura: Open Chat in Editor");
   await workbench.frame(".answer", "workbench.parts.editor");
-  await workbench.layoutKept("aura.chatPanel");
+  await workbench.layoutKept("in the tab");
   await endless();
   await workbench.page.reload();
   await hungUp();
@@ -220,7 +220,7 @@ test("a tab that was closed a moment before a reload stays closed", async () => 
   await frame.locator(".answer").last().getByText("5 tokens in all").waitFor();
   await workbench.command("Aura: Open Chat in Editor");
   await workbench.frame(".answer", "workbench.parts.editor");
-  await workbench.layoutKept("aura.chatPanel");
+  await workbench.layoutKept("soon in a tab");
   await workbench.closeTab();
   await workbench.page.reload(); // VS Code's layout has the tab again
   await workbench.ready();

@@ -48,8 +48,8 @@ async function asked(text: string): Promise<Frame> {
 /** A new chat in the side bar. */
 async function fresh(): Promise<Frame> {
   const frame = await workbench.chat();
-  const list = frame.locator("#aura-chats");
-  if (await list.isVisible()) await list.press("Escape");
+  // Whoever clicks closes the list; a click that is aimed at something else waits for that.
+  await frame.locator("#aura-chats").evaluate((list: HTMLElement) => list.hidePopover());
   await frame.getByRole("button", { name: "New chat" }).click();
   await eventually(async () => (await frame.locator(".question").count()) === 0, "there is no new chat");
   return frame;
@@ -144,6 +144,8 @@ test("a chat is found by what was said in it, exported, deleted and brought back
     await frame.getByRole("button", { name: `Export as ${kind} Where do walruses live?` }).click();
     const input = workbench.page.locator(".quick-input-widget input[type=text]");
     await input.waitFor();
+    // The dialog writes its suggestion when it has looked at the folder; what is written before that is lost.
+    await eventually(async () => (await input.inputValue()).endsWith(`.${ending}`), "the dialog suggests no name");
     const path = join(workbench.workspace, `export.${ending}`);
     await input.fill(path);
     await input.press("Enter");
