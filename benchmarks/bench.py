@@ -20,7 +20,7 @@ import startup
 from contenders import DIRECT, Contender, add_options, all_of_them, raw
 from goals import verdicts
 from measures import SCENARIOS, WARM, Failed, Scenario, measure
-from processes import Missing, Server
+from processes import Missing, ServerProcess
 from report import NAMES, Results, tables
 
 SLOW = 15  # seconds; what takes a contender longer, and twice as long as the quickest, is not repeated
@@ -38,7 +38,7 @@ class Run:
 
     def __init__(self, contenders: list[Contender], scenarios: dict[str, Scenario], port: int) -> None:
         self.contenders, self.scenarios, self.port = contenders, scenarios, port
-        self.servers: dict[str, Server] = {}
+        self.servers: dict[str, ServerProcess] = {}
         self.results: Results = {}
         self.failed: dict[str, dict[str, str]] = {}
         self.quickest: dict[str, float] = {}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import peers
-from processes import Missing, Server
+from processes import Missing, ServerProcess
 
 RAW = [sys.executable, str(Path(__file__).with_name("raw.py"))]
 DIRECT = "no server"
@@ -27,17 +27,17 @@ class Contender(NamedTuple):
     """A server under test: how to start it, and what it is asked."""
 
     name: str
-    start: Callable[[], Server]
+    start: Callable[[], ServerProcess]
     body: Callable[[str], bytes]
 
 
-def raw(part: str, *arguments: str) -> tuple[Server, int]:
+def raw(part: str, *arguments: str) -> tuple[ServerProcess, int]:
     """The upstream or the relay, and its port."""
     begin = time.perf_counter()
     process = subprocess.Popen([*RAW, part, *arguments], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     port = int(process.stdout.readline())
-    return Server(process, f"http://127.0.0.1:{port}/api/chat", time.perf_counter() - begin), port
+    return ServerProcess(process, f"http://127.0.0.1:{port}/api/chat", time.perf_counter() - begin), port
 
 
 def native(model: str) -> bytes:
@@ -57,14 +57,14 @@ def prompt(_: str) -> bytes:
 
 
 def all_of_them(
-    folder: Path, upstream: Server, port: int, models: list[str], given: argparse.Namespace
+    folder: Path, upstream: ServerProcess, port: int, models: list[str], given: argparse.Namespace
 ) -> list[Contender]:
     """Everybody whom the options name, and who is installed."""
 
     def place() -> Path:
         return Path(tempfile.mkdtemp(dir=folder))
 
-    def start(name: str) -> Server:
+    def start(name: str) -> ServerProcess:
         return aura(place(), port, given.aura, name, models)
 
     found = [
@@ -74,7 +74,7 @@ def all_of_them(
     plugins = filter(None, given.plugins.split(","))
     found += [Contender(f"aura-{n}", partial(start, n), prompt) for n in plugins]
     python = given.peers_python
-    starts: dict[str, Callable[[], Server]] = {
+    starts: dict[str, Callable[[], ServerProcess]] = {
         "nginx": lambda: peers.nginx(place(), port),
         "tensorzero": lambda: peers.tensorzero(place(), port, python, models),
         "litellm": lambda: peers.litellm(place(), port, python, models),
@@ -90,7 +90,7 @@ def all_of_them(
     return found
 
 
-def aura(place: Path, upstream: int, command: str, name: str, models: list[str]) -> Server:
+def aura(place: Path, upstream: int, command: str, name: str, models: list[str]) -> ServerProcess:
     """Aura with an agent for each model; `ollama*2` is one with two workers."""
     plugin, _, workers = name.partition("*")
     (place / "agents").mkdir()
@@ -118,7 +118,7 @@ def aura(place: Path, upstream: int, command: str, name: str, models: list[str])
     assert address is not None
     seconds = time.perf_counter() - begin
     threading.Thread(target=_drain, args=[process.stderr], daemon=True).start()
-    return Server(process, f"{address[0]}/api/agents/MODEL/chat/stream", seconds)
+    return ServerProcess(process, f"{address[0]}/api/agents/MODEL/chat/stream", seconds)
 
 
 def _drain(log: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from contenders import Contender
-from processes import Server
+from processes import ServerProcess
 
 CLIENT = Path(__file__).with_name("client.py")
 LIMIT = 150  # seconds; what takes longer has failed
@@ -70,10 +70,10 @@ SCENARIOS = {
 }
 
 
-class Client:
+class LoadClient:
     """client.py in a process of its own."""
 
-    def __init__(self, contender: Contender, server: Server, scenario: Scenario) -> None:
+    def __init__(self, contender: Contender, server: ServerProcess, scenario: Scenario) -> None:
         work = {
             "url": server.url.replace("MODEL", scenario.model),
             "body": contender.body(scenario.model).decode(),
@@ -117,7 +117,7 @@ class Client:
         return found
 
 
-def measure(contender: Contender, server: Server | None, scenario: Scenario, upstream: int) -> Figures:
+def measure(contender: Contender, server: ServerProcess | None, scenario: Scenario, upstream: int) -> Figures:
     """Run a scenario once; without a running server, in one of its own."""
     if server is None:
         server = contender.start()
@@ -134,20 +134,20 @@ def measure(contender: Contender, server: Server | None, scenario: Scenario, ups
     )
 
 
-def read(contender: Contender, server: Server, scenario: Scenario) -> Figures:
+def read(contender: Contender, server: ServerProcess, scenario: Scenario) -> Figures:
     """CPU microseconds of a token (requests included), tokens a second, and the client's figures."""
     before = server.cpu()
-    found = Client(contender, server, scenario).answer()
+    found = LoadClient(contender, server, scenario).answer()
     time.sleep(0.05)
     tokens = scenario.streams * scenario.tokens
     return found | {"cpu": (server.cpu() - before) * 1e6 / tokens, "throughput": tokens / found["elapsed"]}
 
 
-def crowd(contender: Contender, server: Server, scenario: Scenario, upstream: int) -> Figures:
+def crowd(contender: Contender, server: ServerProcess, scenario: Scenario, upstream: int) -> Figures:
     """KiB of a stream, while all are open that can be; and the client's figures."""
     idle = server.memory()
     seen(upstream, forget=True)
-    client = Client(contender, server, scenario)
+    client = LoadClient(contender, server, scenario)
     client.wait_open()
     time.sleep(1)
     held, going = server.memory(), seen(upstream)["going"]
@@ -157,10 +157,10 @@ def crowd(contender: Contender, server: Server, scenario: Scenario, upstream: in
     return found
 
 
-def stall(contender: Contender, server: Server, scenario: Scenario, upstream: int) -> Figures:
+def stall(contender: Contender, server: ServerProcess, scenario: Scenario, upstream: int) -> Figures:
     """MiB by which a server grows while clients never read."""
     idle = most = server.memory()
-    client = Client(contender, server, scenario)
+    client = LoadClient(contender, server, scenario)
     client.wait_open()
     end = time.monotonic() + STALLED
     while time.monotonic() < end:
@@ -172,10 +172,10 @@ def stall(contender: Contender, server: Server, scenario: Scenario, upstream: in
     return {"growth": (most - idle) / 1024}
 
 
-def leave(contender: Contender, server: Server, scenario: Scenario, upstream: int) -> Figures:
+def leave(contender: Contender, server: ServerProcess, scenario: Scenario, upstream: int) -> Figures:
     """Milliseconds until the upstream sees that clients left: half of them politely, half with a reset."""
     seen(upstream, forget=True)
-    client = Client(contender, server, scenario)
+    client = LoadClient(contender, server, scenario)
     end = time.monotonic() + 20
     while seen(upstream)["asked"] < scenario.streams and time.monotonic() < end:
         time.sleep(0.02)

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
-from processes import Missing, Server, free_port, wait
+from processes import Missing, ServerProcess, free_port, wait
 
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_rlimit_nofile 16384;
@@ -41,7 +41,7 @@ asyncio.run(main())
 """
 
 
-def nginx(folder: Path, upstream: int) -> Server:
+def nginx(folder: Path, upstream: int) -> ServerProcess:
     """The limit: bytes are copied, nothing is looked at."""
     port = free_port()
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, upstream=upstream))
@@ -49,10 +49,10 @@ def nginx(folder: Path, upstream: int) -> Server:
     begin = time.perf_counter()
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     wait(port, process)
-    return Server(process, f"http://127.0.0.1:{port}/v1/chat/completions", time.perf_counter() - begin)
+    return ServerProcess(process, f"http://127.0.0.1:{port}/v1/chat/completions", time.perf_counter() - begin)
 
 
-def tensorzero(folder: Path, upstream: int, python: str, models: Iterable[str]) -> Server:
+def tensorzero(folder: Path, upstream: int, python: str, models: Iterable[str]) -> ServerProcess:
     """TensorZero's gateway in Rust, as its Python package embeds it; nothing is stored."""
     config = ["[gateway]", "observability.enabled = false"]
     for model in models:
@@ -73,10 +73,10 @@ def tensorzero(folder: Path, upstream: int, python: str, models: Iterable[str]) 
         raise Missing("it did not start")
     seconds = time.perf_counter() - begin
     threading.Thread(target=lambda: deque(process.stdout or (), 0), daemon=True).start()
-    return Server(process, f"{url.rstrip('/')}/chat/completions", seconds)
+    return ServerProcess(process, f"{url.rstrip('/')}/chat/completions", seconds)
 
 
-def litellm(folder: Path, upstream: int, python: str, models: Iterable[str]) -> Server:
+def litellm(folder: Path, upstream: int, python: str, models: Iterable[str]) -> ServerProcess:
     """LiteLLM's proxy, one worker."""
     listed = [
         {
@@ -107,7 +107,7 @@ def litellm(folder: Path, upstream: int, python: str, models: Iterable[str]) -> 
     wait(port, process)
     seconds = time.perf_counter() - begin
     time.sleep(2)  # it goes on starting
-    return Server(process, f"http://127.0.0.1:{port}/v1/chat/completions", seconds)
+    return ServerProcess(process, f"http://127.0.0.1:{port}/v1/chat/completions", seconds)
 
 
 def nginx_binary() -> str | None:

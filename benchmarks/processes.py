@@ -17,7 +17,7 @@ class Missing(Exception):
     """Why a server does not take part."""
 
 
-class Server(NamedTuple):
+class ServerProcess(NamedTuple):
     """A running server: its process, where to ask it (MODEL stands for a model), seconds until it listened."""
 
     process: subprocess.Popen[Any]

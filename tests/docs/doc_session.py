@@ -29,7 +29,7 @@ class Session:
         self.folder = folder
         self.environ = {**environ, "CURL_HOME": str(folder), "TERM": "dumb", "NO_COLOR": "1"}
         self._state = folder / ".state"
-        self._server: Server | None = None
+        self._server: ServeProcess | None = None
         (folder / ".curlrc").write_text("silent\nshow-error\n")  # no progress meter between the lines
 
     def __enter__(self) -> "Session":
@@ -83,7 +83,7 @@ class Session:
     def _serve(self, command: str, block: Block) -> str:
         if self._server is not None:
             self._server.stop()
-        self._server = Server(command, self.folder, self.environ)
+        self._server = ServeProcess(command, self.folder, self.environ)
         self._server.wait_for("Ctrl-C stops.", block.place, COMMAND_LIMIT)
         return self._server.text
 
@@ -110,7 +110,7 @@ class Session:
         return output
 
 
-class Server:
+class ServeProcess:
     """`aura serve` in a terminal."""
 
     def __init__(self, command: str, folder: Path, environ: Mapping[str, str]) -> None:
