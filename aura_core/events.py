@@ -43,7 +43,7 @@ class ErrorEvent(msgspec.Struct, frozen=True, gc=False, rename="camel", tag="err
 
 
 _MEANINGS: dict[str, str] = {
-    "stop": "stop end_turn stop_sequence eos eos_token complete completed finish finished normal done load unload",
+    "stop": "stop end end_turn stop_sequence eos eos_token complete completed finish finished normal done load unload",
     "length": "length max_tokens max_output_tokens model_length max_length token_limit model_context_window_exceeded",
     "content_filter": "content_filter content_filtered safety refusal recitation blocklist prohibited_content spii"
     " sensitive",

@@ -17,7 +17,8 @@ HEAD = "from aura_core import Token, hookimpl\n\n@hookimpl\nasync def stream_cha
 @pytest.mark.parametrize(
     ("meaning", "words"),
     {
-        "stop": "stop STOP end_turn eos eos_token COMPLETE stop_sequence normal stop-sequence eosFound repetition",
+        "stop": "stop STOP end <|eot_id|> end_turn eos eos_token COMPLETE stop_sequence normal stop-sequence"
+        " eosFound repetition",
         "length": "length MAX_TOKENS max_output_tokens model_length model_context_window_exceeded Length"
         " maxPredictedTokensReached contextLengthReached truncated max_new_tokens output_limit incomplete",
         "content_filter": "content_filter SAFETY sensitive refusal RECITATION BLOCKLIST PROHIBITED_CONTENT SPII"

@@ -51,7 +51,7 @@ CAUSES: tuple[Cause, ...] = (
             "error loading model", "unknown model architecture", "failed to load model", "unable to load model",
             "could not load model", "model failed to load", "out of memory", "cuda error",
             "requires more system memory", "process has terminated", "runner process no longer running",
-            "the model has crashed",
+            "runner has unexpectedly stopped", "the model has crashed",
         ),
         never=_429,
     ),

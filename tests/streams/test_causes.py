@@ -215,6 +215,7 @@ TABLE: dict[str, list[tuple[int, Any]]] = {
     "llm_error": [
         (500, {"error": "llama runner process has terminated: CUDA error: out of memory"}),
         (500, {"error": "unable to load model: /models/x"}),
+        (500, {"error": "model runner has unexpectedly stopped, this may be due to resource limitations"}),
         (500, {"error": 'option "num_ctx" must be of type integer'}),
         (500, openai("could not load model: rpc error: code = Unknown desc = x", 500, "")),
         (500, openai("got an unexpected keyword argument 'foo'")),

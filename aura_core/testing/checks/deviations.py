@@ -23,7 +23,7 @@ FAILURES = ("error", "ABORT", "network_error", "insufficient_system_resource")
 _DATA = b"data:"
 
 
-@check("side-fields", "hooks", "settings", "text")
+@check("side-fields", "hooks", "settings", "text", "truncation")
 async def side_fields(stage: Stage) -> None:
     """A field that an answer does not need costs it nothing: with a value of an odd type in it, or beside one that
     nobody knows, text, reasoning and end are the same."""
