@@ -3,7 +3,7 @@
 from aura_core.streams.causes import CAUSES, Cause, cause_of
 from aura_core.streams.coding import Read, decoding
 from aura_core.streams.coerce import count, parts
-from aura_core.streams.failure import Server, bad_response, failure, status_error
+from aura_core.streams.failure import Endpoint, bad_response, failure, status_error
 from aura_core.streams.reason import Reason, error_in, loads, read_reason
 from aura_core.streams.scrub import Scrub
 from aura_core.streams.waiting import retry_after
@@ -11,10 +11,10 @@ from aura_core.streams.waiting import retry_after
 __all__ = [
     "CAUSES",
     "Cause",
+    "Endpoint",
     "Read",
     "Reason",
     "Scrub",
-    "Server",
     "bad_response",
     "cause_of",
     "count",

@@ -14,7 +14,7 @@ LONGEST = 280
 """Characters of the server's words in a message; the core cuts the whole of it at 500, and the remedy stands last."""
 
 
-class Server(msgspec.Struct, frozen=True):
+class Endpoint(msgspec.Struct, frozen=True):
     """What messages say about a server: its name, and what to check when it refuses, or is not there.
 
     `model` and `context` say what to do about a missing model (`{model}` stands for its name) and a prompt that is too
@@ -31,7 +31,7 @@ class Server(msgspec.Struct, frozen=True):
     remedy: Callable[[Reason], str] | None = None
 
 
-def status_error(server: Server, status: int, headers: Mapping[str, str], body: bytes, model: str) -> ProviderError:
+def status_error(server: Endpoint, status: int, headers: Mapping[str, str], body: bytes, model: str) -> ProviderError:
     """A response whose status is not 2xx, as an error; `body` as far as it came. No page is ever shown."""
     if 300 <= status < 400:
         return ProviderError(f"{server.name} redirects to another address; name that one.", "bad_response")
@@ -39,7 +39,7 @@ def status_error(server: Server, status: int, headers: Mapping[str, str], body: 
 
 
 def failure(
-    server: Server, reason: Reason | None, model: str, status: int = IN_STREAM, wait: float | None = None
+    server: Endpoint, reason: Reason | None, model: str, status: int = IN_STREAM, wait: float | None = None
 ) -> ProviderError:
     """A failure with a status of its own, or one inside the stream. `wait` is what the headers say, in seconds."""
     reason = reason or Reason()
@@ -52,7 +52,7 @@ def failure(
     return ProviderError(message, cause.code, wait if cause.code in _WAITING else None)
 
 
-def bad_response(server: Server, said: bytes = b"", begun: bool = False) -> ProviderError:
+def bad_response(server: Endpoint, said: bytes = b"", begun: bool = False) -> ProviderError:
     """What came is not the protocol; a few words of text are told. Once the answer has `begun`, the address is right
     and is not blamed.
     """
@@ -64,7 +64,7 @@ def bad_response(server: Server, said: bytes = b"", begun: bool = False) -> Prov
 
 
 _WAITING: set[Code] = {"unavailable", "rate_limited", "timeout", "llm_error"}
-_MESSAGES: dict[str, Callable[[Server, str, str, int], str]] = {
+_MESSAGES: dict[str, Callable[[Endpoint, str, str, int], str]] = {
     "content_filtered": lambda server, said, model, status: (
         f"{server.name}'s content filter refused the request{_after(said)}."
     ),

@@ -154,7 +154,7 @@ class _Watched:
             await close()
 
 
-class Stage:
+class Harness:
     """Where one check plays: the plugin's instance, the kit's server, and a prompt."""
 
     def __init__(self, conformance: Description, upstream: Upstream) -> None:

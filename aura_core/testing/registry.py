@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from aura_core.testing.harness import Stage
+from aura_core.testing.harness import Harness
 
-Look = Callable[[Stage], Awaitable[None]]
+Look = Callable[[Harness], Awaitable[None]]
 
 DOCS = "docs/plugins.md"
 

@@ -15,7 +15,7 @@ from aura_core.errors import words_of
 from aura_core.testing.capture_logs import collected
 from aura_core.testing.checks import PROMISES
 from aura_core.testing.conformance import KEY, Description
-from aura_core.testing.harness import Broken, Inapplicable, Stage
+from aura_core.testing.harness import Broken, Harness, Inapplicable
 from aura_core.testing.registry import Promise
 from aura_core.testing.upstream import Upstream
 
@@ -117,7 +117,7 @@ class Kit:
 
         def play() -> None:
             try:
-                run(self._on_stage(check))
+                run(self._in_harness(check))
             except BaseException as exc:
                 failures.append(exc)
 
@@ -129,20 +129,20 @@ class Kit:
         if failures:
             raise failures[0]
 
-    async def _on_stage(self, check: Promise) -> None:
+    async def _in_harness(self, check: Promise) -> None:
         with Upstream() as upstream:
-            stage = Stage(self.conformance, upstream)
-            if self.conformance.plugin in stage.plugins.hooks:
-                os.environ.update(dict.fromkeys(_secrets(stage), KEY))
+            harness = Harness(self.conformance, upstream)
+            if self.conformance.plugin in harness.plugins.hooks:
+                os.environ.update(dict.fromkeys(_secrets(harness), KEY))
             try:
-                await check.look(stage)
+                await check.look(harness)
             finally:
-                await stage.close()
+                await harness.close()
 
 
-def _secrets(stage: Stage) -> list[str]:
+def _secrets(harness: Harness) -> list[str]:
     with suppress(Broken):
-        return stage.make().secrets
+        return harness.make().secrets
     return []
 
 

@@ -21,8 +21,6 @@ KEY = '            headers["authorization"] = f"Bearer {key}"\n'
 REFUSED = "            if response.status_code != 200:\n"
 BURST = "        time.sleep(3 if len(lines) > 1000 else 0)\n        for line in lines:\n"
 ALL_AT_ONCE = "                for data in [data async for data in found]:\n                    yield token(data)\n"
-CLOSED = "        ) as opened:\n            yield opened\n"
-KEPT = "        )\n        KEPT.append(opened)\n        yield opened\n"
 DATA = '            if name == b"data":\n                '
 HINT = 'f"Acme refused access; {hint}."'
 OWN_KEY = 'extra={"own_default": "ACME_API_KEY"})\n    ] = '
@@ -355,8 +353,8 @@ def body(""",
         "never closes its client",
         "cleanup",
         [
-            ("        async with httpx.AsyncClient(\n", "        opened = httpx.AsyncClient(\n"),
-            (CLOSED, KEPT),
+            *OVER_AIOHTTP,
+            ("        await self.session.close()\n", "        KEPT.append(self.session)\n"),
             ("EVENT_LIMIT =", "KEPT = []\nEVENT_LIMIT ="),
         ],
     ),

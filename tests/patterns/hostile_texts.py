@@ -157,7 +157,7 @@ def _secrets() -> list[str]:
     return [KEY]
 
 
-SERVER = streams.Server("it", streams.Scrub(KEY), "the key", "the address", "its protocol")
+SERVER = streams.Endpoint("it", streams.Scrub(KEY), "the key", "the address", "its protocol")
 
 
 def _server_error(said: str) -> object:

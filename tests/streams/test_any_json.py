@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aura_core import ProviderError, Token
-from aura_core.streams import Scrub, Server, status_error
+from aura_core.streams import Endpoint, Scrub, status_error
 
-SERVER = Server("It", Scrub("sk-secret-0123456789"), "check the key", "is base_url right?", "its protocol")
+SERVER = Endpoint("It", Scrub("sk-secret-0123456789"), "check the key", "is base_url right?", "its protocol")
 FIELDS = (
     "choices delta content text error message code type usage index finish_reason reasoning reasoning_details thinking"
     " prompt_tokens total_tokens x_groq detail loc msg metadata raw done done_reason eval_count base_resp status_code"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from aura_core.streams import CAUSES, Reason, Scrub, Server, cause_of, failure, read_reason, status_error
+from aura_core.streams import CAUSES, Endpoint, Reason, Scrub, cause_of, failure, read_reason, status_error
 
 MODEL = "tiny-7b"
-SERVER = Server("It", Scrub("sk-secret-0123456789"), "check the key", "is base_url right?", "its protocol", "Get it.")
+SERVER = Endpoint("It", Scrub("sk-secret-0123456789"), "check the key", "is base_url right?", "its protocol", "Get it.")
 
 
 def openai(message: str = "", code: Any = None, type_: Any = None, **more: Any) -> dict[str, Any]:

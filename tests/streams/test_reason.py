@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aura_core.streams import Scrub, Server, failure, read_reason, retry_after
+from aura_core.streams import Endpoint, Scrub, failure, read_reason, retry_after
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
@@ -149,7 +149,7 @@ def test_a_date_in_an_hour_is_an_hour() -> None:
 
 
 def test_headers_win_over_the_body() -> None:
-    server = Server("It", Scrub(""), "", "", "")
+    server = Endpoint("It", Scrub(""), "", "", "")
     reason = read_reason(b'{"error":"try again in 20s"}')
     assert failure(server, reason, "m", 429).retry_after == 20
     assert failure(server, reason, "m", 429, 3).retry_after == 3

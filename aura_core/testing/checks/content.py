@@ -5,7 +5,7 @@ import zlib
 from collections.abc import AsyncIterator, Sequence
 
 from aura_core.answer.events import FINISH_REASONS
-from aura_core.testing.harness import Broken, Inapplicable, PlayedAnswer, Stage, encoded
+from aura_core.testing.harness import Broken, Harness, Inapplicable, PlayedAnswer, encoded
 from aura_core.testing.registry import check
 from aura_core.testing.upstream import split_at
 
@@ -22,63 +22,63 @@ WIDE = ["é", "😀", "日本", " 👩‍👩‍👧 "]
 
 
 @check("text", "hooks", "settings", server=False)
-async def text(stage: Stage) -> None:
+async def text(harness: Harness) -> None:
     """Text arrives exactly as the provider sent it: nothing is lost, added, trimmed, translated or reordered."""
-    async for answer, expected in _told(stage):
+    async for answer, expected in _told(harness):
         if answer.text != "".join(expected):
             raise Broken(_difference("".join(expected), answer.text) + _ended(answer))
-    if stage.conformance.write is not None:
+    if harness.conformance.write is not None:
         long = "x" * 2**20
-        answer = await stage.ask(stage.reply(stage.conformance.whole([long])))
+        answer = await harness.ask(harness.reply(harness.conformance.whole([long])))
         if answer.text != long:
             raise Broken(f"a token of 1 MiB arrived as {len(answer.text)} characters{_ended(answer)}")
 
 
 @check("tokens", "hooks", "settings", server=False)
-async def tokens(stage: Stage) -> None:
+async def tokens(harness: Harness) -> None:
     """Each token leaves as the provider cut it: none is merged with another, split, or empty."""
-    async for answer, expected in _told(stage):
+    async for answer, expected in _told(harness):
         if answer.text == "".join(expected) and answer.pieces != list(expected):
             raise Broken(f"{encoded(list(expected))} was sent, {encoded(answer.pieces)} arrived")
 
 
 @check("utf8", "hooks", "settings")
-async def utf8(stage: Stage) -> None:
+async def utf8(harness: Harness) -> None:
     """Where the network cuts the bytes changes nothing: in the middle of a character, of a line end or of a record."""
-    whole = stage.conformance.whole
+    whole = harness.conformance.whole
     bodies = [whole([token]) for token in WIDE] + [whole(TRICKY)]
-    bodies += [transcript.body for transcript in stage.conformance.transcripts if not transcript.options]
+    bodies += [transcript.body for transcript in harness.conformance.transcripts if not transcript.options]
     for body in bodies:
-        expected = await stage.play(body)
-        answer = await stage.ask(stage.reply(pieces(body)))
+        expected = await harness.play(body)
+        answer = await harness.ask(harness.reply(pieces(body)))
         if (answer.text, answer.end) != (expected.text, expected.end):
             raise Broken("cut into small writes: " + _difference(expected.text, answer.text) + _ended(answer))
 
 
 @check("framing", "hooks", "settings")
-async def framing(stage: Stage) -> None:
+async def framing(harness: Harness) -> None:
     """Every spelling of the framing that its standard allows means the same."""
-    dialect = stage.conformance.dialect
+    dialect = harness.conformance.dialect
     if dialect is None or not dialect.spellings:
         raise Inapplicable("its dialect has only one spelling")
-    body = stage.conformance.whole(TRICKY)
-    expected = await stage.play(body)
+    body = harness.conformance.whole(TRICKY)
+    expected = await harness.play(body)
     for name, spell in dialect.spellings.items():
-        answer = await stage.ask(stage.reply(spell(body)))
+        answer = await harness.ask(harness.reply(spell(body)))
         if (answer.text, answer.end) != (expected.text, expected.end):
             raise Broken(f"with {name}: " + _difference(expected.text, answer.text) + _ended(answer))
 
 
 @check("encoding", "hooks", "settings")
-async def encoding(stage: Stage) -> None:
+async def encoding(harness: Harness) -> None:
     """An answer in a coding that the request accepts, gzip or deflate, is understood."""
-    body = stage.conformance.whole(TRICKY)
-    expected = await stage.play(body)
-    accepted = stage.questions[-1].headers.get("accept-encoding", "")
+    body = harness.conformance.whole(TRICKY)
+    expected = await harness.play(body)
+    accepted = harness.questions[-1].headers.get("accept-encoding", "")
     for coding, compress in (("gzip", gzip.compress), ("deflate", zlib.compress)):
         if not _accepts(accepted, coding):
             continue
-        answer = await stage.ask(stage.reply(compress(body), headers={"content-encoding": coding}))
+        answer = await harness.ask(harness.reply(compress(body), headers={"content-encoding": coding}))
         if (answer.text, answer.end) != (expected.text, expected.end):
             raise Broken(
                 f"it sent Accept-Encoding: {accepted}; in {coding} "
@@ -97,13 +97,13 @@ def _accepts(header: str, coding: str) -> bool:
 
 
 @check("reasoning", "hooks", "settings", server=False)
-async def reasoning(stage: Stage) -> None:
+async def reasoning(harness: Harness) -> None:
     """Reasoning arrives as reasoning, whole, and never among the text."""
-    thinking = [transcript for transcript in stage.conformance.transcripts if transcript.reasoning]
+    thinking = [transcript for transcript in harness.conformance.transcripts if transcript.reasoning]
     if not thinking:
         raise Inapplicable("no transcript has reasoning")
     for transcript in thinking:
-        answer = await stage.replay(transcript)
+        answer = await harness.replay(transcript)
         if answer.reasoning != "".join(transcript.reasoning):
             raise Broken(f"{transcript.name}: " + _difference("".join(transcript.reasoning), answer.reasoning))
         if answer.text != "".join(transcript.tokens):
@@ -111,14 +111,14 @@ async def reasoning(stage: Stage) -> None:
 
 
 @check("finish", "hooks", "settings", server=False)
-async def finish(stage: Stage) -> None:
+async def finish(harness: Harness) -> None:
     """The finish reason is said once, last of all text, and is the provider's own: stop, length, content_filter or
     tool_calls."""
-    for transcript in stage.conformance.transcripts:
-        answer = await stage.replay(transcript)
+    for transcript in harness.conformance.transcripts:
+        answer = await harness.replay(transcript)
         _judge_finish(answer, transcript.finish_reason, transcript.name)
-    if stage.conformance.write is not None:
-        answer = await stage.ask(stage.reply(stage.conformance.whole(["One", " two"])))
+    if harness.conformance.write is not None:
+        answer = await harness.ask(harness.reply(harness.conformance.whole(["One", " two"])))
         _judge_finish(answer, "stop", "an answer of two tokens")
 
 
@@ -134,24 +134,24 @@ def _judge_finish(answer: PlayedAnswer, expected: str, name: str) -> None:
 
 
 @check("usage", "hooks", "settings", server=False)
-async def usage(stage: Stage) -> None:
+async def usage(harness: Harness) -> None:
     """The usage is what the provider counted, and none where it counted nothing."""
-    if not stage.conformance.transcripts:
+    if not harness.conformance.transcripts:
         raise Inapplicable("there is no transcript")
-    for transcript in stage.conformance.transcripts:
-        answer = await stage.replay(transcript)
+    for transcript in harness.conformance.transcripts:
+        answer = await harness.replay(transcript)
         if answer.usage != transcript.usage:
             raise Broken(f"{transcript.name}: it said {answer.usage}, the provider {transcript.usage}")
 
 
-async def _told(stage: Stage) -> AsyncIterator[tuple[PlayedAnswer, Sequence[str]]]:
+async def _told(harness: Harness) -> AsyncIterator[tuple[PlayedAnswer, Sequence[str]]]:
     """Answers, and the tokens that they were made of."""
-    for transcript in stage.conformance.transcripts:
+    for transcript in harness.conformance.transcripts:
         if not transcript.reasoning:
-            yield await stage.replay(transcript), transcript.tokens
-    if stage.conformance.write is not None:
-        expected = TRICKY if stage.streams else ["".join(TRICKY)]
-        yield await stage.ask(stage.reply(stage.conformance.whole(TRICKY))), expected
+            yield await harness.replay(transcript), transcript.tokens
+    if harness.conformance.write is not None:
+        expected = TRICKY if harness.streams else ["".join(TRICKY)]
+        yield await harness.ask(harness.reply(harness.conformance.whole(TRICKY))), expected
 
 
 def pieces(body: bytes) -> list[bytes]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from aura_core.testing.conformance import Transcript
-from aura_core.testing.harness import Broken, Inapplicable, PlayedAnswer, Stage, encoded
+from aura_core.testing.harness import Broken, Harness, Inapplicable, PlayedAnswer, encoded
 from aura_core.testing.registry import check
 
 Path = tuple[str, ...]
@@ -23,31 +23,31 @@ FAILURES = ("error", "ABORT", "network_error", "insufficient_system_resource")
 _DATA = b"data:"
 
 
-@check("side-fields", "hooks", "settings", "text")
-async def side_fields(stage: Stage) -> None:
+@check("side-fields", "hooks", "settings", "text", "truncation")
+async def side_fields(harness: Harness) -> None:
     """A field that an answer does not need costs it nothing: with a value of an odd type in it, or beside one that
     nobody knows, text, reasoning and end are the same."""
     looked = 0
-    for transcript in _transcripts(stage):
+    for transcript in _transcripts(harness):
         records = _records(transcript.body)
-        expected = await _play(stage, transcript, records)
+        expected = await _play(harness, transcript, records)
         if not expected.relay.succeeded or not _fields(records):
             continue
         for path, kind in sorted(_fields(records), key=str):
             name = f"{transcript.name}: {'.'.join(path)}"
-            if not _same(await _play(stage, transcript, _changed(records, path, kind, _remove)), expected):
+            if not _same(await _play(harness, transcript, _changed(records, path, kind, _remove)), expected):
                 continue  # it carries what the answer says
             looked += 1
             for odd in ODD:
                 if type(odd) is not kind:
-                    answer = await _play(stage, transcript, _changed(records, path, kind, _put(odd)))
+                    answer = await _play(harness, transcript, _changed(records, path, kind, _put(odd)))
                     if not _same(answer, expected):
                         raise Broken(
                             f"{name} is not needed, but with {encoded(odd)} in it the answer is"
                             f" {encoded(answer.text)}, and {answer.end}"
                         )
         looked += 1
-        unknown = await _play(stage, transcript, _with_unknown(records))
+        unknown = await _play(harness, transcript, _with_unknown(records))
         if not _same(unknown, expected):
             raise Broken(f"{transcript.name}: beside fields that nobody knows: {encoded(unknown.text)}, {unknown.end}")
     if not looked:
@@ -55,22 +55,22 @@ async def side_fields(stage: Stage) -> None:
 
 
 @check("failing-finish", "hooks", "settings", "finish")
-async def failing_finish(stage: Stage) -> None:
+async def failing_finish(harness: Harness) -> None:
     """A word of failure in the place of the finish reason (`error`, `abort`, in any case) is an error, never an end
     that looks good; the text before it stays."""
-    transcript = Transcript(name="a whole answer", body=stage.conformance.whole(["One", " two"]))
+    transcript = Transcript(name="a whole answer", body=harness.conformance.whole(["One", " two"]))
     records = _records(transcript.body)
     places = []
     for path, kind in sorted(_fields(records), key=str):
         if kind is str:
-            answer = await _play(stage, transcript, _changed(records, path, kind, _put("length")))
+            answer = await _play(harness, transcript, _changed(records, path, kind, _put("length")))
             if answer.relay.succeeded and answer.relay.finish_reason == "length":
                 places.append(path)
     if not places:
         raise Inapplicable("no field of its records was found that says why an answer ends")
     for path in places:
         for word in FAILURES:
-            answer = await _play(stage, transcript, _changed(records, path, str, _put(word)))
+            answer = await _play(harness, transcript, _changed(records, path, str, _put(word)))
             if answer.error is None:
                 raise Broken(f"with {word!r} in {'.'.join(path)} the answer ended with {answer.end}")
             if answer.said != "One two":
@@ -78,17 +78,17 @@ async def failing_finish(stage: Stage) -> None:
 
 
 @check("coded", "hooks", "settings")
-async def coded(stage: Stage) -> None:
+async def coded(harness: Harness) -> None:
     """An answer in a coding that was not asked for is decoded, or refused with `bad_response` and the coding's name."""
-    body = stage.conformance.whole(["One", " two"])
-    expected = await stage.play(body)
+    body = harness.conformance.whole(["One", " two"])
+    expected = await harness.play(body)
     codings: dict[str, Callable[[bytes], bytes]] = {
         "gzip": gzip.compress,
         "deflate": zlib.compress,
         "x-aura-unknown": lambda plain: plain[::-1],
     }
     for coding, encode in codings.items():
-        answer = await stage.ask(stage.reply(encode(body), headers={"content-encoding": coding}))
+        answer = await harness.ask(harness.reply(encode(body), headers={"content-encoding": coding}))
         if (answer.text, answer.end) == (expected.text, expected.end):
             continue
         if answer.said or answer.error is None or answer.error.code != "bad_response":
@@ -97,13 +97,13 @@ async def coded(stage: Stage) -> None:
             raise Broken(f"in {coding}: it is not named: {answer.error.message!r}")
 
 
-def _transcripts(stage: Stage) -> Iterator[Transcript]:
-    yield Transcript(name="a whole answer", body=stage.conformance.whole(["One", " two"]))
-    yield from stage.conformance.transcripts
+def _transcripts(harness: Harness) -> Iterator[Transcript]:
+    yield Transcript(name="a whole answer", body=harness.conformance.whole(["One", " two"]))
+    yield from harness.conformance.transcripts
 
 
-async def _play(stage: Stage, transcript: Transcript, records: Records) -> PlayedAnswer:
-    return await stage.replay(msgspec.structs.replace(transcript, body=_body(records)))
+async def _play(harness: Harness, transcript: Transcript, records: Records) -> PlayedAnswer:
+    return await harness.replay(msgspec.structs.replace(transcript, body=_body(records)))
 
 
 def _same(answer: PlayedAnswer, expected: PlayedAnswer) -> bool:

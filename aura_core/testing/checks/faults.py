@@ -6,7 +6,7 @@ from typing import Any
 
 from aura_core.errors import ProviderError
 from aura_core.testing.conformance import Failure
-from aura_core.testing.harness import PATIENCE, PIECE, Broken, PlayedAnswer, Stage, until
+from aura_core.testing.harness import PATIENCE, PIECE, Broken, Harness, PlayedAnswer, until
 from aura_core.testing.registry import check
 from aura_core.testing.upstream import Ending, Reply
 
@@ -36,25 +36,25 @@ RECORD = 12 * 2**20
 
 
 @check("errors", "hooks", "settings", server=False)
-async def errors(stage: Stage) -> None:
+async def errors(harness: Harness) -> None:
     """Whatever the provider says went wrong becomes a ProviderError with the right code and a message that says what to
     do; never text, never an answer that looks finished."""
-    for failure in stage.conformance.failures:
-        answer = await stage.replay(failure)
+    for failure in harness.conformance.failures:
+        answer = await harness.replay(failure)
         _judge(answer, failure.name, failure.code)
         _judge_rest(answer, failure)
-    if stage.conformance.write is None:
+    if harness.conformance.write is None:
         return
     for status, code in STATUSES.items():
-        _judge(await stage.ask(Reply([PAGE], status, HTML)), f"status {status} with a page", code)
-    answer = await stage.ask(Reply([PAGE], 429, HTML | {"retry-after": "7"}))
+        _judge(await harness.ask(Reply([PAGE], status, HTML)), f"status {status} with a page", code)
+    answer = await harness.ask(Reply([PAGE], 429, HTML | {"retry-after": "7"}))
     if answer.error is not None and answer.error.retry_after != 7:
         raise Broken(f"status 429 with Retry-After: 7: retry_after is {answer.error.retry_after}")
-    _judge(await stage.ask(Reply([PAGE + b"\n\n"], headers=HTML)), "status 200 with a page", "bad_response")
+    _judge(await harness.ask(Reply([PAGE + b"\n\n"], headers=HTML)), "status 200 with a page", "bad_response")
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    async with stage.opened(stage.conformance.table(url)) as instance:
-        _judge(await stage.start(on=instance).finish(), "a refused connection", "unavailable")
+    async with harness.opened(harness.conformance.table(url)) as instance:
+        _judge(await harness.start(on=instance).finish(), "a refused connection", "unavailable")
 
 
 def _judge(answer: PlayedAnswer, name: str, code: str) -> None:
@@ -81,28 +81,30 @@ def _judge_rest(answer: PlayedAnswer, failure: Failure) -> None:
 
 
 @check("dropped", "hooks", "settings")
-async def dropped(stage: Stage) -> None:
+async def dropped(harness: Harness) -> None:
     """A connection that ends before the status line is `unavailable`, so that the core asks again: a server may just
     have closed one that was idle. Only where it had been kept may a plugin ask again by itself, once."""
     endings: list[tuple[str, Ending]] = [("closed", "clean"), ("reset", "reset")]
     for how, ending in endings:
         for used in (False, True):
             if used:
-                await stage.play(stage.conformance.whole(["One"]))
-            before = len(stage.questions)
-            answer = await stage.ask(Reply(status=0, ending=ending))
+                await harness.play(harness.conformance.whole(["One"]))
+            before = len(harness.questions)
+            answer = await harness.ask(Reply(status=0, ending=ending))
             name = f"a {'used' if used else 'new'} connection that is {how} before the status line"
             _judge(answer, name, "unavailable")
-            if (count := len(stage.questions) - before) > (2 if used else 1):
+            if (count := len(harness.questions) - before) > (2 if used else 1):
                 raise Broken(f"{name}: it sent {count} requests")
 
 
 @check("unasked", "hooks", "settings")
-async def unasked(stage: Stage) -> None:
+async def unasked(harness: Harness) -> None:
     """What a server says unasked, behind an answer or while the connection waits for the next question, is never taken
     for an answer: that connection is closed, and not used again (RFC 9112, section 9.2)."""
-    body = stage.conformance.whole(["Unasked"])
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: {stage.reply(b'').headers['content-type']}\r\ncontent-length: {len(body)}"
+    body = harness.conformance.whole(["Unasked"])
+    head = (
+        f"HTTP/1.1 200 OK\r\ncontent-type: {harness.reply(b'').headers['content-type']}\r\ncontent-length: {len(body)}"
+    )
     said = f"{head}\r\n\r\n".encode() + body
     half = len(said) // 2
     for where, parts in {
@@ -112,32 +114,32 @@ async def unasked(stage: Stage) -> None:
         "the first line of a second answer, in one piece with the end of the first": [said[:24]],
         "some bytes, a moment after the first answer": [MOMENT, b"x"],
     }.items():
-        await _judge_asked(stage, where, stage.reply(stage.conformance.whole(["One"]), unasked=parts))
+        await _judge_asked(harness, where, harness.reply(harness.conformance.whole(["One"]), unasked=parts))
 
 
-async def _judge_asked(stage: Stage, where: str, reply: Reply) -> None:
-    for asked, next_reply in (("One", reply), ("Two", stage.reply(stage.conformance.whole(["Two"])))):
-        before, unasked = stage.upstream.connections, stage.upstream.unasked
-        answer = await stage.ask(next_reply)
+async def _judge_asked(harness: Harness, where: str, reply: Reply) -> None:
+    for asked, next_reply in (("One", reply), ("Two", harness.reply(harness.conformance.whole(["Two"])))):
+        before, unasked = harness.upstream.connections, harness.upstream.unasked
+        answer = await harness.ask(next_reply)
         if answer.text != asked or not answer.relay.succeeded:
-            new = "a new" if stage.upstream.connections > before else "the same"
+            new = "a new" if harness.upstream.connections > before else "the same"
             raise Broken(f"{where}: on {new} connection {asked!r} was answered, and {answer.text!r} came: {answer.end}")
         if next_reply.unasked:  # not written at all where the plugin closed the connection before
-            await until(lambda unasked=unasked: stage.upstream.unasked > unasked, PATIENCE / 5)  # type: ignore[misc]
+            await until(lambda unasked=unasked: harness.upstream.unasked > unasked, PATIENCE / 5)  # type: ignore[misc]
             await asyncio.sleep(MOMENT)
 
 
 @check("truncation", "hooks", "settings")
-async def truncation(stage: Stage) -> None:
+async def truncation(harness: Harness) -> None:
     """A stream that ends before the provider said that it finished is `interrupted`, or `bad_response` where it had
     said nothing; never done."""
-    body = stage.conformance.whole(["One", " two", " three", " four"])
-    expected = await stage.play(body)
+    body = harness.conformance.whole(["One", " two", " three", " four"])
+    expected = await harness.play(body)
     endings: list[Ending] = ["clean", "cut", "reset", "broken"]
     for index, size in enumerate(range(0, len(body), 1 + len(body) // CUTS)):
         ending = endings[index % len(endings)]
         parts: list[Any] = [body[:size]] if size else []
-        answer = await stage.ask(stage.reply([*parts, 0.02], ending=ending))
+        answer = await harness.ask(harness.reply([*parts, 0.02], ending=ending))
         where = f"after {size} of {len(body)} bytes ({ending})"
         if answer.error is None:
             if (answer.text, answer.end) != (expected.text, expected.end):
@@ -150,10 +152,10 @@ async def truncation(stage: Stage) -> None:
 
 
 @check("bounds", "hooks", "settings", "loop")
-async def bounds(stage: Stage) -> None:
+async def bounds(harness: Harness) -> None:
     """A record that does not end is given up with `bad_response` after 8 MiB: no server fills our memory."""
-    endless = [stage.conformance.begun(["One"]), *[b"x" * PIECE] * (RECORD // PIECE)]
-    answer = stage.start(stage.reply(endless, ending="stall"))
+    endless = [harness.conformance.begun(["One"]), *[b"x" * PIECE] * (RECORD // PIECE)]
+    answer = harness.start(harness.reply(endless, ending="stall"))
     try:
         if not await until(lambda: answer.ended, 2 * PATIENCE):
             raise Broken(f"it took {RECORD // 2**20} MiB of one record, and waited for more")
@@ -164,10 +166,10 @@ async def bounds(stage: Stage) -> None:
 
 
 @check("stall", "hooks", "settings", "loop")
-async def stall(stage: Stage) -> None:
+async def stall(harness: Harness) -> None:
     """What has come leaves at once, and silence is waited out: how long is the core's decision, not the plugin's."""
-    stage.must_stream()
-    answer = stage.start(stage.reply([stage.conformance.begun(["One", "Two"])], ending="stall"))
+    harness.must_stream()
+    answer = harness.start(harness.reply([harness.conformance.begun(["One", "Two"])], ending="stall"))
     try:
         if not await until(lambda: answer.text == "OneTwo" or answer.ended):
             raise Broken(
@@ -179,22 +181,22 @@ async def stall(stage: Stage) -> None:
             raise Broken(f"the server was silent for {SILENCE:g} s, and the answer ended with {answer.end}")
     finally:
         await answer.leave()
-    slow = await stage.ask(stage.reply(stage.conformance.whole(["One"]), head_delay=2 * SILENCE))
+    slow = await harness.ask(harness.reply(harness.conformance.whole(["One"]), head_delay=2 * SILENCE))
     if not slow.relay.succeeded:
         raise Broken(f"the server took {2 * SILENCE:g} s for its status line, and the answer ended with {slow.end}")
 
 
 @check("retries", "hooks", "settings")
-async def retries(stage: Stage) -> None:
+async def retries(harness: Harness) -> None:
     """One question is one request: trying again is the core's decision."""
-    await stage.ask(stage.reply(stage.conformance.whole(["One"])))  # what else a first question needs
+    await harness.ask(harness.reply(harness.conformance.whole(["One"])))  # what else a first question needs
     for name, reply in {
         "status 503": Reply(status=503),
         "status 429": Reply(status=429, headers={"retry-after": "0"}),
         "status 500": Reply(status=500),
         "a connection that was reset": Reply([0.02], ending="reset"),
     }.items():
-        before = len(stage.questions)
-        await stage.ask(reply)
-        if (count := len(stage.questions) - before) > 1:
+        before = len(harness.questions)
+        await harness.ask(reply)
+        if (count := len(harness.questions) - before) > 1:
             raise Broken(f"after {name} it sent {count} requests")

@@ -12,7 +12,7 @@ import msgspec
 
 from aura_core.config.fields import fields
 from aura_core.errors import ProviderError
-from aura_core.testing.harness import Broken, Inapplicable, Stage
+from aura_core.testing.harness import Broken, Harness, Inapplicable
 from aura_core.testing.registry import check
 
 MODULES = 120
@@ -32,42 +32,42 @@ print(json.dumps([sorted(set(sys.modules) - before), family]))
 
 
 @check("hooks", server=False)
-async def hooks(stage: Stage) -> None:
+async def hooks(harness: Harness) -> None:
     """The plugin loads, and every hook has the signature of its specification."""
-    name = stage.conformance.plugin
-    plugin = next((plugin for plugin in stage.plugins.all if plugin.name == name), None)
+    name = harness.conformance.plugin
+    plugin = next((plugin for plugin in harness.plugins.all if plugin.name == name), None)
     if plugin is None:
         raise Broken(f"no installed distribution has an entry point {name!r} in the group `aura`")
     if plugin.status != "ok":
         raise Broken(f"{plugin.error}; {plugin.remedy}")
     if not plugin.provider:
         raise Broken("it only wraps other providers, and a wrapper is none itself: these are no promises of its")
-    (own,) = stage.plugins.hooks[name].stream_chat.get_hookimpls()
+    (own,) = harness.plugins.hooks[name].stream_chat.get_hookimpls()
     if not inspect.isasyncgenfunction(own.function):
-        await _judge_returned(stage)
+        await _judge_returned(harness)
 
 
-async def _judge_returned(stage: Stage) -> None:
+async def _judge_returned(harness: Harness) -> None:
     """A stream_chat that is no generator itself must return what the core can stop."""
     try:
-        instance = stage.instance
+        instance = harness.instance
         client = await instance.client()
     except (Broken, ProviderError):
         return  # other checks say what is wrong with settings and client
-    answer = instance.hooks.stream_chat(request=stage.request(), settings=instance.settings, client=client)
+    answer = instance.hooks.stream_chat(request=harness.request(), settings=instance.settings, client=client)
     if not hasattr(answer, "__aiter__") or not hasattr(answer, "aclose"):
         raise Broken(f"stream_chat returned {type(answer).__name__}, not an async generator: the core cannot stop it")
     await answer.aclose()
 
 
 @check("settings", "hooks", server=False)
-async def settings(stage: Stage) -> None:
+async def settings(harness: Harness) -> None:
     """The settings are a frozen Struct that refuses unknown keys and explains each of its own; a secret is named by a
     `…_env` setting, and only the instance of the plugin's own name has a default for it."""
-    struct = stage.plugins.hooks[stage.conformance.plugin].settings_type
+    struct = harness.plugins.hooks[harness.conformance.plugin].settings_type
     if struct is None:
-        if stage.conformance.settings:
-            named = ", ".join(stage.conformance.settings)
+        if harness.conformance.settings:
+            named = ", ".join(harness.conformance.settings)
             raise Broken(f"its description sets {named}, but it has no hook provider_settings that would take it")
         raise Inapplicable("it has no settings")
     config = struct.__struct_config__
@@ -84,19 +84,19 @@ async def settings(stage: Stage) -> None:
                 f"{key} has the default {field.default!r} for every instance, and another server would get that key;"
                 ' declare it with Meta(extra={"own_default": …})'
             )
-    stage.make()
-    unknown = stage.conformance.table(stage.upstream.url) | {"no_such_key": 1}
+    harness.make()
+    unknown = harness.conformance.table(harness.upstream.url) | {"no_such_key": 1}
     try:
-        stage.make(unknown)
+        harness.make(unknown)
     except Broken:
         return
     raise Broken("an unknown key in its table was accepted")
 
 
 @check("import-cost", "hooks", server=False)
-async def import_cost(stage: Stage) -> None:
+async def import_cost(harness: Harness) -> None:
     """Loading the plugin imports no SDK: nothing beyond itself, the standard library, msgspec and aura_core."""
-    command = [sys.executable, "-c", _LOAD, stage.conformance.plugin]
+    command = [sys.executable, "-c", _LOAD, harness.conformance.plugin]
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     process = await asyncio.create_subprocess_exec(
         *command, env=environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

@@ -12,7 +12,7 @@ import msgspec
 from aura_core.config.fields import fields
 from aura_core.testing.capture_logs import collected
 from aura_core.testing.conformance import KEY
-from aura_core.testing.harness import Broken, Inapplicable, Stage, hook
+from aura_core.testing.harness import Broken, Harness, Inapplicable, hook
 from aura_core.testing.registry import check
 from aura_core.testing.upstream import Reply, Request, Upstream
 from aura_core.types import Message
@@ -27,19 +27,19 @@ OTHER = "another_instance"
 
 
 @check("secrets", "hooks", "settings")
-async def secrets(stage: Stage) -> None:
+async def secrets(harness: Harness) -> None:
     """No key, nor a part of one, stands in a message, in a log line or in the settings, whatever the server echoes."""
-    if _leaks(repr(stage.instance.settings)):
+    if _leaks(repr(harness.instance.settings)):
         raise Broken("its settings hold the key; let them hold the name of the variable, and read it in open_client")
     with collected(level=20) as logged:
         for status in (400, 401, 403, 404, 429, 500, 503):
             for body in [*_echoes(KEY), *_echoes(_MASKED)]:
-                answer = await stage.ask(Reply([body], status, {"content-type": "application/json"}))
+                answer = await harness.ask(Reply([body], status, {"content-type": "application/json"}))
                 if answer.error is not None and _leaks(answer.error.message):
                     raise Broken(f"status {status}, {body!r}: the message is {answer.error.message!r}")
-        await stage.ask(Reply([0.02], ending="reset"))
-        for failure in stage.conformance.failures:
-            answer = await stage.replay(failure)
+        await harness.ask(Reply([0.02], ending="reset"))
+        for failure in harness.conformance.failures:
+            answer = await harness.replay(failure)
             if answer.error is not None and _leaks(answer.error.message):
                 raise Broken(f"{failure.name}: the message is {answer.error.message!r}")
     for line in logged:
@@ -60,24 +60,24 @@ def _leaks(text: str) -> bool:
 
 
 @check("hosts", "hooks", "settings")
-async def hosts(stage: Stage) -> None:
+async def hosts(harness: Harness) -> None:
     """No request goes anywhere but to the server that the settings name: no redirect is followed, no proxy or .netrc of
     the environment is used, and an instance that names no key sends none."""
-    with Upstream(stage.reply(stage.conformance.whole(["Foreign"]))) as foreign:
+    with Upstream(harness.reply(harness.conformance.whole(["Foreign"]))) as foreign:
         for status in (301, 302, 303, 307, 308):
-            await _everything(stage, Reply([], status, {"location": f"{foreign.url}/chat", "content-length": "0"}))
+            await _everything(harness, Reply([], status, {"location": f"{foreign.url}/chat", "content-length": "0"}))
             _judge(foreign, f"after status {status} with a Location it asked that other host")
-        await stage.close()
+        await harness.close()
         for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             os.environ[name] = foreign.url
-        await _everything(stage, stage.reply(stage.conformance.whole(["One"])))
+        await _everything(harness, harness.reply(harness.conformance.whole(["One"])))
         _judge(foreign, "it went through the proxy that HTTP_PROXY and ALL_PROXY name")
-    await _without_key(stage)
+    await _without_key(harness)
 
 
-async def _everything(stage: Stage, reply: Reply) -> None:
-    instance = stage.instance
-    await stage.ask(reply)
+async def _everything(harness: Harness, reply: Reply) -> None:
+    instance = harness.instance
+    await harness.ask(reply)
     await hook(instance.check_health)
     await hook(instance.list_models)
     await hook(instance.ask_model)
@@ -89,30 +89,30 @@ def _judge(foreign: Upstream, what: str) -> None:
         raise Broken(f"{what} ({request.method} {request.path})")
 
 
-async def _without_key(stage: Stage) -> None:
+async def _without_key(harness: Harness) -> None:
     """Another instance of the plugin, which names no variable, while the usual ones are set."""
-    struct = stage.instance.hooks.settings_type
+    struct = harness.instance.hooks.settings_type
     named = [f for f in fields(struct) if f.key.endswith("_env")] if struct else []
-    table = stage.conformance.table(stage.upstream.url)
-    plugin = stage.conformance.plugin.upper()
-    variables = [*stage.instance.secrets, *(f"{plugin}_{word}" for word in ("API_KEY", "KEY", "TOKEN", "API_TOKEN"))]
+    table = harness.conformance.table(harness.upstream.url)
+    plugin = harness.conformance.plugin.upper()
+    variables = [*harness.instance.secrets, *(f"{plugin}_{word}" for word in ("API_KEY", "KEY", "TOKEN", "API_TOKEN"))]
     os.environ.update(dict.fromkeys(variables, KEY))
     without = {key: value for key, value in table.items() if key not in {f.key for f in named}}
     try:
-        stage.make(without, OTHER)
+        harness.make(without, OTHER)
     except Broken as refused:
         if any(f.key in str(refused) for f in named):
             return  # its settings want a key named for every server: none is sent without one
         raise
-    stage.upstream.default = stage.reply(stage.conformance.whole(["One"]))
-    before = len(stage.upstream.requests)
+    harness.upstream.default = harness.reply(harness.conformance.whole(["One"]))
+    before = len(harness.upstream.requests)
     with tempfile.TemporaryDirectory() as folder:
         netrc = Path(folder) / "netrc"
         netrc.write_text(f"machine 127.0.0.1 login somebody password {KEY}\n")
         os.environ["NETRC"] = str(netrc)
-        async with stage.opened(without, OTHER) as instance:
-            await stage.start(on=instance).finish()
-    for request in stage.upstream.requests[before:]:
+        async with harness.opened(without, OTHER) as instance:
+            await harness.start(on=instance).finish()
+    for request in harness.upstream.requests[before:]:
         if request.headers.get("authorization", "").startswith("Basic"):
             raise Broken("it sent the login that .netrc has for the host")
         if _leaks(f"{request.path} {request.headers} {request.body!r}"):
@@ -120,35 +120,35 @@ async def _without_key(stage: Stage) -> None:
 
 
 @check("request", "hooks", "settings")
-async def request(stage: Stage) -> None:
+async def request(harness: Harness) -> None:
     """The provider is asked what the agent asks: the system message, every turn in its order, the model, and the
     parameters that were set; no others but those that its protocol requires."""
     turns = [Message("system", "word-one"), Message("user", "word-two"), Message("assistant", "word-three")]
     asked = [*turns, Message("user", "word-four")]
-    unset = await _sent(stage, asked)
+    unset = await _sent(harness, asked)
     body = _text(unset)
     system, *at = (body.find(message.content) for message in asked)
     if system == -1:
         raise Broken(f"the system message {asked[0].content!r} is not in {body!r}")
     if -1 in at or at != sorted(at):
         raise Broken(f"the turns {[m.content for m in asked[1:]]} are not all, in their order, in {body!r}")
-    if stage.conformance.model not in body:
-        raise Broken(f"the model {stage.conformance.model!r} is not in {body!r}")
+    if harness.conformance.model not in body:
+        raise Broken(f"the model {harness.conformance.model!r} is not in {body!r}")
     spellings = {"temperature": ["temperature"], "max_tokens": ["max_tokens", *_LIMITS], "null": ["null"]}
     for parameter, names in spellings.items():
         for name in names:
-            if name in body and parameter not in stage.conformance.required:
+            if name in body and parameter not in harness.conformance.required:
                 raise Broken(f"nobody set it, and {name!r} is in {body!r}")
     for parameter, values in {"temperature": (0.375, 0.625), "max_tokens": (7321, 8642)}.items():
-        places = [await _places(stage, asked, parameter, value) for value in values]
+        places = [await _places(harness, asked, parameter, value) for value in values]
         for place in places[0] & places[1] & set(_leaves(unset)):
-            if parameter not in stage.conformance.required:
+            if parameter not in harness.conformance.required:
                 raise Broken(f"nobody set {parameter}, and {'.'.join(map(str, place))} is in {body!r}")
 
 
-async def _places(stage: Stage, turns: list[Message], parameter: str, value: float) -> set[Place]:
+async def _places(harness: Harness, turns: list[Message], parameter: str, value: float) -> set[Place]:
     """Where in the body a parameter that was set stands, whatever its name is there."""
-    sent = await _sent(stage, turns, **{parameter: value})
+    sent = await _sent(harness, turns, **{parameter: value})
     if str(value) not in _text(sent):
         raise Broken(f"it was set, and {value} is not in {_text(sent)!r}")
     return {place for place, leaf in _leaves(sent).items() if str(leaf) == str(value)}
@@ -174,10 +174,10 @@ def _text(sent: Request) -> str:
     return f"{sent.path} {sent.body.decode(errors='replace')}"
 
 
-async def _sent(stage: Stage, turns: list[Message], **more: Any) -> Request:
-    before = len(stage.questions)
-    await stage.ask(stage.reply(stage.conformance.whole(["One"])), stage.request(*turns, **more))
-    sent = stage.questions[before:]
+async def _sent(harness: Harness, turns: list[Message], **more: Any) -> Request:
+    before = len(harness.questions)
+    await harness.ask(harness.reply(harness.conformance.whole(["One"])), harness.request(*turns, **more))
+    sent = harness.questions[before:]
     if not sent:
         raise Inapplicable("no request reached the server")
     return sent[-1]

@@ -11,7 +11,7 @@ from aura_azure.settings import AzureSettings
 from aura_core import ChatRequest, Model, Token, hookimpl
 
 if TYPE_CHECKING:
-    from aura_openai.client import Client
+    from aura_openai.client import OpenAIClient
 
 
 @hookimpl
@@ -27,7 +27,7 @@ def agent_options() -> type[msgspec.Struct]:
 
 
 @hookimpl
-def open_client(settings: AzureSettings) -> "AbstractAsyncContextManager[Client]":
+def open_client(settings: AzureSettings) -> "AbstractAsyncContextManager[OpenAIClient]":
     """Import the SDK here, in the core's worker thread."""
     from aura_azure.connect import connect
 
@@ -35,7 +35,7 @@ def open_client(settings: AzureSettings) -> "AbstractAsyncContextManager[Client]
 
 
 @hookimpl
-def stream_chat(request: ChatRequest, settings: AzureSettings, client: "Client") -> AsyncIterator[Token]:
+def stream_chat(request: ChatRequest, settings: AzureSettings, client: "OpenAIClient") -> AsyncIterator[Token]:
     """Stream an answer of the model's deployment."""
     from aura_openai import chat, wire
 
@@ -62,7 +62,7 @@ async def list_models(settings: AzureSettings) -> list[Model]:
 
 
 @hookimpl
-async def check_health(client: "Client") -> None:
+async def check_health(client: "OpenAIClient") -> None:
     """Ask for Azure's models: that needs endpoint, API version and credential to be right, and costs nothing."""
     from aura_openai import chat
 

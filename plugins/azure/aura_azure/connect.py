@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 import httpx2
-from aura_openai.client import Client, OpenAI, OwnHeaders
+from aura_openai.client import OpenAI, OpenAIClient, OwnHeaders
 from aura_openai.connect import read_key
 from aura_openai.errors import PROTOCOL, remedy
 from aura_openai.transport import certificates, http_client
@@ -14,14 +14,14 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from aura_azure import entra
 from aura_azure.settings import AzureSettings
-from aura_core.streams import Scrub, Server
+from aura_core.streams import Endpoint, Scrub
 
 
 class Classic(OwnHeaders, AsyncAzureOpenAI):
     """The SDK's client of the classic API."""
 
 
-def connect(settings: AzureSettings) -> AbstractAsyncContextManager[Client]:
+def connect(settings: AzureSettings) -> AbstractAsyncContextManager[OpenAIClient]:
     """A client for one resource. Raises ProviderError where a key or azure-identity is missing."""
     by_key = settings.auth == "key"
     key = read_key(settings.api_key_env, required=True) if by_key else ""
@@ -30,11 +30,13 @@ def connect(settings: AzureSettings) -> AbstractAsyncContextManager[Client]:
 
 
 @asynccontextmanager
-async def _open(settings: AzureSettings, key: str, identity: Any, context: ssl.SSLContext) -> AsyncIterator[Client]:
+async def _open(
+    settings: AzureSettings, key: str, identity: Any, context: ssl.SSLContext
+) -> AsyncIterator[OpenAIClient]:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(http_client(context, settings.connect_timeout))
         token = await stack.enter_async_context(entra.tokens(identity, settings.entra_scope)) if identity else None
-        yield Client(_sdk(settings, key, token, http), _server(settings, key), settings.connect_timeout)
+        yield OpenAIClient(_sdk(settings, key, token, http), _server(settings, key), settings.connect_timeout)
 
 
 def _sdk(settings: AzureSettings, key: str, token: entra.TokenProvider | None, http: httpx2.AsyncClient) -> AsyncOpenAI:
@@ -55,7 +57,7 @@ def _sdk(settings: AzureSettings, key: str, token: entra.TokenProvider | None, h
     )
 
 
-def _server(settings: AzureSettings, key: str) -> Server:
+def _server(settings: AzureSettings, key: str) -> Endpoint:
     variable = settings.api_key_env if settings.auth == "key" else ""
     check = (
         f"check the key in {variable}"
@@ -63,7 +65,7 @@ def _server(settings: AzureSettings, key: str) -> Server:
         else "give the identity the role Cognitive Services OpenAI User on the resource"
     )
     version = "and api_version " if settings.api_version else ""
-    return Server(
+    return Endpoint(
         f"Azure OpenAI at {settings.resource()}",
         Scrub(key),
         check,

@@ -10,7 +10,7 @@ from aura_core import ChatRequest, Model, Token, hookimpl
 from aura_ollama.settings import OllamaOptions, OllamaSettings
 
 if TYPE_CHECKING:
-    from aura_ollama.client import Client
+    from aura_ollama.client import OllamaClient
 
 
 @hookimpl
@@ -26,7 +26,7 @@ def agent_options() -> type[msgspec.Struct]:
 
 
 @hookimpl
-def open_client(settings: OllamaSettings) -> "AbstractAsyncContextManager[Client]":
+def open_client(settings: OllamaSettings) -> "AbstractAsyncContextManager[OllamaClient]":
     """Import httpx and aiohttp here, in the core's worker thread."""
     from aura_ollama.client import connect
 
@@ -34,7 +34,7 @@ def open_client(settings: OllamaSettings) -> "AbstractAsyncContextManager[Client
 
 
 @hookimpl
-def stream_chat(request: ChatRequest, client: "Client") -> AsyncIterator[Token]:
+def stream_chat(request: ChatRequest, client: "OllamaClient") -> AsyncIterator[Token]:
     """Stream an answer."""
     from aura_ollama import api
 
@@ -42,14 +42,14 @@ def stream_chat(request: ChatRequest, client: "Client") -> AsyncIterator[Token]:
 
 
 @hookimpl
-async def default_model(client: "Client") -> str | None:
+async def default_model(client: "OllamaClient") -> str | None:
     """The model that was pulled last."""
     models = await list_models(client)
     return models[0].name if models else None
 
 
 @hookimpl
-async def list_models(client: "Client") -> list[Model]:
+async def list_models(client: "OllamaClient") -> list[Model]:
     """The pulled models that can chat, newest first."""
     from aura_ollama import api
 
@@ -57,7 +57,7 @@ async def list_models(client: "Client") -> list[Model]:
 
 
 @hookimpl
-async def check_request(request: ChatRequest, client: "Client") -> list[str]:
+async def check_request(request: ChatRequest, client: "OllamaClient") -> list[str]:
     """Ollama cuts a prompt that is longer than its context, silently; a long prompt is tried."""
     from aura_ollama import api, cut
 
@@ -73,7 +73,7 @@ async def check_request(request: ChatRequest, client: "Client") -> list[str]:
 
 
 @hookimpl
-async def check_health(client: "Client") -> None:
+async def check_health(client: "OllamaClient") -> None:
     """Ask for the server's version."""
     from aura_ollama import api
 

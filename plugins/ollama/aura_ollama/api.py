@@ -8,9 +8,9 @@ import aiohttp
 import msgspec
 
 from aura_core import ChatRequest, Model, ProviderError, Token, Usage
-from aura_core.streams import Server, bad_response, count, error_in, failure, loads, parts, read_reason
+from aura_core.streams import Endpoint, bad_response, count, error_in, failure, loads, parts, read_reason
 from aura_ollama import cut
-from aura_ollama.client import Client
+from aura_ollama.client import OllamaClient
 from aura_ollama.lines import Lines
 from aura_ollama.settings import TOP_LEVEL
 
@@ -65,7 +65,7 @@ NOTHING = Content()
 _decode = msgspec.json.Decoder(Line).decode
 
 
-async def answer(client: Client, request: ChatRequest) -> AsyncGenerator[Token, None]:
+async def answer(client: OllamaClient, request: ChatRequest) -> AsyncGenerator[Token, None]:
     """The tokens of an answer. Closing it closes the connection, and Ollama stops generating. Raises ProviderError."""
     body = await client.chat(msgspec.json.encode(_body(request)), request.model)
     server, read, lines = client.server, body.read, Lines(LINE_LIMIT)
@@ -97,7 +97,7 @@ async def answer(client: Client, request: ChatRequest) -> AsyncGenerator[Token, 
         raise ProviderError(f"The connection to {server.name} broke in the middle of the answer.", "interrupted")
 
 
-def token(line: bytes, model: str, server: Server) -> Token:
+def token(line: bytes, model: str, server: Endpoint) -> Token:
     """What one line says. Raises ProviderError for an error in it, and NotALine."""
     try:
         said = _decode(line)
@@ -114,7 +114,7 @@ def token(line: bytes, model: str, server: Server) -> Token:
     return Token(message.content or "", message.thinking or "", said.done_reason or "stop", usage)
 
 
-def _odd(line: bytes, model: str, server: Server) -> Token:
+def _odd(line: bytes, model: str, server: Endpoint) -> Token:
     """What a line says whose fields are of other types than Ollama's are: what carries text is coerced, the rest costs
     the answer nothing."""
     try:
@@ -143,26 +143,26 @@ def _is_done(done: Any) -> bool:
     return done is True or (isinstance(done, str) and done.strip().lower() in ("true", "1", "yes"))
 
 
-async def prompt_tokens(client: Client, request: ChatRequest) -> int:
+async def prompt_tokens(client: OllamaClient, request: ChatRequest) -> int:
     """How many tokens of the prompt Ollama reads, 0 where it does not say. Costs one token. Raises ProviderError."""
     short = msgspec.structs.replace(request, max_tokens=1)
     async with aclosing(answer(client, short)) as tokens:
         return max([said.usage.prompt async for said in tokens if said.usage is not None], default=0)
 
 
-async def list_models(client: Client) -> list[Model]:
+async def list_models(client: OllamaClient) -> list[Model]:
     """The pulled models that can chat, newest first. Raises ProviderError."""
     tags = _decoded(client, await client.get("api/tags"), Tags).models or []
     chatty = [tag for tag in tags if tag.capabilities is None or "completion" in tag.capabilities]
     return [Model(tag.name, f"{tag.size / 1e9:.1f} GB" if tag.size else "") for tag in chatty]
 
 
-async def version(client: Client) -> None:
+async def version(client: OllamaClient) -> None:
     """Ask whether an Ollama server is there. Raises ProviderError."""
     _decoded(client, await client.get("api/version"), Version)
 
 
-def _decoded(client: Client, body: bytes, kind: type[T]) -> T:
+def _decoded(client: OllamaClient, body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -25,14 +25,14 @@ ERROR_SECONDS = 5.0
 
 
 @asynccontextmanager
-async def connect(settings: OllamaSettings) -> AsyncIterator["Client"]:
+async def connect(settings: OllamaSettings) -> AsyncIterator["OllamaClient"]:
     """A client for one server."""
     # Reading the certificates takes longer than everything else here, and most servers are local.
     https = settings.url().startswith("https:")
     context = httpx.create_ssl_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     own = session(context, read_bufsize=READ_AHEAD)
     async with AiohttpTransport(verify=context, client=own) as transport:
-        yield Client(transport, settings)
+        yield OllamaClient(transport, settings)
 
 
 class Body:
@@ -64,7 +64,7 @@ def _reader(content: aiohttp.StreamReader) -> Read:
     return read
 
 
-class Client:
+class OllamaClient:
     """Asks, and tells what went wrong.
 
     It is no httpx.AsyncClient, which merges addresses, headers and cookies for each request (a tenth of its cost), and

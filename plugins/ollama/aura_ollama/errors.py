@@ -1,14 +1,14 @@
 """What messages say about an Ollama server: how to check its address, get a model, and fit a prompt."""
 
-from aura_core.streams import Scrub, Server
+from aura_core.streams import Endpoint, Scrub
 from aura_ollama.settings import OllamaSettings
 
 
-def server(settings: OllamaSettings, key: str) -> Server:
+def server(settings: OllamaSettings, key: str) -> Endpoint:
     """The server of an instance, whose key no message holds."""
     variable = settings.api_key_env
     access = f"check the key in {variable}" if variable else "set api_key_env, if the server wants a key"
-    return Server(
+    return Endpoint(
         f"Ollama at {settings.url()}",
         Scrub(key),
         f"{access}, or sign in there",

@@ -11,10 +11,10 @@ import pytest
 from aura_ollama import api
 
 from aura_core import Token, Usage
-from aura_core.streams import Scrub, Server
+from aura_core.streams import Endpoint, Scrub
 from aura_core.testing import AuraServer, Reply, Upstream
 
-SERVER = Server("It", Scrub(""), "check the key", "is base_url right?", "its protocol")
+SERVER = Endpoint("It", Scrub(""), "check the key", "is base_url right?", "its protocol")
 HELLO = b'{"message":{"content":"One"},"done":false}\n'
 END = b'{"message":{"content":""},"done":true,"done_reason":"stop"}\n'
 

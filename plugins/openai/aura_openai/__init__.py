@@ -11,7 +11,7 @@ from aura_openai.options import OpenAIOptions
 from aura_openai.settings import OpenAISettings
 
 if TYPE_CHECKING:
-    from aura_openai.client import Client
+    from aura_openai.client import OpenAIClient
 
 
 @hookimpl
@@ -27,7 +27,7 @@ def agent_options() -> type[msgspec.Struct]:
 
 
 @hookimpl
-def open_client(settings: OpenAISettings) -> "AbstractAsyncContextManager[Client]":
+def open_client(settings: OpenAISettings) -> "AbstractAsyncContextManager[OpenAIClient]":
     """Import the SDK here, in the core's worker thread."""
     from aura_openai.connect import connect
 
@@ -35,7 +35,7 @@ def open_client(settings: OpenAISettings) -> "AbstractAsyncContextManager[Client
 
 
 @hookimpl
-def stream_chat(request: ChatRequest, settings: OpenAISettings, client: "Client") -> AsyncIterator[Token]:
+def stream_chat(request: ChatRequest, settings: OpenAISettings, client: "OpenAIClient") -> AsyncIterator[Token]:
     """Stream an answer."""
     from aura_openai import chat, wire
 
@@ -51,7 +51,7 @@ async def default_model(settings: OpenAISettings) -> str | None:
 
 
 @hookimpl
-async def list_models(client: "Client") -> list[Model]:
+async def list_models(client: "OpenAIClient") -> list[Model]:
     """What `GET /models` lists."""
     from aura_openai import chat
 
@@ -59,7 +59,7 @@ async def list_models(client: "Client") -> list[Model]:
 
 
 @hookimpl
-async def check_health(client: "Client") -> None:
+async def check_health(client: "OpenAIClient") -> None:
     """Ask for the models: that needs the address and the key to be right, and costs nothing."""
     from aura_openai import chat
 

@@ -10,7 +10,7 @@ from aiohttp import ClientError
 
 from aura_core import Model, ProviderError, Token
 from aura_core.streams import Read, bad_response, error_in, failure, loads, read_reason
-from aura_openai.client import Client
+from aura_openai.client import OpenAIClient
 from aura_openai.sse import NotEvents, Splitter, TooLong
 from aura_openai.transport import ERROR_LIMIT, ERROR_SECONDS
 from aura_openai.wire import DONE, LIFE, NotChunk, is_cut, token
@@ -19,7 +19,7 @@ LAST_WORD = 0.1
 """Seconds to wait for the response's end after `[DONE]`: only a response that ended gives its connection back."""
 
 
-async def stream(client: Client, path: str, content: bytes, model: str) -> AsyncGenerator[Token, None]:
+async def stream(client: OpenAIClient, path: str, content: bytes, model: str) -> AsyncGenerator[Token, None]:
     """Send a request and yield its answer. Leaving it closes the connection, and the server stops generating.
 
     It just ends where the stream ends: without a finish reason the core calls that an interruption.
@@ -64,7 +64,7 @@ async def stream(client: Client, path: str, content: bytes, model: str) -> Async
         await body.aclose()
 
 
-async def list_models(client: Client) -> list[Model]:
+async def list_models(client: OpenAIClient) -> list[Model]:
     """The models that the server lists, by name. Raises ProviderError."""
     try:
         listed = msgspec.json.decode(await client.get("/models"), type=_Models | list[_Listed])
@@ -89,7 +89,7 @@ async def _drain(read: Read) -> None:
                 pass
 
 
-async def _no_stream(body: bytes, read: Read, client: Client, model: str, begun: bool) -> ProviderError:
+async def _no_stream(body: bytes, read: Read, client: OpenAIClient, model: str, begun: bool) -> ProviderError:
     """Why a status of 200 brought a JSON text or a page: the former may say what went wrong."""
     with suppress(TimeoutError, ClientError):
         async with asyncio.timeout(ERROR_SECONDS):

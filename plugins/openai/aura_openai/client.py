@@ -10,7 +10,7 @@ from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, Cl
 from openai import AsyncOpenAI, AsyncStream, Omit, omit
 
 from aura_core import ProviderError
-from aura_core.streams import Server, bad_response, status_error
+from aura_core.streams import Endpoint, bad_response, status_error
 from aura_openai.transport import Body
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class OpenAI(OwnHeaders, AsyncOpenAI):
     """The SDK's client."""
 
 
-class Client:
+class OpenAIClient:
     """An SDK client with what its errors need to say. `authorized`: whether it has a credential to send."""
 
-    def __init__(self, sdk: AsyncOpenAI, server: Server, connect_timeout: float, authorized: bool = True) -> None:
+    def __init__(self, sdk: AsyncOpenAI, server: Endpoint, connect_timeout: float, authorized: bool = True) -> None:
         self.server = server
         self._sdk = sdk
         self._connect_timeout = connect_timeout

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from aura_core import ProviderError
-from aura_core.streams import Scrub, Server
-from aura_openai.client import Client, OpenAI
+from aura_core.streams import Endpoint, Scrub
+from aura_openai.client import OpenAI, OpenAIClient
 from aura_openai.errors import PROTOCOL, remedy
 from aura_openai.settings import OPENAI_KEY, OpenAISettings, secret
 from aura_openai.transport import certificates, http_client
@@ -14,7 +14,7 @@ from aura_openai.transport import certificates, http_client
 NO_KEY = "aura-sends-no-key"
 
 
-def connect(settings: OpenAISettings) -> AbstractAsyncContextManager[Client]:
+def connect(settings: OpenAISettings) -> AbstractAsyncContextManager[OpenAIClient]:
     """A client for one server. Raises ProviderError where a key is missing."""
     # OPENAI_API_KEY is the default of [providers.openai], which may be a local server without keys.
     required = settings.official() or settings.api_key_env not in ("", OPENAI_KEY)
@@ -36,9 +36,9 @@ def read_key(variable: str, required: bool) -> str:
 
 
 @asynccontextmanager
-async def _open(settings: OpenAISettings, key: str, context: ssl.SSLContext) -> AsyncIterator[Client]:
+async def _open(settings: OpenAISettings, key: str, context: ssl.SSLContext) -> AsyncIterator[OpenAIClient]:
     variable, url, official = settings.api_key_env, settings.url(), settings.official()
-    server = Server(
+    server = Endpoint(
         "OpenAI" if official else f"The server at {url}",
         Scrub(key),
         f"check the key in {variable}" if variable else "set api_key_env, if the server wants a key",
@@ -54,4 +54,4 @@ async def _open(settings: OpenAISettings, key: str, context: ssl.SSLContext) -> 
             for name, value in (("OpenAI-Organization", settings.organization), ("OpenAI-Project", settings.project))
             if value
         }
-        yield Client(sdk, server, settings.connect_timeout, authorized=bool(key))
+        yield OpenAIClient(sdk, server, settings.connect_timeout, authorized=bool(key))

@@ -31,11 +31,11 @@ async def http_client(context: ssl.SSLContext, connect_timeout: float) -> AsyncI
     """A client for one server."""
     # "pool" is aiohttp's whole way to a connection, names included; the core limits how long an answer may take.
     timeout = httpx2.Timeout(None, connect=connect_timeout, pool=connect_timeout)
-    async with Client(Transport(verify=context, client=session(context)), timeout) as client:
+    async with HttpClient(Transport(verify=context, client=session(context)), timeout) as client:
         yield client
 
 
-class Client(httpx2.AsyncClient):
+class HttpClient(httpx2.AsyncClient):
     """httpx2's, which sends what the SDK made as it is: no cookies, no redirects, no proxies, no .netrc.
 
     httpx2's own `send` would tie each response to its stream, so that what was read ahead stays until the garbage

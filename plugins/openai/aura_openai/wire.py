@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from aura_core import ChatRequest, Token, Usage
-from aura_core.streams import Server, count, error_in, failure, loads, read_reason
+from aura_core.streams import Endpoint, count, error_in, failure, loads, read_reason
 from aura_openai import odd
 from aura_openai.options import RESERVED
 from aura_openai.settings import LimitParameter
@@ -95,7 +95,7 @@ def body(request: ChatRequest, model: str, limit: str, include_usage: bool) -> b
     return msgspec.json.encode(fields)
 
 
-def token(data: bytes, server: Server, model: str) -> Token:
+def token(data: bytes, server: Endpoint, model: str) -> Token:
     """What one event says. Raises ProviderError for an error in it, and NotChunk."""
     try:
         chunk = _decode(data)
@@ -139,7 +139,7 @@ def _usage(used: Counts) -> Usage:
     return Usage(count(prompt), count(completion))
 
 
-def _odd(data: bytes, server: Server, model: str) -> Token:
+def _odd(data: bytes, server: Endpoint, model: str) -> Token:
     """What an event says that is not as the reference has it."""
     try:
         fields = loads(data)

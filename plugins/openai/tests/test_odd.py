@@ -9,10 +9,10 @@ import pytest
 from aura_openai import wire
 
 from aura_core import Token, Usage
-from aura_core.streams import Scrub, Server
+from aura_core.streams import Endpoint, Scrub
 from aura_core.testing import AuraServer, Reply, SseEvent, Upstream
 
-SERVER = Server("It", Scrub(""), "check the key", "is base_url right?", "its protocol")
+SERVER = Endpoint("It", Scrub(""), "check the key", "is base_url right?", "its protocol")
 STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 
 
