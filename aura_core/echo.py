@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from aura_core import ChatRequest, ProviderError, Token, Usage, hookimpl
 from aura_core.errors import Code
+from aura_core.limits import ECHO_STEPS
 
 Count = Annotated[int, Meta(ge=0)]
 Number = Annotated[float, Meta(ge=0, le=86400)]
@@ -37,8 +38,6 @@ class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _WORD = re.compile(r"\s*+\S++|\s++$")
-_STEPS = 8192
-"""Words, messages or characters that are looked at before others get their turn."""
 
 
 @hookimpl
@@ -82,7 +81,7 @@ async def split(text: str) -> list[str]:
     words = []
     for word in _WORD.finditer(text):
         words.append(word[0])
-        if not len(words) % _STEPS:
+        if not len(words) % ECHO_STEPS:
             await asyncio.sleep(0)  # a prompt may have millions
     return words
 
@@ -90,12 +89,12 @@ async def split(text: str) -> list[str]:
 async def _count_words(request: ChatRequest) -> int:
     words = 0
     for number, message in enumerate(request.messages):
-        for start in range(0, len(message.content), _STEPS):
-            piece = message.content[start - 1 if start else 0 : start + _STEPS]
+        for start in range(0, len(message.content), ECHO_STEPS):
+            piece = message.content[start - 1 if start else 0 : start + ECHO_STEPS]
             words += len(piece.split()) - (start > 0 and not piece[0].isspace())  # that one is counted already
             if start:
                 await asyncio.sleep(0)
-        if number and not number % _STEPS:
+        if number and not number % ECHO_STEPS:
             await asyncio.sleep(0)
     return words
 

@@ -104,3 +104,45 @@ TIMER_LATE = 0.01
 """Seconds after its time at which a timer shows that this process stood still."""
 SECOND_LOOK = 0.25
 """Seconds that others get then before a limit is held against them."""
+
+# Reading a provider's server (streams/)
+DECODED_LIMIT = 64 * 1024 * 1024
+"""Bytes that may come out of one coded body: far more than any answer, far less than a bomb."""
+DECODED_PIECE = 64 * 1024
+"""Bytes that are decoded before others get their turn."""
+REASON_LENGTH = 4096
+"""Characters of one text of an error that are looked at."""
+REASON_DEPTH = 10
+"""Levels of JSON, and of JSON inside strings, that are looked at for the reason of an error."""
+REASON_VALUES = 400
+"""Values that are looked at for the reason of an error."""
+WORDS_LENGTH = 280
+"""Characters of a server's words in a message; the whole of it is cut at MESSAGE_LIMIT, and the remedy stands last."""
+SCRUBBED_LENGTH = 4096
+"""Characters of a text that are looked at for keys, and given. An error's body may be megabytes long."""
+KEY_PIECE = 6
+"""A word that shares so many characters in a row with the key is taken for a part of it."""
+LONGEST_WAIT = 24 * 3600.0
+"""A server that says more seconds than a day has says nothing."""
+COERCED_DEPTH = 8
+"""Levels of an odd value that are looked at for text."""
+UNKNOWN_WORDS = 1000
+"""Unknown finish words that are logged; a server may make them up."""
+
+# What people write (config/)
+LONGEST_TIME = 366 * 86400.0
+"""Seconds that a setting may name."""
+HEARTBEAT_LIMIT = 30.0
+"""Seconds; two heartbeats fit into the 45 s after which clients give up that are not told the heartbeat."""
+FAST_YAML = 4096
+"""Characters of front matter that libyaml may read."""
+REFUSED_VALUE = 100
+"""Characters of a refused value that are shown."""
+WISHES_SHOWN = 20
+"""Refusals that are listed before the question whether to trust a folder."""
+
+# Turns for others
+ECHO_STEPS = 8192
+"""Words, messages or characters that echo looks at before others get their turn."""
+BODY_PIECE = 128 * 1024
+"""Bytes of a request's body that are looked at before others get their turn."""

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from aura_core.errors import ProviderError
+from aura_core.limits import UNKNOWN_WORDS
 
 log = logging.getLogger("aura.relay")
 
@@ -68,7 +69,6 @@ _HINTS: dict[str, str] = {
     "tool_calls": "tool function",
 }
 _told: set[tuple[str, str]] = set()
-_TOLD_LIMIT = 1000  # a server may make its words up
 
 
 def finish_reason(word: object, server: str) -> str | None:
@@ -84,7 +84,7 @@ def finish_reason(word: object, server: str) -> str | None:
         meaning = next(
             (means for means, hints in _HINTS.items() if any(hint in plain for hint in hints.split())), "stop"
         )
-        if (server, plain) not in _told and len(_told) < _TOLD_LIMIT:
+        if (server, plain) not in _told and len(_told) < UNKNOWN_WORDS:
             _told.add((server, plain))
             log.warning("%s ended an answer with %r, which Aura does not know; taken for %s", server, said, meaning)
     if meaning == "interrupted":

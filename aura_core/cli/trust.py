@@ -11,8 +11,7 @@ from aura_core.cli.terminal import Screen, say
 from aura_core.config import trust
 from aura_core.config.untrusted import Refusal
 from aura_core.errors import ConfigError
-
-_SHOWN = 20  # wishes that are listed
+from aura_core.limits import WISHES_SHOWN
 
 
 @click.command()
@@ -48,10 +47,10 @@ def offer(folder: Path, refusals: Sequence[Refusal]) -> bool:
     if not refusals:
         return False
     say(f"The folder {folder} is not trusted. Its files ask for:", err=True)
-    for refusal in refusals[:_SHOWN]:
+    for refusal in refusals[:WISHES_SHOWN]:
         say(f"  {refusal.place}: {refusal.asks}" if refusal.key else f"  {refusal.asks}", err=True)
-    if len(refusals) > _SHOWN:
-        say(f"  and {len(refusals) - _SHOWN} more", err=True)
+    if len(refusals) > WISHES_SHOWN:
+        say(f"  and {len(refusals) - WISHES_SHOWN} more", err=True)
     Screen(err=True).line("Trust it, so that they say where prompts and keys go? [y/N] ", end="")
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):

@@ -9,11 +9,10 @@ from typing import Any
 import yaml
 
 from aura_core.errors import ConfigError
+from aura_core.limits import FAST_YAML
 from aura_core.text import without_halves
 
 _TAG = "tag:yaml.org,2002:"
-_SHORT = 4096
-"""Characters of a text that libyaml may read."""
 _ODD = frozenset("*!|>?&%@`")
 """What the two parsers do not read alike, in places where hardly anybody writes it."""
 
@@ -78,7 +77,7 @@ def _composed(text: str) -> tuple[Any, yaml.Node | None]:
     libyaml has no limit to nesting but the stack, other words for what is wrong, and no way to refuse an alias: a text
     that is long, odd or wrong is left to the parser in Python.
     """
-    if len(text) <= _SHORT and _ODD.isdisjoint(text) and text.replace("\n", " ").isprintable():
+    if len(text) <= FAST_YAML and _ODD.isdisjoint(text) and text.replace("\n", " ").isprintable():
         with suppress(yaml.YAMLError, ValueError):
             fast = _FastLoader(text)
             return fast, fast.get_single_node()

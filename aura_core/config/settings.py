@@ -17,12 +17,11 @@ from aura_core.config.sources import Sources, Table, Value, variables
 from aura_core.config.suggest import did_you_mean
 from aura_core.config.untrusted import NotTrusted, Refusal, names_variable
 from aura_core.errors import ConfigError
+from aura_core.limits import HEARTBEAT_LIMIT, LONGEST_TIME
 
 FILE = "aura.toml"
-YEAR = 366 * 86400.0
-HEARTBEAT_LIMIT = 30.0  # seconds; two pings fit into the 45 s after which our clients give up
 
-Seconds = Annotated[float, Meta(ge=0, le=YEAR)]
+Seconds = Annotated[float, Meta(ge=0, le=LONGEST_TIME)]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,7 +58,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         float,
         Meta(
             gt=0,
-            le=YEAR,
+            le=LONGEST_TIME,
             description="seconds that a connection may be idle; longer than what proxies in front assume (60)",
         ),
     ] = 75

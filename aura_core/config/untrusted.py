@@ -11,12 +11,12 @@ from msgspec import inspect
 
 from aura_core.config.loopback import is_loopback, is_loopback_url
 from aura_core.errors import ConfigError
+from aura_core.limits import REFUSED_VALUE
 
 REMEDY = "read the file, then say in its folder: aura trust"
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9]{20}")  # a variable's name has words, and underscores between them
-_SHOWN = 100  # characters of a value
 
 # What an untrusted folder may set, beside numbers and booleans: the rule for a value, and what it may be in words.
 # A setting that is not here is refused. `providers` stands for every provider's table.
@@ -131,4 +131,4 @@ def _shown(key: str, value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     if key not in ADDRESSES and (_LIKE_A_KEY.search(text) or re.search(r"(^|_)(key|token|secret|password)$", key)):
         return "…"
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    return text if len(text) <= REFUSED_VALUE else f"{text[: REFUSED_VALUE - 1]}…"

@@ -10,7 +10,7 @@ from litestar.exceptions import HTTPException
 
 from aura_core.config.decode import explain
 from aura_core.doors.native import ChatBody
-from aura_core.limits import MESSAGE_LIMIT
+from aura_core.limits import BODY_PIECE, MESSAGE_LIMIT
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
 
@@ -22,7 +22,6 @@ _LONE = re.compile(
 )
 _PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _LONGEST = 12  # bytes of the escapes of one character
-_PIECE = 128 * 1024  # bytes that are looked at before others get their turn
 
 
 class ChatHttpRequest(Request[None, None, State]):
@@ -81,7 +80,7 @@ async def _without_halves(text: bytes) -> bytes:
     masked = text.replace(rb"\\", b"\0\0")  # so that each backslash that is left begins an escape
     pieces, start = [], 0
     while start < len(masked):
-        end = _end_of_piece(masked, start + _PIECE)
+        end = _end_of_piece(masked, start + BODY_PIECE)
         pieces.append(_LONE.sub(rb"\\ufffd", masked[start:end]))
         start = end
         await asyncio.sleep(0)

@@ -7,12 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from aura_core.errors import ProviderError
+from aura_core.limits import DECODED_LIMIT, DECODED_PIECE
 
 Read = Callable[[], Awaitable[bytes]]
 
-OUT_LIMIT = 64 * 1024 * 1024
-"""Bytes that may come out of one coded body: far more than any answer, far less than a bomb."""
-PIECE = 64 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 _PLAIN = (b"data:", b"event:", b"id:", b"retry:", b": ", b'{"', b"[{", b"<!", b"<h", b"<H")
 
@@ -22,7 +20,7 @@ class _Decoder(Protocol):
     """What `feed` raises for what is not in the coding."""
 
     def feed(self, data: bytes) -> bytes:
-        """At most PIECE bytes of what `data`, and what was left over, stand for."""
+        """At most DECODED_PIECE bytes of what `data`, and what was left over, stand for."""
 
     @property
     def more(self) -> bool:
@@ -49,17 +47,17 @@ class _Zlib:
                 return b""
             self._inner = zlib.decompressobj(self._bits)
         try:
-            out = self._inner.decompress(data, PIECE)
+            out = self._inner.decompress(data, DECODED_PIECE)
         except zlib.error:
             if self._bits != zlib.MAX_WBITS or len(self._seen) > 1:
                 raise
             self._bits = -zlib.MAX_WBITS
             self._inner = zlib.decompressobj(self._bits)
-            out = self._inner.decompress(self._seen + data, PIECE)
+            out = self._inner.decompress(self._seen + data, DECODED_PIECE)
         if len(self._seen) < 2:
             self._seen += data[:2]
         self._left = self._inner.unconsumed_tail or self._inner.unused_data
-        self._full = len(out) == PIECE
+        self._full = len(out) == DECODED_PIECE
         return out
 
     @property
@@ -90,7 +88,7 @@ def _brotli() -> _Decoder | None:
     inner = module.Decompressor() if module is not None else None
     if not hasattr(inner, "can_accept_more_data"):  # older ones give all at once, however much it is
         return None
-    return _Bounded(lambda data: bytes(inner.process(data, output_buffer_limit=PIECE)), module.error)  # type: ignore[union-attr]
+    return _Bounded(lambda data: bytes(inner.process(data, output_buffer_limit=DECODED_PIECE)), module.error)  # type: ignore[union-attr]
 
 
 def _zstd() -> _Decoder | None:
@@ -99,7 +97,7 @@ def _zstd() -> _Decoder | None:
         return None
     inner = module.ZstdDecompressor()
     return _Bounded(
-        lambda data: b"" if inner.eof else bytes(inner.decompress(data, max_length=PIECE)), module.ZstdError
+        lambda data: b"" if inner.eof else bytes(inner.decompress(data, max_length=DECODED_PIECE)), module.ZstdError
     )
 
 
@@ -121,7 +119,7 @@ _DECODERS: dict[str, Callable[[], _Decoder | None]] = {
 }
 
 
-def decoding(read: Read, coding: str | None, server: str, out_limit: int = OUT_LIMIT) -> Read:
+def decoding(read: Read, coding: str | None, server: str, out_limit: int = DECODED_LIMIT) -> Read:
     """`read`, or where a Content-Encoding is named, a reader of what the body stands for; both give b"" at the end.
 
     The reader raises ProviderError `bad_response` for a coding that can't be read here, for a body that is not in it,

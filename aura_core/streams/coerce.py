@@ -6,15 +6,14 @@ Values are as `loads` gives them: a number is the text that it was.
 from collections.abc import Iterable
 from typing import Any
 
-_DEEPEST = 8
-_LARGEST = 2**53 - 1
+from aura_core.limits import COERCED_DEPTH, LARGEST_NUMBER
 
 
 def parts(value: Any, depth: int = 0) -> tuple[str, str]:
     """The text and the thoughts in a text, a part, or a list of these."""
     if isinstance(value, str):
         return value, ""
-    if depth > _DEEPEST:
+    if depth > COERCED_DEPTH:
         return "", ""
     if isinstance(value, list):
         return _joined(parts(item, depth + 1) for item in value)
@@ -47,4 +46,4 @@ def count(value: Any) -> int:
         number = value if isinstance(value, int) else float(value)
     except (TypeError, ValueError):
         return 0
-    return int(min(max(0, number), _LARGEST)) if number == number else 0  # not a number is not itself
+    return int(min(max(0, number), LARGEST_NUMBER)) if number == number else 0  # not a number is not itself

@@ -5,13 +5,11 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from aura_core.errors import Code, ProviderError
+from aura_core.limits import WORDS_LENGTH
 from aura_core.streams.causes import IN_STREAM, cause_of
 from aura_core.streams.reason import Reason, read_reason
 from aura_core.streams.scrub import Scrub
 from aura_core.streams.waiting import retry_after
-
-LONGEST = 280
-"""Characters of the server's words in a message; the core cuts the whole of it at 500, and the remedy stands last."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -93,7 +91,7 @@ _MESSAGES: dict[str, Callable[[Endpoint, str, str, int], str]] = {
 
 
 def _cut(said: str) -> str:
-    return said if len(said) <= LONGEST else said[: LONGEST - 1] + "…"
+    return said if len(said) <= WORDS_LENGTH else said[: WORDS_LENGTH - 1] + "…"
 
 
 def _after(said: str) -> str:

@@ -8,14 +8,8 @@ from typing import Any
 
 import msgspec
 
+from aura_core.limits import REASON_DEPTH, REASON_LENGTH, REASON_VALUES
 from aura_core.streams.waiting import in_field, in_words
-
-LONGEST = 4096
-"""Characters of one text that are looked at."""
-DEEPEST = 10
-"""Levels of JSON, and of JSON inside strings, that are looked at."""
-MOST = 400
-"""Values that are looked at."""
 
 # In this order: the first message is the server's own, what stands deeper adds to it.
 _MESSAGES = ("message", "error_message", "errormessage", "error_msg", "errormsg", "status_msg", "statusmsg", "msg")
@@ -89,7 +83,7 @@ def _decoded(body: bytes) -> Any:
             return loads(text)
         except (ValueError, RecursionError):
             continue
-    if len(body) > 4 * LONGEST:  # more than a few lines
+    if len(body) > 4 * REASON_LENGTH:  # more than a few lines
         return None
     try:
         said = body.decode().strip("\ufeff \r\n\t")
@@ -102,7 +96,7 @@ def _decoded(body: bytes) -> Any:
 
 def _candidates(body: bytes) -> Iterator[bytes]:
     yield body
-    for line in body[: 16 * LONGEST].splitlines()[:10]:
+    for line in body[: 16 * REASON_LENGTH].splitlines()[:10]:
         for field in (b"data:", b"error:"):
             if line.startswith(field):
                 yield line[len(field) :]
@@ -119,7 +113,7 @@ class _Reading:
         self._param = ""
         self._status = 0
         self._wait: float | None = None
-        self._left = MOST
+        self._left = REASON_VALUES
 
     def reason(self) -> Reason | None:
         message = ": ".join(self._messages[:3])
@@ -130,7 +124,7 @@ class _Reading:
 
     def value(self, value: Any, depth: int, aside: bool = False) -> None:
         """`aside`: its messages count only where there is no other."""
-        if value is None or depth > DEEPEST or self._left <= 0:
+        if value is None or depth > REASON_DEPTH or self._left <= 0:
             return
         self._left -= 1
         if isinstance(value, str):
@@ -184,8 +178,8 @@ class _Reading:
             self._param = self._param or param[:200]
 
     def _text(self, text: str, depth: int, aside: bool) -> None:
-        begin = text.find("{", 0, LONGEST)
-        if len(text) > 16 * LONGEST:
+        begin = text.find("{", 0, REASON_LENGTH)
+        if len(text) > 16 * REASON_LENGTH:
             pass
         elif text[:200].lstrip()[:1] in ("{", "["):
             try:
@@ -197,7 +191,7 @@ class _Reading:
         elif begin >= 0 and text.rstrip().endswith("}"):  # "BadRequestError: 400 - {…}": its codes count
             with suppress(ValueError, RecursionError):
                 self.value(loads(text[begin:]), depth + 1, True)
-        said = " ".join(text[:LONGEST].split())
+        said = " ".join(text[:REASON_LENGTH].split())
         if _PAGE.search(said) or not any(map(str.isalpha, said[:200])):  # a page inside the JSON, a number
             return
         if not (aside and self._messages) and not any(said in other for other in self._messages):

@@ -2,6 +2,8 @@
 
 import re
 
+from aura_core.limits import KEY_PIECE, SCRUBBED_LENGTH
+
 _WORD = re.compile(r"\S+")
 # What follows such a word is a key where a sign joins the two, or where it has signs or digits, or is long; else it is
 # prose: "keyword argument", "skipped because".
@@ -11,20 +13,16 @@ _KEY = re.compile(
     re.IGNORECASE,
 )
 _MASKED = re.compile(r"\*{2,}|\w(?:…|\.{3,})\w")
-LONGEST = 4096
-"""Characters of a text that are looked at and given; the core shows fewer. An error's body may be megabytes long."""
-PIECE = 6
-"""A word that shares so many characters in a row with the key is taken for a part of it."""
 
 
 class Scrub:
     """Gives a text without addresses, and with `***` for all that is or looks like a piece of the key."""
 
     def __init__(self, key: str) -> None:
-        self._pieces = {key[start : start + PIECE] for start in range(len(key) - PIECE + 1)}
+        self._pieces = {key[start : start + KEY_PIECE] for start in range(len(key) - KEY_PIECE + 1)}
 
     def __call__(self, text: str) -> str:
-        text = _WORD.sub(lambda word: "" if "://" in word[0] else word[0], text[:LONGEST])
+        text = _WORD.sub(lambda word: "" if "://" in word[0] else word[0], text[:SCRUBBED_LENGTH])
         text = _KEY.sub("***", text)
         return " ".join("***" if self._is_part(word) else word for word in text.split())
 

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-LIMIT = 24 * 3600.0
-"""A server that says more seconds than a day has says nothing."""
+from aura_core.limits import LONGEST_WAIT
 
 _FIELDS = {
     "retrydelay": 1.0,  # google.rpc.RetryInfo
@@ -86,4 +85,4 @@ def _scaled(value: Any, scale: float) -> float | None:
 
 
 def _sane(seconds: float) -> float | None:
-    return seconds if 0 <= seconds <= LIMIT else None
+    return seconds if 0 <= seconds <= LONGEST_WAIT else None

@@ -23,7 +23,7 @@ def reader(*chunks: bytes) -> Callable[[], Awaitable[bytes]]:
     return read
 
 
-def read_all(name: str, *chunks: bytes, limit: int = coding.OUT_LIMIT) -> tuple[bytes, int]:
+def read_all(name: str, *chunks: bytes, limit: int = coding.DECODED_LIMIT) -> tuple[bytes, int]:
     """What comes out, and the largest piece of it."""
 
     async def run() -> tuple[bytes, int]:
@@ -57,7 +57,7 @@ def test_a_coded_body_is_read_in_pieces(name: str, size: int) -> None:
     coded = CODED[name]
     whole, largest = read_all(name, *(coded[at : at + size] for at in range(0, len(coded), size)))
     assert whole == TEXT
-    assert largest <= 2 * coding.PIECE
+    assert largest <= 2 * coding.DECODED_PIECE
 
 
 def test_members_of_gzip_follow_each_other_and_padding_is_nothing() -> None:
@@ -123,7 +123,7 @@ def test_brotli_and_zstd_are_read_where_a_decoder_that_bounds_its_output_is_inst
     for name, compress in (("br", brotli.compress), ("zstd", zstd.compress)):
         whole, largest = read_all(name, compress(TEXT))
         assert whole == TEXT
-        assert largest <= 4 * coding.PIECE
+        assert largest <= 4 * coding.DECODED_PIECE
         with pytest.raises(ProviderError, match="MiB"):
             read_all(name, compress(b"\n" * (8 * 2**20)), limit=2**20)
         with pytest.raises(ProviderError, match=name):
