@@ -35,7 +35,7 @@ export class Database {
   open() {
     this.#opening ??= this.#connect().catch((error) => {
       this.#opening = undefined;
-      if (!this.#connection) throw error;
+      throw error;
     });
     return this.#opening;
   }

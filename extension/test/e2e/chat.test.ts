@@ -216,11 +216,13 @@ test("each place shows its own chat, after a reload, too", async () => {
 
 test("a tab that was closed a moment before a reload stays closed", async () => {
   const frame = await workbench.chat();
+  await frame.getByRole("button", { name: "New chat" }).click();
   await ask(frame, "short", "soon in a tab");
   await frame.locator(".answer").last().getByText("5 tokens in all").waitFor();
   await workbench.command("Aura: Open Chat in Editor");
   await workbench.frame(".answer", "workbench.parts.editor");
   await workbench.layoutKept("soon in a tab");
+  await workbench.page.locator(".tab").filter({ hasText: "soon in a tab" }).waitFor();
   await workbench.closeTab();
   await workbench.page.reload(); // VS Code's layout has the tab again
   await workbench.ready();
