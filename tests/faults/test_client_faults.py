@@ -312,7 +312,7 @@ ODD: dict[str, tuple[bytes, bytes]] = {
     ),
     "an address without a host": (b"GET http://localhost/api/agents HTTP/1.0\r\n\r\n", b"400 "),
     "an address that agrees": (
-        b"GET HTTP://LocalHost:80/api/agents?a=/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET HTTP://LocalHost:80/health?a=/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"200 ",
     ),
     "an address without a path that agrees": (
@@ -523,14 +523,14 @@ def _unchunked(body: bytes) -> bytes:
 
 def test_a_client_that_reads_slowly_is_given_time(tmp_path: Path) -> None:
     """One token of 1.5 MB, read at a steady pace that takes longer than the limit, was cut."""
-    text = "x" * 1_500_000
-    agents = AGENTS | {"big.md": f"---\nprovider: echo\noptions: {{text: {text}}}\n---\n"}
+    agents = AGENTS | {"big.md": "---\nprovider: echo\n---\n"}
+    body = json.dumps({"prompt": "x" * 1_500_000}).encode()
     with AuraServer(tmp_path, agents, "[server]\nwrite_timeout = 1\ntotal_timeout = 0") as aura:
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
             sock.settimeout(30)
             sock.connect(("127.0.0.1", aura.port))
-            sock.sendall(_request("big"))
+            sock.sendall(_request("big", body=body))
             got = b""
             begin = time.monotonic()
             while not got.endswith(b"0\r\n\r\n"):

@@ -54,7 +54,7 @@ async def side_fields(harness: Harness) -> None:
         raise Inapplicable("its records are no lines of JSON objects")
 
 
-@check("failing-finish", "hooks", "settings", "finish")
+@check("failing-finish", "hooks", "settings", "text", "finish")
 async def failing_finish(harness: Harness) -> None:
     """A word of failure in the place of the finish reason (`error`, `abort`, in any case) is an error, never an end
     that looks good; the text before it stays."""

@@ -9,6 +9,8 @@ from aura_core.testing.harness import CLEANUP, PATIENCE, Broken, Harness, Inappl
 from aura_core.testing.registry import check
 from aura_core.testing.upstream import Reply, split_at
 
+CLOSING = 10.0
+"""Seconds until all connections of a closed client are closed; aiohttp closes what is idle after 15 s by itself."""
 CROWD = 128
 BURST = 2000
 HELD = 4.0
@@ -122,7 +124,7 @@ async def cleanup(harness: Harness) -> None:
         await harness.close()
     if logged:
         raise Broken(f"leaving what open_client gave failed: {logged[0].splitlines()[-1]}")
-    if not await until(lambda: harness.upstream.open == 0):
+    if not await until(lambda: harness.upstream.open == 0, CLOSING):
         raise Broken(f"{harness.upstream.open} connections are still open after the client was closed")
     if not await until(lambda: asyncio.all_tasks() <= mine):
         left = sorted(task.get_name() for task in asyncio.all_tasks() - mine)
