@@ -75,6 +75,9 @@ class _Connection:
     async def drain(self) -> None:
         raise AssertionError("it has room")
 
+    def unsent(self) -> int:
+        raise AssertionError("it has room")
+
 
 def _calls(source: Callable[[], AsyncIterator[Token]]) -> tuple[float, int]:
     """Python and C calls for each token, and the number of writes."""

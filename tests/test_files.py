@@ -190,5 +190,5 @@ def test_libyaml_and_the_parser_in_python_say_the_same(text: str, monkeypatch: p
 
     assert hasattr(yaml, "CSafeLoader")
     fast = read()
-    monkeypatch.setattr(front_matter, "_SHORT", -1)
+    monkeypatch.setattr(front_matter, "FAST_YAML", -1)
     assert fast == read()

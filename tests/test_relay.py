@@ -377,6 +377,9 @@ class _Narrow:
     async def drain(self) -> None:
         await self.room.wait()
 
+    def unsent(self) -> int:
+        return 0
+
     def open(self) -> None:
         self.opened += 1
         self.room.set()

@@ -21,7 +21,7 @@ async def watch(runtime: Runtime) -> None:
     # As they were named: what is reached over a link is another folder when the link is set anew.
     directory = runtime.settings.directory.absolute()
     config = [path.absolute() for path in runtime.settings.files or [Path(FILE)]]
-    texts = {path: _text(path, runtime) for path in config}
+    texts = {path: _text(path, _within(path, runtime)) for path in config}
     edited = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(_warm(runtime, edited))
@@ -44,7 +44,7 @@ async def _watch(runtime: Runtime, directory: Path, texts: dict[Path, bytes | No
         if changes or not settled:  # once after a timeout: what happened before the watch began
             settled = not changes
             for path, before in texts.items():
-                texts[path] = _text(path, runtime)
+                texts[path] = _text(path, _within(path, runtime))
                 if texts[path] != before:
                     log.info("%s changed; restart to apply", path)
             for line in await asyncio.to_thread(runtime.agents.reload):  # a large folder takes its time
@@ -65,8 +65,12 @@ def _roots(directory: Path, config: Iterable[Path], within: Path | None) -> set[
     return links | {*nearest} | {path.parent for path in config if path.parent.is_dir()}
 
 
-def _text(path: Path, runtime: Runtime) -> bytes | None:
-    within = runtime.settings.file_within if path == Path(FILE).absolute() else None
+def _within(path: Path, runtime: Runtime) -> Path | None:
+    """The folder that a settings file must lie in, where that is not trusted."""
+    return runtime.settings.file_within if path == Path(FILE).absolute() else None
+
+
+def _text(path: Path, within: Path | None = None) -> bytes | None:
     try:
         return read_file(path, within)
     except (OSError, ConfigError):
