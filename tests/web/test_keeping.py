@@ -126,7 +126,7 @@ def test_a_token_is_asked_for_where_the_browser_blocks_site_data(profile: Launch
 
 
 def test_a_full_disk_loses_no_chat_that_was_kept_and_says_what_is_not(page: Any, serve: Serve) -> None:
-    server = serve({"echo.md": echo("Echo"), "long.md": echo("Long", text="x" * 900_000)})
+    server = serve({"echo.md": echo("Echo"), "long.md": echo("Long", text="word", tokens=190_000)})
     quota = page.context.new_cdp_session(page)
     # Before the first write: the browser remembers for a while how much room there is.
     quota.send("Storage.overrideQuotaForOrigin", {"origin": server.url, "quotaSize": 300_000})
@@ -144,12 +144,12 @@ def test_a_full_disk_loses_no_chat_that_was_kept_and_says_what_is_not(page: Any,
     chat.button("Undo: bring back The first chat").click()
     chat.page.keyboard.press("Escape")
     chat.page.reload()
-    chat.page.locator(".answer .text", has_text="xxx").wait_for()
+    chat.page.locator(".answer .text", has_text="word word").wait_for()
     assert chat.listed() == ["Too long for the disk", "The first chat"]
 
 
 def test_a_very_long_answer_pushes_nothing_out(open_chat: OpenChat) -> None:
-    chat = open_chat({"echo.md": echo("Echo"), "long.md": echo("Long", text="word " * 190_000)})
+    chat = open_chat({"echo.md": echo("Echo"), "long.md": echo("Long", text="word", tokens=190_000)})
     for number in range(3):
         chat.ended(chat.ask(f"Chat {number}", agent="echo"))
         chat.button("New chat").click()
