@@ -40,7 +40,7 @@ class _AnyLength(int):
 
 
 class Protocol(HttpToolsProtocol):
-    """What uvicorn (0.35 to 0.54, with httptools) lacks: a limit on headers (200 MB were accepted), one on the time
+    """What uvicorn (0.36 to 0.54, with httptools) lacks: a limit on headers (200 MB were accepted), one on the time
     that a request takes to come and one on the time that an answer waits to be read (both for ever), the body of a
     request that offers an upgrade (Java's client does), and a way to see that a client which pipelines has left.
 
