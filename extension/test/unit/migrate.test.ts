@@ -10,7 +10,7 @@ import { newChat, newFolder, Window } from "./window.js";
 /** A file as version 0.1 wrote it. */
 function old(folder: string, text: string, updated: number, state: "done" | "answering" = "done"): string {
   const { id } = newChat("echo");
-  let began = Date.now();
+  let began = Date.now() - 1000; // all of it is over
   const answer = () => ({ ...newAnswer({ id: "echo", model: "echo" }), began: began++, text: `to ${text}`, state });
   const question = { role: "user", text, attached: [{ label: "notes.txt", text: "12345" }] };
   const messages = [question, answer(), answer(), { role: "user", text: `${text} again` }, answer()];
