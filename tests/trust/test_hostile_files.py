@@ -13,7 +13,7 @@ from victim import REMEDY, SECRET, Victim
 from aura_core.cli.terminal import say
 from aura_core.config.settings import load
 from aura_core.runtime import Runtime
-from aura_core.server.reload import _roots, _text
+from aura_core.server.reload import _roots, _text, _within
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other links, and no owners")
 
@@ -114,7 +114,7 @@ def test_the_settings_file_is_no_way_out(way: str, inside: Victim, opened: list[
     assert loaded.server.port == 5300
     assert loaded.files == []
     runtime = Runtime(loaded, os.environ)
-    assert _text(path, runtime) is None, "nor when it is watched"
+    assert _text(path, _within(path, runtime)) is None, "nor when it is watched"
     assert _outside(inside, opened) == []
     if not way.startswith("/dev/"):
         assert [str(r) for r in runtime.refusals] == [f"aura.toml: {HARD if way == 'hard' else OUT}; {REMEDY}"]
@@ -178,7 +178,8 @@ def test_a_pipe_and_a_socket_are_no_files(inside: Victim) -> None:
         loaded = load({}, os.environ)
         runtime = Runtime(loaded, os.environ)
         assert {entry.agent for entry in runtime.agents.entries.values()} == {None}
-        assert _text(Path("aura.toml").absolute(), runtime) is None
+        settings_file = Path("aura.toml").absolute()
+        assert _text(settings_file, _within(settings_file, runtime)) is None
     assert loaded.files == []
 
 

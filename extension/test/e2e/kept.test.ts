@@ -157,6 +157,8 @@ test("a chat is found by what was said in it, exported, deleted and brought back
   await frame.getByText("Deleted: Where do walruses live?").waitFor();
   await picture("deleted");
   await frame.getByRole("button", { name: "Undo: bring back Where do walruses live?" }).click();
+  await frame.getByRole("button", { name: /^Where do walruses live\?/ }).waitFor();
+  await workbench.page.waitForTimeout(1000); // a window that is reloaded at once loses what its webview has just said
   const again = await reload();
   await again.getByRole("button", { name: "Chats", exact: true }).click();
   await again.getByRole("button", { name: /^Where do walruses live\?/ }).click();
