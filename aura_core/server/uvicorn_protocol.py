@@ -301,13 +301,13 @@ class Protocol(HttpToolsProtocol):
 
 def _in_kernel(descriptor: int) -> int:
     """The bytes of a socket's send queue that the peer has not acknowledged; 0 where the system does not tell."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or descriptor < 0:  # below 0: the socket is closed, which ioctl takes for a ValueError
         return 0
     import fcntl
     import termios
 
     answer = bytearray(4)
-    with suppress(OSError):  # it is closed already
+    with suppress(OSError):  # it is closed meanwhile
         fcntl.ioctl(descriptor, termios.TIOCOUTQ, answer)
     return int.from_bytes(answer, sys.byteorder)
 
