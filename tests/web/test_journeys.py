@@ -1,4 +1,4 @@
-"""What a person does at the page: a real Chromium, a real Aura, and behind it an upstream that sees hang-ups."""
+"""End-to-end tests of the page: a real Chromium, a real Aura, and an upstream that detects hang-ups."""
 
 import re
 import threading
@@ -21,7 +21,7 @@ def test_a_message_is_answered_and_the_footer_says_how(open_chat: OpenChat) -> N
         chat = open_chat({"local.md": ollama("parrot")}, toml=ollama_toml(upstream))
         answer = chat.ask("Hello **there** my friend")
         chat.sees(answer, "Hello")
-        chat.page.wait_for_timeout(100)  # in less time there is no pace to speak of
+        chat.page.wait_for_timeout(100)  # below this the pace is meaningless
         go_on.set()
         text = chat.ended(answer)
     assert "Hello there friend" in text
@@ -148,7 +148,7 @@ def test_a_failure_in_mid_stream_keeps_the_text_and_says_what_to_do(open_chat: O
     assert "The answer broke off" in text
     assert "asked for by the agent's options" in text
     assert chat.status.startswith("Failed: The answer broke off")
-    # Retry asks the same again; the first attempt stays as another version, and is not told to the model.
+    # Retry sends the same question; the first attempt stays as another version, and is not sent to the model.
     answer.get_by_role("button", name="Retry").click()
     chat.page.get_by_text("2 of 2").wait_for()
     chat.ended(chat.page.locator(".answer"))

@@ -1,4 +1,4 @@
-"""A server that is not there, or not yet: the page says so, loses nothing, and finds it again by itself."""
+"""An unreachable server: the page shows it, loses nothing, and reconnects by itself."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def test_an_agent_that_cannot_stream_is_unreachable_with_its_server(page: Any, s
     text = chat.ended(chat.ask("Hello"))
     assert "Aura cannot be reached" in text
     assert "kept above" not in text
-    # The page looks for the server by itself.
+    # The page polls the server by itself.
     serve({"whole.md": whole, "new.md": echo("New")}, flags={"server.port": chat.server.port})
     page.wait_for_selector("option[value=new]", state="attached")
 

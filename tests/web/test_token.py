@@ -1,4 +1,4 @@
-"""The page asks for the server's token, and takes no other end of the question than an answer."""
+"""The page asks for the server's token, and keeps asking until it gets one."""
 
 from typing import Any
 
