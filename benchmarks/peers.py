@@ -1,7 +1,8 @@
 """Other gateways that a benchmark compares with Aura; each is skipped, with a reason, if it is not installed.
 
 nginx comes from the system's packages. `litellm[proxy]` and `tensorzero` come from the Python package index, best
-installed into a separate environment: `uv venv peers && uv pip install --python peers 'litellm[proxy]' tensorzero uvloop`,
+installed into a separate environment:
+`uv venv peers && uv pip install --python peers 'litellm[proxy]' tensorzero uvloop`,
 then `bench.py --peers-python peers/bin/python`.
 """
 
