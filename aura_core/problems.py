@@ -34,18 +34,25 @@ class Problem(Exception):
     """A refusal, or an answer that failed where there is no stream to say so.
 
     `detail` says what happened and what to do, `retry_after` in how many seconds to come again, `partial` is the text
-    that had already come.
+    that had already come. `known_as` is the status and title of a code that only another, newer server knows.
     """
 
     def __init__(
-        self, code: str, detail: str, retry_after: float | None = None, partial: str | msgspec.UnsetType = UNSET
+        self,
+        code: str,
+        detail: str,
+        retry_after: float | None = None,
+        partial: str | msgspec.UnsetType = UNSET,
+        known_as: tuple[int, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.retry_after = RESTART_AFTER if retry_after is None and code == "server_shutdown" else retry_after
         self.partial = partial
-        if code in PROBLEMS:
+        if known_as is not None:
+            self.status, self.title = known_as
+        elif code in PROBLEMS:
             self.status, self.title = PROBLEMS[code]
         else:
             self.status, self.title = CODES[code].status, CODES[code].title
