@@ -29,10 +29,10 @@ def test_the_page_looks_again_after_an_answer_that_is_not_auras(page: Any, serve
     server = serve({"echo.md": echo("Echo")})
     page.route("**/api/agents", lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad"))
     page.goto(server.url)
-    page.get_by_text("This was not Aura's answer").wait_for()
+    page.get_by_text("The response did not come from Aura").wait_for()
     page.unroute("**/api/agents")
     page.wait_for_selector(".picker option", state="attached")
-    assert page.get_by_text("This was not Aura's answer").count() == 0
+    assert page.get_by_text("The response did not come from Aura").count() == 0
 
 
 def test_a_message_that_nobody_can_be_asked_yet_waits_in_its_place(page: Any, serve: Serve) -> None:
