@@ -1,4 +1,5 @@
-// Around the chat: a server that is started late, a token, an untrusted workspace, the policy, accessibility, other hosts.
+// End-to-end tests around the chat: a late server, a token, an untrusted workspace, the policy, accessibility, network
+// access.
 
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { createServer } from "node:net";
@@ -47,13 +48,13 @@ test.skipIf(OLD)("a server that is missing is said, started from the chat in a t
   await frame.getByText("Aura cannot be reached").waitFor();
   expect(await workbench.status).toContain("offline");
   await frame.getByRole("button", { name: "Start Aura" }).click();
-  // What the folder brings along is said; whether it is trusted is asked in the terminal, by Aura.
+  // The folder's files are reported; Aura asks in the terminal whether the folder is trusted.
   await workbench.page.getByText(/workspace has an aura\.toml\. Aura asks in the terminal/).first().waitFor();
   await workbench.page.screenshot({ path: join(CACHE, "pictures", "start-aura.png") });
   await ask(frame, "echo", "there you are");
   await frame.locator(".answer").getByText("there you are").waitFor();
   expect(await workbench.status).toContain("agents");
-  // The terminal is the workbench's: it ends with it, and the server with the terminal.
+  // The terminal belongs to the workbench: it ends with it, and the server ends with the terminal.
 });
 
 test("a command that would trust any folder that is open is not typed", async () => {

@@ -1,4 +1,4 @@
-// The chat in a real workbench, before a real server, whose provider sees every hang-up.
+// End-to-end tests of the chat in a real workbench, with a real server whose provider detects every hang-up.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { mkdtempSync } from "node:fs";
@@ -31,7 +31,7 @@ afterEach(async () => {
   upstream.closed = 0;
 });
 
-/** An endless answer that has begun to show. */
+/** An endless answer that has started to show. */
 async function endless() {
   const frame = await workbench.chat();
   await ask(frame, "endless", "go on");
@@ -203,7 +203,7 @@ test("each place shows its own chat, after a reload, too", async () => {
   await tab.locator(".question").last().getByText("in the tab").waitFor();
   await ask(tab, "short", "and again");
   await tab.locator(".answer").nth(1).getByText("5 tokens in total").waitFor();
-  // What one chooses in the list may be in the tab: then the tab comes to the front.
+  // The chat chosen in the list may be open in the tab: then the tab comes to the front.
   await view.getByRole("button", { name: "Chats" }).click();
   await view.getByRole("button", { name: /^in the tab/ }).click();
   await view.locator(".welcome").waitFor();

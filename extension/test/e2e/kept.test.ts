@@ -1,4 +1,5 @@
-// What a person wrote stays: over reloads, in two windows, in a damaged or an unusable folder, edited, renamed, deleted and brought back.
+// End-to-end tests of storage: over reloads, in two windows, in a damaged or an unusable folder, edited, renamed,
+// deleted and brought back.
 
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -48,7 +49,7 @@ async function asked(text: string): Promise<Frame> {
 /** A new chat in the side bar. */
 async function fresh(): Promise<Frame> {
   const frame = await workbench.chat();
-  // Whoever clicks closes the list; a click that is aimed at something else waits for that.
+  // A click closes the list; a click on another element waits for that.
   await frame.locator("#aura-chats").evaluate((list: HTMLElement) => list.hidePopover());
   await frame.getByRole("button", { name: "New chat" }).click();
   await eventually(async () => (await frame.locator(".question").count()) === 0, "there is no new chat");
@@ -144,7 +145,7 @@ test("a chat is found by what was said in it, exported, deleted and brought back
     await frame.getByRole("button", { name: `Export as ${kind} Where do walruses live?` }).click();
     const input = workbench.page.locator(".quick-input-widget input[type=text]");
     await input.waitFor();
-    // The dialog writes its suggestion when it has looked at the folder; what is written before that is lost.
+    // The dialog fills in its suggestion after it has read the folder; text typed before that is lost.
     await eventually(async () => (await input.inputValue()).endsWith(`.${ending}`), "the dialog suggests no name");
     const path = join(workbench.workspace, `export.${ending}`);
     await input.fill(path);
@@ -158,7 +159,7 @@ test("a chat is found by what was said in it, exported, deleted and brought back
   await picture("deleted");
   await frame.getByRole("button", { name: "Undo: restore Where do walruses live?" }).click();
   await frame.getByRole("button", { name: /^Where do walruses live\?/ }).waitFor();
-  await workbench.page.waitForTimeout(1000); // a window that is reloaded at once loses what its webview has just said
+  await workbench.page.waitForTimeout(1000); // a window that is reloaded at once loses the last messages of its webview
   const again = await reload();
   await again.getByRole("button", { name: "Chats", exact: true }).click();
   await again.getByRole("button", { name: /^Where do walruses live\?/ }).click();

@@ -1,4 +1,4 @@
-// Workflows in a real workbench: through, failing, stopped, reloaded; on disk are only whole results.
+// End-to-end tests of workflows: complete, failing, stopped and reloaded ones; only complete results are written.
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";

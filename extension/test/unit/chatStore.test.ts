@@ -1,4 +1,4 @@
-// What is kept of chats, whose word counts, and what two windows make of one chat.
+// The stored data of chats, precedence of concurrent changes, and two windows with one chat.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { AGENT, newChat, newFolder, Window } from "./window.js";
 
 const MINUTE = 60_000;
 
-/** As if the window that runs this turn had ended a while ago without a word. */
+/** As if the window that runs this turn had ended a while ago without a message. */
 function forsake(folder: string, chat: string, turn: string): void {
   const past = (Date.now() - LEASE - 1000) / 1000;
   utimesSync(join(folder, chat, `${turn}.json`), past, past);
@@ -334,9 +334,9 @@ test("each place remembers its chat", () => {
   next.store.show("tab", undefined);
   const last = new Window(folder);
   expect([last.store.shown("view"), last.store.shown("tab")]).toEqual([a, undefined]);
-  // Each window knows what it shows itself, whatever another one does.
+  // Each window knows what it shows, whatever another one does.
   expect([one.store.shown("view"), one.store.shown("tab")]).toEqual([a, b]);
-  // A window that is reloaded closes its tabs as it goes.
+  // A reloaded window closes its tabs.
   last.store.dispose();
   last.store.show("view", undefined);
   expect(new Window(folder).store.shown("view")).toBe(a);

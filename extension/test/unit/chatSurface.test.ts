@@ -1,4 +1,4 @@
-// A place where the chat is shown: in which order its view hears things, and what it makes of odd messages.
+// A place that shows a chat: the order of its view's events, and invalid messages.
 
 import { expect, test, vi } from "vitest";
 import { newTurn, take } from "../../../aura_core/web/chat.js";

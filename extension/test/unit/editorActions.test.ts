@@ -1,4 +1,5 @@
-// What a webview may ask of the editor: an exported file goes where a person says, whatever name the webview gives it.
+// Requests of a webview to the editor: an exported file is saved where the user chooses, whatever name the webview
+// gives it.
 
 import { beforeEach, expect, test, vi } from "vitest";
 import { exportFile } from "../../src/providers/editorActions.js";

@@ -1,4 +1,4 @@
-// What a workflow's file may say, and what is said, with its line, about one that says something else.
+// Valid workflow files, and the errors of invalid ones, with their lines.
 
 import { expect, test } from "vitest";
 import { readWorkflow } from "../../src/workflow/file.js";

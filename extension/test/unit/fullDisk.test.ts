@@ -1,4 +1,5 @@
-// A disk that is full: what is not kept is said and kept in memory, nothing that was kept goes, and all is written when there is room.
+// A full disk: unsaved data is reported and kept in memory, stored data is not lost, and everything is written once
+// there is room.
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// The manifest, the code and the documentation say the same.
+// The manifest, the code and the documentation agree.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";

@@ -1,4 +1,4 @@
-// The chats of version 0.1 are taken over, once; what cannot be read stays where it is.
+// The chats of version 0.1 are imported once; unreadable files are not changed.
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

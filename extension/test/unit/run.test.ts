@@ -1,4 +1,4 @@
-// A workflow's run against a real HTTP server: only whole results go on, and only whole ones are written as such.
+// A workflow's run against a real HTTP server: only complete results are passed on and written as results.
 
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,7 +23,7 @@ function client(url: string): Server {
   return new Server({ url: () => url, token: () => Promise.resolve(undefined), log: () => {} });
 }
 
-/** A run that writes whatever ends. */
+/** A run that writes every finished step. */
 function start(url: string, before = store.read(steps), audience: Partial<Audience> = {}): WorkflowRun {
   const server = client(url);
   const run: WorkflowRun = new WorkflowRun(steps, before, (...turn) => server.turn(...turn), {
@@ -100,7 +100,7 @@ test("stop closes the connection, writes what there was at once, and begins noth
   const run = start(url, [], { heard: (_, event) => event.type === "token" && setTimeout(() => run.stop("the window was closed")) });
   const ran = run.run();
   await vi.waitFor(() => expect(run.answers[0]?.state).toBe("stopped"), 10_000);
-  // Written before anything else could happen: the process may end now.
+  // Written synchronously: the process may end now.
   expect(written()).toMatchObject([{ status: "stopped", partial: "a beginning", reason: "the window was closed" }]);
   await ran;
   await vi.waitFor(() => expect(closed).toBe(1), 10_000);

@@ -1,4 +1,4 @@
-// The connection to the server: what it sends, to whom, and what it makes of other answers.
+// The connection to the server: its requests, their targets, and unexpected responses.
 
 import { expect, test, vi } from "vitest";
 import type { TurnEvent } from "../../../aura_core/web/host-types.js";

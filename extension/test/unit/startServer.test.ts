@@ -1,4 +1,4 @@
-// Start Aura: where it types nothing, what it says about the folder, and that it never trusts one by itself.
+// Start Aura: when it does not type the command, its message about the folder, and that it never trusts one by itself.
 
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-// Running answers: whose they are, how they end, and what is heard of them; with the batches and the heartbeat around.
+// Running answers: their owner, their end and their events; also batches and the heartbeat.
 
 import { afterEach, expect, test, vi } from "vitest";
 import { newTurn, type Turn } from "../../../aura_core/web/chat.js";

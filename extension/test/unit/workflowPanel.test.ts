@@ -1,4 +1,4 @@
-// The workflow's tab: what it shows while its file is read again. Only VS Code itself is a stand-in here.
+// The workflow's tab: what it shows while its file is read again. Only VS Code itself is simulated here.
 
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-// The workflow's page: what it shows of a run, and what it asks for.
+// The workflow's page: what it shows of a run, and what it requests.
 
 import { beforeAll, expect, test, vi } from "vitest";
 import { newAnswer } from "../../../aura_core/web/chat.js";
