@@ -289,7 +289,7 @@ test.each([...HOSTILE.map((value) => [JSON.stringify(value), value]), ["of a meg
   expect(one.troubles).toEqual([]);
 });
 
-test("a file is never named by what is no id, not even by a mistake elsewhere", () => {
+test("only a valid id becomes a file name, even after a mistake elsewhere", () => {
   const { files } = new Window(newFolder());
   const turn = newTurn(newChat("echo"), { text: "q" }, AGENT);
   for (const id of ["../x", "..", "", "a/b"]) {

@@ -54,7 +54,7 @@ test("what is attached while a view loads waits until it knows what is attached 
   expect(posted[1]).toMatchObject({ id: 1, opened: { chat: { attached: chat.attached } } });
 });
 
-test("where there is no chat to open, it waits for nothing", async () => {
+test("without a chat to open, it does not wait", async () => {
   const { surface, posted, send } = place();
   const told = surface.tellWhenLoaded(attach);
   send({ type: "load" });

@@ -38,7 +38,7 @@ test("everything that is wrong is said, in the file's order", () => {
   expect(problems(text).map((line) => line.slice(0, 3))).toEqual(["3: ", "4: ", "5: "]);
 });
 
-test("aliases that would grow without end are no way in", () => {
+test("aliases that would expand without limit are refused", () => {
   const bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nsteps: *b\n";
   expect(readWorkflow(bomb, "flow").workflow).toBeUndefined();
 });

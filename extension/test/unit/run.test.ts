@@ -80,7 +80,7 @@ test("a step that fails keeps its text, marked, and passes nothing on", async ()
   expect(heard).toHaveLength(2);
 });
 
-test("a stream that is cut without an end is no result", async () => {
+test("a stream without a terminal event is not a result", async () => {
   let cut = () => {};
   const { url, heard } = await serve((_, response) => {
     token(response, "half a sen");
