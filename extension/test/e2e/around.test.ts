@@ -65,7 +65,7 @@ test("a command that would trust any folder that is open is not typed", async ()
   expect(await workbench.page.locator(".terminal-wrapper").count()).toBe(0);
 });
 
-test("a server that goes away in the middle of an answer is said, and found again", async () => {
+test("a server lost in the middle of an answer is shown, and found again", async () => {
   const first = await aura(["--demo", "--port", "0"]);
   const workbench = await open({ settings: { "aura.server.url": first.url } });
   const frame = await workbench.chat();
@@ -97,7 +97,7 @@ test("a token is asked for, kept for its server, and taken back", async () => {
   await eventually(async () => (await workbench.status).includes("token"), "the token is not forgotten");
 });
 
-test("in a workspace without trust one can chat, but nothing is started and no workflow runs", async () => {
+test("in an untrusted workspace chatting works, but nothing is started and no workflow runs", async () => {
   const server = await aura(["--demo", "--port", "0"]);
   const workbench = await open({
     trust: true,

@@ -27,7 +27,7 @@ for (let number = 0; ; number++) {
   writeSync(1, chat.id + " question " + number + "\\n");
 }`;
 
-test("kill -9 in mid-write loses nothing that was kept", { timeout: 120_000 }, async () => {
+test("kill -9 in mid-write loses nothing that was stored", { timeout: 120_000 }, async () => {
   const place = mkdtempSync(join(tmpdir(), "aura-crash-"));
   const outfile = join(place, "writer.cjs");
   await build({

@@ -46,7 +46,7 @@ test.each([
   expect(code.written).toEqual({}); // nobody chose one
 });
 
-test("the text is written where one says, and what goes wrong is said", async () => {
+test("the text is written where the user chooses, and failures are shown", async () => {
   code.chosen = "/elsewhere/mine.md";
   await exportFile("aura.md", "text");
   expect(code.written).toEqual({ "/elsewhere/mine.md": "text" });

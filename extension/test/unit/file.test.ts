@@ -33,7 +33,7 @@ test.each([
   expect(readWorkflow(text, "flow").workflow).toBeUndefined();
 });
 
-test("everything that is wrong is said, in the file's order", () => {
+test("every error is reported, in the file's order", () => {
   const text = "name: A\nsteps:\n  - agent: a\n  - prompt: p\n    extra: 1\n";
   expect(problems(text).map((line) => line.slice(0, 3))).toEqual(["3: ", "4: ", "5: "]);
 });

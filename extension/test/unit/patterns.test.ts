@@ -82,7 +82,7 @@ function answers({ source, flags }: RegExp, text: string, limit = LIMIT): boolea
   }
 }
 
-test("a pattern that goes back and forth is seen", () => {
+test("a backtracking pattern is detected", () => {
   const quadratic = /\$\([^)]*\)\s*/;
   expect([...hostile(quadratic)].some((text) => !answers(quadratic, text, 1000))).toBe(true);
 });
@@ -99,7 +99,7 @@ test("a fence is longer than any of a megabyte of code", () => {
   expect(fenced("\n".repeat(SIZE), "").endsWith("\n```")).toBe(true);
 });
 
-test("a command, an address and a server's message of a megabyte hold nothing up", () => {
+test("a command, an address and a server's message of a megabyte block nothing", () => {
   for (const text of ["--port".repeat(SIZE / 6), " ".repeat(SIZE), "- ".repeat(SIZE / 2)]) {
     expect(commandLine(text, new URL("http://127.0.0.1:6000"))).toContain(text);
   }

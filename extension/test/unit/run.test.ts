@@ -44,7 +44,7 @@ function written(): Written[] {
   return (JSON.parse(readFileSync(join(folder, ".aura", "runs", "flow", latest), "utf8")) as { steps: Written[] }).steps;
 }
 
-test("each step gets the whole result of the one before, and all are written", async () => {
+test("each step gets the complete result of the previous one, and all are written", async () => {
   const { url, heard } = await serve(({ agent }, response) => {
     token(response, `result `);
     token(response, `of ${agent}`);
@@ -91,7 +91,7 @@ test("a stream without a terminal event is not a result", async () => {
   expect(written()).toMatchObject([{ status: "failed", partial: "half a sen", error: { code: "connection_lost" } }]);
 });
 
-test("stop closes the connection, writes what there was at once, and begins nothing more", async () => {
+test("stop closes the connection, writes the partial text at once, and starts no further step", async () => {
   let closed = 0;
   const { url, heard } = await serve((_, response) => {
     token(response, "a beginning");
@@ -107,7 +107,7 @@ test("stop closes the connection, writes what there was at once, and begins noth
   expect(heard).toHaveLength(1);
 });
 
-test("while a step runs, the file on disk holds none of it", async () => {
+test("while a step runs, the file on disk contains none of its text", async () => {
   let open: () => void = () => {};
   const gate = new Promise<void>((resolve) => (open = resolve));
   const { url, heard } = await serve(async ({ agent }, response) => {
@@ -123,7 +123,7 @@ test("while a step runs, the file on disk holds none of it", async () => {
   expect(written().map(({ name }) => name)).toEqual(["one", "two", "three"]);
 });
 
-test("a run from a step on takes the earlier result, and forgets the later ones", async () => {
+test("a run from a step on uses the earlier result, and drops the later ones", async () => {
   const { url, heard } = await serve(({ agent }, response) => {
     token(response, `of ${agent}`);
     done(response);
@@ -145,7 +145,7 @@ test("results hold only up to the first step that was changed", async () => {
   expect(store.read(changed).map((answer) => answer?.text)).toEqual(["of one"]);
 });
 
-test("a broken file among the runs is passed over, and half a file is never left", async () => {
+test("an invalid file among the runs is ignored, and a partial file is never left", async () => {
   const { url } = await serve(({ agent }, response) => {
     token(response, `of ${agent}`);
     done(response);

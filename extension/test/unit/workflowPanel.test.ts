@@ -33,7 +33,7 @@ vi.mock("vscode", () => {
 const STEP = { name: "S", agent: "a", prompt: "p", line: 2 };
 const FILE = "steps:\n  - {agent: a, prompt: p, name: S}\n";
 
-test("a file that is read when a run has begun meanwhile does not bring old results back", async () => {
+test("reading the file after a run has started does not restore old results", async () => {
   folder.path = mkdtempSync(join(tmpdir(), "aura-workflow-"));
   const old = newAnswer({ id: "a", model: "a" });
   take(old, { type: "token", content: "an old result" });
