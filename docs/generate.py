@@ -229,7 +229,7 @@ def exceptions() -> str:
     for path in CORE.rglob("*.py"):
         if not {"testing", "template", "template_door"} & set(path.parts):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.ClassDef) and node.bases:
+                if isinstance(node, ast.ClassDef) and node.bases and not node.name.startswith("_"):
                     place = f"{path.relative_to(CORE.parent).as_posix()}::{node.name}"
                     said = " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
                     found.setdefault(ast.unparse(node.bases[0]), []).append((place, said))
