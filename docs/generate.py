@@ -209,7 +209,8 @@ def modules() -> str:
 
 def _sources() -> list[Path]:
     found = [path for pattern in ("*.py", "web/*.js") for path in CORE.rglob(pattern)]
-    return sorted(path for path in found if not any(part.startswith("template") for part in path.parts) and _opening(path))
+    own = (path for path in found if not any(part.startswith("template") for part in path.parts))
+    return sorted(path for path in own if _opening(path))
 
 
 def _opening(path: Path) -> str:

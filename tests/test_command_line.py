@@ -213,7 +213,9 @@ def test_what_init_writes_is_a_folder_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [("agents",), ("doctor", "--offline")])
-def test_options_are_not_checked_against_a_provider_that_was_not_chosen(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_options_are_not_checked_against_a_provider_that_was_not_chosen(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "a.md").write_text("---\noptions: {reasoning_effort: low}\n---\nhi\n")
     (tmp_path / "aura.toml").write_text("[providers.openai]\ndefault_model = 'm'\n")

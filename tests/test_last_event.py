@@ -200,9 +200,7 @@ def _raise(_record: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("broken", ["metrics", "log", "both"])
-def test_failing_metrics_do_not_affect_the_client(
-    broken: str, said: str, last: str, aura: AuraServer
-) -> None:
+def test_failing_metrics_do_not_affect_the_client(broken: str, said: str, last: str, aura: AuraServer) -> None:
     loggers = [logging.getLogger(name) for name in ("aura", "aura.relay")] if broken != "metrics" else []
     fails = _Raises()
     for logger in loggers:

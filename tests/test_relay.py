@@ -498,7 +498,9 @@ finally:
 """
 
 
-def test_a_clean_up_runs_to_completion(tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clean_up_runs_to_completion(
+    tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 20)
     done = tmp_path / "cleaned"
     body = CLEANUP.format(f"await asyncio.sleep(0.2); pathlib.Path({str(done)!r}).touch()")
@@ -585,7 +587,7 @@ def test_a_bounded_buffer_keeps_backpressure(tmp_path: Path, fake_plugin: FakePl
 
 def test_the_cost_of_a_close_does_not_depend_on_the_number_of_others(tmp_path: Path) -> None:
     """Regression: each close iterated over all others: 1,000 at once blocked the loop for 110 ms; and closed
-answers were kept in memory until the next close."""
+    answers were kept in memory until the next close."""
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "s.md").write_text("---\nprovider: echo\noptions: {delay: 60}\n---\n")
 

@@ -31,7 +31,9 @@ def _names(body: list[ast.stmt]) -> set[str]:
         elif isinstance(node, ast.ClassDef):
             found |= {node.name, *(f"{node.name}.{name}" for name in _names(node.body) | _attributes(node))}
         else:
-            found |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+            found |= {
+                each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+            }
     return found
 
 

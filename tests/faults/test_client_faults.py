@@ -213,9 +213,7 @@ def test_what_comes_while_an_answer_streams_does_not_spoil_it(more: bytes, conne
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
-def test_the_disconnect_of_a_client_that_pipelines_is_noticed(
-    how: str, upstream: Upstream, connect: Connect
-) -> None:
+def test_the_disconnect_of_a_client_that_pipelines_is_noticed(how: str, upstream: Upstream, connect: Connect) -> None:
     """uvicorn 0.54 reported a disconnect only to the last of several requests on a connection."""
     hangups = len(upstream.hangups)
     sock = connect()

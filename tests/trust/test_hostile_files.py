@@ -243,9 +243,7 @@ def test_roots_files_are_read_also_where_the_folder_is_not_trusted(
     assert (runtime.settings.server.port, runtime.refusals) == (4711, [])
 
 
-def test_a_refusal_shows_no_secret_and_no_escape_sequence(
-    inside: Victim, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_refusal_shows_no_secret_and_no_escape_sequence(inside: Victim, capsys: pytest.CaptureFixture[str]) -> None:
     for key in ("organization", "project", "api_key_env"):
         inside.writes(f"[providers.x]\nplugin = 'openai'\n{key} = 'sk0123456789abcdefghijklmnop'\n")
         (refusal,) = Runtime(load({}, os.environ), os.environ).refusals

@@ -134,9 +134,7 @@ SILENT = """async (heartbeat) => {
 @pytest.mark.parametrize(
     ("heartbeat", "patience"), [({"aura-heartbeat": "30"}, 90), ({"aura-heartbeat": "0.1"}, 10), ({}, 45)], ids=str
 )
-def test_the_server_sets_the_silence_limit(
-    page: Any, serve: Serve, heartbeat: dict[str, str], patience: int
-) -> None:
+def test_the_server_sets_the_silence_limit(page: Any, serve: Serve, heartbeat: dict[str, str], patience: int) -> None:
     server = serve({"agent.md": echo()})
     page.clock.install()
     page.goto(f"{server.url}/health")
