@@ -1,13 +1,15 @@
-"""Write the parts of these pages that the code knows better: `python docs/generate.py` after a change.
+"""Write the generated parts of these pages from the code: run `python docs/generate.py` after a change.
 
-A page holds `<!-- begin NAME -->` and `<!-- end NAME -->`; what stands between them comes from here.
+The text between `<!-- begin NAME -->` and `<!-- end NAME -->` in a page is generated here.
 """
 
+import ast
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import msgspec
@@ -28,6 +30,7 @@ from aura_core.testing.checks import PROMISES
 from aura_core.testing.registry import Promise
 
 FOLDER = Path(__file__).parent
+CORE = FOLDER.parent / "aura_core"
 BLOCK = re.compile(r"(<!-- begin (?P<name>[^>]+?) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 PROVIDERS = ("ollama", "openai", "azure")
 
@@ -76,7 +79,7 @@ def options(name: str) -> str:
     """The names of the `options` that a provider's plugin checks."""
     struct = Plugins().hooks[name].options_type
     assert struct is not None
-    # A key that may hold anything is there to be refused: it is Aura's own.
+    # A key of any type is declared only to be refused: it belongs to Aura.
     return ", ".join(code(f.key) for f in fields(struct) if f.kind) + "\n"
 
 
@@ -89,7 +92,7 @@ def keys_of(struct: type[msgspec.Struct]) -> str:
 
 
 def error_codes() -> str:
-    """What an `error` event may say."""
+    """The codes of an `error` event."""
     return table(
         "code | retry? | status of /chat | meaning",
         ((code(name), "yes" if i.retry else "no", str(i.status), i.title) for name, i in CODES.items()),
@@ -97,7 +100,7 @@ def error_codes() -> str:
 
 
 def problem_codes() -> str:
-    """What a refusal may say."""
+    """The codes of a refusal."""
     return table(
         "code | status | meaning",
         ((code(name), str(status), title) for name, (status, title) in PROBLEMS.items()),
@@ -105,7 +108,7 @@ def problem_codes() -> str:
 
 
 def help_of(command: str) -> str:
-    """What `aura COMMAND --help` prints on a terminal of 80 columns; click leaves two of them free."""
+    """The output of `aura COMMAND --help` on a terminal with 80 columns; click leaves two of them free."""
     context = aura.make_context("aura", [], resilient_parsing=True, terminal_width=78)
     if command:
         found = aura.get_command(context, command)
@@ -122,13 +125,13 @@ def metrics() -> str:
 
 
 def hooks() -> str:
-    """Every hook: its signature and its promise, as aura_core/hookspecs.py has them."""
+    """Every hook: its signature and its promise, from aura_core/hookspecs.py."""
     found = [spec for name, spec in vars(hookspecs).items() if hasattr(spec, "aura_spec")]
     return "\n".join(f"### {spec.__name__}\n\n```python\n{signature(spec)}\n```\n\n{prose(spec)}\n" for spec in found)
 
 
 def types() -> str:
-    """Everything in `aura_core.__all__` that is no function, with its fields."""
+    """Everything in `aura_core.__all__` that is not a function, with its fields."""
     found = [getattr(aura_core, name) for name in aura_core.__all__ if isinstance(getattr(aura_core, name), type)]
     return "\n".join(f"```python\n{call(each)}\n```\n\n{prose(each)}\n" for each in found)
 
@@ -145,7 +148,7 @@ def readers() -> str:
 
 
 def causes() -> str:
-    """The table that makes a code of a failure, in its order."""
+    """The table that maps a failure to a code, in its order."""
     return table("code | where one of these is said | with which status", (cause(row) for row in streams.CAUSES))
 
 
@@ -175,7 +178,7 @@ def ranges(statuses: frozenset[int]) -> str:
 
 
 def finish_words() -> str:
-    """What a provider's word for the end of an answer means."""
+    """The meaning of a provider's word for the end of an answer."""
     rows: dict[str, list[str]] = {}
     for word, meaning in FINISH_REASONS.items():
         rows.setdefault(meaning, []).append(code(word))
@@ -189,8 +192,55 @@ def promises() -> str:
 
 
 def builds_on(promise: Promise) -> str:
-    """On which other checks one builds."""
+    """The other checks on which a check builds."""
     return f" (Builds on {', '.join(code(name) for name in promise.needs)}.)" if promise.needs else ""
+
+
+def modules() -> str:
+    """Every module of the core and its first sentence, a table for each package."""
+    folders = sorted({path.parent for path in _sources()}, key=lambda folder: (folder != CORE, folder))
+    parts = []
+    for folder in folders:
+        rows = ((code(path.name), _opening(path)) for path in _sources() if path.parent == folder)
+        name = folder.relative_to(CORE.parent).as_posix()
+        parts.append(f"### {name}\n\n{table('module | what it is for', rows)}")
+    return "\n".join(parts)
+
+
+def _sources() -> list[Path]:
+    found = [path for pattern in ("*.py", "web/*.js") for path in CORE.rglob(pattern)]
+    own = (path for path in found if not any(part.startswith("template") for part in path.parts))
+    return sorted(path for path in own if _opening(path))
+
+
+def _opening(path: Path) -> str:
+    """The first sentence of a module: of its docstring, or of the comment on top of a script."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        said = (ast.get_docstring(ast.parse(text)) or "").partition("\n\n")[0]
+    else:
+        lines = text.removeprefix("// @ts-check\n").split("\n")
+        said = "\n".join(line.removeprefix("//") for line in takewhile(lambda line: line.startswith("//"), lines))
+    return " ".join(said.split())
+
+
+def exceptions() -> str:
+    """The core's exceptions below those that they are made from, with their first sentences."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path in CORE.rglob("*.py"):
+        if not {"testing", "template", "template_door"} & set(path.parts):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef) and node.bases and not node.name.startswith("_"):
+                    place = f"{path.relative_to(CORE.parent).as_posix()}::{node.name}"
+                    said = " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
+                    found.setdefault(ast.unparse(node.bases[0]), []).append((place, said))
+    return "".join(_below("Exception", found, 0))
+
+
+def _below(base: str, found: dict[str, list[tuple[str, str]]], depth: int) -> Iterator[str]:
+    for place, said in sorted(found.get(base, [])):
+        yield f"{'  ' * depth}- {code(place)}: {said}\n"
+        yield from _below(place.rpartition("::")[2], found, depth + 1)
 
 
 def signature(function: Callable[..., object]) -> str:
@@ -200,7 +250,7 @@ def signature(function: Callable[..., object]) -> str:
 
 
 def call(kind: type) -> str:
-    """How a value of this type is made."""
+    """The call that creates a value of this type."""
     parameters = re.sub(r" -> None$", "", str(inspect.signature(kind)))
     return f"{kind.__name__}{re.sub(r'(typing|aura_core[.]types)[.]', '', parameters)}".replace("'", '"').replace(
         "<factory>", "{}"
@@ -229,16 +279,18 @@ PARTS: dict[str, Callable[[], str]] = {
     "causes": causes,
     "finish words": finish_words,
     "promises": promises,
+    "modules": modules,
+    "exceptions": exceptions,
 }
 
 
 def renewed(text: str) -> str:
-    """A page's text with its generated parts as they must be."""
+    """A page's text with its generated parts up to date."""
     return BLOCK.sub(lambda match: match[1] + PARTS[match["name"]]() + match[3], text)
 
 
 def main() -> None:
-    """Renew every page, and say which ones changed."""
+    """Update every page, and print which ones changed."""
     for path in sorted(FOLDER.glob("*.md")):
         before = path.read_text(encoding="utf-8")
         after = renewed(before)

@@ -1,4 +1,4 @@
-"""Which provider answers for agents that name none, and why another cannot."""
+"""Which provider is chosen for agents that name none, and why the others are not."""
 
 import asyncio
 import logging
@@ -53,7 +53,7 @@ def runtime(tmp_path: Path, fake_plugin: FakePlugin) -> Callable[..., Runtime]:
 
 
 def _chosen(made: Runtime) -> tuple[str, str | None]:
-    """Who answers a request that comes before anything was chosen, and the reason."""
+    """The provider of a request that arrives before the choice, and the reason."""
 
     async def ask() -> tuple[str, str | None]:
         try:
@@ -85,10 +85,10 @@ async def default_model(client):
 """
 
 
-def test_a_client_that_does_not_open_holds_up_no_request(
+def test_a_client_that_does_not_open_delays_no_request(
     runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "OPENING_TIMEOUT", 2)  # enough for the next, whatever else the machine does
+    monkeypatch.setattr(registry, "OPENING_TIMEOUT", 2)  # enough for the next one, even on a busy machine
     monkeypatch.setattr("aura_core.plugins.instance.HOOK_TIMEOUT", 1000)
     made = runtime(first=PLUGIN + OPENING.format(seconds=1000), next=PLUGIN + OPENING.format(seconds=0))
 
@@ -101,7 +101,7 @@ def test_a_client_that_does_not_open_holds_up_no_request(
     assert asyncio.run(ask()) == "next"
 
 
-def test_a_client_that_opens_too_late_for_the_choice_opens_on(
+def test_a_client_that_opens_too_late_for_the_choice_continues_to_open(
     runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "OPENING_TIMEOUT", 0.1)
@@ -132,19 +132,19 @@ def test_an_empty_default_is_none(runtime: Callable[..., Runtime]) -> None:
     assert _chosen(runtime('[defaults]\nprovider = ""', slow=PLUGIN + SLOW_CLIENT))[0] == "slow"
 
 
-def test_a_name_that_is_none_is_warned_of(runtime: Callable[..., Runtime]) -> None:
+def test_an_invalid_name_is_a_warning(runtime: Callable[..., Runtime]) -> None:
     made = runtime("[providers.Plain]\nx = 1", plain=PLUGIN)
     assert any("not 'Plain'; did you mean 'plain'?" in warning for warning in made.warnings)
 
 
-def test_a_broken_plugin_under_another_name_is_installed_all_the_same(runtime: Callable[..., Runtime]) -> None:
+def test_a_broken_plugin_under_another_name_counts_as_installed(runtime: Callable[..., Runtime]) -> None:
     made = runtime('[providers.mine]\nplugin = "broken"', broken="import nonexistent_module")
     with pytest.raises(registry.Unusable, match="is broken") as caught:
         made.providers.get("mine")
     assert caught.value.installed
 
 
-def test_closing_what_still_opens_is_no_failure(
+def test_closing_a_client_that_is_still_opening_is_not_a_failure(
     runtime: Callable[..., Runtime], caplog: pytest.LogCaptureFixture
 ) -> None:
     made = runtime(slow=PLUGIN + SLOW_CLIENT.replace("0.3", "30"))
@@ -202,6 +202,6 @@ def test_a_server_that_lists_one_model_needs_none_in_the_agent(
 
 
 def test_a_server_that_lists_one_model_is_not_chosen_for_it(runtime: Callable[..., Runtime]) -> None:
-    """A paid service serves only agents that name it, or where its settings name a model."""
+    """A paid service is used only by agents that name it, or if its settings name a model."""
     nobody = "@hookimpl\nasync def default_model():\n    return None\n"
     assert _chosen(runtime(lists=LISTS.format("return [Model('only')]") + nobody))[0] == "echo"

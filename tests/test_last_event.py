@@ -1,4 +1,4 @@
-"""Whatever a plugin counts, and whatever raises beside its answer: one event ends the stream, and nothing is a 500."""
+"""For any counts of a plugin and any exception around its answer, one terminal event ends the stream; never a 500."""
 
 import asyncio
 import json
@@ -49,9 +49,9 @@ def aura(tmp_path: Path, fake_plugin: Callable[..., None]) -> Iterator[AuraServe
 
 
 COUNTS = {
-    "10**4299": LARGEST,  # 4,300 digits: one more cannot be written, and the sum has one more
+    "10**4299": LARGEST,  # 4,300 digits: Python formats no longer integer, and the sum has one digit more
     "9 * 10**4299": LARGEST,
-    "10**400": LARGEST,  # no float, so nothing that Prometheus takes
+    "10**400": LARGEST,  # not convertible to float, which Prometheus needs
     "10**25": LARGEST,
     "2**53": LARGEST,
     "2**53 - 1": LARGEST,
@@ -99,7 +99,7 @@ FAULTS = ["Unspeakable()", "Mistyped()", "Exits()", "ProviderError(Unspeakable()
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(("before", "last"), [("", "error"), ("Token('a', finish_reason='stop'), ", "done")])
-def test_a_fault_that_cannot_be_told(fault: str, before: str, last: str, aura: AuraServer) -> None:
+def test_a_fault_that_cannot_be_formatted(fault: str, before: str, last: str, aura: AuraServer) -> None:
     said = f"[{before}{fault}]"
     assert aura.ask("it", said)[-1].name == last
     assert aura.post("it", said, route="chat").status_code == (200 if last == "done" else 502)
@@ -132,7 +132,7 @@ def test_an_upstream_that_counts(plugin: str, count: str, tmp_path: Path) -> Non
 
 
 class _Unframed(Sse):
-    """A dialect that cannot say how an answer ends."""
+    """A framing that fails to encode the end of an answer."""
 
     @staticmethod
     def done(event: DoneEvent) -> bytes:
@@ -140,7 +140,7 @@ class _Unframed(Sse):
 
 
 class _Speechless(_Unframed):
-    """One that cannot say that it failed, either."""
+    """A framing that also fails to encode an error."""
 
     @staticmethod
     def error(event: ErrorEvent) -> bytes:
@@ -167,14 +167,14 @@ def _piped(framing: Sse, *tokens: Token) -> tuple[bytes, Relay]:
     return asyncio.run(run())
 
 
-def test_an_end_that_cannot_be_framed_is_an_error() -> None:
+def test_an_end_that_cannot_be_encoded_is_an_error() -> None:
     said, relay = _piped(_Unframed(), Token("a", finish_reason="stop"))
     assert [event.name for event in events(b": ok\n\n" + said)] == ["token", "error"]
     assert (relay.succeeded, relay.record("-", "-", "-", None).outcome) == (False, "error")
 
 
 @pytest.mark.parametrize("tokens", [[Token("a", finish_reason="stop")], [Token("a")], []])
-def test_an_answer_whose_end_has_no_words_at_all_is_cut(tokens: list[Token]) -> None:
+def test_an_answer_whose_end_and_error_cannot_be_encoded_is_cut_off(tokens: list[Token]) -> None:
     said, _ = _piped(_Speechless(), *tokens)
     assert b"done" not in said
     assert b"error" not in said
@@ -200,9 +200,7 @@ def _raise(_record: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("broken", ["metrics", "log", "both"])
-def test_figures_that_cannot_be_taken_cost_the_client_nothing(
-    broken: str, said: str, last: str, aura: AuraServer
-) -> None:
+def test_failing_metrics_do_not_affect_the_client(broken: str, said: str, last: str, aura: AuraServer) -> None:
     loggers = [logging.getLogger(name) for name in ("aura", "aura.relay")] if broken != "metrics" else []
     fails = _Raises()
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""Whatever a plugin does, a stream ends with exactly one event, and its limits hold."""
+"""Whatever a plugin does, a stream ends with exactly one terminal event, and its limits hold."""
 
 import asyncio
 import gc
@@ -126,7 +126,7 @@ ENDS: dict[str, tuple[str, str, Any]] = {
     "no more files": ("raise OSError(errno.EMFILE, 'Too many open files')\nyield", "", "llm_error"),
     "a string": ("yield Token('a')\nyield 'b'", "a", "llm_error"),
     "None": ("yield None", "", "llm_error"),
-    "text that is no text": ("yield Token(5)", "", "llm_error"),
+    "text of another type": ("yield Token(5)", "", "llm_error"),
     "bytes": ("yield Token(b'a')", "", "llm_error"),
     "usage that is none": ("yield Token('a', usage=(1, 2))", "a", "llm_error"),
     "a cancel scope held over a yield": (
@@ -224,7 +224,7 @@ LIMITS = {
 @pytest.mark.parametrize("swallows", [False, True])
 def test_limits(limit: str, swallows: bool, tmp_path: Path, fake_plugin: FakePlugin) -> None:
     body, text = LIMITS[limit]
-    if swallows:  # a plugin that ignores its cancellation must not hold up the client
+    if swallows:  # a plugin that ignores its cancellation must not delay the client
         lines = "\n".join(f"        {line}" for line in body.split("\n"))
         body = f"while True:\n    try:\n{lines}\n    except asyncio.CancelledError:\n        yield Token('late')"
     events, _ = _run(tmp_path, fake_plugin, body, f"{limit} = 1")
@@ -247,7 +247,7 @@ def test_signs_of_life_keep_an_answer_going(tmp_path: Path, fake_plugin: FakePlu
 def test_signs_of_life_do_not_keep_an_answer_going_without_end(
     sign: str, tmp_path: Path, fake_plugin: FakePlugin
 ) -> None:
-    """An upstream that sends comments, empty deltas or its usage again and again."""
+    """An upstream that repeatedly sends comments, empty deltas or its usage."""
     counted = "global signs\nfor signs in range(1, 10_000):\n    await asyncio.sleep(0.1)\n"
     body = f"yield Token('a')\n{counted}    yield {sign}"
     events, _ = _run(tmp_path, fake_plugin, body, "idle_timeout = 2")
@@ -258,7 +258,7 @@ def test_signs_of_life_do_not_keep_an_answer_going_without_end(
 
 
 @pytest.mark.parametrize("text", ["Token('b')", "Token('', 'b')"])
-def test_signs_of_life_count_anew_after_each_text(text: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_signs_of_life_are_counted_again_after_each_text(text: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
     body = (
         "yield Token('a')\nfor _ in range(3):\n    for _ in range(5):\n        await asyncio.sleep(0.3)\n"
         f"        yield Token()\n    yield {text}\nyield Token(finish_reason='stop')"
@@ -322,20 +322,20 @@ def test_heartbeats_fill_the_silence_before_and_between_tokens(tmp_path: Path, f
         with httpx.stream("POST", url, json={"prompt": "a"}, timeout=10, trust_env=False) as response:
             for piece in response.iter_text():
                 text += piece
-                # A silence lasts until two heartbeats came in it.
+                # A silence lasts until it contains two heartbeats.
                 if silences and text.rpartition("event: ")[2].endswith(pings):
                     silences.pop(0).touch()
     assert not silences
     assert text.replace(": ping\n\n", "").startswith(': ok\n\nevent: token\ndata: {"content": "a"}\n\nevent: token\n')
 
 
-def test_who_wraps_a_provider_may_be_at_fault(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_a_wrapper_may_be_at_fault(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     fake_plugin("meddler", HEAD[: HEAD.index("@hookimpl")] + "@hookimpl(wrapper=True)\ndef stream_chat():\n    yield\n")
     with AuraServer(tmp_path, {"e.md": "---\nprovider: echo\n---\n"}) as aura:
         assert aura.ask("e")[-1].data["message"] == "The provider plugin 'echo (wrapped by meddler)' returned nothing."
 
 
-def test_a_plugin_that_never_awaits_lets_others_live(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_a_plugin_that_never_awaits_does_not_block_others(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     events, _ = _run(tmp_path, fake_plugin, "while True:\n    yield Token()", "first_token_timeout = 1")
     assert events[-1].data["code"] == "timeout"
 
@@ -361,7 +361,7 @@ def test_one_event_ends_an_answer_that_is_read_late() -> None:
 
 
 class _Narrow:
-    """A connection that is full after each write, until it is drained."""
+    """A connection whose buffer is full after each write until it is drained."""
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
@@ -386,7 +386,7 @@ class _Narrow:
 
 
 def _piped(tokens: list[str], end: bool) -> tuple[_Narrow, list[bytes]]:
-    """A narrow connection that had room now and then, or was closed when it was full; and what was left for the end."""
+    """Regressions: a slow connection with space from time to time, or closed while full, and data left for the end."""
 
     async def answer() -> AsyncIterator[Token]:
         for token in tokens:
@@ -408,7 +408,7 @@ def _piped(tokens: list[str], end: bool) -> tuple[_Narrow, list[bytes]]:
                 if end:
                     connection.open()
                 elif connection.written:
-                    await asyncio.sleep(0.1)  # more comes, and waits
+                    await asyncio.sleep(0.1)  # more data arrives, and waits
                     relay.close()
                     connection.open()
 
@@ -444,8 +444,8 @@ def test_an_answer_that_is_over_leaves_nothing_behind(tmp_path: Path) -> None:
         assert not left
 
 
-def test_connections_are_let_go_at_once(tmp_path: Path) -> None:
-    """Not by the garbage collector, which runs seldom: each holds its request, and what was written."""
+def test_connections_are_released_at_once(tmp_path: Path) -> None:
+    """Memory is freed without the garbage collector, which runs rarely: each answer keeps its request and output."""
     with AuraServer(tmp_path, {"e.md": "---\nprovider: echo\n---\n"}) as aura:
         aura.ask("e")
         gc.collect()
@@ -468,13 +468,13 @@ def _connections() -> int:
 
 
 def _relays_of(aura: AuraServer) -> int:
-    """How many answers are kept in memory, by a timer for instance."""
+    """How many answers are still in memory, for example because of a timer."""
     gc.collect()
     limits = aura.runtime.limits
     return sum(isinstance(each, Relay) and each._limits is limits for each in gc.get_objects())
 
 
-def test_an_iterator_that_was_left_is_closed_in_its_own_task(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_an_abandoned_iterator_is_closed_in_its_own_task(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     seen = tmp_path / "seen"
     body = f"""
 with anyio.CancelScope():
@@ -498,7 +498,9 @@ finally:
 """
 
 
-def test_a_clean_up_runs_to_its_end(tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clean_up_runs_to_completion(
+    tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 20)
     done = tmp_path / "cleaned"
     body = CLEANUP.format(f"await asyncio.sleep(0.2); pathlib.Path({str(done)!r}).touch()")
@@ -518,7 +520,7 @@ def test_a_clean_up_that_hangs_is_abandoned_counted_and_logged(
     )
     with AuraServer(tmp_path, {"it.md": "---\nprovider: it\n---\n"}, "[server]\nidle_timeout = 0.1") as aura:
         assert aura.ask("it")[-1].data["code"] == "timeout"
-        _wait_until_idle(aura)  # a clean-up takes nobody's slot
+        _wait_until_idle(aura)  # a clean-up does not occupy a slot
         assert not aura.runtime.abandonments
         monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 0.2)
         assert aura.ask("it")[-1].data["code"] == "timeout"
@@ -544,7 +546,7 @@ RETRIES: dict[str, tuple[str, int, str]] = {
 
 
 @pytest.mark.parametrize("name", RETRIES)
-def test_retries_happen_only_while_nothing_was_said(name: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_retries_happen_only_before_the_first_token(name: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
     failure, attempts, last = RETRIES[name]
     count = "global calls\ncalls = globals().get('calls', 0) + 1"
     body = f"{count}\nif calls == 1:\n    {failure}\nyield Token(str(calls), finish_reason='stop')"
@@ -577,15 +579,15 @@ def test_a_bounded_buffer_keeps_backpressure(tmp_path: Path, fake_plugin: FakePl
             while b"event: token" not in got:
                 got += sock.recv(65536)
             plugin, before, made = sys.modules["fake_aura_it_it"], -1, 0
-            while before < made < 20_000:  # a reader that does not read any more
+            while before < made < 20_000:  # a client that has stopped reading
                 time.sleep(0.5)
                 before, made = made, plugin.made
     assert made < 20_000, "some megabytes fit into the kernel's buffers, not an endless answer"
 
 
-def test_departures_cost_the_same_however_many_there_are(tmp_path: Path) -> None:
-    """Each looked at all others that were still being closed: 1,000 at once held the loop for 110 ms; and those that
-    were closed were kept until the next one."""
+def test_the_cost_of_a_close_does_not_depend_on_the_number_of_others(tmp_path: Path) -> None:
+    """Regression: each close iterated over all others: 1,000 at once blocked the loop for 110 ms; and closed
+    answers were kept in memory until the next close."""
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "s.md").write_text("---\nprovider: echo\noptions: {delay: 60}\n---\n")
 
@@ -594,7 +596,7 @@ def test_departures_cost_the_same_however_many_there_are(tmp_path: Path) -> None
         runtime = Runtime(settings.load({"agents.directory": str(tmp_path / "agents")}, environ), environ)
         bound = await runtime.bind("s")
         relays = [runtime.answer(bound, ChatBody("Hi"), Values()) for _ in range(300)]
-        await asyncio.sleep(0.1)  # all wait for their provider
+        await asyncio.sleep(0.1)  # all of them wait for their provider
         costs = []
         for relay in relays:
             calls = 0

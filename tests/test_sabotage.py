@@ -1,4 +1,4 @@
-"""Each guard is taken out in turn, in a copy of the code; then the test that is named beside it must fail."""
+"""Each guard is removed in turn in a copy of the code; then the test that is listed with it must fail."""
 
 import os
 import shutil
@@ -13,14 +13,14 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TIMEOUT = 300  # seconds; a test that runs for longer proves nothing
-HANG = 15  # the same for those that hang without their guard, and so take it whole
+TIMEOUT = 300  # seconds; a longer run of a test counts as a hang
+HANG = 15  # the same for tests that are expected to hang without their guard
 RELAY, FAULTS = "tests/test_relay.py", "tests/faults/test_client_faults.py"
 SECURITY = "tests/test_local_security.py"
 
 
 class Sabotage(NamedTuple):
-    """In `file` the text `guard` becomes `gap`; then `test` fails, or `hangs`."""
+    """In `file` the text `guard` is replaced by `gap`; then `test` fails, or `hangs`."""
 
     file: str
     guard: str
@@ -43,7 +43,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/relay.py",
         "await asyncio.sleep(0)",
         "pass",
-        f"{RELAY}::test_a_plugin_that_never_awaits_lets_others_live",
+        f"{RELAY}::test_a_plugin_that_never_awaits_does_not_block_others",
         hangs=True,
     ),
     "no bound on the buffer": Sabotage(
@@ -75,7 +75,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/relay.py",
         "await aclose()",
         "pass",
-        f"{RELAY}::test_an_iterator_that_was_left_is_closed_in_its_own_task",
+        f"{RELAY}::test_an_abandoned_iterator_is_closed_in_its_own_task",
     ),
     "no mending of surrogates": Sabotage(
         "answer/relay.py",
@@ -99,7 +99,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/relay.py",
         "if self.finish_reason is not None:\n                self._finish()",
         "if False:\n                self._finish()",
-        f"{RELAY}::test_retries_happen_only_while_nothing_was_said[after the finish]",
+        f"{RELAY}::test_retries_happen_only_before_the_first_token[after the finish]",
     ),
     "text after the finish": Sabotage(
         "answer/relay.py",
@@ -111,7 +111,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/relay.py",
         "self._pump.cancel()\n        self._reaper",
         "self._reaper",
-        "tests/test_cancel.py::test_a_client_that_leaves_stops_the_generation[after a token-close]",
+        "tests/test_cancel.py::test_a_disconnect_stops_the_generation[after a token-close]",
     ),
     "no limit on a clean-up": Sabotage(
         "answer/relay.py",
@@ -123,19 +123,19 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/relay.py",
         "self._limits.retries or self.first_token_at is not None",
         "self._limits.retries",
-        f"{RELAY}::test_retries_happen_only_while_nothing_was_said[after a token]",
+        f"{RELAY}::test_retries_happen_only_before_the_first_token[after a token]",
     ),
     "a retry for every code": Sabotage(
         "answer/plugin_errors.py",
         'if failure.code not in ("unavailable", "rate_limited") or delay is None',
         "if delay is None",
-        f"{RELAY}::test_retries_happen_only_while_nothing_was_said[another code with a time]",
+        f"{RELAY}::test_retries_happen_only_before_the_first_token[another code with a time]",
     ),
     "a retry that waits too long": Sabotage(
         "answer/plugin_errors.py",
         " or delay > RETRY_AFTER_LIMIT",
         "",
-        f"{RELAY}::test_retries_happen_only_while_nothing_was_said[limited, and not soon free]",
+        f"{RELAY}::test_retries_happen_only_before_the_first_token[limited, and not soon free]",
     ),
     "a retry beyond the limit": Sabotage(
         "answer/relay.py",
@@ -156,7 +156,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "server/responses.py",
         "    relay.close()\n",
         "    pass\n",
-        "tests/test_cancel.py::test_a_client_that_leaves_stops_the_generation[before the first token-close]",
+        "tests/test_cancel.py::test_a_disconnect_stops_the_generation[before the first token-close]",
     ),
     "no end of an answer that was left": Sabotage(
         "runtime.py",
@@ -216,13 +216,13 @@ SABOTAGES: dict[str, Sabotage] = {
         "server/uvicorn_protocol.py",
         "self._timer = self.loop.call_at(due, self._give_up, due)",
         "pass",
-        f"{FAULTS}::test_a_slow_client_holds_no_connection_for_ever[a head]",
+        f"{FAULTS}::test_a_slow_client_does_not_keep_its_connection_forever[a head]",
     ),
     "pipelining": Sabotage(
         "server/uvicorn_protocol.py",
         'if self._answering:\n            raise httptools.HttpParserError("pipelined")',
         "if False:\n            pass",
-        f"{FAULTS}::test_a_client_that_repeats_itself_and_leaves_is_seen_to_leave[close]",
+        f"{FAULTS}::test_the_disconnect_of_a_client_that_pipelines_is_noticed[close]",
     ),
     "an answer that nobody reads": Sabotage(
         "server/uvicorn_protocol.py",
@@ -234,19 +234,19 @@ SABOTAGES: dict[str, Sabotage] = {
         "telemetry/logs.py",
         'hide(printable_lines(super().format(record)), self._secrets()).replace("\\n", "\\n    ")',
         "super().format(record)",
-        f"{SECURITY}::test_nobody_writes_our_log_for_us[TextFormatter]",
+        f"{SECURITY}::test_foreign_text_forges_no_log_line[TextFormatter]",
     ),
 }
 
 
 def _run(sabotage: Sabotage, folder: Path) -> tuple[int | None, str]:
-    """Run the test against a copy with the gap. Gives pytest's exit code, None where it hung, and its output."""
+    """Run the test against a copy with the gap. Return pytest's exit code (None if it hung) and its output."""
     shutil.copytree(ROOT / "aura_core", folder / "aura_core", ignore=shutil.ignore_patterns("__pycache__"))
     file = folder / "aura_core" / sabotage.file
     text = file.read_text(encoding="utf-8")
     assert text.count(sabotage.guard) == 1, f"{sabotage.file} holds it {text.count(sabotage.guard)} times; name it anew"
     file.write_text(text.replace(sabotage.guard, sabotage.gap), encoding="utf-8")
-    # The copy comes before the installed one; nothing of pytest's own is needed but what comes with it.
+    # The copy precedes the installed package; no pytest plugin is needed except the built-in ones.
     environ = os.environ | {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"--basetemp={folder / 'tmp'}"]
     process = subprocess.Popen(
@@ -256,7 +256,7 @@ def _run(sabotage: Sabotage, folder: Path) -> tuple[int | None, str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,  # a server that the test had started goes with it
+        start_new_session=True,  # also kills a server that the test has started
     )
     try:
         output, _ = process.communicate(timeout=HANG if sabotage.hangs else TIMEOUT)
@@ -272,7 +272,7 @@ Runs = Callable[[str], tuple[int | None, str]]
 
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """Run all that were asked for, some at the same time; gives the outcome of each."""
+    """Run all selected ones, some at the same time; return the outcome of each."""
     mine = (item for item in request.session.items if isinstance(item, pytest.Function))
     asked = [
         str(item.callspec.params["name"]) for item in mine if item.function is test_without_this_guard_its_test_fails

@@ -1,4 +1,4 @@
-"""What others wrote (names, models, paths, errors, answers) neither steers the terminal nor hides in it (CWE-150)."""
+"""Foreign text (names, models, paths, errors, answers) neither controls the terminal nor hides in it (CWE-150)."""
 
 import ast
 import io
@@ -20,7 +20,7 @@ from aura_core.text import printable, printable_json, printable_lines
 
 FakePlugin = Callable[..., None]
 
-# What steers a terminal, turns the order of letters round, takes no room, or ends a line; raw and as YAML writes it.
+# Control characters, bidirectional overrides, zero-width characters and line ends; raw and as YAML escapes.
 STEERS = "\x1b]0;title\x07\x1b[2J\x9b31m\x08\x7f\r\u202egnp.exe\u202c\u2066x\u2069\U000e0041"
 UNSEEN = "a\u200bb\u2060c\xadd\ufeffe\u3164\u115f"
 BREAKS = "1\n2\u20283\u20294\x855\v6\f7\x1c8"
@@ -66,7 +66,7 @@ def _harmless(result: subprocess.CompletedProcess[bytes], encoding: str = "utf-8
     ],
     ids=" ".join,
 )
-def test_no_list_is_steered(arguments: list[str], fake_plugin: FakePlugin, tmp_path: Path) -> None:
+def test_no_list_controls_the_terminal(arguments: list[str], fake_plugin: FakePlugin, tmp_path: Path) -> None:
     fake_plugin("liar", LYING, version="1\x1b[2J\u202e")
     agents = tmp_path / "agents"
     agents.mkdir()
@@ -97,14 +97,14 @@ def test_a_model_of_ollamas_is_shown_as_it_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii", "cp437"])
-def test_a_terminal_that_is_not_utf8_is_not_steered(encoding: str, tmp_path: Path) -> None:
+def test_a_terminal_that_is_not_utf8_is_not_controlled(encoding: str, tmp_path: Path) -> None:
     said = _aura(tmp_path, "chat", "assistant", f"Hi {STEERS} ä", PYTHONIOENCODING=encoding, AURA_PLUGINS="echo")
     assert not {0x1B, 0x07, 0x08, 0x0D, 0x7F} & set(said.stdout), said.stdout
     if encoding == "latin-1":
         assert 0x9B not in said.stdout
 
 
-def test_a_usage_error_repeats_nothing_that_steers(tmp_path: Path) -> None:
+def test_a_usage_error_repeats_no_control_characters(tmp_path: Path) -> None:
     for arguments in (
         ["\x1b[2J"],
         ["agents", "--\x1b[2J\u202e"],
@@ -146,7 +146,7 @@ def test_one_module_alone_writes_to_the_terminal() -> None:
         ("no\xa0break", "no\xa0break"),
     ],
 )
-def test_a_name_is_shown_whole_or_with_what_it_hides(text: str, shown: str) -> None:
+def test_invisible_characters_of_a_name_are_shown_as_escapes(text: str, shown: str) -> None:
     assert printable(text) == shown
     assert json.loads(printable_json(json.dumps(text, ensure_ascii=False))) == text
 
@@ -169,7 +169,7 @@ def test_no_model_forges_a_field_of_a_log_line() -> None:
 
 
 def test_a_log_line_has_the_terminals_encoding(tmp_path: Path) -> None:
-    """The letter Û is C3 9B in UTF-8, and 9B is the beginning of a sequence where a byte is a letter."""
+    """The letter Û is C3 9B in UTF-8, and in 8-bit encodings the byte 9B starts an escape sequence."""
     with (tmp_path / "log").open("wb") as file:
         handler = logging.StreamHandler(io.StringIO())
         handler.setFormatter(TextFormatter())

@@ -1,5 +1,5 @@
 // @ts-check
-// The turns of a chat on the page: the version that is shown, painted within the time of a frame, followed at its end.
+// The turns of a chat on the page: the version on display, painted within the time of a frame, followed at its end.
 
 import { AnswerView } from "./answer.js";
 import { isRunning } from "./chat.js";
@@ -10,11 +10,11 @@ import { Follow } from "./scroll.js";
 /** @typedef {import("./chat.js").Turn} Turn */
 /** @typedef {import("./versions.js").Versions} Versions */
 
-/** Milliseconds of a frame that painting may take; the rest of a flood waits for the next one. */
+/** Milliseconds of a frame that painting may take; the rest waits for the next frame. */
 const BUDGET = 8;
 
 /**
- * What a person can do with a turn.
+ * The user's actions for a turn.
  * @typedef {object} TurnActions
  * @property {(turn: Turn) => void} again
  * @property {(turn: Turn) => void} goOn
@@ -53,7 +53,7 @@ export class Conversation {
   }
 
   /**
-   * Show these turns. What is on the page already stays as it is.
+   * Show these turns. Turns that are already on the page are not changed.
    * @param {Turn[]} path
    * @param {Versions} versions
    */
@@ -121,14 +121,14 @@ export class Conversation {
     return this.#shown.find(({ turn }) => turn.id === id);
   }
 
-  /** @param {import("./host-types.js").TurnEvent & { turn: string }} event  which the turn has taken */
+  /** @param {import("./host-types.js").TurnEvent & { turn: string }} event  already applied to the turn */
   hear(event) {
     const view = this.#find(event.turn)?.answer;
     view?.hear(event);
     if (view) this.#paint(view);
   }
 
-  /** Somebody else has changed this turn. @param {Turn} turn  @param {boolean} grown  it has only become longer */
+  /** This turn was changed elsewhere. @param {Turn} turn  @param {boolean} grown  it has only become longer */
   changed(turn, grown) {
     const shown = this.#find(turn.id);
     if (!shown) return;
@@ -143,7 +143,7 @@ export class Conversation {
     this.#paint(shown.answer);
   }
 
-  /** Bring the lines that count seconds up to date. */
+  /** Update the lines that count seconds. */
   tick() {
     for (const { turn, answer } of this.#shown) if (isRunning(turn.answer)) answer.tick();
   }

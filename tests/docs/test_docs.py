@@ -1,4 +1,4 @@
-"""The pages tell the truth: generated parts are up to date, nothing public is missing, every block runs."""
+"""The pages are correct: generated parts are up to date, nothing public is missing, every block runs."""
 
 import os
 import re
@@ -30,7 +30,7 @@ from aura_core.server.app import create_app
 from aura_core.server.responses import Answer
 from aura_core.testing import Upstream
 
-# Languages whose blocks are shown and have nothing to run.
+# Languages of blocks that are only shown.
 SHOWN = {"text", "nginx", "ini", "yaml"}  # extension/test/unit reads the yaml
 RUN = {"console", "sh", "log", "python", "js", "markdown", "toml", "json"}
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -44,7 +44,7 @@ def page(name: str) -> str:
 
 
 def lacks(text: str, names: typing.Iterable[str]) -> list[str]:
-    """The names that the text does not hold as code."""
+    """The names that the text does not contain as code."""
     code = " ".join(re.findall(r"`[^`\n]+`|^ .*$|^\{.*$", text, re.MULTILINE))
     return [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", code)]
 
@@ -115,7 +115,7 @@ def test_help_in_the_pages_is_what_the_command_prints() -> None:
     assert generate.help_of("doctor") == f"```text\n{shown.stdout}```\n"
 
 
-def test_every_option_of_a_command_has_words_for_itself() -> None:
+def test_every_option_of_a_command_has_a_help_text() -> None:
     context = click.Context(aura)
     silent = [
         f"{name} {option.opts[0]}"
@@ -126,7 +126,7 @@ def test_every_option_of_a_command_has_words_for_itself() -> None:
     assert silent == []
 
 
-def test_every_setting_and_key_has_words_for_itself() -> None:
+def test_every_setting_and_key_has_a_description() -> None:
     structs = [*settings.SECTIONS.values(), agents.FrontMatter]
     structs += [struct for hooks in Plugins().hooks.values() if (struct := hooks.settings_type)]
     assert [f"{s.__name__}.{f.key}" for s in structs for f in fields(s) if not f.description] == []
@@ -207,11 +207,11 @@ def test_what_is_not_run(block: Block) -> None:
 @pytest.mark.parametrize(
     "block", [b for b in all_blocks() if b.language == "markdown"], ids=lambda block: f"{block.place}"
 )
-def test_agents_in_the_pages_are_good(block: Block, tmp_path: Path) -> None:
+def test_agents_in_the_pages_are_valid(block: Block, tmp_path: Path) -> None:
     folder = tmp_path / "agents"
     folder.mkdir()
     (folder / Path(block.file or "it.md").name).write_text(block.text, encoding="utf-8")
-    # A provider that needs an address to be usable has one here.
+    # Providers that need an address get one here.
     environ = {"AZURE_OPENAI_ENDPOINT": "https://my-resource.openai.azure.com"}
     runtime = Runtime(settings.load({"agents.directory": str(folder)}, environ), environ)
     errors = [info.error for info in runtime.agent_infos() if info.error]

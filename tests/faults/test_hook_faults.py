@@ -1,4 +1,4 @@
-"""What a plugin does wrong outside its answer: the server starts, lists it, and serves everybody else."""
+"""Faults of a plugin outside its answers: the server starts, lists the plugin, and serves everything else."""
 
 import threading
 import time
@@ -81,7 +81,7 @@ def test_a_client_that_opens_slowly_is_waited_for(tmp_path: Path, fake_plugin: F
         assert asked(aura, "it")[-1].name == "done"
 
 
-def test_a_client_that_never_opens_is_given_up(
+def test_a_client_that_never_opens_times_out(
     tmp_path: Path, fake_plugin: FakePlugin, asked: Checked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aura_core.plugins.instance.HOOK_TIMEOUT", 1)
@@ -91,7 +91,7 @@ def test_a_client_that_never_opens_is_given_up(
     assert [(event.name, event.data["code"]) for event in events] == [("error", "unavailable")]
 
 
-def test_a_client_that_never_closes_does_not_hold_up_the_end(
+def test_a_client_that_never_closes_does_not_delay_the_shutdown(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("aura_core.plugins.instance.CLEANUP_LIMIT", 0.2)
@@ -107,7 +107,7 @@ def test_a_client_that_never_closes_does_not_hold_up_the_end(
 def test_a_default_model_that_raises(
     exception: str, tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AURA_PLUGINS", "it")  # and echo; an Ollama on this machine would be another provider
+    monkeypatch.setenv("AURA_PLUGINS", "it")  # and echo; an Ollama server on this machine would be another provider
     fake_plugin("it", HEAD + f"@hookimpl\nasync def default_model():\n    raise {exception}\n")
     agents = AGENTS | {"any.md": "---\nname: any\n---\n"}
     with AuraServer(tmp_path, agents) as aura:
@@ -151,7 +151,7 @@ def test_a_struct_that_cannot_be_made(hook: str, exception: str, tmp_path: Path,
 def test_a_client_that_hangs_while_it_opens_costs_one_thread(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight requests left 17 threads, each for ever in the same open_client."""
+    """Regression: eight requests left 17 threads, each stuck in the same open_client."""
     monkeypatch.setattr("aura_core.plugins.instance.HOOK_TIMEOUT", 0.3)
     blocks = "    import threading\n    threading.Event().wait()\n"
     fake_plugin("it", HEAD + "@hookimpl\ndef open_client(settings):\n" + blocks)
@@ -179,7 +179,7 @@ def test_a_client_that_opens_after_its_time_serves_the_next_request(
             assert time.monotonic() < end
 
 
-def test_a_plugin_that_changes_its_options_changes_nobody_elses(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_a_plugin_that_changes_its_options_affects_no_other_request(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     source = """
 from aura_core import Token, hookimpl
 

@@ -1,4 +1,4 @@
-// A workflow in VS Code: its steps, what each is asked, and what it answers while it answers.
+// A workflow in VS Code: its steps, their prompts, and their answers as they arrive.
 
 import { AnswerView } from "../../../aura_core/web/answer.js";
 import { isRunning, take, type Answer } from "../../../aura_core/web/chat.js";
@@ -54,7 +54,7 @@ class StepView {
 
   begin(answer: Answer): void {
     this.answer = answer;
-    say(`Step ${this.#number + 1}, ${this.#step.name}, has begun`);
+    say(`Step ${this.#number + 1}, ${this.#step.name}, has started`);
     follow(this.element);
   }
 
@@ -66,7 +66,7 @@ class StepView {
     this.tick();
   }
 
-  /** Bring badge and time up to date. */
+  /** Update badge and time. */
   tick(): void {
     const answer = this.#answer;
     this.element.dataset["state"] = answer ? (isRunning(answer) ? "running" : answer.state) : "waiting";
@@ -75,7 +75,7 @@ class StepView {
     this.#view?.tick();
   }
 
-  /** `possible`: the step before has a whole result, and nothing runs. */
+  /** `possible`: the previous step has a complete result, and nothing is running. */
   set possible(possible: boolean) {
     this.#one.disabled = this.#from.disabled = !possible;
   }
@@ -129,11 +129,11 @@ function note({ problems, trusted, trouble, path }: Shown): void {
       const open = h("button", { type: "button", class: "quiet", onclick: () => channel.post({ type: "open", line }) }, `Line ${line}`);
       return h("li", {}, open, ` ${message}`);
     });
-    notes.append(h("div", { class: "failure" }, h("p", { class: "title" }, `${path} is broken`), h("ul", {}, ...items)));
+    notes.append(h("div", { class: "failure" }, h("p", { class: "title" }, `${path} is invalid`), h("ul", {}, ...items)));
   }
   if (!trusted) {
     const manage = button("Manage trust", () => channel.post({ type: "command", command: "workbench.trust.manage" }));
-    notes.append(h("div", { class: "failure" }, h("p", {}, "No workflow runs in a workspace that you do not trust."), manage));
+    notes.append(h("div", { class: "failure" }, h("p", {}, "Workflows do not run in a workspace that you do not trust."), manage));
   }
   if (trouble) notes.append(h("div", { class: "failure" }, h("p", {}, trouble)));
 }
@@ -153,7 +153,7 @@ function paintAll(): void {
   if (unpainted.size) requestAnimationFrame(paintAll);
 }
 
-/** Bring a step that begins into sight, if the reader is following. scrollIntoView would move the frame, too. */
+/** Scroll a starting step into view, if the reader is following. scrollIntoView would also move the frame. */
 function follow(element: HTMLElement): void {
   const { top, bottom } = log.getBoundingClientRect();
   const place = element.getBoundingClientRect();
