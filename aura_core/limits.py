@@ -106,6 +106,10 @@ SECOND_LOOK = 0.25
 """Seconds that others get then before a limit is held against them."""
 
 # Reading a provider's server (streams/)
+RECORD_LIMIT = 8 * 1024 * 1024
+"""Bytes of one event, or of one line of NDJSON, that a server may send; Ollama's own client has the same limit."""
+STRAY_LIMIT = 1024
+"""Bytes that are kept of lines that are not part of server-sent events."""
 DECODED_LIMIT = 64 * 1024 * 1024
 """Bytes that may come out of one coded body: far more than any answer, far less than a bomb."""
 DECODED_PIECE = 64 * 1024

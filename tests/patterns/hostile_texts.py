@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 from aura_ollama import api as ollama
-from aura_openai import sse
 from slow_patterns import Pattern
 
 from aura_core import streams, text
@@ -171,10 +170,11 @@ def _plain_error(said: str) -> object:
 
 
 def _stream(said: str) -> None:
-    splitter = sse.Splitter()
+    events, lines = streams.SseReader(), streams.NdjsonReader()
     data = said.encode(errors="replace")
     for start in range(0, len(data), 4096):
-        splitter.feed(data[start : start + 4096])
+        events.feed(data[start : start + 4096])
+        lines.feed(data[start : start + 4096])
 
 
 _QUADRATIC = "- at `$|a|`x"
@@ -217,7 +217,7 @@ FUNCTIONS: dict[str, tuple[Callable[[str], object], Hostile]] = {
     ),
     "a server's error": (_server_error, _hostile("|key.|", "|model |", "|wait 1|", "|{|", '|"|', "|retry after |")),
     "an error that is not JSON": (_plain_error, _hostile("|<|", "|{|", "|data: {}\n|", "|[|", "| |<html>")),
-    "OpenAI's stream": (_stream, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|: |")),
+    "a stream of events or lines": (_stream, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|: |")),
     "Ollama's line": (lambda said: ollama.token(said.encode(errors="replace"), "m", SERVER), _hostile("|[|")),
     "another Aura's stream": (_read_events, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|event: token\n|")),
 }

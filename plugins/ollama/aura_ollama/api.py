@@ -8,14 +8,22 @@ import aiohttp
 import msgspec
 
 from aura_core import ChatRequest, Model, ProviderError, Token, Usage
-from aura_core.streams import Endpoint, bad_response, count, error_in, failure, loads, parts, read_reason
+from aura_core.streams import (
+    Endpoint,
+    NdjsonReader,
+    bad_response,
+    count,
+    error_in,
+    failure,
+    loads,
+    parts,
+    read_reason,
+)
 from aura_ollama import cut
 from aura_ollama.client import OllamaClient
-from aura_ollama.lines import Lines
 from aura_ollama.settings import TOP_LEVEL
 
 T = TypeVar("T")
-LINE_LIMIT = 8 * 1024 * 1024  # as Ollama's own Go client has it
 
 
 class Content(msgspec.Struct, gc=False):
@@ -68,12 +76,13 @@ _decode = msgspec.json.Decoder(Line).decode
 async def answer(client: OllamaClient, request: ChatRequest) -> AsyncGenerator[Token, None]:
     """The tokens of an answer. Closing it closes the connection, and Ollama stops generating. Raises ProviderError."""
     body = await client.chat(msgspec.json.encode(_body(request)), request.model)
-    server, read, lines = client.server, body.read, Lines(LINE_LIMIT)
+    server, read = client.server, body.read
+    reader = NdjsonReader(server.name)
     begun = finished = broken = False
     try:
         try:
             while chunk := await read():
-                for line in lines.feed(chunk):
+                for line in reader.feed(chunk):
                     said = token(line, request.model, server)
                     begun = True
                     if said.finish_reason is not None:
@@ -83,12 +92,11 @@ async def answer(client: OllamaClient, request: ChatRequest) -> AsyncGenerator[T
                     yield said
         except aiohttp.ClientError:
             broken = True  # what came before still counts
-        if lines.rest and not _cut(lines.rest):
-            said = token(lines.rest, request.model, server)
+        rest = reader.rest()
+        if rest and not _cut(rest):
+            said = token(rest, request.model, server)
             finished = finished or said.finish_reason is not None
             yield said
-    except OverflowError:
-        raise ProviderError("A line of Ollama's answer is longer than 8 MiB.", "bad_response") from None
     except NotALine as exc:
         raise bad_response(server, exc.args[0], begun) from None
     finally:

@@ -9,11 +9,20 @@ import msgspec
 from aiohttp import ClientError
 
 from aura_core import Model, ProviderError, Token
-from aura_core.streams import Read, bad_response, error_in, failure, loads, read_reason
+from aura_core.streams import (
+    NotEvents,
+    Read,
+    ServerSentEvent,
+    SseReader,
+    bad_response,
+    error_in,
+    failure,
+    loads,
+    read_reason,
+)
 from aura_openai.client import OpenAIClient
-from aura_openai.sse import NotEvents, Splitter, TooLong
 from aura_openai.transport import ERROR_LIMIT, ERROR_SECONDS
-from aura_openai.wire import DONE, LIFE, NotChunk, is_cut, token
+from aura_openai.wire import DONE, LIFE, NotChunk, as_error, is_cut, token
 
 LAST_WORD = 0.1
 """Seconds to wait for the response's end after `[DONE]`: only a response that ended gives its connection back."""
@@ -25,15 +34,17 @@ async def stream(client: OpenAIClient, path: str, content: bytes, model: str) ->
     It just ends where the stream ends: without a finish reason the core calls that an interruption.
     """
     body = await client.post(path, content, model)
-    server, read, splitter = client.server, body.read, Splitter()
+    server, read = client.server, body.read
+    reader = SseReader(server.name)
     begun = finished = broken = False
     try:
         try:
             while chunk := await read():
-                found = splitter.feed(chunk)
-                if not found:
+                events = reader.feed(chunk)
+                if not events:
                     yield LIFE  # a comment, or a part of an event
-                for data in found:
+                for event in events:
+                    data = _data(event) if event.name else event.data
                     if data[0] == 91 and data.strip() == DONE:  # "["
                         await _drain(read)
                         return
@@ -42,26 +53,29 @@ async def stream(client: OpenAIClient, path: str, content: bytes, model: str) ->
                     if said.finish_reason is not None:
                         finished = True
                     yield said
-                splitter.feed(b"")  # what is foreign behind these events is told now: the next read may never come
+                reader.feed(b"")  # what is foreign behind these events is told now: the next read may never come
         except ClientError:
             broken = True  # what came before still counts
-        data = splitter.rest().strip()
+        last = reader.rest()
+        data = b"" if last is None else _data(last).strip()
         if data and not is_cut(data) and data != DONE:
             said = token(data, server, model)
             finished = finished or said.finish_reason is not None
             yield said
         if broken and not finished:
             raise ProviderError(f"The connection to {server.name} broke in the middle of the answer.", "interrupted")
-        if splitter.stray and not begun:
-            raise bad_response(server, splitter.stray)
+        if reader.stray and not begun:
+            raise bad_response(server, reader.stray)
     except NotChunk as exc:
         raise bad_response(server, exc.args[0], begun) from None
-    except TooLong:
-        raise ProviderError(f"{server.name} sent a line that is longer than 8 MiB.", "bad_response") from None
     except NotEvents as exc:
-        raise await _no_stream(exc.args[0], read, client, model, begun) from None
+        raise await _no_stream(exc.beginning, read, client, model, begun) from None
     finally:
         await body.aclose()
+
+
+def _data(event: ServerSentEvent) -> bytes:
+    return as_error(event.data) if event.name == "error" else event.data
 
 
 async def list_models(client: OpenAIClient) -> list[Model]:

@@ -158,6 +158,13 @@ def _odd(data: bytes, server: Endpoint, model: str) -> Token:
     return odd.token(fields, choice)
 
 
+def as_error(data: bytes) -> bytes:
+    """The data of an event named `error`: words alone, as some gateways send them, become an error in JSON."""
+    if data.lstrip()[:1] in (b"{", b"[", b"") or data.strip() == DONE:
+        return data
+    return b'{"error":%b}' % msgspec.json.encode(data.decode(errors="replace"))
+
+
 def is_cut(data: bytes) -> bool:
     """Whether this is the beginning of an event that the end of the stream cut."""
     if DONE.startswith(data.strip()):
