@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
+from types import MappingProxyType
 
 import msgspec
 
@@ -27,6 +28,8 @@ from aura_core.telemetry import redact
 from aura_core.types import ChatRequest, Token
 
 log = logging.getLogger("aura")
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class AgentInfo(msgspec.Struct, frozen=True):
@@ -219,11 +222,12 @@ class Runtime:
         framing: Framing,
         stuck: Callable[[], object] | None = None,
         request_id: str = "-",
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Relay:
-        """Begin an answer. Raises Problem when the server is full or stops; whoever calls must `release` the relay."""
+        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or stops; whoever calls must `release` the relay."""
         self.check_room()
         relay = Relay(
-            lambda: self._start(bound, body),
+            lambda: self._start(bound, body, headers),
             self.limits,
             framing,
             _named(bound.instance),
@@ -256,10 +260,10 @@ class Runtime:
                 with suppress(Exception):  # the log itself may be what fails
                     log.exception("an answer's figures could not be taken")
 
-    async def _start(self, bound: Bound, body: ChatBody) -> AsyncIterator[Token]:
+    async def _start(self, bound: Bound, body: ChatBody, headers: Mapping[str, str]) -> AsyncIterator[Token]:
         instance = bound.instance
         client = await instance.client()
-        request = await self.request(bound, body)
+        request = await self.request(bound, body, headers)
         iterator: AsyncIterator[Token] | None = instance.hooks.stream_chat(
             request=request, settings=instance.settings, client=client
         )
@@ -267,7 +271,9 @@ class Runtime:
             raise ProviderError(f"The provider plugin {_named(instance)!r} returned nothing.")
         return iterator
 
-    async def request(self, bound: Bound, body: ChatBody) -> ChatRequest:
+    async def request(
+        self, bound: Bound, body: ChatBody, headers: Mapping[str, str] = NO_HEADERS
+    ) -> ChatRequest:
         """What the provider is asked. Raises ProviderError where no model is known."""
         front_matter = bound.agent.front_matter
         model = front_matter.model or await bound.instance.model()
@@ -277,6 +283,7 @@ class Runtime:
             front_matter.temperature,
             front_matter.max_tokens,
             deepcopy(front_matter.options),  # a plugin may change what it gets; the agent is everybody's
+            dict(headers),
         )
 
     def redact(self, text: str) -> str:
