@@ -120,6 +120,8 @@ REASON_DEPTH = 10
 """Levels of JSON, and of JSON inside strings, that are looked at for the reason of an error."""
 REASON_VALUES = 400
 """Values that are looked at for the reason of an error."""
+UPSTREAM_ID_LENGTH = 200
+"""Characters of the id that a server gave a request."""
 WORDS_LENGTH = 280
 """Characters of a server's words in a message; the whole of it is cut at MESSAGE_LIMIT, and the remedy stands last."""
 SCRUBBED_LENGTH = 4096

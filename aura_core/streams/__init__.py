@@ -3,7 +3,7 @@
 from aura_core.streams.causes import CAUSES, Cause, cause_of
 from aura_core.streams.coding import Read, decoding
 from aura_core.streams.coerce import count, parts
-from aura_core.streams.failure import Endpoint, bad_response, failure, status_error
+from aura_core.streams.failure import Endpoint, bad_response, failure, status_error, upstream_id
 from aura_core.streams.ndjson import NdjsonReader
 from aura_core.streams.reason import Reason, error_in, loads, read_reason
 from aura_core.streams.scrub import Scrub
@@ -33,4 +33,5 @@ __all__ = [
     "read_reason",
     "retry_after",
     "status_error",
+    "upstream_id",
 ]

@@ -1,7 +1,7 @@
 """Ask for an answer and read its stream; the one loop that every token of this protocol passes."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,12 +15,14 @@ from aura_core.streams import (
     ServerSentEvent,
     SseReader,
     bad_response,
+    count,
     error_in,
     failure,
     loads,
     read_reason,
 )
-from aura_openai.client import OpenAIClient
+from aura_openai.client import NO_HEADERS, OpenAIClient
+from aura_openai.odd import inside
 from aura_openai.transport import ERROR_LIMIT, ERROR_SECONDS
 from aura_openai.wire import DONE, LIFE, NotChunk, as_error, is_cut, token
 
@@ -28,16 +30,20 @@ LAST_WORD = 0.1
 """Seconds to wait for the response's end after `[DONE]`: only a response that ended gives its connection back."""
 
 
-async def stream(client: OpenAIClient, path: str, content: bytes, model: str) -> AsyncGenerator[Token, None]:
+async def stream(
+    client: OpenAIClient, path: str, content: bytes, model: str, headers: Mapping[str, str] = NO_HEADERS
+) -> AsyncGenerator[Token, None]:
     """Send a request and yield its answer. Leaving it closes the connection, and the server stops generating.
 
     It just ends where the stream ends: without a finish reason the core calls that an interruption.
     """
-    body = await client.post(path, content, model)
+    body = await client.post(path, content, model, headers)
     server, read = client.server, body.read
     reader = SseReader(server.name)
     begun = finished = broken = False
     try:
+        if body.upstream_id:
+            yield Token(upstream_id=body.upstream_id)
         try:
             while chunk := await read():
                 events = reader.feed(chunk)
@@ -85,11 +91,36 @@ async def list_models(client: OpenAIClient) -> list[Model]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise bad_response(client.server) from None
     models = listed.data if isinstance(listed, _Models) else listed  # Together AI lists them bare
-    return [Model(model.id) for model in sorted(models or [], key=lambda model: model.id)]
+    return [model.described() for model in sorted(models or [], key=lambda model: model.id)]
 
 
 class _Listed(msgspec.Struct):
+    """A model as servers list it. OpenAI's own list has no limits; the others have names of their own for them."""
+
     id: str
+    context_length: Any = None  # OpenRouter, Together
+    context_window: Any = None  # Groq
+    max_context_length: Any = None  # Mistral, LM Studio
+    max_model_len: Any = None  # vLLM, SGLang
+    max_completion_tokens: Any = None  # Groq
+    top_provider: Any = None  # OpenRouter
+    meta: Any = None  # llama.cpp
+
+    def described(self) -> Model:
+        contexts = (
+            self.context_length,
+            self.context_window,
+            self.max_context_length,
+            self.max_model_len,
+            inside(self.meta, "n_ctx"),
+            inside(self.meta, "n_ctx_train"),
+        )
+        outputs = self.max_completion_tokens, inside(self.top_provider, "max_completion_tokens")
+        return Model(self.id, "", _first(contexts), _first(outputs))
+
+
+def _first(values: Iterable[Any]) -> int | None:
+    return next((number for value in values if (number := count(value))), None)
 
 
 class _Models(msgspec.Struct):

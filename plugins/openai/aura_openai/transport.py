@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp.httpx2 import AiohttpTransport
 
 from aura_core import ProviderError
-from aura_core.streams import Read, decoding
+from aura_core.streams import Read, decoding, upstream_id
 from aura_openai.connections import session
 
 ERROR_LIMIT = 64 * 1024
@@ -96,6 +96,7 @@ class Body:
         # No method of its own: that would tie what was read ahead to itself, until the garbage collector finds it.
         read = _reader(stream._aiohttp_response.content)
         self.read = decoding(read, response.headers.get("content-encoding"), server)
+        self.upstream_id = upstream_id(response.headers)
 
 
 def _reader(content: aiohttp.StreamReader) -> Read:
