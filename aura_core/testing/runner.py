@@ -15,7 +15,7 @@ from aura_core.errors import words_of
 from aura_core.testing.capture_logs import collected
 from aura_core.testing.checks import PROMISES
 from aura_core.testing.conformance import KEY, Description
-from aura_core.testing.harness import Broken, Harness, Inapplicable
+from aura_core.testing.harness import Broken, Harness, Inapplicable, written_for
 from aura_core.testing.registry import Promise
 from aura_core.testing.upstream import Upstream
 
@@ -99,6 +99,8 @@ class Kit:
             for needed in check.needs:
                 if self.result(needed).status == "failed":
                     raise Inapplicable(f"it builds on `{needed}`, which is broken")
+            if check.since > (version := written_for(self.conformance.plugin)):
+                raise Inapplicable(f"it is new in Aura {check.since}, and the plugin was written for {version}")
             if check.server and self.conformance.write is None:
                 raise Inapplicable("the provider has no server")
             with surroundings():
