@@ -22,6 +22,7 @@ from aura_core.doors.native import ChatBody, messages
 from aura_core.errors import ConfigError, ProviderError
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import Plugin, Plugins, allowed_by_environment
+from aura_core.plugins.options import misspelt
 from aura_core.plugins.registry import Providers, Unusable
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
@@ -97,6 +98,7 @@ class Runtime:
         folder = [self.folder_warning] if self.folder_warning else []
         broken = [f"plugin {p.name!r} of {p.distribution}: {p.error}; {p.remedy}" for p in self.plugins.broken]
         agents = [error for entry in self.agents.entries.values() if (error := self.agent_error(entry))]
+        options = [warning for entry in self.agents.entries.values() for warning in self.option_warnings(entry)]
         refused = [str(refusal) for refusal in self.settings.refusals]
         exposed = [self.agents.exposed] if self.agents.exposed else []
         return [
@@ -108,6 +110,7 @@ class Runtime:
             *self.providers.warnings,
             *broken,
             *agents,
+            *options,
         ]
 
     @property
@@ -159,6 +162,21 @@ class Runtime:
         except Problem as problem:
             return problem.detail
         return None
+
+    def option_warnings(self, entry: Entry) -> list[str]:
+        """The options of an agent that its plugin lets pass, and that are probably misspelt."""
+        agent, instance = entry.agent, None
+        if agent is None or not agent.front_matter.options:
+            return []
+        with suppress(Problem):
+            instance = self._known_instance(agent)
+        if instance is None:
+            return []
+        return [
+            f"{agent.where('options')}: the option {option!r} is passed on as it is, as the plugin {instance.plugin!r}"
+            f" does not know it; did you mean {meant!r}?"
+            for option, meant in misspelt(agent.front_matter.options, instance.hooks.options_type)
+        ]
 
     def agent_info(self, entry: Entry) -> AgentInfo:
         """What clients may know of an agent."""
