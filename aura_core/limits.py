@@ -108,6 +108,10 @@ SECOND_LOOK = 0.25
 # Reading a provider's server (streams/)
 RECORD_LIMIT = 8 * 1024 * 1024
 """Bytes of one event, or of one line of NDJSON, that a server may send; Ollama's own client has the same limit."""
+ERROR_BODY_LIMIT = 64 * 1024
+"""Bytes of an error's body that are read."""
+ERROR_BODY_TIME = 5.0
+"""Seconds that an error's body gets to come."""
 STRAY_LIMIT = 1024
 """Bytes that are kept of lines that are not part of server-sent events."""
 DECODED_LIMIT = 64 * 1024 * 1024

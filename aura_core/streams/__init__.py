@@ -1,5 +1,6 @@
 """Read a model server, for provider plugins: its events and lines, its errors, its waiting times, its coded bodies."""
 
+from aura_core.streams.body import error_body, whole_body
 from aura_core.streams.causes import CAUSES, Cause, cause_of
 from aura_core.streams.coding import Read, decoding
 from aura_core.streams.coerce import count, parts
@@ -26,6 +27,7 @@ __all__ = [
     "cause_of",
     "count",
     "decoding",
+    "error_body",
     "error_in",
     "failure",
     "loads",
@@ -34,4 +36,5 @@ __all__ = [
     "retry_after",
     "status_error",
     "upstream_id",
+    "whole_body",
 ]

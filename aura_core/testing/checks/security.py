@@ -12,7 +12,7 @@ import msgspec
 from aura_core.config.fields import fields
 from aura_core.testing.capture_logs import collected
 from aura_core.testing.conformance import KEY
-from aura_core.testing.harness import Broken, Harness, Inapplicable, hook
+from aura_core.testing.harness import Broken, Harness, Inapplicable, PlayedAnswer, hook
 from aura_core.testing.registry import check
 from aura_core.testing.upstream import Reply, Request, Upstream
 from aura_core.types import Message
@@ -35,21 +35,26 @@ async def secrets(harness: Harness) -> None:
         for status in (400, 401, 403, 404, 429, 500, 503):
             for body in [*_echoes(KEY), *_echoes(_MASKED)]:
                 answer = await harness.ask(Reply([body], status, {"content-type": "application/json"}))
-                if answer.error is not None and _leaks(answer.error.message):
-                    raise Broken(f"status {status}, {body!r}: the message is {answer.error.message!r}")
+                if _leaks(said := _said(answer)):
+                    raise Broken(f"status {status}, {body!r}: it said {said!r}")
         await harness.ask(Reply([0.02], ending="reset"))
         for failure in harness.conformance.failures:
             answer = await harness.replay(failure)
-            if answer.error is not None and _leaks(answer.error.message):
-                raise Broken(f"{failure.name}: the message is {answer.error.message!r}")
+            if _leaks(said := _said(answer)):
+                raise Broken(f"{failure.name}: it said {said!r}")
     for line in logged:
         if _leaks(line):
             raise Broken(f"it logged {line!r}")
 
 
+def _said(answer: PlayedAnswer) -> str:
+    """All that the plugin says of a failure, before the core hides what it knows of the key."""
+    raised, words = answer.raised, answer.error.message if answer.error is not None else ""
+    return " ".join(filter(None, [words, str(raised or ""), str(getattr(raised, "upstream_words", ""))]))
+
+
 def _echoes(key: str) -> list[bytes]:
-    """What servers say of a key, in the usual shapes. The core hides a whole one; it knows nothing of a part, as it
-    stands in many a 401."""
+    """What servers say of a key, in the usual shapes: all of it, or a part, as many a 401 has it."""
     text = f"Incorrect API key provided: {key}. Sign in at http://x.example/"
     shapes: list[Any] = [{"error": {"message": text, "code": None}}, {"error": text}, {"message": text, "detail": text}]
     return [*(msgspec.json.encode(shape) for shape in shapes), text.encode()]

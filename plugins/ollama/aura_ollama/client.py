@@ -1,6 +1,5 @@
 """The way to one Ollama server: httpx's requests and responses over aiohttp's transport."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,15 +11,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
 from aura_core import ProviderError, secret
-from aura_core.streams import Read, decoding, status_error, upstream_id
+from aura_core.streams import Read, decoding, error_body, status_error, upstream_id, whole_body
 from aura_ollama.connections import session
 from aura_ollama.errors import server
 from aura_ollama.settings import OllamaSettings
 
 READ_AHEAD = 64 * 1024  # aiohttp holds up to twice that for a client that does not read
-BODY_LIMIT = 8 * 1024 * 1024
-ERROR_LIMIT = 64 * 1024
-ERROR_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -103,13 +99,8 @@ class OllamaClient:
 
     async def _whole(self, request: httpx.Request) -> bytes:
         body = await self._send(request)
-        whole = bytearray()
         try:
-            while chunk := await body.read():
-                whole += chunk
-                if len(whole) > BODY_LIMIT:
-                    raise ProviderError("Ollama's answer is longer than 8 MiB.", "bad_response")
-            return bytes(whole)
+            return await whole_body(body.read, self.server.name)
         except aiohttp.ClientError as exc:
             where = self._settings.url()
             raise ProviderError(f"The connection to Ollama at {where} was lost.", "unavailable") from exc
@@ -136,21 +127,7 @@ class OllamaClient:
         if response.status_code == 200:
             return body
         try:
-            said = await _beginning(body)
+            said = await error_body(body.read, aiohttp.ClientError)
         finally:
             await body.aclose()
         raise status_error(self.server, response.status_code, response.headers, said, model)
-
-
-async def _beginning(body: Body) -> bytes:
-    """The beginning of an error's body, as far as it comes soon."""
-    said = b""
-    try:
-        async with asyncio.timeout(ERROR_SECONDS):
-            while len(said) <= ERROR_LIMIT and (chunk := await body.read()):
-                said += chunk
-    except (TimeoutError, aiohttp.ClientError):
-        pass  # the status alone says enough
-    except ProviderError as exc:
-        said += exc.message.encode()  # the words can't be read; why is all that can be told besides the status
-    return said

@@ -16,6 +16,7 @@ from aura_core.streams import (
     SseReader,
     bad_response,
     count,
+    error_body,
     error_in,
     failure,
     loads,
@@ -23,7 +24,6 @@ from aura_core.streams import (
 )
 from aura_openai.client import NO_HEADERS, OpenAIClient
 from aura_openai.odd import inside
-from aura_openai.transport import ERROR_LIMIT, ERROR_SECONDS
 from aura_openai.wire import DONE, LIFE, NotChunk, as_error, is_cut, token
 
 LAST_WORD = 0.1
@@ -136,10 +136,7 @@ async def _drain(read: Read) -> None:
 
 async def _no_stream(body: bytes, read: Read, client: OpenAIClient, model: str, begun: bool) -> ProviderError:
     """Why a status of 200 brought a JSON text or a page: the former may say what went wrong."""
-    with suppress(TimeoutError, ClientError):
-        async with asyncio.timeout(ERROR_SECONDS):
-            while len(body) <= ERROR_LIMIT and (chunk := await read()):
-                body += chunk
+    body += await error_body(read, ClientError)
     said: Any = body
     with suppress(ValueError, RecursionError):
         if isinstance(fields := loads(body), dict):
