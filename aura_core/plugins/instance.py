@@ -232,7 +232,12 @@ class Instance:
 
     async def list_models(self) -> list[Model]:
         """The models that the plugin lists, none where it cannot. Raises ProviderError."""
-        return await self._ask(self.hooks.list_models) or []
+        models: list[Model] = await self._ask(self.hooks.list_models) or []
+        for model in models:
+            if not isinstance(model, Model):
+                kind = type(model).__name__
+                raise ProviderError(f"The plugin {self.plugin!r} lists {kind}, not Model; its author must correct it.")
+        return models
 
     async def check_health(self) -> None:
         """Ask the plugin whether the provider answers. Raises ProviderError that says what is wrong."""
