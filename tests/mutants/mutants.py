@@ -424,6 +424,16 @@ def body(""",
         [ASYNCIO, (OWN_SECRET, 'os.environ.get(settings.api_key_env or " ", "").strip()')],
     ),
     Mutant("has no file for its key", "settings", [(API_KEY_FILE, "")]),
+    Mutant(
+        "trims what is asked",
+        "content",
+        [
+            (
+                '"messages": request.messages',
+                '"messages": [{"role": m.role, "content": m.content.strip()} for m in request.messages]',
+            )
+        ],
+    ),
     Mutant("forgets the history", "request", [('"messages": request.messages', '"messages": request.messages[-1:]')]),
     Mutant("sends what nobody set", "request", [("    if request.temperature is not None:\n", "    if True:\n")]),
     Mutant(

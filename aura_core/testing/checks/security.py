@@ -12,7 +12,7 @@ import msgspec
 from aura_core.config.fields import fields
 from aura_core.testing.capture_logs import collected
 from aura_core.testing.conformance import KEY
-from aura_core.testing.harness import Broken, Harness, Inapplicable, PlayedAnswer, hook
+from aura_core.testing.harness import Broken, Harness, Inapplicable, PlayedAnswer, encoded, hook
 from aura_core.testing.registry import check
 from aura_core.testing.upstream import Reply, Request, Upstream
 from aura_core.types import Message
@@ -202,6 +202,29 @@ async def request(harness: Harness) -> None:
         for place in places[0] & places[1] & set(_leaves(unset)):
             if parameter not in harness.conformance.required:
                 raise Broken(f"nobody set {parameter}, and {'.'.join(map(str, place))} is in {body!r}")
+
+
+CONTENT = [" lead\n\ttrail \n", "a\x00b\x7f", "\u2028\u200d\ufeff\U0001f600", '"\\n</s> [INST] {{x}} %s', "x" * 2**17]
+"""Texts that a careless plugin changes."""
+
+
+@check("content", "hooks", "settings", "request", since="0.2")
+async def content(harness: Harness) -> None:
+    """What is asked arrives as it is: white space, control characters, long texts, two turns of one role in a row.
+    Content that the protocol cannot carry is refused with `bad_request`, never changed or left out."""
+    for text in CONTENT:
+        asked = [Message("system", f"{text}1"), *(Message("user", f"{text}{turn}") for turn in "23")]
+        before = len(harness.questions)
+        answer = await harness.ask(harness.reply(harness.conformance.whole(["One"])), harness.request(*asked))
+        sent = harness.questions[before:]
+        if not sent:
+            if answer.error is None or answer.error.code != "bad_request":
+                raise Broken(f"{encoded(text)} was not sent: {answer.end}")
+            continue
+        leaves = [leaf for leaf in _leaves(sent[-1]).values() if isinstance(leaf, str)]
+        for message in asked:
+            if leaves and not any(message.content in leaf for leaf in leaves):
+                raise Broken(f"the {message.role}'s text {encoded(message.content)} did not arrive as it is")
 
 
 async def _places(harness: Harness, turns: list[Message], parameter: str, value: float) -> set[Place]:
