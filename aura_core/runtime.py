@@ -242,7 +242,8 @@ class Runtime:
         request_id: str = "-",
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Relay:
-        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or stops; whoever calls must `release` the relay."""
+        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or stops;
+        whoever calls must `release` the relay."""
         self.check_room()
         relay = Relay(
             lambda: self._start(bound, body, headers),

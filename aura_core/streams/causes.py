@@ -70,7 +70,7 @@ CAUSES: tuple[Cause, ...] = (
             "content is blocked", "prompt was blocked", "content was blocked", "敏感", "违规", "不安全",
         ),
     ),
-    # One request that is too large, so that waiting does not help: OpenAI's and Groq's tokens per minute, GitHub, Copilot.
+    # One request that is too large, so that waiting does not help: OpenAI's and Groq's tokens per minute, GitHub.
     Cause(
         "context_length",
         codes=frozenset({"string_above_max_length", "1261", "base_resp 1039", "context_length_exceeded"}),

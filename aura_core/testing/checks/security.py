@@ -1,4 +1,4 @@
-"""Checks of what leaves for where: secrets, hosts, and the request itself."""
+"""Checks of what is sent, and to whom: secrets, hosts, and the request itself."""
 
 import os
 import tempfile
@@ -48,13 +48,13 @@ async def secrets(harness: Harness) -> None:
 
 
 def _said(answer: PlayedAnswer) -> str:
-    """All that the plugin says of a failure, before the core hides what it knows of the key."""
+    """All texts of a failure, before the core redacts the key."""
     raised, words = answer.raised, answer.error.message if answer.error is not None else ""
     return " ".join(filter(None, [words, str(raised or ""), str(getattr(raised, "upstream_words", ""))]))
 
 
 def _echoes(key: str) -> list[bytes]:
-    """What servers say of a key, in the usual shapes: all of it, or a part, as many a 401 has it."""
+    """Errors that contain a key, in the usual shapes: all of it, or a part, as in many a 401."""
     text = f"Incorrect API key provided: {key}. Sign in at http://x.example/"
     shapes: list[Any] = [{"error": {"message": text, "code": None}}, {"error": text}, {"message": text, "detail": text}]
     return [*(msgspec.json.encode(shape) for shape in shapes), text.encode()]
@@ -107,7 +107,7 @@ async def _without_key(harness: Harness) -> None:
         harness.make(without, OTHER)
     except Broken as refused:
         if any(f.key in str(refused) for f in named):
-            return  # its settings want a key named for every server: none is sent without one
+            return  # its settings require a key for every server, so none is sent without one
         raise
     harness.upstream.default = harness.reply(harness.conformance.whole(["One"]))
     before = len(harness.upstream.requests)

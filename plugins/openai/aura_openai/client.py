@@ -1,4 +1,4 @@
-"""One server, reached with the official SDK, which does authentication, addresses and status errors, but no decoding."""
+"""One server, reached with the official SDK: it does authentication, addresses and status errors, but no decoding."""
 
 from collections.abc import Mapping
 from contextlib import suppress

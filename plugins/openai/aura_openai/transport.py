@@ -15,7 +15,7 @@ from aura_openai.connections import session
 
 
 def certificates(url: str) -> ssl.SSLContext:
-    """The certificates that TLS trusts, with SSL_CERT_FILE. Reading them takes 20 ms or more: without TLS they are skipped."""
+    """The certificates that TLS trusts, with SSL_CERT_FILE. Reading them takes 20 ms or more, so only if TLS is used."""
     verify = True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Called for both: otherwise httpx2 would import modules later, on the event loop.
     return httpx2.create_ssl_context(verify=verify)
@@ -54,7 +54,8 @@ class HttpClient(httpx2.AsyncClient):
 
 
 class Transport(AiohttpTransport):
-    """httpx-aiohttp's transport, which raises timeouts for refused and dropped connections, and reads endless error bodies."""
+    """httpx-aiohttp's transport, with its exceptions corrected (it reports refused connections as timeouts), and with a
+    limit for the bodies of errors."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
