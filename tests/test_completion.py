@@ -66,6 +66,7 @@ def test_plugins_and_instances_are_completed_and_not_imported(tmp_path: Path, fa
     path = {"PYTHONPATH": str(tmp_path / "site" / "aura-raises")}
     assert _offered(tmp_path, "aura test-plugin ra", **path) == ["raises"]
     assert _offered(tmp_path, "aura test-plugin --live g", **path) == ["gpu"]
+    assert _offered(tmp_path, "aura models g", **path) == ["gpu"]
     assert {"echo", "gpu", "raises"} <= set(_offered(tmp_path, "aura test-plugin --live ", **path))
 
 
@@ -109,7 +110,7 @@ def test_a_completion_imports_no_server(tmp_path: Path) -> None:
         "atexit.register(lambda: open('modules', 'w').write('\\n'.join(sys.modules)))\nmain()"
     )
     heavy = {"litestar", "uvicorn", "httpx", "openai", "rich", "prompt_toolkit", "aura_core.runtime"}
-    for line in ("aura chat ", "aura test-plugin ", "aura ch"):
+    for line in ("aura chat ", "aura test-plugin ", "aura models ", "aura ch"):
         asked = {"_AURA_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
         subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | asked, stdout=subprocess.DEVNULL, timeout=LIMIT

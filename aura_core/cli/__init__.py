@@ -23,6 +23,7 @@ COMMANDS = {
     "chat": "Talk to an agent.",
     "agents": "List the agents.",
     "plugins": "List the plugins.",
+    "models": "List the models of the providers.",
     "doctor": "Check everything, and explain what to do.",
     "init": "Create settings and agents to start from.",
     "trust": "Trust a folder, or list the trusted ones.",

@@ -1,20 +1,18 @@
 // @ts-check
-// The turns of a chat on the page: the version that is shown, painted within the time of a frame, followed at its end.
+// The turns of a chat on the page: the version on display, painted within the time of a frame, followed at its end.
 
 import { AnswerView } from "./answer.js";
 import { isRunning } from "./chat.js";
 import { h } from "./dom.js";
+import { Painter } from "./painter.js";
 import { QuestionView } from "./question.js";
 import { Follow } from "./scroll.js";
 
 /** @typedef {import("./chat.js").Turn} Turn */
 /** @typedef {import("./versions.js").Versions} Versions */
 
-/** Milliseconds of a frame that painting may take; the rest of a flood waits for the next one. */
-const BUDGET = 8;
-
 /**
- * What a person can do with a turn.
+ * The user's actions for a turn.
  * @typedef {object} TurnActions
  * @property {(turn: Turn) => void} again
  * @property {(turn: Turn) => void} goOn
@@ -33,9 +31,7 @@ export class Conversation {
   #follow;
   /** @type {Shown[]} */
   #shown = [];
-  /** @type {Set<AnswerView>} */
-  #unpainted = new Set();
-  #frame = 0;
+  #painter;
 
   /**
    * @param {import("./host-types.js").Host} host
@@ -50,10 +46,11 @@ export class Conversation {
     this.log.append(this.#messages);
     this.jump = h("button", { type: "button", class: "jump", hidden: true }, "Jump to latest ↓");
     this.#follow = new Follow(this.log, this.jump);
+    this.#painter = new Painter((paint) => this.#follow.around(paint));
   }
 
   /**
-   * Show these turns. What is on the page already stays as it is.
+   * Show these turns. Turns that are already on the page are not changed.
    * @param {Turn[]} path
    * @param {Versions} versions
    */
@@ -71,7 +68,7 @@ export class Conversation {
     for (const { question, answer } of this.#shown.splice(same)) {
       question.element.remove();
       answer.element.remove();
-      this.#unpainted.delete(answer);
+      this.#painter.remove(answer);
     }
     for (const turn of path.slice(same)) {
       const shown = this.#make(turn);
@@ -96,7 +93,7 @@ export class Conversation {
       edit: () => edit(turn),
       otherAgent,
     });
-    this.#paint(view);
+    this.#painter.add(view);
     return view;
   }
 
@@ -121,52 +118,34 @@ export class Conversation {
     return this.#shown.find(({ turn }) => turn.id === id);
   }
 
-  /** @param {import("./host-types.js").TurnEvent & { turn: string }} event  which the turn has taken */
+  /** @param {import("./host-types.js").TurnEvent & { turn: string }} event  already applied to the turn */
   hear(event) {
     const view = this.#find(event.turn)?.answer;
     view?.hear(event);
-    if (view) this.#paint(view);
+    if (view) this.#painter.add(view);
   }
 
-  /** Somebody else has changed this turn. @param {Turn} turn  @param {boolean} grown  it has only become longer */
+  /** This turn was changed elsewhere. @param {Turn} turn  @param {boolean} grown  it has only become longer */
   changed(turn, grown) {
     const shown = this.#find(turn.id);
     if (!shown) return;
     if (grown) {
       shown.answer.refresh();
     } else {
-      this.#unpainted.delete(shown.answer);
+      this.#painter.remove(shown.answer);
       const fresh = this.#answer(turn);
       shown.answer.element.replaceWith(fresh.element);
       shown.answer = fresh;
     }
-    this.#paint(shown.answer);
+    this.#painter.add(shown.answer);
   }
 
-  /** Bring the lines that count seconds up to date. */
+  /** Update the lines that count seconds. */
   tick() {
     for (const { turn, answer } of this.#shown) if (isRunning(turn.answer)) answer.tick();
   }
 
   toEnd() {
     this.#follow.toEnd();
-  }
-
-  /** @param {AnswerView} view */
-  #paint(view) {
-    this.#unpainted.add(view);
-    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#paintAll());
-  }
-
-  #paintAll() {
-    this.#frame = 0;
-    const deadline = performance.now() + BUDGET;
-    this.#follow.around(() => {
-      for (const view of this.#unpainted) {
-        if (!view.paint(deadline)) this.#unpainted.delete(view);
-        if (performance.now() >= deadline) break;
-      }
-    });
-    if (this.#unpainted.size) this.#frame = requestAnimationFrame(() => this.#paintAll());
   }
 }

@@ -9,7 +9,7 @@ import { pathToFileURL } from "node:url";
 const GOALS = { cold: 500, warm: 150 };
 const WARM = 20;
 
-// The harness of the journeys, bundled for plain Node.
+// The harness of the end-to-end tests, bundled for plain Node.
 const here = import.meta.dirname;
 const outfile = resolve(here, "../.cache/bench/harness.mjs");
 await build({
@@ -60,7 +60,7 @@ try {
   const cold = await measure(frame, "first0");
   const warm = [];
   for (let turn = 1; turn <= WARM; turn++) {
-    await frame.locator(".answer").last().getByText(/tokens in all/).waitFor();
+    await frame.locator(".answer").last().getByText(/tokens in total/).waitFor();
     warm.push(await measure(frame, `first${turn}`));
   }
   warm.sort((a, b) => a - b);

@@ -17,6 +17,7 @@ from aura_core.testing.checks import PROMISES
 
 pytestmark = pytest.mark.slow
 
+HERE = Path(__file__).parent
 MODULE = "aura_acme/__init__.py"
 Report = dict[str, str]
 LIMIT = 900
@@ -24,8 +25,9 @@ LIMIT = 900
 
 
 def install(folder: Path, mutant: Mutant | None) -> None:
-    """Put the template's plugin, with a mistake, where Python finds it."""
-    shutil.copytree(TEMPLATE / "aura_acme", folder / "aura_acme", ignore=shutil.ignore_patterns("__pycache__"))
+    """Put the plugin, with a mistake, where Python finds it; its protocol is that of the template."""
+    shutil.copytree(HERE / "aura_acme", folder / "aura_acme", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(TEMPLATE / "aura_acme/conformance.py", folder / "aura_acme")
     source = (folder / MODULE).read_text(encoding="utf-8")
     for old, new in mutant.edits if mutant else []:
         assert source.count(old) == 1, f"{source.count(old)} times: {old}"
@@ -70,10 +72,10 @@ def test_the_provider_without_a_mistake_keeps_every_promise(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.mistake.replace(" ", "-"))
-def test_the_mistake_is_caught_by_its_check_alone(mutant: Mutant, reports: dict[str, Future[Report]]) -> None:
+def test_the_mistake_is_detected_only_by_its_check(mutant: Mutant, reports: dict[str, Future[Report]]) -> None:
     broken = reports[mutant.mistake].result()
     assert set(broken) == {mutant.caught_by}, broken
 
 
-def test_every_check_catches_a_mistake() -> None:
+def test_every_check_detects_a_mistake() -> None:
     assert {mutant.caught_by for mutant in MUTANTS} == set(PROMISES)

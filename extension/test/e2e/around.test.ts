@@ -1,4 +1,5 @@
-// Around the chat: a server that is started late, a token, an untrusted workspace, the policy, accessibility, other hosts.
+// End-to-end tests around the chat: a late server, a token, an untrusted workspace, the policy, accessibility, network
+// access.
 
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { createServer } from "node:net";
@@ -47,24 +48,24 @@ test.skipIf(OLD)("a server that is missing is said, started from the chat in a t
   await frame.getByText("Aura cannot be reached").waitFor();
   expect(await workbench.status).toContain("offline");
   await frame.getByRole("button", { name: "Start Aura" }).click();
-  // What the folder brings along is said; whether it is trusted is asked in the terminal, by Aura.
+  // The folder's files are reported; Aura asks in the terminal whether the folder is trusted.
   await workbench.page.getByText(/workspace has an aura\.toml\. Aura asks in the terminal/).first().waitFor();
   await workbench.page.screenshot({ path: join(CACHE, "pictures", "start-aura.png") });
   await ask(frame, "echo", "there you are");
   await frame.locator(".answer").getByText("there you are").waitFor();
   expect(await workbench.status).toContain("agents");
-  // The terminal is the workbench's: it ends with it, and the server with the terminal.
+  // The terminal belongs to the workbench: it ends with it, and the server ends with the terminal.
 });
 
-test("a command that would trust whatever folder is open is not typed", async () => {
+test("a command that would trust any folder that is open is not typed", async () => {
   const settings = { "aura.server.url": `http://127.0.0.1:${await freePort()}`, "aura.server.command": "aura serve --config aura.toml" };
   const workbench = await open({ settings, files: { "aura.toml": "" } });
   await workbench.command("Aura: Start Aura");
-  await workbench.page.getByText("'--config aura.toml' in aura.server.command would trust whatever folder is open").first().waitFor();
+  await workbench.page.getByText("'--config aura.toml' in aura.server.command would trust any folder that is open").first().waitFor();
   expect(await workbench.page.locator(".terminal-wrapper").count()).toBe(0);
 });
 
-test("a server that goes away in the middle of an answer is said, and found again", async () => {
+test("a server lost in the middle of an answer is shown, and found again", async () => {
   const first = await aura(["--demo", "--port", "0"]);
   const workbench = await open({ settings: { "aura.server.url": first.url } });
   const frame = await workbench.chat();
@@ -84,7 +85,7 @@ test("a token is asked for, kept for its server, and taken back", async () => {
   const server = await aura(["--demo", "--port", "0"], { AURA_TOKEN: "s3cret" });
   const workbench = await open({ settings: { "aura.server.url": server.url } });
   const frame = await workbench.chat();
-  await frame.getByText("This server wants a token").waitFor();
+  await frame.getByText("This server requires a token").waitFor();
   expect(await workbench.status).toContain("token");
   await frame.getByRole("button", { name: "Set Token" }).click();
   const input = workbench.page.locator(".quick-input-widget input");
@@ -96,7 +97,7 @@ test("a token is asked for, kept for its server, and taken back", async () => {
   await eventually(async () => (await workbench.status).includes("token"), "the token is not forgotten");
 });
 
-test("in a workspace without trust one can chat, but nothing is started and no workflow runs", async () => {
+test("in an untrusted workspace chatting works, but nothing is started and no workflow runs", async () => {
   const server = await aura(["--demo", "--port", "0"]);
   const workbench = await open({
     trust: true,
@@ -109,11 +110,11 @@ test("in a workspace without trust one can chat, but nothing is started and no w
   await workbench.command("Aura: Open Workflow");
   await workbench.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: "one.yaml" }).first().click();
   const panel = await workbench.frame(".steps .step");
-  await panel.getByText("No workflow runs in a workspace that you do not trust.").waitFor();
+  await panel.getByText("Workflows do not run in a workspace that you do not trust.").waitFor();
   expect(await panel.getByRole("button", { name: "Run all" }).isDisabled()).toBe(true);
   expect(await panel.getByRole("button", { name: "Run this step" }).isDisabled()).toBe(true);
   await workbench.command("Aura: Start Aura");
-  await workbench.page.getByText("Aura starts nothing in a workspace that you do not trust.").first().waitFor();
+  await workbench.page.getByText("Aura does not start a server in a workspace that you do not trust.").first().waitFor();
   expect(await workbench.page.locator(".terminal-wrapper").count()).toBe(0);
 });
 
@@ -159,7 +160,7 @@ test.each(["Default Dark Modern", "Default Light Modern", "Default High Contrast
     const chat = await workbench.chat();
     await ask(chat, "tour", "Show me");
     await chat.getByText("That is all.").waitFor();
-    await chat.locator(".answer").last().getByText("tokens in all").waitFor();
+    await chat.locator(".answer").last().getByText("tokens in total").waitFor();
     await ask(chat, "fails-midway", "And break");
     await chat.locator(".failure").waitFor();
     expect(await serious(chat)).toEqual([]);

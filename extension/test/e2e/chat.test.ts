@@ -1,4 +1,4 @@
-// The chat in a real workbench, before a real server, whose provider sees every hang-up.
+// End-to-end tests of the chat in a real workbench, with a real server whose provider detects every hang-up.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { mkdtempSync } from "node:fs";
@@ -31,7 +31,7 @@ afterEach(async () => {
   upstream.closed = 0;
 });
 
-/** An endless answer that has begun to show. */
+/** An endless answer that has started to show. */
 async function endless() {
   const frame = await workbench.chat();
   await ask(frame, "endless", "go on");
@@ -50,7 +50,7 @@ test("the chat connects, and an answer streams to its end", async () => {
   await ask(frame, "echo", "Hello from the workbench");
   const answer = frame.locator(".answer").last();
   await answer.getByText("Hello from the workbench").waitFor();
-  await answer.getByText(/tokens in all/).waitFor();
+  await answer.getByText(/tokens in total/).waitFor();
 });
 
 test("Stop closes the connection to the provider, and the text stays", async () => {
@@ -75,13 +75,13 @@ test("the command stops, too", async () => {
   await frame.locator(".answer").last().getByText("Stopped").waitFor();
 });
 
-test("New Chat stops what runs", async () => {
+test("New Chat stops the running answer", async () => {
   const frame = await endless();
   await frame.getByRole("button", { name: "New chat" }).click();
   await hungUp();
 });
 
-test("an error in mid-stream keeps the text and says what to do", async () => {
+test("an error in mid-stream keeps the text and offers advice", async () => {
   const frame = await workbench.chat();
   await ask(frame, "breaks", "break");
   const answer = frame.locator(".answer").last();
@@ -93,13 +93,13 @@ test("an error in mid-stream keeps the text and says what to do", async () => {
   await answer.getByRole("button", { name: "Retry" }).waitFor();
 });
 
-test("the agent that cannot stream answers all the same", async () => {
+test("an agent that cannot stream answers", async () => {
   const frame = await workbench.chat();
   await ask(frame, "whole", "whole");
   await frame.locator(".answer").last().getByText("This answer came in one piece.").waitFor();
 });
 
-test("hidden for ten seconds, an answer is stopped, and says so when the chat is shown again", async () => {
+test("an answer hidden for ten seconds is stopped, which shows when the chat is visible again", async () => {
   await endless();
   await workbench.command("View: Show Explorer");
   await hungUp();
@@ -112,7 +112,7 @@ test("hidden for ten seconds, an answer is stopped, and says so when the chat is
   await eventually(() => upstream.open === 1, "nothing was asked");
 });
 
-test("hidden and shown at once, an answer goes on, whole", async () => {
+test("an answer hidden and shown at once continues completely", async () => {
   await endless();
   // Keys, not commands: a palette that has to be opened again would take most of the ten seconds.
   const shown = workbench.page.locator("#workbench\\.parts\\.sidebar");
@@ -127,7 +127,7 @@ test("hidden and shown at once, an answer goes on, whole", async () => {
   expect(upstream.closed).toBe(0);
 });
 
-test("what runs goes on in the editor, and ends with its tab", async () => {
+test("a running answer continues in the editor, and ends with its tab", async () => {
   await endless();
   await workbench.command("Aura: Open Chat in Editor");
   const tab = await workbench.frame(".answer", "workbench.parts.editor");
@@ -140,7 +140,7 @@ test("what runs goes on in the editor, and ends with its tab", async () => {
   await hungUp();
 });
 
-test("a selection and a file go along, visibly and removably", async () => {
+test("a selection and a file are attached, visible and removable", async () => {
   const { page } = workbench;
   await workbench.command("View: Show Explorer");
   await page.getByRole("treeitem", { name: "notes.txt" }).click();
@@ -155,7 +155,7 @@ test("a selection and a file go along, visibly and removably", async () => {
   expect(await frame.locator(".attached li").count()).toBe(1);
   const before = upstream.asked.length;
   await ask(frame, "short", "what is this?");
-  await frame.locator(".answer").last().getByText("5 tokens in all").waitFor();
+  await frame.locator(".answer").last().getByText("5 tokens in total").waitFor();
   await frame.locator(".question").last().getByText("+ notes.txt:1-3").waitFor();
   const system = (asked: number) => upstream.asked[asked]?.messages.find(({ role }) => role === "system")?.content ?? "";
   expect(system(before)).toContain("From notes.txt, lines 1 to 3:\n\n```\none\ntwo\nthree\n```");
@@ -166,11 +166,11 @@ test("a selection and a file go along, visibly and removably", async () => {
   const again = await workbench.chat();
   await again.locator(".attached").getByText("notes.txt:1-3").waitFor();
   await ask(again, "short", "and this?");
-  await again.locator(".answer").nth(1).getByText("5 tokens in all").waitFor();
+  await again.locator(".answer").nth(1).getByText("5 tokens in total").waitFor();
   expect(system(before + 1)).toContain("one\ntwo\nthree");
   await again.getByRole("button", { name: "Remove notes.txt:1-3" }).click();
   await ask(again, "short", "and without it?");
-  await again.locator(".answer").nth(2).getByText("5 tokens in all").waitFor();
+  await again.locator(".answer").nth(2).getByText("5 tokens in total").waitFor();
   expect(system(before + 2)).not.toContain("one\ntwo\nthree");
 });
 
@@ -189,7 +189,7 @@ test("each place shows its own chat, after a reload, too", async () => {
   const before = await workbench.chat();
   await before.getByRole("button", { name: "New chat" }).click();
   await ask(before, "short", "in the tab");
-  await before.locator(".answer").last().getByText("5 tokens in all").waitFor();
+  await before.locator(".answer").last().getByText("5 tokens in total").waitFor();
   await workbench.command("Aura: Open Chat in Editor");
   await workbench.frame(".answer", "workbench.parts.editor");
   await workbench.layoutKept("in the tab");
@@ -202,8 +202,8 @@ test("each place shows its own chat, after a reload, too", async () => {
   const tab = await workbench.frame(".answer", "workbench.parts.editor");
   await tab.locator(".question").last().getByText("in the tab").waitFor();
   await ask(tab, "short", "and again");
-  await tab.locator(".answer").nth(1).getByText("5 tokens in all").waitFor();
-  // What one chooses in the list may be in the tab: then the tab comes to the front.
+  await tab.locator(".answer").nth(1).getByText("5 tokens in total").waitFor();
+  // The chat chosen in the list may be open in the tab: then the tab comes to the front.
   await view.getByRole("button", { name: "Chats" }).click();
   await view.getByRole("button", { name: /^in the tab/ }).click();
   await view.locator(".welcome").waitFor();
@@ -218,7 +218,7 @@ test("a tab that was closed a moment before a reload stays closed", async () => 
   const frame = await workbench.chat();
   await frame.getByRole("button", { name: "New chat" }).click();
   await ask(frame, "short", "soon in a tab");
-  await frame.locator(".answer").last().getByText("5 tokens in all").waitFor();
+  await frame.locator(".answer").last().getByText("5 tokens in total").waitFor();
   await workbench.command("Aura: Open Chat in Editor");
   await workbench.frame(".answer", "workbench.parts.editor");
   await workbench.layoutKept("soon in a tab");

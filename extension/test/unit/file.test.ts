@@ -1,4 +1,4 @@
-// What a workflow's file may say, and what is said, with its line, about one that says something else.
+// Valid workflow files, and the errors of invalid ones, with their lines.
 
 import { expect, test } from "vitest";
 import { readWorkflow } from "../../src/workflow/file.js";
@@ -20,25 +20,25 @@ test.each([
   ["name: A\nsteps: []\n", "2: 'steps' must be a list"],
   ["name: A\nsteps:\n  - agent: a\n", "3: 'prompt' is missing."],
   ["name: A\nsteps:\n  - agent: a\n    prompt: p\n  - prompt: p\n", "5: 'agent' is missing."],
-  ["name: A\nsteps:\n  - agent: a\n    prompt: 7\n", "4: 'prompt' must be text, and not blank."],
-  ["name: A\nsteps:\n  - agent: a\n    prompt: ' '\n", "4: 'prompt' must be text, and not blank."],
-  ["name: A\nsteps:\n  - agent: a\n    promt: p\n", "4: 'promt' means nothing here; there are 'name', 'agent', 'prompt'."],
-  ["name: A\nstep: x\nsteps:\n  - {agent: a, prompt: p}\n", "2: 'step' means nothing here"],
+  ["name: A\nsteps:\n  - agent: a\n    prompt: 7\n", "4: 'prompt' must be text that is not blank."],
+  ["name: A\nsteps:\n  - agent: a\n    prompt: ' '\n", "4: 'prompt' must be text that is not blank."],
+  ["name: A\nsteps:\n  - agent: a\n    promt: p\n", "4: 'promt' is unknown; the known keys are 'name', 'agent', 'prompt'."],
+  ["name: A\nstep: x\nsteps:\n  - {agent: a, prompt: p}\n", "2: 'step' is unknown"],
   ["name: A\nsteps:\n  - just text\n", "3: Step 1 must have an agent and a prompt."],
-  ["name: A\nsteps:\n  - agent: [unclosed\n", "This is no YAML"],
-  ["name: A\nname: B\nsteps:\n  - {agent: a, prompt: p}\n", "2: This is no YAML: Map keys must be unique"],
-  ["name: A\n\tsteps: []\n", "2: This is no YAML"],
+  ["name: A\nsteps:\n  - agent: [unclosed\n", "This is not valid YAML"],
+  ["name: A\nname: B\nsteps:\n  - {agent: a, prompt: p}\n", "2: This is not valid YAML: Map keys must be unique"],
+  ["name: A\n\tsteps: []\n", "2: This is not valid YAML"],
 ])("%j is refused", (text, message) => {
   expect(problems(text).join("\n")).toContain(message);
   expect(readWorkflow(text, "flow").workflow).toBeUndefined();
 });
 
-test("everything that is wrong is said, in the file's order", () => {
+test("every error is reported, in the file's order", () => {
   const text = "name: A\nsteps:\n  - agent: a\n  - prompt: p\n    extra: 1\n";
   expect(problems(text).map((line) => line.slice(0, 3))).toEqual(["3: ", "4: ", "5: "]);
 });
 
-test("aliases that would grow without end are no way in", () => {
+test("aliases that would expand without limit are refused", () => {
   const bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nsteps: *b\n";
   expect(readWorkflow(bomb, "flow").workflow).toBeUndefined();
 });
