@@ -152,10 +152,11 @@ def test_a_conversation_has_a_history(tmp_path: Path) -> None:
 @needs_pty
 def test_pasted_lines_are_one_message(tmp_path: Path) -> None:
     with _talking(tmp_path) as talk:
-        talk.terminal.paste("first line\r\nsecond line\rthird line\n")
+        talk.terminal.paste("first line\r\nsecond line\r\tthird line\n")
         talk.terminal.type(" and more\r")
         talk.ready()
-        assert talk.asked == ["first line\nsecond line\nthird line\n and more"]
+        assert talk.asked == ["first line\nsecond line\n\tthird line\n and more"]
+    assert "^I" not in talk.terminal.text
 
 
 @needs_pty

@@ -32,7 +32,7 @@ COMMANDS = {
 }
 
 EPILOG = """\b
-To complete commands, agents and plugins with TAB, add one line to your shell's start-up file:
+Completion with TAB: add the line of your shell to its start-up file.
   bash  eval "$(_AURA_COMPLETE=bash_source aura)"
   zsh   eval "$(_AURA_COMPLETE=zsh_source aura)"
   fish  _AURA_COMPLETE=fish_source aura | source
@@ -64,6 +64,7 @@ class _Commands(click.Group):
 @click.command(
     cls=_Commands,
     invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

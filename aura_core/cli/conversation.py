@@ -10,6 +10,7 @@ from prompt_toolkit.filters import has_focus
 from prompt_toolkit.input.typeahead import get_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPress, KeyPressEvent
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import Output, create_output
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.utils import is_dumb_terminal
@@ -65,7 +66,12 @@ class _Messages:
         # As an argument the output would also switch off the simple prompt that a dumb terminal gets.
         with create_app_session(output=_output()):
             self._session: PromptSession[str] = PromptSession(
-                "> ", multiline=True, prompt_continuation="  ", key_bindings=_keys(), enable_suspend=True
+                "> ",
+                multiline=True,
+                prompt_continuation="  ",
+                key_bindings=_keys(),
+                enable_suspend=True,
+                input_processors=[TabsProcessor(char1=" ", char2=" ")],  # else a tab of a paste is shown as ^I
             )
 
     def read(self) -> str:
