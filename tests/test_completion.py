@@ -15,12 +15,15 @@ RAISES = "raise SystemExit('this must not be imported')\n"
 
 def _complete(folder: Path, line: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Complete the last word of a command line, as bash's function does."""
-    words = line.split(" ")
-    asked = {"_AURA_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    number = str(line.count(" "))
+    return _aura(folder, **{"_AURA_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": number} | environ)
+
+
+def _aura(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "aura_core"],
         cwd=folder,
-        env=os.environ | asked | environ,
+        env=os.environ | environ,
         capture_output=True,
         text=True,
         timeout=LIMIT,
@@ -118,6 +121,15 @@ def test_a_completion_imports_no_server(tmp_path: Path) -> None:
         assert not heavy & set((tmp_path / "modules").read_text().split()), line
 
 
+@pytest.mark.parametrize(("shell", "answer"), [("zsh", "plain\nreviewer\n_\n"), ("fish", "plain,reviewer\n")])
+def test_other_shells_get_their_own_format(shell: str, answer: str, tmp_path: Path) -> None:
+    _agents(tmp_path, "reviewer.md")
+    words, number = ("aura chat re", "2") if shell == "zsh" else ("aura chat", "re")
+    asked = {"_AURA_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": number}
+    done = _aura(tmp_path, **asked)
+    assert (done.stdout, done.stderr) == (answer, "")
+
+
 SCRIPTS = {
     "bash": 'eval "$(_AURA_COMPLETE=bash_source aura)"',
     "zsh": 'autoload -Uz compinit; compinit -u; eval "$(_AURA_COMPLETE=zsh_source aura)"',
@@ -128,7 +140,7 @@ SCRIPTS = {
 @pytest.mark.parametrize("shell", SCRIPTS)
 def test_a_real_shell_completes(shell: str, tmp_path: Path) -> None:
     if shutil.which(shell) is None:
-        pytest.skip(f"needs {shell}")
+        pytest.skip(f"{shell} is not installed; the protocol of each shell is tested without it")
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin" / "aura"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aura_core "$@"\n')
