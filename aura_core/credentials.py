@@ -44,9 +44,10 @@ def _of_file(place: str, file: str) -> str:
 
 
 def _missing(name: str, variable: str) -> str:
+    what = name.replace("_", " ").replace("api", "API")
     if variable:
-        return f"The variable {variable} is not set; set it where Aura is started."
+        return f"The variable {variable} holds no {what}; set it where Aura is started."
     return (
-        f"No {name.replace('_', ' ')} is configured: let {name}_env in the provider's table name the variable that"
+        f"No {what} is configured: let {name}_env in the provider's table name the variable that"
         f" holds it, or {name}_file the file."
     )

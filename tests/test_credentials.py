@@ -41,7 +41,7 @@ def test_a_secret_that_is_not_set_is_empty_unless_it_is_required(names: Names) -
     with pytest.raises(ProviderError) as missing:
         secret(names, "api_key", required=True)
     assert missing.value.code == "auth"
-    assert ("NOT_SET is not set" if names.api_key_env else "No api key is configured") in missing.value.message
+    assert ("NOT_SET holds no API key" if names.api_key_env else "No API key is configured") in missing.value.message
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "folder", "bytes", "control", "pipe"])
