@@ -1,11 +1,9 @@
 """Read a secret from the file or the variable that a plugin's settings name."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from aura_core.errors import ConfigError, ProviderError
-from aura_core.files import as_text, read_file
 
 
 def secret(settings: Any, name: str, required: bool = False) -> str:
@@ -32,6 +30,10 @@ def secret(settings: Any, name: str, required: bool = False) -> str:
 
 
 def _of_file(place: str, file: str) -> str:
+    from pathlib import Path  # here, so that `import aura_core` stays light
+
+    from aura_core.files import as_text, read_file
+
     try:
         return as_text(read_file(Path(file))).strip()
     except OSError as exc:

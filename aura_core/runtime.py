@@ -20,6 +20,7 @@ from aura_core.config.settings import Settings
 from aura_core.config.untrusted import Refusal
 from aura_core.doors.native import ChatBody, messages
 from aura_core.errors import ConfigError, ProviderError
+from aura_core.interrupts import plugin_code
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import Plugin, Plugins, allowed_by_environment
 from aura_core.plugins.options import misspelt
@@ -83,6 +84,8 @@ class Runtime:
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
         secrets = self.providers.secrets() + ([settings.token] if settings.token else [])
         self.secrets = sorted(secrets, key=len, reverse=True)
+        for instance in self.providers.instances.values():
+            instance.redact = self.redact
 
     @property
     def folder_warning(self) -> str | None:
@@ -218,7 +221,10 @@ class Runtime:
         front_matter, instance = bound.agent.front_matter, bound.instance
         try:
             model = front_matter.model or instance.known_model or ""
-            return instance.supports_streaming(model, deepcopy(front_matter.options))
+            with plugin_code():
+                return instance.supports_streaming(model, deepcopy(front_matter.options))
+        except KeyboardInterrupt:
+            raise
         except BaseException as exc:  # SystemExit, too: it is the plugin's
             log.error("plugin %r: supports_streaming failed", instance.plugin, exc_info=exc)
             return True
@@ -231,7 +237,8 @@ class Runtime:
         if self.draining:
             raise Problem("server_shutdown", "The server is shutting down.")
         if len(self.relays) >= limit:
-            raise Problem("too_many_streams", f"All {limit} streams (server.max_streams) are in use.", retry_after=1)
+            full = f"All {limit} streams are" if limit > 1 else "The only stream is"
+            raise Problem("too_many_streams", f"{full} in use (server.max_streams).", retry_after=1)
 
     def answer(
         self,
