@@ -25,15 +25,16 @@ from aura_core.limits import (
 )
 from aura_core.problems import PROBLEMS, Problem
 from aura_core.runtime import AgentInfo, Runtime
+from aura_core.streams import NotEvents, SseReader
 
-_EVENTS: dict[bytes, msgspec.json.Decoder[Event]] = {
-    b"token": msgspec.json.Decoder(TokenEvent),
-    b"reasoning": msgspec.json.Decoder(ReasoningEvent),
-    b"done": msgspec.json.Decoder(DoneEvent),
-    b"error": msgspec.json.Decoder(ErrorEvent),
+_EVENTS: dict[str, msgspec.json.Decoder[Event]] = {
+    "token": msgspec.json.Decoder(TokenEvent),
+    "reasoning": msgspec.json.Decoder(ReasoningEvent),
+    "done": msgspec.json.Decoder(DoneEvent),
+    "error": msgspec.json.Decoder(ErrorEvent),
 }
 
-_NOT_OURS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NOT_OURS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, NotEvents)
 
 
 class _Endless(Exception):
@@ -278,35 +279,16 @@ async def _pieces(response: httpx.Response, silence: float) -> AsyncGenerator[by
 async def _events(response: httpx.Response, silence: float = REMOTE_SILENCE) -> AsyncGenerator[Event, None]:
     """The events of a stream; comments and unknown events are skipped. A proxy may have changed the line ends.
 
-    Raises _Endless, for one event and for all of them together, and TimeoutError.
+    Raises _Endless, for one event and for all bytes together, NotEvents and TimeoutError.
     """
-    name, data, parts = b"", list[bytes](), list[bytes]()  # parts: of a line that is not whole yet
-    after_cr = False
-    size = said = 0
-    async for chunk in _pieces(response, silence):
-        whole = chunk.removeprefix(b"\n") if after_cr else chunk  # the other half of a CRLF
-        after_cr = chunk.endswith(b"\r")
-        for piece in whole.splitlines(keepends=True):  # of bytes: at LF, CRLF and CR only
-            parts.append(piece)
-            size += len(piece)
-            if size > REMOTE_ANSWER_LIMIT or said > REMOTE_ANSWER_LIMIT:
-                raise _Endless
-            if not piece.endswith((b"\n", b"\r")):
-                break  # the last one
-            line = b"".join(parts).rstrip(b"\r\n")
-            parts.clear()
-            field, _, value = line.partition(b":")
-            value = value.removeprefix(b" ")
-            if field == b"event":
-                name = value
-            elif field == b"data":
-                data.append(value)
-            elif not line:
-                if (decoder := _EVENTS.get(name)) is not None:
-                    said += size
-                    yield _fit(decoder.decode(b"\n".join(data)))
-                name, size = b"", 0
-                data.clear()
+    reader, received = SseReader("Aura", REMOTE_ANSWER_LIMIT), 0
+    async for piece in _pieces(response, silence):
+        received += len(piece)
+        if received > REMOTE_ANSWER_LIMIT:
+            raise _Endless
+        for event in reader.feed(piece):
+            if (decoder := _EVENTS.get(event.name)) is not None:
+                yield _fit(decoder.decode(event.data))
 
 
 def _fit(event: Event) -> Event:

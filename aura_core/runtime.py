@@ -249,8 +249,8 @@ class Runtime:
         request_id: str = "-",
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Relay:
-        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or stops;
-        whoever calls must `release` the relay."""
+        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or
+        stops; the caller must `release` the relay."""
         self.check_room()
         relay = Relay(
             lambda: self._start(bound, body, headers),
@@ -297,9 +297,7 @@ class Runtime:
             raise ProviderError(f"The provider plugin {_named(instance)!r} returned nothing.")
         return iterator
 
-    async def request(
-        self, bound: Bound, body: ChatBody, headers: Mapping[str, str] = NO_HEADERS
-    ) -> ChatRequest:
+    async def request(self, bound: Bound, body: ChatBody, headers: Mapping[str, str] = NO_HEADERS) -> ChatRequest:
         """What the provider is asked. Raises ProviderError where no model is known."""
         front_matter = bound.agent.front_matter
         model = front_matter.model or await bound.instance.model()
