@@ -33,19 +33,26 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 class Problem(Exception):
     """A refusal, or a failed answer on a route without a stream.
 
-        `detail` says what happened and what to do, `retry_after` is the number of seconds to wait before a retry, `partial`
-    is the text received before the failure.
+    `detail` says what happened and what to do, `retry_after` is the number of seconds to wait before a retry, `partial`
+    is the text received before the failure. `known_as` is the status and title of a code that only a newer server knows.
     """
 
     def __init__(
-        self, code: str, detail: str, retry_after: float | None = None, partial: str | msgspec.UnsetType = UNSET
+        self,
+        code: str,
+        detail: str,
+        retry_after: float | None = None,
+        partial: str | msgspec.UnsetType = UNSET,
+        known_as: tuple[int, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.retry_after = RESTART_AFTER if retry_after is None and code == "server_shutdown" else retry_after
         self.partial = partial
-        if code in PROBLEMS:
+        if known_as is not None:
+            self.status, self.title = known_as
+        elif code in PROBLEMS:
             self.status, self.title = PROBLEMS[code]
         else:
             self.status, self.title = CODES[code].status, CODES[code].title

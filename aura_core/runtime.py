@@ -20,6 +20,7 @@ from aura_core.config.settings import Settings
 from aura_core.config.untrusted import Refusal
 from aura_core.doors.native import ChatBody, messages
 from aura_core.errors import ConfigError, ProviderError
+from aura_core.interrupts import plugin_code
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import Plugin, Plugins, allowed_by_environment
 from aura_core.plugins.options import misspelt
@@ -83,6 +84,8 @@ class Runtime:
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
         secrets = self.providers.secrets() + ([settings.token] if settings.token else [])
         self.secrets = sorted(secrets, key=len, reverse=True)
+        for instance in self.providers.instances.values():
+            instance.redact = self.redact
 
     @property
     def folder_warning(self) -> str | None:
@@ -218,7 +221,10 @@ class Runtime:
         front_matter, instance = bound.agent.front_matter, bound.instance
         try:
             model = front_matter.model or instance.known_model or ""
-            return instance.supports_streaming(model, deepcopy(front_matter.options))
+            with plugin_code():
+                return instance.supports_streaming(model, deepcopy(front_matter.options))
+        except KeyboardInterrupt:
+            raise
         except BaseException as exc:  # SystemExit, too: it is the plugin's
             log.error("plugin %r: supports_streaming failed", instance.plugin, exc_info=exc)
             return True
@@ -231,7 +237,8 @@ class Runtime:
         if self.draining:
             raise Problem("server_shutdown", "The server is shutting down.")
         if len(self.relays) >= limit:
-            raise Problem("too_many_streams", f"All {limit} streams (server.max_streams) are in use.", retry_after=1)
+            full = f"All {limit} streams are" if limit > 1 else "The only stream is"
+            raise Problem("too_many_streams", f"{full} in use (server.max_streams).", retry_after=1)
 
     def answer(
         self,
@@ -242,8 +249,8 @@ class Runtime:
         request_id: str = "-",
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Relay:
-        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or stops;
-        whoever calls must `release` the relay."""
+        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or
+        stops; the caller must `release` the relay."""
         self.check_room()
         relay = Relay(
             lambda: self._start(bound, body, headers),
@@ -290,9 +297,7 @@ class Runtime:
             raise ProviderError(f"The provider plugin {_named(instance)!r} returned nothing.")
         return iterator
 
-    async def request(
-        self, bound: Bound, body: ChatBody, headers: Mapping[str, str] = NO_HEADERS
-    ) -> ChatRequest:
+    async def request(self, bound: Bound, body: ChatBody, headers: Mapping[str, str] = NO_HEADERS) -> ChatRequest:
         """What the provider is asked. Raises ProviderError where no model is known."""
         front_matter = bound.agent.front_matter
         model = front_matter.model or await bound.instance.model()

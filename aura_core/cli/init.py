@@ -9,6 +9,7 @@ import msgspec
 
 from aura_core.cli.new_file import write_new
 from aura_core.cli.terminal import say
+from aura_core.cli.values import FilePath
 from aura_core.config import trust
 from aura_core.config.fields import fields
 from aura_core.config.settings import SECTIONS
@@ -37,7 +38,7 @@ You review what you are given. Name the most important problem first, then how t
 
 
 @click.command()
-@click.argument("folder", default=".", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", default=".", metavar="[DIR]", type=FilePath(path_type=Path, file_okay=False))
 def command(folder: Path) -> None:
     """Write a commented aura.toml and two agents into DIR. What is there stays as it is.
 

@@ -1,26 +1,30 @@
-"""`aura test-plugin`: hold an installed plugin to every promise of a provider, and print how it went."""
+"""`aura test-plugin`: check whether an installed plugin keeps every promise of a provider."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from aura_core.cli import completion
 from aura_core.cli.options import json_option
 from aura_core.cli.terminal import Screen, keep_stdout, print_json, say
+from aura_core.cli.values import FilePath, Text
 from aura_core.config.suggest import did_you_mean
 from aura_core.errors import words_of
-from aura_core.plugins.distributions import published
-from aura_core.plugins.loader import GROUP as PLUGINS
-from aura_core.testing.conformance import GROUP
-from aura_core.testing.runner import Conformance, Kit, Result, surroundings
+from aura_core.interrupts import plugin_code
+from aura_core.text import counted
+
+if TYPE_CHECKING:  # heavy, and a shell's completion imports this module
+    from aura_core.testing.runner import Conformance, Result
 
 _SIGNS = {"ok": ("ok", "green"), "skipped": ("--", "dim"), "failed": ("XX", "red")}
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.plugins)
 @click.option("--live", is_flag=True, help="Ask the real service, with the settings of aura.toml, instead of a script.")
-@click.option("--model", metavar="MODEL", help="With --live: the model to ask.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Read FILE instead of ./aura.toml.")
+@click.option("--model", type=Text(), metavar="MODEL", help="With --live: the model to ask.")
+@click.option("--config", type=FilePath(path_type=Path), metavar="FILE", help="Read FILE instead of ./aura.toml.")
 @json_option
 def command(name: str, live: bool, model: str | None, config: Path | None, as_json: bool) -> int:
     """Test the installed plugin NAME against the promises of a provider. Exits with 1 when one is broken.
@@ -35,6 +39,8 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
     else:
         if model or config:
             raise click.UsageError("--model and --config belong to --live")
+        from aura_core.testing.runner import Kit
+
         found = Kit(described(name)).results()
     report: list[Result] = []
     for result in found:
@@ -47,12 +53,17 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
     else:
         kept = sum(result.status == "ok" for result in report)
         skipped = len(report) - kept - failed
-        say(f"{name}: {kept} promises kept, {failed} broken, {skipped} skipped")
+        say(f"{name}: {counted(kept, 'promise')} kept, {failed} broken, {skipped} skipped")
     return 1 if failed else 0
 
 
-def described(name: str) -> Conformance:
-    """The description that the plugin publishes. Raises ClickException."""
+def described(name: str) -> "Conformance":
+    """The conformance description that the plugin publishes. Raises ClickException."""
+    from aura_core.plugins.distributions import published
+    from aura_core.plugins.loader import GROUP as PLUGINS
+    from aura_core.testing.conformance import GROUP
+    from aura_core.testing.runner import Conformance, surroundings
+
     descriptions = {ep.name: ep for ep in published(GROUP)[0]}
     installed = [ep.name for ep in published(PLUGINS)[0]]
     if name not in installed:
@@ -66,15 +77,18 @@ def described(name: str) -> Conformance:
     where = descriptions[name].value
     with surroundings():
         try:
-            found = descriptions[name].load()
-        except BaseException as exc:  # SystemExit, too: it is the plugin's
+            with plugin_code():
+                found = descriptions[name].load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # a plugin may raise SystemExit, or anything else
             raise click.ClickException(f"{where} cannot be loaded: {words_of(exc)}") from None
     if not isinstance(found, Conformance):
-        raise click.ClickException(f"{where} is no aura_core.testing.Conformance")
+        raise click.ClickException(f"{where} is not an aura_core.testing.Conformance")
     return found
 
 
-def _print(result: Result) -> None:
+def _print(result: "Result") -> None:
     sign, style = _SIGNS[result.status]
     screen = Screen()
     text = f"skipped: {result.detail}" if result.status == "skipped" else result.promise

@@ -20,6 +20,7 @@ from aura_core.config.suggest import nearest
 from aura_core.config.untrusted import NotTrusted, Refusal
 from aura_core.errors import ConfigError
 from aura_core.limits import FRONT_MATTER_LIMIT, JUST_WRITTEN
+from aura_core.text import counted
 
 log = logging.getLogger("aura.agents")
 
@@ -159,13 +160,31 @@ class AgentStore:
         """Which files were read that other users can change."""
         paths = [entry.path for entry in self.entries.values() if entry.path and not entry.refusal]
         found = [f"{path}: {why}" for path in paths if (why := exposed(path))]
-        more = f" (and {len(found) - 1} more files)" if len(found) > 1 else ""
+        more = f" (and {counted(len(found) - 1, 'more file')})" if len(found) > 1 else ""
         return f"{found[0]}{more}; whoever can change an agent decides what it is told" if found else None
 
     def _files(self) -> list[Path]:
         check_folder(self.directory, self.within, _shown(self.directory))
         with os.scandir(self.directory) as found:
             return [self.directory / name for name in sorted(item.name for item in found if _is_agent(item))]
+
+
+def agent_ids(directory: Path, within: Path | None = None) -> list[str]:
+    """The ids of a directory's agents by the names of their files, which are not read. Raises NotTrusted.
+
+    As in AgentStore, `within` is the folder that it must lie in, and without a file there is one `assistant`.
+    """
+    check_folder(directory, within, _shown(directory))
+    try:
+        with os.scandir(directory) as found:
+            ids = {_id_of(Path(item.name)) for item in found if _is_agent(item)}
+    except OSError:
+        ids = set()
+    return sorted(each for each in ids if ID.fullmatch(each)) or [ASSISTANT.id]
+
+
+def _id_of(path: Path) -> str:
+    return re.sub(r"\.agent$", "", path.stem, flags=re.IGNORECASE)
 
 
 def _key(agent_id: str) -> str:
@@ -202,7 +221,7 @@ def _version(path: Path) -> _Version | None:
 
 def _read(file: Path, path: Path, within: Path | None) -> Entry:
     """The agent of a file, which is called `path` where people read of it."""
-    agent_id = re.sub(r"\.agent$", "", path.stem, flags=re.IGNORECASE)
+    agent_id = _id_of(path)
     try:
         if not ID.fullmatch(agent_id):
             raise ConfigError(

@@ -9,6 +9,7 @@ import msgspec
 
 from aura_core.config.suggest import did_you_mean
 from aura_core.errors import ConfigError
+from aura_core.interrupts import plugin_code
 
 T = TypeVar("T", bound=msgspec.Struct)
 Where = Callable[[str | None], str]
@@ -46,11 +47,14 @@ def decode(data: Mapping[str, Any], struct: type[T], where: Where) -> T:
             if key not in known:
                 raise unknown_key(key, known, where)
     try:
-        return msgspec.convert(data, struct)
+        with plugin_code():  # the Struct may be a plugin's, with a __post_init__
+            return msgspec.convert(data, struct)
     except msgspec.ValidationError as exc:
         wrong, text = explain(exc)
         raise ConfigError(f"{where(wrong)}: {text}") from None
-    except BaseException as exc:  # a plugin's own __post_init__ may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # a plugin may raise SystemExit, or anything else
         raise ConfigError(f"{where(None)}: {struct.__name__} cannot be made of it ({type(exc).__name__})") from exc
 
 

@@ -27,7 +27,9 @@ Seconds = Annotated[float, Meta(ge=0, le=LONGEST_TIME)]
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[server]`: where Aura listens, and its limits. Times are in seconds, and 0 means none."""
 
-    host: Annotated[str, Meta(description="address to listen on; beyond loopback it needs a token")] = "127.0.0.1"
+    host: Annotated[str, Meta(pattern=r"\S", description="address to listen on; beyond loopback it needs a token")] = (
+        "127.0.0.1"
+    )
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 picks a free one")] = 5300
     token_env: Annotated[
         str, Meta(description="variable that holds the bearer token; while it is empty none is required")

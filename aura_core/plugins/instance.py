@@ -47,6 +47,7 @@ class Instance:
         self.refusals: list[Refusal] = []
         self.keyless = any(key in ADDRESSES and not value.trusted for key, value in table.items())
         self.configured = bool(table)  # or only there because its plugin is installed
+        self.redact: Callable[[str], str] = str  # the runtime's, which knows the secrets of all instances
         self._owner: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[Any] | None = None
         self._opening: asyncio.Future[Any] | None = None
@@ -246,12 +247,17 @@ class Instance:
 
     async def check_request(self, request: ChatRequest) -> list[str]:
         """What the plugin thinks is likely to go wrong with such a request. Raises ProviderError."""
-        return await self._ask(self.hooks.check_request, request=request) or []
+        advice = await self._ask(self.hooks.check_request, request=request) or []
+        return [self.redact(str(each)) for each in advice]
 
     async def _ask(self, hook: pluggy.HookCaller, limit: float = HOOK_TIMEOUT, **arguments: Any) -> Any:
         try:
             return await self._call(hook, limit, **arguments)
-        except (ProviderError, asyncio.CancelledError, TimeoutError):
+        except ProviderError as exc:
+            exc.message = self.redact(str(exc.message))  # here, so that nobody who shows it has to
+            exc.args = (exc.message,)
+            raise
+        except (asyncio.CancelledError, TimeoutError):
             raise
         except BaseException as exc:  # SystemExit, too: it is the plugin's
             log.error("plugin %r: %s failed", self.plugin, hook.name, exc_info=exc)

@@ -91,6 +91,7 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"\*{2,}|\w(?:…|\.{3,})\w": _hostile("|.|", "|a...|", "|*|", "|* |", "a|.|"),
     r"\s": _hostile("|a|", "| |"),
     r"(?:^|[/:])(?:o[1-9]|gpt-[5-9]|codex)(?:$|[-.:])": _hostile("|/o1|", "|/|", "|:gpt-5|x"),
+    r"\S": _hostile("| |a", "| |"),
     r"^[^\x00]*$": _hostile("|a|\x00", "|a|", "|\n|\x00"),
     text._BREAKS.pattern: _hostile("|\r\n|", "|\n|x"),
     text._STEERS.pattern: _hostile("|\x1b|", "|\x1ba|"),
