@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
+from aura_core.config.environment import variable
 from aura_core.config.settings import Settings
 from aura_core.config.sources import Table
 from aura_core.config.suggest import did_you_mean
@@ -37,7 +38,10 @@ class Providers:
         self._choosing: asyncio.Task[str] | None = None
         self._environ = environ
         self._plugin_of_table: dict[str, str] = {}
-        tables: dict[str, Table] = {name: {} for name in plugins.hooks} | settings.tables
+        # `aura init` writes an empty table for each plugin; one that AURA_PLUGINS switches off needs no warning for it.
+        off = {plugin.name for plugin in plugins.all if plugin.status == "disabled"}
+        said = {name: table for name, table in settings.tables.items() if table or name not in off}
+        tables: dict[str, Table] = {name: {} for name in plugins.hooks} | said
         for name, table in sorted(tables.items()):
             self._add(name, table)
 
@@ -141,9 +145,9 @@ class Providers:
         await asyncio.gather(*(instance.close() for instance in self.instances.values()))
 
     def secrets(self) -> list[str]:
-        """The values that must never be shown; without the line break that some have, as plugins send them."""
+        """The values that must never be shown, as plugins send them."""
         names = {name for instance in self.instances.values() for name in instance.secrets}
-        return [value for name in names if (value := self._environ.get(name, "").strip())]
+        return [value for name in names if (value := variable(self._environ, name))]
 
     def plugin_of(self, instance: Instance) -> Plugin:
         """The plugin behind an instance."""
