@@ -1,4 +1,4 @@
-"""Run a plugin's code while it loads, so that nothing that it does to the process outlasts it, or goes unsaid."""
+"""Run a plugin's code while it loads, and undo and report what it does to the process."""
 
 import logging
 import os
@@ -17,10 +17,10 @@ log = logging.getLogger("aura.plugins")
 
 @contextmanager
 def contained(plugin: str, warnings: list[str]) -> Iterator[None]:
-    """Put the folder, the streams and Ctrl-C back after this block. What an operator should know goes to `warnings`.
+    """Restore the current folder, the streams and Ctrl-C after this block; `warnings` gets what operators should know.
 
-    What the plugin prints goes to stderr: stdout may be a table, or JSON. Raises KeyboardInterrupt only where the
-    user pressed Ctrl-C; a plugin's own is a RuntimeError.
+    What the plugin prints goes to stderr, as stdout may be a table or JSON. Raises KeyboardInterrupt only if the user
+    pressed Ctrl-C; one that the plugin raises becomes a RuntimeError.
     """
     folder, streams = _folder(), (sys.stdin, sys.stdout, sys.stderr)
     pressed = list[int]()
@@ -53,13 +53,13 @@ def contained(plugin: str, warnings: list[str]) -> Iterator[None]:
             warnings.append(f"plugin {plugin!r} changes the current folder when it is loaded; it was put back")
         if (seconds := time.monotonic() - begin) > SLOW_IMPORT:
             warnings.append(f"plugin {plugin!r} took {seconds:.1f} s to be loaded; every command waits for it")
-    if pressed:  # and the plugin made another exception of it, or none
+    if pressed:  # and the plugin replaced or swallowed the exception
         raise KeyboardInterrupt
 
 
 @contextmanager
 def _interrupts(pressed: list[int]) -> Iterator[None]:
-    """Note whether Ctrl-C is pressed, which raises KeyboardInterrupt as ever."""
+    """Record Ctrl-C in `pressed`; it raises KeyboardInterrupt as usual."""
 
     def note(number: int, frame: FrameType | None) -> None:
         pressed.append(number)
