@@ -75,7 +75,7 @@ RELOAD_DEBOUNCE = 200
 RELOAD_TIMEOUT = 1000
 """Milliseconds without a change after which the files are checked anyway."""
 RELOAD_PAUSE = 10.0
-"""Seconds until watching restarts after a failure."""
+"""Seconds until Aura asks for events again after the system refused them."""
 
 # The command (cli/)
 PIPE_PATIENCE = 3.0

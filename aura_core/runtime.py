@@ -14,7 +14,7 @@ import msgspec
 from aura_core.answer.events import Framing
 from aura_core.answer.relay import Limits, Relay
 from aura_core.answer.stream_record import StreamRecord
-from aura_core.config.agents import Agent, AgentStore, Entry
+from aura_core.config.agents import BUILT_IN, Agent, AgentStore, Entry
 from aura_core.config.decode import decode
 from aura_core.config.settings import Settings
 from aura_core.config.untrusted import Refusal
@@ -74,7 +74,8 @@ class Runtime:
         self.settings = settings
         self.plugins = Plugins(allowed_by_environment(environ))
         self.providers = Providers(settings, self.plugins, environ)
-        self.agents = AgentStore(settings.directory, settings.agents_within)
+        named = settings.agents_within is None and "agents.directory" in settings.origins
+        self.agents = AgentStore(settings.directory, settings.agents_within, named)
         self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
         self.relays: dict[Relay, tuple[str, Bound]] = {}
         self.abandonments = Counter[str]()
@@ -89,9 +90,10 @@ class Runtime:
 
     @property
     def folder_warning(self) -> str | None:
-        """Why the folder of the agents cannot be read, unless nobody named it and it is not there."""
+        """Why the folder of the agents cannot be read, unless nobody named it and it was never there."""
         problem, origin = self.agents.problem, self.settings.origins.get("agents.directory")
-        if problem is None or (origin is None and not os.path.lexists(self.agents.directory)):
+        never = self.agents.entries == BUILT_IN and not os.path.lexists(self.agents.directory)
+        if problem is None or (origin is None and never):
             return None
         return f"{origin}: {problem}" if origin else problem
 

@@ -6,17 +6,19 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 
 class Process:
-    """`aura serve` in a separate process."""
+    """`aura serve` in a separate process; `program` is what Python runs as `aura`."""
 
-    def __init__(self, folder: Path, *arguments: str, **environ: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, program: Sequence[str] = ("-m", "aura_core"), **environ: str
+    ) -> None:
         env = os.environ | {"AURA_PLUGINS": "echo", "AURA_TRUST": str(folder)} | environ
-        command = [sys.executable, "-m", "aura_core", "serve", "--port", "0", *arguments]
+        command = [sys.executable, *program, "serve", "--port", "0", *arguments]
         self.popen = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
         assert self.popen.stderr is not None
         self.first = self.popen.stderr.readline()

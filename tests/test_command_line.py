@@ -147,7 +147,13 @@ ERRORS: dict[str, tuple[list[str], dict[str, str], str, int, str]] = {
     ),
     "no host's name": (["serve", "--host", "a..b"], {"AURA_TOKEN": "x"}, "", 1, "cannot listen on a..b: it is no host"),
     "a label too long": (["serve", "--host", "a" * 70], {"AURA_TOKEN": "x"}, "", 1, "aaa: it is no host"),
-    "a token that is not text": (["serve"], {"AURA_TOKEN": "\udcff"}, "", 1, "AURA_TOKEN: the token is not UTF-8 text"),
+    "a token that is no text": (
+        ["serve"],
+        {"AURA_TOKEN": "\udcff"},
+        "",
+        1,
+        "AURA_TOKEN: the token holds characters that no header",
+    ),
     "an endless number": (
         ["agents"],
         {},

@@ -17,6 +17,7 @@ from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Valu
 from aura_core.cli.options import config_options, json_option, open_runtime
 from aura_core.cli.terminal import Screen, print_json
 from aura_core.config.agents import BUILT_IN
+from aura_core.config.environment import variable
 from aura_core.config.fields import toml
 from aura_core.config.settings import SECTIONS, Settings
 from aura_core.doors.native import ChatBody
@@ -183,9 +184,9 @@ def _instances(runtime: Runtime) -> Iterator[Check]:
         for key, value in instance.values.items():
             shown = "set, not shown" if _SECRET.search(key) else toml(value.value)
             yield Check("providers", f"{name}.{key}", "note", f"{shown} ({value.origin})")
-        for variable in instance.secrets:
-            state = "set" if os.environ.get(variable) else "not set"
-            yield Check("providers", f"{name}: variable {variable}", "note", state)
+        for secret in instance.secrets:
+            state = "set" if variable(os.environ, secret) else "not set"
+            yield Check("providers", f"{name}: variable {secret}", "note", state)
     for name, why in runtime.providers.missing.items():
         yield Check("providers", name, "warning", why)
 

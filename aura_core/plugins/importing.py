@@ -1,4 +1,4 @@
-"""Run a plugin's code while it loads, so that nothing that it does to the process outlasts it, or goes unsaid."""
+"""Run a plugin's code while it loads, and undo and report what it does to the process."""
 
 import logging
 import os
@@ -16,10 +16,10 @@ log = logging.getLogger("aura.plugins")
 
 @contextmanager
 def contained(plugin: str, warnings: list[str]) -> Iterator[None]:
-    """Put the folder, the streams and Ctrl-C back after this block. What an operator should know goes to `warnings`.
+    """Restore the current folder, the streams and Ctrl-C after this block; `warnings` gets what operators should know.
 
-    What the plugin prints goes to stderr: stdout may be a table, or JSON. Raises KeyboardInterrupt only where the
-    user pressed Ctrl-C; a plugin's own is a RuntimeError.
+    What the plugin prints goes to stderr, as stdout may be a table or JSON. Raises KeyboardInterrupt only if the user
+    pressed Ctrl-C; one that the plugin raises becomes a RuntimeError.
     """
     folder, streams = _folder(), (sys.stdin, sys.stdout, sys.stderr)
     begin = time.monotonic()
