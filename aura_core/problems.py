@@ -34,7 +34,7 @@ class Problem(Exception):
     """A refusal, or a failed answer on a route without a stream.
 
     `detail` says what happened and what to do, `retry_after` is the number of seconds to wait before a retry, `partial`
-    is the text received before the failure. `known_as` is the status and title of a code that only a newer server knows.
+    is the text received before the failure. `known_as` is the status and title of a code of a newer server.
     """
 
     def __init__(
