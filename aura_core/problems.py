@@ -33,8 +33,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 class Problem(Exception):
     """A refusal, or a failed answer on a route without a stream.
 
-        `detail` says what happened and what to do, `retry_after` is the number of seconds to wait before a retry, `partial`
-    is the text received before the failure.
+    `detail` says what happened and what to do, `retry_after` is the number of seconds to wait before a retry, and
+    `partial` is the text received before the failure.
     """
 
     def __init__(
