@@ -1,12 +1,13 @@
-"""Keep keys, parts of keys and addresses out of a server's own words, before a user reads them."""
+"""Remove keys, parts of keys and addresses from a server's own words, before a user reads them."""
 
 import re
 
-from aura_core.limits import KEY_PIECE, SCRUBBED_LENGTH
+from aura_core.key_pieces import pieces_of
+from aura_core.limits import SCRUBBED_LENGTH
 
 _WORD = re.compile(r"\S+")
-# What follows such a word is a key where a sign joins the two, or where it has signs or digits, or is long; else it is
-# prose: "keyword argument", "skipped because".
+# The text after such a word is a key if punctuation joins the two, or if it has punctuation or digits, or is long; else
+# it is prose: "keyword argument", "skipped because".
 _KEY = re.compile(
     r"\b(?:sk|pk|rk|key|bearer|eyJ)[-_a-z0-9]*"
     r"(?:[ .]*[-_:=*…][-_ :=*.…]*|[ .]++(?=[a-z.]{0,64}+[-_*…\d]|[a-z]{20}))[\w*.…-]{3,}",
@@ -16,10 +17,10 @@ _MASKED = re.compile(r"\*{2,}|\w(?:…|\.{3,})\w")
 
 
 class Scrub:
-    """Gives a text without addresses, and with `***` for all that is or looks like a piece of the key."""
+    """Returns a text without addresses, and with `***` for words that contain, or look like, a piece of the key."""
 
     def __init__(self, key: str) -> None:
-        self._pieces = {key[start : start + KEY_PIECE] for start in range(len(key) - KEY_PIECE + 1)}
+        self._pieces = pieces_of(key)
 
     def __call__(self, text: str) -> str:
         text = _WORD.sub(lambda word: "" if "://" in word[0] else word[0], text[:SCRUBBED_LENGTH])

@@ -1,4 +1,4 @@
-"""Checks of what real servers do against their own documents: odd side fields, words of failure, codings."""
+"""Checks of deviations of real servers from their own documents: odd side fields, words of failure, codings."""
 
 import gzip
 import zlib
@@ -18,12 +18,12 @@ Records = list[dict[Any, Any] | bytes]
 """The lines of a body: those that hold a JSON object decoded, others as they are."""
 
 ODD: tuple[Any, ...] = (7, True, [], [{}], {"odd": [7]})
-"""Values of types that no side field has. No text: in the place of a finish reason that is null it would be one."""
+"""Values of unexpected types. None is a string: in place of a finish reason of null it would be a finish reason."""
 FAILURES = ("error", "ABORT", "network_error", "insufficient_system_resource")
 _DATA = b"data:"
 
 
-@check("side-fields", "hooks", "settings", "text", "truncation")
+@check("side-fields", "hooks", "settings", "text", "truncation", since="0.2")
 async def side_fields(harness: Harness) -> None:
     """A field that an answer does not need costs it nothing: with a value of an odd type in it, or beside one that
     nobody knows, text, reasoning and end are the same."""
@@ -36,7 +36,7 @@ async def side_fields(harness: Harness) -> None:
         for path, kind in sorted(_fields(records), key=str):
             name = f"{transcript.name}: {'.'.join(path)}"
             if not _same(await _play(harness, transcript, _changed(records, path, kind, _remove)), expected):
-                continue  # it carries what the answer says
+                continue  # the answer needs it
             looked += 1
             for odd in ODD:
                 if type(odd) is not kind:
@@ -54,7 +54,7 @@ async def side_fields(harness: Harness) -> None:
         raise Inapplicable("its records are no lines of JSON objects")
 
 
-@check("failing-finish", "hooks", "settings", "text", "finish")
+@check("failing-finish", "hooks", "settings", "text", "finish", since="0.2")
 async def failing_finish(harness: Harness) -> None:
     """A word of failure in the place of the finish reason (`error`, `abort`, in any case) is an error, never an end
     that looks good; the text before it stays."""
@@ -77,7 +77,7 @@ async def failing_finish(harness: Harness) -> None:
                 raise Broken(f"with {word!r} in {'.'.join(path)} the text was {answer.said!r}")
 
 
-@check("coded", "hooks", "settings")
+@check("coded", "hooks", "settings", since="0.2")
 async def coded(harness: Harness) -> None:
     """An answer in a coding that was not asked for is decoded, or refused with `bad_response` and the coding's name."""
     body = harness.conformance.whole(["One", " two"])

@@ -1,4 +1,4 @@
-"""Checks of the plugin as it stands: its hooks, its settings, what its import costs."""
+"""Checks of the plugin itself: its hooks, its settings, the cost of its import."""
 
 import asyncio
 import inspect
@@ -48,12 +48,12 @@ async def hooks(harness: Harness) -> None:
 
 
 async def _judge_returned(harness: Harness) -> None:
-    """A stream_chat that is no generator itself must return what the core can stop."""
+    """A stream_chat that is not a generator must return one, so that the core can stop it."""
     try:
         instance = harness.instance
         client = await instance.client()
     except (Broken, ProviderError):
-        return  # other checks say what is wrong with settings and client
+        return  # other checks report faults of settings and client
     answer = instance.hooks.stream_chat(request=harness.request(), settings=instance.settings, client=client)
     if not hasattr(answer, "__aiter__") or not hasattr(answer, "aclose"):
         raise Broken(f"stream_chat returned {type(answer).__name__}, not an async generator: the core cannot stop it")
@@ -63,7 +63,7 @@ async def _judge_returned(harness: Harness) -> None:
 @check("settings", "hooks", server=False)
 async def settings(harness: Harness) -> None:
     """The settings are a frozen Struct that refuses unknown keys and explains each of its own; a secret is named by a
-    `…_env` setting, and only the instance of the plugin's own name has a default for it."""
+    `…_env` setting with a sibling `…_file`, and only the instance of the plugin's own name has a default for it."""
     struct = harness.plugins.hooks[harness.conformance.plugin].settings_type
     if struct is None:
         if harness.conformance.settings:
@@ -73,6 +73,7 @@ async def settings(harness: Harness) -> None:
     config = struct.__struct_config__
     if not config.frozen or not config.forbid_unknown_fields:
         raise Broken(f"{struct.__name__} is not declared with frozen=True and forbid_unknown_fields=True")
+    known = [field.encode_name for field in msgspec.structs.fields(struct)]
     for field, described in zip(msgspec.structs.fields(struct), fields(struct), strict=True):
         key = field.encode_name
         if not described.description:
@@ -83,6 +84,10 @@ async def settings(harness: Harness) -> None:
             raise Broken(
                 f"{key} has the default {field.default!r} for every instance, and another server would get that key;"
                 ' declare it with Meta(extra={"own_default": …})'
+            )
+        if key.endswith("_env") and key.removesuffix("_env") + "_file" not in known and harness.asks_for("0.2"):
+            raise Broken(
+                f"{key} has no sibling {key.removesuffix('_env')}_file; add it, and read both with aura_core.secret"
             )
     harness.make()
     unknown = harness.conformance.table(harness.upstream.url) | {"no_such_key": 1}

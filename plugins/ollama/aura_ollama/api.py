@@ -1,21 +1,33 @@
 """Ollama's HTTP API: one request, one line of NDJSON at a time."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from itertools import zip_longest
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
 from aura_core import ChatRequest, Model, ProviderError, Token, Usage
-from aura_core.streams import Endpoint, bad_response, count, error_in, failure, loads, parts, read_reason
+from aura_core.streams import (
+    Endpoint,
+    NdjsonReader,
+    bad_response,
+    count,
+    error_in,
+    failure,
+    loads,
+    parts,
+    read_reason,
+)
 from aura_ollama import cut
 from aura_ollama.client import OllamaClient
-from aura_ollama.lines import Lines
 from aura_ollama.settings import TOP_LEVEL
 
 T = TypeVar("T")
-LINE_LIMIT = 8 * 1024 * 1024  # as Ollama's own Go client has it
+SHOWN = 40
+"""Models whose context is asked for: one request each."""
 
 
 class Content(msgspec.Struct, gc=False):
@@ -50,6 +62,12 @@ class Tags(msgspec.Struct):
     models: list[Tag] | None = None
 
 
+class Shown(msgspec.Struct):
+    """The answer of `POST /api/show`."""
+
+    model_info: Any = None
+
+
 class Version(msgspec.Struct):
     """The answer of `GET /api/version`."""
 
@@ -57,7 +75,7 @@ class Version(msgspec.Struct):
 
 
 class NotALine(Exception):
-    """What came, which is `args[0]`, is no line of this protocol."""
+    """`args[0]` is not a line of this protocol."""
 
 
 NOTHING = Content()
@@ -67,13 +85,16 @@ _decode = msgspec.json.Decoder(Line).decode
 
 async def answer(client: OllamaClient, request: ChatRequest) -> AsyncGenerator[Token, None]:
     """The tokens of an answer. Closing it closes the connection, and Ollama stops generating. Raises ProviderError."""
-    body = await client.chat(msgspec.json.encode(_body(request)), request.model)
-    server, read, lines = client.server, body.read, Lines(LINE_LIMIT)
+    body = await client.chat(msgspec.json.encode(_body(request)), request.model, request.headers)
+    server, read = client.server, body.read
+    reader = NdjsonReader(server.name)
     begun = finished = broken = False
     try:
+        if body.upstream_id:
+            yield Token(upstream_id=body.upstream_id)
         try:
             while chunk := await read():
-                for line in lines.feed(chunk):
+                for line in reader.feed(chunk):
                     said = token(line, request.model, server)
                     begun = True
                     if said.finish_reason is not None:
@@ -82,13 +103,12 @@ async def answer(client: OllamaClient, request: ChatRequest) -> AsyncGenerator[T
                             cut.warn(request, said.usage.prompt)
                     yield said
         except aiohttp.ClientError:
-            broken = True  # what came before still counts
-        if lines.rest and not _cut(lines.rest):
-            said = token(lines.rest, request.model, server)
+            broken = True  # the lines before it still count
+        rest = reader.rest()
+        if rest and not _cut(rest):
+            said = token(rest, request.model, server)
             finished = finished or said.finish_reason is not None
             yield said
-    except OverflowError:
-        raise ProviderError("A line of Ollama's answer is longer than 8 MiB.", "bad_response") from None
     except NotALine as exc:
         raise bad_response(server, exc.args[0], begun) from None
     finally:
@@ -98,7 +118,7 @@ async def answer(client: OllamaClient, request: ChatRequest) -> AsyncGenerator[T
 
 
 def token(line: bytes, model: str, server: Endpoint) -> Token:
-    """What one line says. Raises ProviderError for an error in it, and NotALine."""
+    """The token of one line. Raises ProviderError for an error in it, and NotALine."""
     try:
         said = _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -115,8 +135,7 @@ def token(line: bytes, model: str, server: Endpoint) -> Token:
 
 
 def _odd(line: bytes, model: str, server: Endpoint) -> Token:
-    """What a line says whose fields are of other types than Ollama's are: what carries text is coerced, the rest costs
-    the answer nothing."""
+    """The token of a line whose fields have unexpected types: text is coerced, other fields are ignored."""
     try:
         fields = loads(line)
     except (ValueError, RecursionError):
@@ -144,17 +163,40 @@ def _is_done(done: Any) -> bool:
 
 
 async def prompt_tokens(client: OllamaClient, request: ChatRequest) -> int:
-    """How many tokens of the prompt Ollama reads, 0 where it does not say. Costs one token. Raises ProviderError."""
+    """How many tokens of the prompt Ollama reads, 0 if it does not say. Costs one token. Raises ProviderError."""
     short = msgspec.structs.replace(request, max_tokens=1)
     async with aclosing(answer(client, short)) as tokens:
         return max([said.usage.prompt async for said in tokens if said.usage is not None], default=0)
 
 
+async def newest_model(client: OllamaClient) -> str | None:
+    """The model that was pulled last, of those that can chat. Raises ProviderError."""
+    return next((tag.name for tag in await _tags(client)), None)
+
+
 async def list_models(client: OllamaClient) -> list[Model]:
-    """The pulled models that can chat, newest first. Raises ProviderError."""
+    """The pulled models that can chat, newest first, with the context of the first SHOWN ones. Raises ProviderError."""
+    tags = await _tags(client)
+    contexts = await asyncio.gather(*(_context(client, tag.name) for tag in tags[:SHOWN]))
+    return [
+        Model(tag.name, f"{tag.size / 1e9:.1f} GB" if tag.size else "", context)
+        for tag, context in zip_longest(tags, contexts)
+    ]
+
+
+async def _tags(client: OllamaClient) -> list[Tag]:
     tags = _decoded(client, await client.get("api/tags"), Tags).models or []
-    chatty = [tag for tag in tags if tag.capabilities is None or "completion" in tag.capabilities]
-    return [Model(tag.name, f"{tag.size / 1e9:.1f} GB" if tag.size else "") for tag in chatty]
+    return [tag for tag in tags if tag.capabilities is None or "completion" in tag.capabilities]
+
+
+async def _context(client: OllamaClient, model: str) -> int | None:
+    """The longest context that a model can have (`POST /api/show`); None if the server does not say."""
+    try:
+        shown = _decoded(client, await client.post("api/show", msgspec.json.encode({"model": model})), Shown)
+    except ProviderError:
+        return None
+    info = shown.model_info if isinstance(shown.model_info, dict) else {}
+    return next((count(value) for key, value in info.items() if str(key).endswith(".context_length")), None) or None
 
 
 async def version(client: OllamaClient) -> None:
@@ -170,7 +212,7 @@ def _decoded(client: OllamaClient, body: bytes, kind: type[T]) -> T:
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:
-    """Only what somebody set is sent. What an agent adds lands in `options` and replaces nothing."""
+    """The request's body: only what was set. An agent's options go to `options` and replace nothing else."""
     extra = {key: value for key, value in request.options.items() if value is not None}
     top = {key: extra.pop(key) for key in TOP_LEVEL if key in extra}
     if request.temperature is not None:
@@ -182,7 +224,7 @@ def _body(request: ChatRequest) -> dict[str, Any]:
 
 
 def _cut(line: bytes) -> bool:
-    """Whether the line is the beginning of a JSON text: then it is an answer that was cut, not another protocol."""
+    """Whether the line is the beginning of a JSON text: then the answer was cut, and it is not another protocol."""
     try:
         _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:

@@ -1,4 +1,4 @@
-"""What an operator may set for an Ollama server, and what an agent may ask of it."""
+"""The settings of an Ollama server, and the options of agents that use it."""
 
 from ipaddress import IPv6Address
 from typing import Annotated, Any, Literal
@@ -28,6 +28,7 @@ class OllamaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             extra={"own_default": "OLLAMA_API_KEY"},
         ),
     ] = ""
+    api_key_file: Annotated[str, Meta(description="file that holds the API key; it goes before api_key_env")] = ""
     connect_timeout: Annotated[float, Meta(gt=0, le=600, description="seconds to wait for a connection")] = 5.0
 
     def __post_init__(self) -> None:
@@ -100,4 +101,4 @@ class OllamaOptions(msgspec.Struct, frozen=True):
 
 
 TOP_LEVEL = ("think", "format", "keep_alive", "truncate")
-"""The options that stand beside `model` in a request, not in its `options`."""
+"""The options that go beside `model` in a request, not into its `options`."""

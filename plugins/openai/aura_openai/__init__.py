@@ -41,12 +41,12 @@ def stream_chat(request: ChatRequest, settings: OpenAISettings, client: "OpenAIC
 
     limit = wire.limit_parameter(settings.max_tokens_parameter, settings.official(), request.model)
     body = wire.body(request, request.model, limit, settings.include_usage)
-    return chat.stream(client, "/chat/completions", body, request.model)
+    return chat.stream(client, "/chat/completions", body, request.model, request.headers)
 
 
 @hookimpl
 async def default_model(settings: OpenAISettings) -> str | None:
-    """Only what the settings name: a paid service is never chosen by itself."""
+    """Only the model of the settings: a paid service is never chosen automatically."""
     return settings.default_model or None
 
 

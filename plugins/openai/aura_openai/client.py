@@ -1,4 +1,4 @@
-"""One server, reached with the official SDK: it does authentication, addresses and status errors; bytes stay bytes."""
+"""One server, reached with the official SDK: it does authentication, addresses and status errors, but no decoding."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 else:
     Base = object
 
+NO_HEADERS: Mapping[str, str] = {}
+
 
 class OwnHeaders(Base):
-    """Of an SDK client: it sends what its instance names, and nothing out of OPENAI_CUSTOM_HEADERS and the like."""
+    """An SDK client that sends the headers of its instance, and none from OPENAI_CUSTOM_HEADERS and the like."""
 
     own_headers: Mapping[str, str] = {}
 
@@ -39,24 +41,24 @@ class OpenAI(OwnHeaders, AsyncOpenAI):
 
 
 class OpenAIClient:
-    """An SDK client with what its errors need to say. `authorized`: whether it has a credential to send."""
+    """An SDK client, and the texts for its errors. `authorized`: whether it has a credential to send."""
 
     def __init__(self, sdk: AsyncOpenAI, server: Endpoint, connect_timeout: float, authorized: bool = True) -> None:
         self.server = server
         self._sdk = sdk
         self._connect_timeout = connect_timeout
-        # The SDK demands a key where the server wants none; the header is left out then.
-        self._options: Any = {} if authorized else {"headers": {"Authorization": omit}}
+        # The SDK requires a key even if the server does not; then the header is left out.
+        self._headers: Mapping[str, str | Omit] = {} if authorized else {"Authorization": omit}
 
-    async def post(self, path: str, content: bytes, model: str) -> Body:
-        """Send a request; the response's body is still to be read, and then to be closed. Raises ProviderError."""
+    async def post(self, path: str, content: bytes, model: str, headers: Mapping[str, str] = NO_HEADERS) -> Body:
+        """Send a request; the caller reads the response's body, and then closes it. Raises ProviderError."""
         try:
-            # A raw response has no type for streaming in the SDK; it gives what `cast_to` says.
+            # The SDK has no type for a raw streamed response; it returns a `cast_to`.
             response: Any = await self._sdk.post(
                 path,
                 cast_to=httpx2.Response,
                 content=content,
-                options=self._options,
+                options={"headers": {**self._headers, **headers}},
                 stream=True,
                 stream_cls=AsyncStream[object],
             )
@@ -67,13 +69,13 @@ class OpenAIClient:
     async def get(self, path: str) -> bytes:
         """The body of an answer. Raises ProviderError."""
         try:
-            response = await self._sdk.get(path, cast_to=httpx2.Response, options=self._options)
+            response = await self._sdk.get(path, cast_to=httpx2.Response, options={"headers": self._headers})
         except openai.OpenAIError as exc:
             raise self.explain(exc, "") from exc
         return response.content
 
     def explain(self, exc: openai.OpenAIError, model: str) -> ProviderError:
-        """An error of the SDK as Aura's."""
+        """An error of the SDK as a ProviderError."""
         name = self.server.name
         if isinstance(exc, openai.APIStatusError):
             body = b""
@@ -100,7 +102,7 @@ def _causes(exc: BaseException) -> list[BaseException]:
 
 
 def _why(causes: list[BaseException]) -> str:
-    """What a failed connection's cause says."""
+    """Why a connection failed, in words."""
     if any(isinstance(cause, ClientConnectorDNSError) for cause in causes):
         return "has no address; is the name of the host right?"
     if any(isinstance(cause, (ClientSSLError, ClientConnectorCertificateError)) for cause in causes):

@@ -19,13 +19,13 @@ LIFE = Token()
 _ABSENT = msgspec.Raw()
 _MANY = 10**12
 
-# OpenAI's reasoning models refuse max_tokens; servers of others may know nothing else.
+# OpenAI's reasoning models refuse max_tokens; other servers may support nothing else.
 _REASONING = re.compile(r"(?:^|[/:])(?:o[1-9]|gpt-[5-9]|codex)(?:$|[-.:])")
 
 
 class Delta(msgspec.Struct, gc=False):
-    """What is new. llama.cpp, vLLM and DeepSeek think in `reasoning_content`, OpenRouter and Ollama in `reasoning`,
-    MiniMax in `reasoning_details`."""
+    """The new text. Reasoning is in `reasoning_content` (llama.cpp, vLLM, DeepSeek), `reasoning` (OpenRouter, Ollama) or
+    `reasoning_details` (MiniMax)."""
 
     content: str | None = None
     refusal: str | None = None
@@ -34,29 +34,48 @@ class Delta(msgspec.Struct, gc=False):
     reasoning_details: msgspec.Raw = _ABSENT
 
 
+class PromptDetails(msgspec.Struct, gc=False):
+    """Parts of the prompt; OpenRouter also counts tokens written to the cache."""
+
+    cached_tokens: int | None = 0
+    cache_write_tokens: int | None = 0
+
+
+class CompletionDetails(msgspec.Struct, gc=False):
+    """Parts of the answer."""
+
+    reasoning_tokens: int | None = 0
+
+
 class Counts(msgspec.Struct, gc=False):
-    """What was used so far; some servers know only the sum, some have Anthropic's names."""
+    """The tokens used so far; some servers send only the sum, some use Anthropic's names. DeepSeek counts cache hits
+    outside of the details."""
 
     prompt_tokens: int | None = 0
     completion_tokens: int | None = 0
     total_tokens: int | None = 0
     input_tokens: int | None = 0
     output_tokens: int | None = 0
+    prompt_cache_hit_tokens: int | None = 0
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
 
 
 class Choice(msgspec.Struct, gc=False):
     """One answer's part of a chunk; Azure's content filter sends some without a delta. Moonshot counts in `usage`,
-    OpenRouter says what went wrong in `error`."""
+    OpenRouter says what went wrong in `error`, and the model's own word for the end in `native_finish_reason`."""
 
     index: int | None = 0
     delta: Delta | None = None
     finish_reason: str | None = None
     usage: Counts | None = None
     error: Any = None
+    native_finish_reason: str | None = None
+    content_filter_results: msgspec.Raw = _ABSENT
 
 
 class Chunk(msgspec.Struct, gc=False):
-    """One event. Groq counts, and says what went wrong, in `x_groq`."""
+    """One event. Groq puts counts and errors into `x_groq`."""
 
     choices: list[Choice] | None = None
     usage: Counts | None = None
@@ -65,15 +84,15 @@ class Chunk(msgspec.Struct, gc=False):
 
 
 class NotChunk(Exception):
-    """An event's data, which is `args[0]`, is no chunk of this protocol."""
+    """`args[0]`, an event's data, is not a chunk of this protocol."""
 
 
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
 def limit_parameter(setting: LimitParameter, official: bool, *models: str) -> str:
-    """The name under which `max_tokens` is sent: OpenAI's own servers know the new one for every model, others only
-    for those whose name is that of a reasoning model of OpenAI's."""
+    """The name under which `max_tokens` is sent: OpenAI's own servers accept the new one for every model; for others it
+    is used only with the names of OpenAI's reasoning models."""
     if setting != "auto":
         return setting
     new = official or any(_REASONING.search(model.lower()) for model in models)
@@ -81,7 +100,7 @@ def limit_parameter(setting: LimitParameter, official: bool, *models: str) -> st
 
 
 def body(request: ChatRequest, model: str, limit: str, include_usage: bool) -> bytes:
-    """A request in JSON. Only what somebody set is sent; an agent's options add to it and replace nothing of Aura's."""
+    """A request in JSON. Only what was set is sent; an agent's options add to it and never replace Aura's fields."""
     fields = {name: value for name, value in request.options.items() if value is not None and name not in RESERVED}
     if request.temperature is not None:
         fields["temperature"] = request.temperature
@@ -96,7 +115,7 @@ def body(request: ChatRequest, model: str, limit: str, include_usage: bool) -> b
 
 
 def token(data: bytes, server: Endpoint, model: str) -> Token:
-    """What one event says. Raises ProviderError for an error in it, and NotChunk."""
+    """The token of one event. Raises ProviderError for an error in it, and NotChunk."""
     try:
         chunk = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -116,16 +135,17 @@ def token(data: bytes, server: Endpoint, model: str) -> Token:
             used = choice.usage
         usage = None if used is None else _usage(used)
         delta = choice.delta
+        detail = _detail(choice) if reason else ""
         if delta is None:
-            return Token(finish_reason=reason or None, usage=usage)
-        # Some servers send the same thought under several names.
+            return Token(finish_reason=reason or None, usage=usage, detail=detail)
+        # Some servers send the same reasoning under several names.
         reasoning = delta.reasoning or delta.reasoning_content or ""
         if not reasoning and delta.reasoning_details is not _ABSENT:
             return _odd(data, server, model)
         text = delta.content or ""
         if delta.refusal:
             text += delta.refusal
-        return Token(text, reasoning, reason or None, usage)
+        return Token(text, reasoning, reason or None, usage, detail)
     if used is not None and chunk.choices is not None:
         return Token(usage=_usage(used))
     return LIFE if chunk.choices else _odd(data, server, model)
@@ -134,13 +154,27 @@ def token(data: bytes, server: Endpoint, model: str) -> Token:
 def _usage(used: Counts) -> Usage:
     prompt = used.prompt_tokens or used.input_tokens or 0
     completion = used.completion_tokens or used.output_tokens or (used.total_tokens or 0) - prompt
-    if 0 <= prompt <= _MANY and 0 <= completion <= _MANY:  # some servers count in every chunk
+    if not (0 <= prompt <= _MANY and 0 <= completion <= _MANY):
+        prompt, completion = count(prompt), count(completion)
+    asked, said = used.prompt_tokens_details, used.completion_tokens_details
+    if asked is None and said is None and not used.prompt_cache_hit_tokens:  # some servers count in every chunk
         return Usage(prompt, completion)
-    return Usage(count(prompt), count(completion))
+    read = used.prompt_cache_hit_tokens or (asked.cached_tokens if asked else 0)
+    written = asked.cache_write_tokens if asked else 0
+    return Usage(prompt, completion, count(read), count(written), count(said.reasoning_tokens if said else 0))
+
+
+def _detail(choice: Choice) -> str:
+    """More about the end than the finish reason: the model's own word, or the categories of a content filter."""
+    if choice.native_finish_reason and choice.native_finish_reason != choice.finish_reason:
+        return choice.native_finish_reason
+    if choice.finish_reason == "content_filter" and choice.content_filter_results is not _ABSENT:
+        return odd.filtered(loads(bytes(choice.content_filter_results)))
+    return ""
 
 
 def _odd(data: bytes, server: Endpoint, model: str) -> Token:
-    """What an event says that is not as the reference has it."""
+    """The token of an event that deviates from the reference."""
     try:
         fields = loads(data)
     except (ValueError, RecursionError):
@@ -158,8 +192,15 @@ def _odd(data: bytes, server: Endpoint, model: str) -> Token:
     return odd.token(fields, choice)
 
 
+def as_error(data: bytes) -> bytes:
+    """The data of an event named `error`: words alone, as some gateways send them, become an error in JSON."""
+    if data.lstrip()[:1] in (b"{", b"[", b"") or data.strip() == DONE:
+        return data
+    return b'{"error":%b}' % msgspec.json.encode(data.decode(errors="replace"))
+
+
 def is_cut(data: bytes) -> bool:
-    """Whether this is the beginning of an event that the end of the stream cut."""
+    """Whether this is the beginning of an event that the end of the stream cut off."""
     if DONE.startswith(data.strip()):
         return True
     try:
