@@ -33,18 +33,25 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 class Problem(Exception):
     """A refusal, or an answer that failed where there is no stream to say so.
 
-    `detail` says what happened and what to do, `retry_after` in how many seconds to come again, `partial` is the text
-    that had already come.
+    `code` is one of PROBLEMS or of the error codes of an answer. `detail` says what happened and what to do,
+    `retry_after` in how many seconds to come again, `partial` is the text that had already come, `field` names the
+    part of the body that is refused, like `messages[0].content`.
     """
 
     def __init__(
-        self, code: str, detail: str, retry_after: float | None = None, partial: str | msgspec.UnsetType = UNSET
+        self,
+        code: str,
+        detail: str,
+        retry_after: float | None = None,
+        partial: str | msgspec.UnsetType = UNSET,
+        field: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.retry_after = RESTART_AFTER if retry_after is None and code == "server_shutdown" else retry_after
         self.partial = partial
+        self.field = field
         if code in PROBLEMS:
             self.status, self.title = PROBLEMS[code]
         else:

@@ -17,6 +17,7 @@ from aura_core.config.agents import Agent, AgentStore, Entry
 from aura_core.config.decode import decode
 from aura_core.config.settings import Settings
 from aura_core.config.untrusted import Refusal
+from aura_core.door import AgentInfo
 from aura_core.doors.native import ChatBody, messages
 from aura_core.errors import ConfigError, ProviderError
 from aura_core.plugins.instance import Instance
@@ -27,20 +28,6 @@ from aura_core.telemetry import redact
 from aura_core.types import ChatRequest, Token
 
 log = logging.getLogger("aura")
-
-
-class AgentInfo(msgspec.Struct, frozen=True):
-    """An agent as clients see it; null where unset."""
-
-    id: str
-    name: str
-    description: str
-    provider: str | None
-    model: str | None
-    temperature: float | None
-    streaming: bool
-    tags: list[str]
-    error: str | None
 
 
 class ProviderInfo(msgspec.Struct, frozen=True):

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from aura_core.config import settings
-from aura_core.runtime import AgentInfo, Runtime
+from aura_core.door import AgentInfo
+from aura_core.runtime import Runtime
 from aura_core.server.listing import AgentList, Listing
 from aura_core.testing import AuraServer
 

@@ -18,10 +18,11 @@ from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp
 
 from aura_core._version import __version__
+from aura_core.door import AgentInfo
 from aura_core.doors.native import Answer, ChatBody
 from aura_core.errors import CODES
 from aura_core.problems import Problem, ProblemBody
-from aura_core.runtime import AgentInfo, ProviderInfo, Runtime
+from aura_core.runtime import ProviderInfo, Runtime
 from aura_core.server.guard import Guard, request_id
 from aura_core.server.listing import AgentList, Listing
 from aura_core.server.page import page_routes

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from aura_core.runtime import AgentInfo, Runtime
+from aura_core.door import AgentInfo
+from aura_core.runtime import Runtime
 
 
 class AgentList(msgspec.Struct, frozen=True):
