@@ -106,6 +106,14 @@ SECOND_LOOK = 0.25
 """Additional seconds that others then get before a limit applies to them."""
 
 # Reading a provider's server (streams/)
+RECORD_LIMIT = 8 * 1024 * 1024
+"""Bytes of one event, or of one line of NDJSON, that a server may send; Ollama's own client has the same limit."""
+ERROR_BODY_LIMIT = 64 * 1024
+"""Bytes of an error's body that are read."""
+ERROR_BODY_TIME = 5.0
+"""Seconds that an error's body gets to come."""
+STRAY_LIMIT = 1024
+"""Bytes that are kept of lines that are not part of server-sent events."""
 DECODED_LIMIT = 64 * 1024 * 1024
 """Decoded bytes of one compressed body: far more than any answer, far less than a decompression bomb."""
 DECODED_PIECE = 64 * 1024
@@ -116,6 +124,8 @@ REASON_DEPTH = 10
 """Levels of JSON, and of JSON inside strings, that are searched for the reason of an error."""
 REASON_VALUES = 400
 """Values that are searched for the reason of an error."""
+UPSTREAM_ID_LENGTH = 200
+"""Characters of the id that a server gave a request."""
 WORDS_LENGTH = 280
 """Characters of a server's words in a message; the message is cut at MESSAGE_LIMIT, and the remedy comes last."""
 SCRUBBED_LENGTH = 4096

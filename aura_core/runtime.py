@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -23,12 +24,15 @@ from aura_core.doors.table import Doors
 from aura_core.errors import ConfigError, ProviderError
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import Plugin, Plugins, allowed_by_environment
+from aura_core.plugins.options import misspelt
 from aura_core.plugins.registry import Providers, Unusable
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
 from aura_core.types import ChatRequest, Message, Token
 
 log = logging.getLogger("aura")
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class ProviderInfo(msgspec.Struct, frozen=True):
@@ -84,6 +88,7 @@ class Runtime:
         folder = [self.folder_warning] if self.folder_warning else []
         broken = [f"plugin {p.name!r} of {p.distribution}: {p.error}; {p.remedy}" for p in self.plugins.broken]
         agents = [error for entry in self.agents.entries.values() if (error := self.agent_error(entry))]
+        options = [warning for entry in self.agents.entries.values() for warning in self.option_warnings(entry)]
         refused = [str(refusal) for refusal in self.settings.refusals]
         exposed = [self.agents.exposed] if self.agents.exposed else []
         return [
@@ -95,6 +100,7 @@ class Runtime:
             *self.providers.warnings,
             *broken,
             *agents,
+            *options,
         ]
 
     @property
@@ -146,6 +152,21 @@ class Runtime:
         except Problem as problem:
             return problem.detail
         return None
+
+    def option_warnings(self, entry: Entry) -> list[str]:
+        """The options of an agent that its plugin lets pass, and that are probably misspelt."""
+        agent, instance = entry.agent, None
+        if agent is None or not agent.front_matter.options:
+            return []
+        with suppress(Problem):
+            instance = self._known_instance(agent)
+        if instance is None:
+            return []
+        return [
+            f"{agent.where('options')}: the option {option!r} is passed on as it is, as the plugin {instance.plugin!r}"
+            f" does not know it; did you mean {meant!r}?"
+            for option, meant in misspelt(agent.front_matter.options, instance.hooks.options_type)
+        ]
 
     def agent_info(self, entry: Entry) -> AgentInfo:
         """What clients may know of an agent."""
@@ -220,11 +241,13 @@ class Runtime:
         framing: Framing,
         stuck: Callable[[], object] | None = None,
         request_id: str = "-",
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Relay:
-        """Begin an answer. Raises Problem when the server is full or stops; whoever calls must `release` the relay."""
+        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or stops;
+        whoever calls must `release` the relay."""
         self.check_room()
         relay = Relay(
-            lambda: self._start(relay, bound, question),
+            lambda: self._start(relay, bound, question, headers),
             self.limits,
             framing,
             _named(bound.instance),
@@ -257,10 +280,12 @@ class Runtime:
                 with suppress(Exception):  # the log itself may be what fails
                     log.exception("an answer's figures could not be taken")
 
-    async def _start(self, relay: Relay, bound: Bound, question: Question) -> AsyncIterator[Token]:
+    async def _start(
+        self, relay: Relay, bound: Bound, question: Question, headers: Mapping[str, str]
+    ) -> AsyncIterator[Token]:
         instance = bound.instance
         client = await instance.client()
-        request = await self.request(bound, question)
+        request = await self.request(bound, question, headers)
         relay.who = instance.name, request.model
         iterator: AsyncIterator[Token] | None = instance.hooks.stream_chat(
             request=request, settings=instance.settings, client=client
@@ -269,7 +294,9 @@ class Runtime:
             raise ProviderError(f"The provider plugin {_named(instance)!r} returned nothing.")
         return iterator
 
-    async def request(self, bound: Bound, question: Question) -> ChatRequest:
+    async def request(
+        self, bound: Bound, question: Question, headers: Mapping[str, str] = NO_HEADERS
+    ) -> ChatRequest:
         """What the provider is asked. Raises ProviderError where no model is known."""
         front_matter = bound.agent.front_matter
         model = front_matter.model or await bound.instance.model()
@@ -281,6 +308,7 @@ class Runtime:
             front_matter.temperature,
             min(limits, default=None),
             deepcopy(front_matter.options),  # a plugin may change what it gets; the agent is everybody's
+            dict(headers),
         )
 
     def redact(self, text: str) -> str:

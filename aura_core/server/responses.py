@@ -13,7 +13,7 @@ from aura_core.door import Encoder, End, Failure, Question, WholeAnswer
 from aura_core.doors.table import OpenDoor, as_bytes, made
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
-from aura_core.server.guard import request_id
+from aura_core.server.guard import request_id, upstream_headers
 from aura_core.server.uvicorn_protocol import CONNECTION, Protocol
 
 STREAM_HEADERS = [
@@ -45,7 +45,9 @@ class _Relayed(Response[None]):
         task = asyncio.current_task()
         assert task is not None
         abort: Callable[[], object] = connection.abort if connection is not None else task.cancel
-        relay = self._runtime.answer(self._bound, self._question, self._framing(), abort, request_id(scope))
+        relay = self._runtime.answer(
+            self._bound, self._question, self._framing(), abort, request_id(scope), upstream_headers(scope)
+        )
         watcher = asyncio.create_task(_watch(receive, relay), name="aura-disconnect")
         try:
             await self._send(relay, send, connection)
