@@ -98,10 +98,16 @@ Event = TokenEvent | ReasoningEvent | DoneEvent | ErrorEvent
 
 
 class Framing(Protocol):
-    """How a relay hands out what it relays. Text that holds a lone surrogate raises UnicodeEncodeError."""
+    """How a relay hands out what it relays. Text that holds a lone surrogate raises UnicodeEncodeError.
+
+    `answering` is called once, before the first text, with the instance and the model that answer ("" where it is not
+    known); it may give a frame. `asking` may give one that says which instance is asked instead of one that failed.
+    """
 
     ping: Any
 
+    def asking(self, provider: str, /) -> Any: ...
+    def answering(self, provider: str, model: str, /) -> Any: ...
     def size(self, frame: Any, /) -> int: ...
     def token(self, content: str) -> Any: ...
     def reasoning(self, content: str) -> Any: ...
@@ -113,6 +119,14 @@ class Sse:
     """Server-Sent Events, byte for byte as docs/http-api.md has them."""
 
     ping = PING
+
+    @staticmethod
+    def asking(provider: str) -> bytes:
+        return b": asking %b\n\n" % provider.encode()
+
+    @staticmethod
+    def answering(provider: str, model: str) -> None:
+        """This dialect does not say who answers."""
 
     @staticmethod
     def size(frame: bytes) -> int:
@@ -147,6 +161,14 @@ class Values:
     """The events themselves, for callers in this process."""
 
     ping = None
+
+    @staticmethod
+    def asking(provider: str) -> None:
+        """There is no such event."""
+
+    @staticmethod
+    def answering(provider: str, model: str) -> None:
+        """The events do not say who answers."""
 
     @staticmethod
     def size(event: TokenEvent | ReasoningEvent) -> int:

@@ -3,13 +3,14 @@
 import errno
 import logging
 import math
+import random
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
 
 from aura_core.errors import CODES, ProviderError
-from aura_core.limits import LARGEST_NUMBER, RETRY_AFTER_LIMIT, RETRY_DELAY
+from aura_core.limits import LARGEST_NUMBER, RETRY_AFTER_LIMIT, RETRY_DELAY, RETRY_JITTER
 
 log = logging.getLogger("aura.relay")
 
@@ -32,7 +33,14 @@ def explain(exc: BaseException, plugin: str, redact: Callable[[str], str], begun
     """The failure as a client is told of it; `begun`: it has some of the answer. The plugin's own faults are logged."""
     if isinstance(exc, ProviderError):
         code = exc.code if exc.code in CODES else "llm_error"
-        return ProviderError(redact(str(exc.message)), code, _seconds(exc.retry_after))
+        return ProviderError(
+            redact(str(exc.message)),
+            code,
+            _seconds(exc.retry_after),
+            upstream_status=exc.upstream_status if isinstance(exc.upstream_status, int) else 0,
+            upstream_id=redact(str(exc.upstream_id)),
+            upstream_words=redact(str(exc.upstream_words)),
+        )
     if isinstance(exc, TimeoutError):
         return ProviderError("The provider took too long.", "timeout")
     if _is_lost(exc):
@@ -55,13 +63,14 @@ def _is_lost(exc: BaseException) -> bool:
 
 
 def retry_delay(failure: ProviderError, attempt: int) -> float | None:
-    """Seconds until the next attempt, or None where waiting does not help. `attempt` counts from 0."""
+    """Seconds until the next attempt, or None where waiting does not help. `attempt` counts from 0. A delay is random
+    within a range, but never shorter than the provider asked for."""
     delay = failure.retry_after
     if failure.code == "unavailable" and delay is None:
-        return RETRY_DELAY * 2.0**attempt
+        return RETRY_DELAY * 2.0**attempt * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
     if failure.code not in ("unavailable", "rate_limited") or delay is None or delay > RETRY_AFTER_LIMIT:
         return None
-    return delay
+    return delay * random.uniform(1, 1 + RETRY_JITTER)
 
 
 def _seconds(value: Any) -> float | None:

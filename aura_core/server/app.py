@@ -185,7 +185,7 @@ def _metrics(runtime: Runtime) -> "Metrics | None":
         from aura_core.telemetry.metrics import Metrics
     except ModuleNotFoundError:
         return None
-    metrics = Metrics(lambda: len(runtime.relays), runtime.abandonments, runtime.worker)
+    metrics = Metrics(lambda: len(runtime.relays), runtime.abandonments, lambda: len(runtime.rests), runtime.worker)
     runtime.observers.append(metrics.observe)
     return metrics
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from aura_core.answer.candidates import Candidate
 from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Limits, Relay
 from aura_core.config.sources import Value
@@ -42,14 +43,8 @@ class PlayedAnswer:
         self.abandoned = False
         self._instance = instance
         self._request = request
-        self.relay = Relay(
-            self._start,
-            limits,
-            Values(),
-            instance.plugin,
-            lambda text: redact.message(text, [KEY]),
-            abandoned=lambda: setattr(self, "abandoned", True),
-        )
+        candidate = Candidate(self._start, instance.plugin, abandoned=lambda: setattr(self, "abandoned", True))
+        self.relay = Relay(candidate, limits, Values(), lambda text: redact.message(text, [KEY]))
 
     async def _start(self) -> AsyncIterator[Token]:
         client = await self._instance.client()
