@@ -63,4 +63,4 @@ shuffled times="20" paths=faults:
     for n in $(seq {{times}}); do {{uv}} pytest -q -p randomly {{paths}} || exit 1; done
 
 faults := "tests/faults tests/test_cancel.py tests/test_fuzz.py tests/test_lifecycle.py tests/test_local_security.py \
-    tests/test_property.py tests/test_refusals.py tests/test_relay.py tests/test_wire.py"
+    tests/test_property.py tests/test_refusals.py tests/test_relay.py tests/test_wire.py tests/failover"

@@ -17,6 +17,7 @@ TIMEOUT = 300  # seconds; a test that runs for longer proves nothing
 HANG = 15  # the same for those that hang without their guard, and so take it whole
 RELAY, FAULTS = "tests/test_relay.py", "tests/faults/test_client_faults.py"
 SECURITY = "tests/test_local_security.py"
+FAILOVER = "tests/failover"
 
 
 class Sabotage(NamedTuple):
@@ -142,6 +143,36 @@ SABOTAGES: dict[str, Sabotage] = {
         "or self._now() + delay >= self.deadline",
         "",
         f"{RELAY}::test_no_retry_outlives_the_first_token_timeout",
+    ),
+    "another provider in the middle of an answer": Sabotage(
+        "answer/relay.py",
+        "if self._fallback is None or self._writer.begun:\n            self.fail(failure.code",
+        "if self._fallback is None:\n            self.fail(failure.code",
+        f"{FAILOVER}/test_faults.py::test_a_fault_at_the_primary[S08 cut in the middle: a part is a part-native]",
+    ),
+    "refused content for the next provider": Sabotage(
+        "answer/fallback.py",
+        " or self._failures[-1].code not in _NEXT",
+        "",
+        f"{FAILOVER}/test_faults.py::test_a_fault_at_the_primary[S13 refused content: the reason, and nobody else is asked-native]",
+    ),
+    "no rest after a failure": Sabotage(
+        "answer/candidates.py",
+        "if seconds <= 0:",
+        "if True:",
+        f"{FAILOVER}/test_faults.py::test_s15_an_outage_costs_few_probes_and_the_primary_comes_back",
+    ),
+    "every request is a probe": Sabotage(
+        "answer/candidates.py",
+        "if not rest.probed and",
+        "if",
+        f"{FAILOVER}/test_rests.py::test_one_request_probes_and_the_others_go_on_without",
+    ),
+    "a probe that nobody gives back": Sabotage(
+        "answer/relay.py",
+        "            self._fallback.left()\n",
+        "            pass\n",
+        f"{FAILOVER}/test_faults.py::test_a_client_that_leaves_frees_the_probe",
     ),
     "no write timeout": Sabotage(
         "answer/relay.py", "self._stuck()", "pass", "tests/test_cancel.py::test_a_reader_that_never_reads_is_cut_off"

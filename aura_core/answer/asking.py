@@ -1,4 +1,4 @@
-"""Ask one candidate: its iterator lives in one task, from its first step to its clean-up, retries included."""
+"""Run one candidate's plugin in one task: from the first step of its iterator to its clean-up, with retries."""
 
 import asyncio
 import logging
@@ -19,30 +19,30 @@ from aura_core.types import Token, Usage
 log = logging.getLogger("aura.relay")
 
 _abandoned = set[asyncio.Task[None]]()
-"""Tasks whose clean-up goes on although nobody waits for it: asyncio itself would let them be collected."""
+"""Abandoned tasks that still run: asyncio keeps only weak references to tasks."""
 
 
 class Owner(Protocol):
-    """The answer that a candidate is asked for. All but `on_closed` are called in the candidate's task."""
+    """The answer that the candidate works for. All methods but `on_closed` are called in the candidate's task."""
 
     def on_finish_reason(self, by: float) -> None:
         """The candidate gave its finish reason; usage may follow until then."""
 
     def on_answer(self) -> None:
-        """The answer is whole."""
+        """The answer is complete."""
 
     def on_failure(self, failure: ProviderError) -> None:
-        """The candidate has no (or no whole) answer, and its iterator is closed."""
+        """The candidate gave no answer, or an incomplete one; its iterator is closed."""
 
     def on_closed(self, asking: "Asking") -> None:
         """The task has ended, or was abandoned."""
 
 
 class Asking:
-    """A candidate that is being asked; begins at once.
+    """A request to one candidate; it starts at once.
 
-    `over` is set as soon as nothing of what it yields counts any more. `progress_at` and `finish_by` are in the loop's
-    seconds. The first token must come before `deadline`, which bounds the retries too.
+    `over` is set when further output of the plugin must be ignored. `progress_at`, `finish_by` and `deadline` are times
+    of the loop, in seconds; the first token must arrive before `deadline`, retries included.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Asking:
         self.task.add_done_callback(self._done)
 
     def stop(self) -> None:
-        """Let go: nothing more counts, and the upstream closes at once, without waiting for it."""
+        """Ignore further output and cancel the plugin, which closes its connection; don't wait for that."""
         self.over = True
         if self.task.done() or self._reaper is not None or asyncio.current_task() is self.task:
             return
@@ -86,7 +86,7 @@ class Asking:
         self._reaper = self._loop.call_later(CLEANUP_LIMIT, self._abandon)
 
     def note(self, outcome: str, code: str | None, failure: ProviderError | None = None) -> None:
-        """End the attempt under way, if there is one, in the list of attempts."""
+        """Add the current attempt, if there is one, to the list of attempts."""
         if self._began is None:
             return
         milliseconds = round((self._now() - self._began) * 1000, 1)
@@ -124,18 +124,18 @@ class Asking:
             await asyncio.sleep(delay)
 
     async def _attempt(self) -> ProviderError:
-        """Run the plugin once. Returns why there is no (or no whole) answer; meaningless after a finish reason."""
+        """Run the plugin once. Returns why it gave no complete answer; ignored if there is a finish reason."""
         self.finish_reason = self.usage = None
         try:
             iterator = await self.candidate.start()
             try:
                 await self._relay(iterator)
             finally:
-                # A generator that ended or raised is closed already; one that we left is not.
+                # A generator that ended or raised is closed already; one that we stopped reading is not.
                 aclose = getattr(iterator, "aclose", None)
                 if aclose is not None:
                     await aclose()
-        except BaseException as exc:  # SystemExit, a stray CancelledError, anything: it is the plugin's
+        except BaseException as exc:  # SystemExit, a stray CancelledError, anything: it comes from the plugin
             return self._explain(exc)
         if not self._writer.begun:
             return ProviderError("The provider ended its answer without saying anything.", "bad_response")
@@ -144,7 +144,7 @@ class Asking:
         )
 
     async def _relay(self, iterator: AsyncIterator[Token]) -> None:
-        """The hot path: a few microseconds for each token."""
+        """The hot path: a few microseconds per token."""
         now, put = self._now, self._writer.put
         frame_token, frame_reasoning = self._framing.token, self._framing.reasoning
         steps = signs = 0
@@ -154,7 +154,7 @@ class Asking:
             if type(token) is not Token:
                 raise TypeError(f"it yielded {type(token).__name__}, not Token")
             steps += 1
-            if steps == STEPS_WITHOUT_PAUSE:  # a plugin may never await
+            if steps == STEPS_WITHOUT_PAUSE:  # a plugin that never awaits must not block the loop
                 steps = 0
                 await asyncio.sleep(0)
                 if self.over:
@@ -193,7 +193,7 @@ class Asking:
         try:
             await self._buffer.wait_for_room()
         finally:
-            self.progress_at = self._now()  # the client was slow, not the provider
+            self.progress_at = self._now()  # the client was slow, not the provider: restart the idle limit
 
     def _explain(self, exc: BaseException) -> ProviderError:
         plugin = self.candidate.plugin
@@ -203,11 +203,11 @@ class Asking:
             if not isinstance(exc, (asyncio.CancelledError, GeneratorExit, ProviderError)):
                 log.warning("plugin %r raised while it was closed", plugin, exc_info=exc)
             return ProviderError("closed")
-        except BaseException as own:  # its __str__ raises, say
+        except BaseException as own:  # for example, its __str__ raises
             raise RuntimeError(f"{type(exc).__name__} cannot be told") from own
 
     def _retry_delay(self, failure: ProviderError, attempt: int) -> float | None:
-        """Seconds until the next attempt, or None: only while nothing was said, and only within the time."""
+        """Seconds until the next attempt; None if text was sent, or if the deadline is earlier."""
         if attempt >= self._retries or self._writer.begun:
             return None
         delay = retry_delay(failure, attempt)
@@ -225,6 +225,6 @@ class Asking:
     def _done(self, task: asyncio.Task[None]) -> None:
         if self._reaper is not None:
             self._reaper.cancel()
-        self._owner.on_closed(self)  # first: what is logged may raise, too
+        self._owner.on_closed(self)  # before logging, which may raise
         if not task.cancelled() and (exc := task.exception()) is not None:
             log.error("the relay of plugin %r failed", self.candidate.plugin, exc_info=exc)

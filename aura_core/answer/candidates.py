@@ -1,4 +1,4 @@
-"""The providers that an answer can come from, and which of them are skipped for a while because an attempt failed."""
+"""The candidates for an answer, and which of them are skipped for a while because their last attempt failed."""
 
 import logging
 import time
@@ -21,12 +21,12 @@ def _not_known() -> None:
 
 
 class Candidate(msgspec.Struct, frozen=True, eq=False):
-    """A provider instance with a model, ready to be asked.
+    """A provider instance and a model that can be asked for an answer.
 
-    `start` gives the plugin's iterator; it is called again for each retry. `plugin` is named in the log, `provider` is
-    the instance's name. `model` gives the model as far as it is known by now. The first token must come within `limit`
-    seconds, retries included (0: only the answer's own limit holds); `limited_by` names that setting. `abandoned` is
-    called when the plugin's clean-up takes too long.
+    `start` returns the plugin's iterator; it is called again for each retry. `plugin` is the plugin's name for the log,
+    `provider` the instance's name. `model` returns the model, or None while it is unknown. The first token must arrive
+    within `limit` seconds, retries included (0: no limit besides the answer's own); `limited_by` is the name of that
+    setting for the error message. `abandoned` is called when the plugin's clean-up takes too long.
     """
 
     start: Start
@@ -39,12 +39,12 @@ class Candidate(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def name(self) -> str:
-        """The instance's name, for the log; the plugin's where there is none."""
+        """The name for the log: the instance's, or the plugin's."""
         return self.provider or self.plugin
 
     @property
     def key(self) -> "Key":
-        """Instance and model: what rests."""
+        """Instance and model, which rest together."""
         return self.provider, self.model() or ""
 
 
@@ -53,14 +53,14 @@ Key = tuple[str, str]
 
 
 class Choice(NamedTuple):
-    """The index of the candidate to ask, and whether this request probes it after a rest."""
+    """The index of the candidate to ask, and whether this request is its probe after a rest."""
 
     index: int
     probe: bool
 
 
 class _Rest:
-    """A candidate rests `until` that time; after it one request probes it, and the others still skip it."""
+    """The candidate is skipped `until` this time; then one request probes it while all others still skip it."""
 
     __slots__ = ("probed", "until")
 
@@ -70,25 +70,25 @@ class _Rest:
 
 
 class Rests:
-    """The candidates of one process that are skipped because their last attempt failed.
+    """The candidates that this process skips because their last attempt failed.
 
-    Whoever makes a choice reports how it went, exactly once: `failed`, `answered` or `left`. At most `RESTS_KEPT` are
-    remembered; the one that failed first is forgotten for a new one.
+    For each choice the caller reports the result exactly once: `failed`, `answered` or `left`. At most `RESTS_KEPT`
+    candidates are stored; a new one replaces the oldest.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        """`now` gives the time in seconds."""
+        """`now` returns the time in seconds."""
         self._now = now
         self._rests: dict[Key, _Rest] = {}
 
     def __len__(self) -> int:
-        """How many candidates rest or wait for their probe. One that nobody has asked for a minute is not counted: its
-        agent may be gone."""
+        """The number of candidates that rest or are due for a probe, without those that have been due for a minute: no
+        agent may name them any more."""
         oldest = self._now() - REST_COUNTED
         return sum(rest.probed or rest.until > oldest for rest in self._rests.values())
 
     def choose(self, keys: Sequence[Key]) -> Choice:
-        """The first candidate that does not rest, or whose probe is due; where all rest, the first one."""
+        """The first candidate that does not rest or is due for a probe; if all rest, the first one."""
         if self._rests:
             for index, key in enumerate(keys):
                 rest = self._rests.get(key)
@@ -100,9 +100,9 @@ class Rests:
         return Choice(0, False)
 
     def failed(self, key: Key, failure: ProviderError, probe: bool) -> None:
-        """The attempt failed: the candidate rests, where that failure lasts."""
+        """The attempt failed; after some failures the candidate rests."""
         seconds = _seconds(failure)
-        if seconds <= 0:  # it can be reached again, whatever it answers
+        if seconds <= 0:  # the server responds, even if with an error
             self._forget(key)
             return
         rest = self._rests.get(key)
@@ -116,12 +116,12 @@ class Rests:
             rest.probed = False
 
     def answered(self, key: Key) -> None:
-        """It answered: the rest is over."""
+        """The candidate answered: its rest is over."""
         if self._rests:
             self._forget(key)
 
     def left(self, key: Key, probe: bool) -> None:
-        """The request ended before it was known whether the candidate answers; the next one may probe it."""
+        """The request ended without a result; the next request may probe the candidate."""
         rest = self._rests.get(key)
         if probe and rest is not None:
             rest.probed = False
@@ -138,7 +138,7 @@ def named(key: Key) -> str:
 
 
 def _seconds(failure: ProviderError) -> float:
-    """How long a candidate rests after this failure."""
+    """The seconds that a candidate rests after this failure."""
     if failure.retry_after is not None:
         return min(failure.retry_after, REST_LIMIT)
     return {"unavailable": REST_AFTER_UNAVAILABLE, "timeout": REST_AFTER_TIMEOUT}.get(failure.code, 0.0)

@@ -1,4 +1,4 @@
-"""Token counts, which may be anything where a plugin names them, made fit for clients, metrics and the log."""
+"""Check the token counts that plugins report, before they reach clients, metrics and the log."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Choose who answers next when a provider fails, and tell the client when all have failed."""
+"""Choose the next candidate when one fails, and the error that the client gets when all have failed."""
 
 from collections.abc import Sequence
 
@@ -19,15 +19,15 @@ _NEXT = frozenset(
         "llm_error",
     )
 )
-"""The failures of which another provider may know nothing. A refused content or request would be refused again, or should
-not be sent to somebody else."""
+"""Failures after which the next candidate is asked. A refused request would be refused again, and refused content must
+not be sent to another provider."""
 
 
 class Fallback:
-    """The candidates of one answer. The next one is asked only while nothing has been said.
+    """The candidates of one answer. The caller asks for the next one only while no text has been sent.
 
-    `asked` is the candidate that is being asked, or was the last one; `probe` says whether it is asked in order to find
-    out if it answers again. `skipped` says whether the agent's own provider rests and somebody else was asked first.
+    `asked` is the current candidate, `probe` whether this request probes it after a rest. `skipped` is true if the
+    agent's own provider rests and another one was asked first.
     """
 
     def __init__(self, candidates: Sequence[Candidate], rests: Rests) -> None:
@@ -40,41 +40,41 @@ class Fallback:
         self.skipped = self._first is not candidates[0]
 
     def _take(self) -> None:
-        # A candidate that must not be asked at all now would be left out of `untried` here.
+        # A candidate that must not be asked now (an instance that is full, for example) is to be removed here.
         keys = [candidate.key for candidate in self._untried]
         index, self.probe = self._rests.choose(keys)
         self._key, self.asked = keys[index], self._untried.pop(index)
         self._open = True
 
     def failed(self, failure: ProviderError) -> None:
-        """The candidate asked has failed, and has said nothing."""
+        """The current candidate failed before its first text."""
         self._failures.append(failure)
         if self._open:
             self._open = False
             self._rests.failed(self._key, failure, self.probe)
 
     def next(self) -> Candidate | None:
-        """Who is asked after this failure, if anybody is."""
+        """The candidate to ask after the last failure, or None."""
         if not self._untried or self._failures[-1].code not in _NEXT:
             return None
         self._take()
         return self.asked
 
     def answered(self) -> None:
-        """The candidate asked has begun to answer."""
+        """The current candidate sent its first text."""
         if self._open:
             self._open = False
             self._rests.answered(self._key)
 
     def left(self) -> None:
-        """The answer ended, perhaps before the candidate asked has said anything."""
+        """The answer ended, perhaps before the current candidate's first text."""
         if self._open:
             self._open = False
             self._rests.left(self._key, self.probe)
 
     def failure(self) -> ProviderError:
-        """What the client is told when nobody answers: the first failure, and how many others there were. A refused
-        content is its own reason."""
+        """The error for the client: the first failure, and how many other candidates failed; `content_filtered` is
+        reported as it is."""
         first, others = self._failures[0], len(self._failures) - 1
         if self._refused or not others:
             return self._failures[-1]
@@ -83,7 +83,7 @@ class Fallback:
 
     @property
     def blamed(self) -> Candidate:
-        """Whose failure that is."""
+        """The candidate whose failure is reported."""
         return self.asked if self._refused else self._first
 
     @property

@@ -1,14 +1,14 @@
-"""Guard one answer: ask its candidates, bound it in space and time, and end it with exactly one event.
+"""Guard one answer: ask its candidates, limit its size and time, and end it with exactly one event.
 
-A plugin's iterator lives in one task of its own (`Asking`), from its first step to its clean-up. That task frames what
-the plugin yields and puts it into the frame buffer; the consumer takes all that is ready at once. One timer per answer
-watches every limit. A client that leaves, a limit that passes and a server that stops all end in the same way: the
-terminal event is set, the task is cancelled, and its clean-up gets `CLEANUP_LIMIT` seconds. While nothing has been said,
-a candidate that failed or stayed silent is followed by the next one of the fallback, once its own task is closed.
+A plugin's iterator runs in a task of its own (`Asking`), from its first step to its clean-up. That task encodes the
+plugin's tokens as frames and puts them into the frame buffer; the consumer takes all frames that are ready at once. One
+timer per answer checks all limits. If the client disconnects, a limit passes or the server stops, the terminal event is
+set, the task is cancelled, and its clean-up gets `CLEANUP_LIMIT` seconds. As long as no text was sent, a candidate that
+failed or sent nothing in its time is followed by the next one, after its task has ended.
 
-Four words for an end: an answer has *ended* when its terminal event is set, and takes no more; it *succeeded* when
-that event is `done`; it is *drained* when the consumer has taken everything, the terminal event included; it is
-*closed* when the plugin's clean-up is over, too.
+States of an answer: it has *ended* when its terminal event is set, and accepts no more text; it *succeeded* when that
+event is `done`; it is *drained* when the consumer has taken all frames; it is *closed* when the plugin's clean-up is
+done as well.
 """
 
 import asyncio
@@ -47,10 +47,10 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Relay:
-    """One answer on its way from a plugin to one client.
+    """One answer, from a plugin to one client.
 
-    `redact` cleans what reaches a user. `take` what there is until `drained`, or `pipe` it to a connection; then
-    `close`, whatever happened.
+    `redact` removes secrets from texts for users. Call `take` until it is `drained`, or `pipe` to a connection; then
+    call `close` in any case.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Relay:
         redact: Callable[[str], str] = str,
         stuck: Callable[[], object] | None = None,
     ) -> None:
-        """Begin at once. `stuck` is called when the consumer has written for longer than `write_timeout`."""
+        """Start at once. `stuck` is called when a write of the consumer takes longer than `write_timeout`."""
         self.error: ErrorEvent | None = None
         self.succeeded = False
         self.first_token_at: float | None = None
@@ -77,8 +77,8 @@ class Relay:
         self._timer: asyncio.TimerHandle | None = None
         self._attempts: list[Attempt] = []
         timeout = limits.first_token_timeout
-        self._first_token_by = self.started_at + timeout if timeout else math.inf  # of all candidates together
-        self._silent = False  # whether a candidate is being closed so that the next one can be asked
+        self._first_token_by = self.started_at + timeout if timeout else math.inf  # for all candidates together
+        self._silent = False  # the current candidate's time is over; the next one is asked when it is closed
         if isinstance(candidates, Fallback):
             self._fallback: Fallback | None = candidates
             self._ask(candidates.asked)
@@ -101,8 +101,8 @@ class Relay:
         return await self._buffer.take()
 
     async def pipe(self, sink: Sink) -> list[Any]:
-        """Write all that comes to `sink`, as it comes. Returns the last frames, for the caller to write; none where the
-        answer was closed.
+        """Write frames to `sink` as they arrive. Returns the last frames for the caller to write; none if the answer was
+        closed.
         """
         return await self._buffer.pipe(sink)
 
@@ -113,7 +113,7 @@ class Relay:
 
     @property
     def usage(self) -> Usage | None:
-        """What the answer cost, as far as the provider has said it."""
+        """The token counts, as far as the provider has reported them."""
         return self._asking.usage
 
     @property
@@ -132,26 +132,26 @@ class Relay:
             self._end(self._framing.error, self.error)
 
     def close(self) -> None:
-        """Let go: the consumer has everything, or has left. The upstream closes at once, without waiting for it."""
+        """Release everything: the consumer has all frames, or is gone. The upstream connection closes without waiting."""
         self._buffer.close()
         self._stop_timer()
         self._let_go()
 
     @property
     def closed(self) -> bool:
-        """Whether the plugin's clean-up is over, too."""
+        """Whether the plugin's clean-up is done."""
         return self._asking.task.done()
 
     def when_closed(self, callback: Callable[["Relay"], None]) -> None:
-        """Call back once it is closed."""
+        """Call `callback` when the relay is closed."""
         self._asking.task.add_done_callback(lambda _task: callback(self))
 
     async def wait_closed(self) -> None:
-        """Wait for the plugin's clean-up; at most as long as it is allowed to take."""
+        """Wait for the plugin's clean-up, at most for its time limit."""
         await asyncio.wait({self._asking.task}, timeout=CLEANUP_LIMIT + 0.5)
 
     def record(self, request_id: str, agent: str) -> StreamRecord:
-        """How the answer went, for the log; known once it is closed."""
+        """The figures of the answer for the log; complete when it is closed."""
         asking, now = self._asking, self._now()
         outcome = "error" if self.error is not None else "done" if self.succeeded else "cancelled"
         code = self.error.code if self.error else asking.finish_reason if self.succeeded else None
@@ -183,14 +183,14 @@ class Relay:
         deadline = self._first_token_by
         if candidate.limit:
             deadline = min(deadline, self._now() + candidate.limit)
-        # A probe is one attempt: somebody else can answer.
+        # A probe is a single attempt: another candidate can answer.
         retries = 0 if self._fallback is not None and self._fallback.probe else self._limits.retries
         self._asking = Asking(
             candidate, self, self._buffer, self._writer, self._framing, self._redact, retries, deadline
         )
 
     def _ask_next(self) -> None:
-        """Ask the next candidate, or tell the client that nobody answers. The one before it is closed."""
+        """Ask the next candidate, or end with an error if there is none. The candidate before it is closed."""
         assert self._fallback is not None
         following = self._fallback.next()
         if following is None:
@@ -213,7 +213,7 @@ class Relay:
             self._buffer.put(frame)
 
     def _begin(self) -> None:
-        """The candidate says its first word: from now on nobody else is asked."""
+        """The candidate sends its first text: from now on no other one is asked."""
         self.first_token_at = self._now()
         self._tell_who_answers()
 
@@ -225,7 +225,7 @@ class Relay:
         if frame:
             self._buffer.put(frame)
 
-    # What the candidate tells (its `Owner`)
+    # Called by `Asking`
 
     def on_finish_reason(self, by: float) -> None:
         self._watch_until(by)
@@ -255,7 +255,7 @@ class Relay:
     # Ends
 
     def _end(self, frame: Callable[[Any], Any], event: DoneEvent | ErrorEvent) -> None:
-        """Hand over the last event; where it cannot be framed, an error that says so."""
+        """Put the terminal event into the buffer; if it cannot be encoded, an error event instead."""
         try:
             self._writer.flush()
             self._buffer.end(frame(event))
@@ -268,7 +268,7 @@ class Relay:
         try:
             self._buffer.end(self._framing.error(self.error))
         except Exception:
-            self._buffer.close()  # the answer is cut: a client takes that for a failure, too
+            self._buffer.close()  # the stream ends without a terminal event, which clients report as a failure
         log.error("the end of an answer of plugin %r cannot be framed", self._asking.candidate.plugin, exc_info=why)
 
     def _let_go(self) -> None:
@@ -288,10 +288,10 @@ class Relay:
             self._timer.cancel()
 
     def _tick(self, due: float = math.inf) -> None:
-        """Look at every limit, then sleep until the next of them can pass. `due` is when the timer was to fire."""
+        """Check all limits, and set the timer to the earliest of them. `due` is when the timer should have fired."""
         self._timer = None
         now, limits = self._now(), self._limits
-        if fired_late(due, now):  # what has come meanwhile is read first
+        if fired_late(due, now):  # read the data that has arrived in the meantime first
             self._watch_until(now + SECOND_LOOK)
             return
         if not self._buffer.ended:
@@ -300,7 +300,7 @@ class Relay:
         if not self._buffer.ended:
             looks.append(self._provider_deadline(now, limits)[0])
             if self.first_token_at is None and limits.idle_timeout:
-                looks.append(now + limits.idle_timeout)  # the first token may come and be the last
+                looks.append(now + limits.idle_timeout)  # the first token may be the last one
             if limits.total_timeout:
                 looks.append(self.started_at + limits.total_timeout)
         self._watch_until(min(looks))
@@ -313,7 +313,7 @@ class Relay:
             self._give_up(why)
 
     def _give_up(self, why: str) -> None:
-        """The provider has let its time pass."""
+        """The time of the current candidate is over."""
         if self._fallback is None or self._writer.begun or self._asking.finish_reason is not None:
             self.fail("timeout", why)
             return
@@ -341,7 +341,7 @@ class Relay:
         return asking.deadline, f"No token arrived within {candidate.limit:g} s ({candidate.limited_by})."
 
     def _check_client(self, now: float, limits: Limits) -> float:
-        """Ping a client that hears nothing, give up one that does not read. Returns when to look again."""
+        """Send a ping after a silence; cut off a client that does not read. Returns when to check again."""
         ping, write = limits.heartbeat or math.inf, limits.write_timeout or math.inf
         if self._buffer.writing:
             if now >= self._buffer.sent_at + write and not self._buffer.progressed():

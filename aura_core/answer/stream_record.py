@@ -1,12 +1,13 @@
-"""What is known of an answer when it is over: for the log and the metrics."""
+"""The figures of an answer that is over, for the log and the metrics."""
 
 import msgspec
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One attempt at one provider. `ms` is how long it took, `code` why it failed or how its answer ended.
+    """One attempt at one provider. `ms` is its duration, `code` the error code or the finish reason.
 
-    `upstream_status`, `upstream_id` and `upstream_words` are what the provider's server said of a failure.
+    `upstream_status`, `upstream_id` and `upstream_words` are the status, request id and text of the provider's server
+    for a failure.
     """
 
     provider: str
@@ -20,10 +21,10 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class StreamRecord(msgspec.Struct, frozen=True):
-    """One answer, when it is over. Times are in milliseconds; `events` are the text events that were made of it.
+    """One answer. Times are in milliseconds; `events` is the number of text events.
 
-    `provider` and `model` are who answered; where nobody did, who was asked first. `attempts` are all that were made, in
-    their order. `detail` is what the provider said about the end, `upstream_id` its id of the request.
+    `provider` and `model` are those that answered, or if none did, those that were asked first. `attempts` are in their
+    order. `detail` is the provider's remark on the end, `upstream_id` its id of the request.
     """
 
     request_id: str

@@ -1,4 +1,4 @@
-"""Turn the text of an answer into frames in its buffer, with the halves of surrogate pairs joined."""
+"""Encode the text of an answer as frames, after joining the halves of surrogate pairs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,22 +8,22 @@ from aura_core.answer.frame_buffer import FrameBuffer
 
 
 class Writer:
-    """The text of one answer on its way into the buffer. `tokens` counts its frames."""
+    """Puts the text of one answer into its buffer. `tokens` is the number of frames."""
 
     def __init__(self, buffer: FrameBuffer, framing: Framing, begin: Callable[[], None]) -> None:
-        """`begin` is called once, before the first text is framed."""
+        """`begin` is called once, before the first text is encoded."""
         self.tokens = 0
         self.begun = False
         self._buffer = buffer
         self._begin = begin
-        self._half = ""  # a high surrogate that waits for its other half
+        self._half = ""  # a high surrogate at the end of the last text
         self._half_frame: Callable[[str], Any] = framing.token
 
     def put(self, frame: Callable[[str], Any], text: str) -> bool:
-        """Frame a text, which must not be empty. Returns whether there is room for more."""
+        """Encode a text that is not empty. Returns whether there is room for more."""
         if text.__class__ is not str:
             raise TypeError(f"it yielded a Token of {type(text).__name__}, not of str")
-        if not self.begun:  # from here on nobody else may answer, even where the text cannot be framed
+        if not self.begun:  # from here on no other candidate may answer, even if the text cannot be encoded
             self.begun = True
             self._begin()
         if self._half:
@@ -39,7 +39,7 @@ class Writer:
         return self._buffer.put(frame(text))
 
     def flush(self) -> None:
-        """Hand over what still waits for its other half."""
+        """Replace a surrogate whose other half did not come."""
         if self._half:
             self._half = ""
             self.tokens += 1
@@ -52,7 +52,7 @@ class Writer:
         return half + text
 
     def _mend(self, frame: Callable[[str], Any], text: str) -> str:
-        """Join surrogate pairs, keep a last high half for the next token, replace what stays alone."""
+        """Join surrogate pairs, keep a high half at the end for the next token, replace lone halves."""
         if "\ud800" <= text[-1] <= "\udbff":
             self._half, self._half_frame, text = text[-1], frame, text[:-1]
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

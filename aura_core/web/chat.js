@@ -113,7 +113,7 @@ export function take(answer, event) {
       return true;
     case "asking":
       if (answer.state === "connecting") answer.state = "waiting";
-      answer.silent = answer.provider ?? answer.model;
+      answer.silent = answer.provider ?? "the first provider"; // a workflow's step knows only its agent
       answer.provider = answer.model = event.provider;
       return true;
     case "reasoning":

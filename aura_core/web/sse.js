@@ -2,11 +2,12 @@
 // Cut a text/event-stream into events, exactly as a browser's EventSource does, whatever the chunks.
 
 /**
- * An event, or a comment block's line (`name` is COMMENT then, which no event can be called).
+ * An event, or a comment, whose `name` is COMMENT.
  * @typedef {{ name: string, data: string }} SseEvent
  */
 
-export const COMMENT = ":";
+/** No event has this name: without one it is called "message". */
+export const COMMENT = "";
 
 /** Characters that one unfinished line may have; the server takes lines of 8 MiB from a provider. */
 export const MAX_LINE = 16 * 1024 * 1024;

@@ -171,8 +171,8 @@ async function drain(reader) {
  */
 function decode(name, data) {
   if (name === COMMENT) {
-    const asked = /^asking ([a-z][a-z0-9_]*)$/.exec(data);
-    return asked?.[1] ? { type: "asking", provider: asked[1] } : null;
+    const [word, provider = ""] = data.slice(0, 200).split(" ");
+    return word === "asking" && provider ? { type: "asking", provider } : null;
   }
   if (!["token", "reasoning", "done", "error"].includes(name)) return null;
   const value = JSON.parse(data);
