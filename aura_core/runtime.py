@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,40 +22,30 @@ from aura_core.config.decode import decode
 from aura_core.config.fallback import FallbackEntry
 from aura_core.config.settings import Settings
 from aura_core.config.untrusted import Refusal
-from aura_core.doors.native import ChatBody, messages
+from aura_core.door import AgentInfo, Question, system_prompt
+from aura_core.doors.table import Doors
 from aura_core.errors import ConfigError, ProviderError
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import Plugin, Plugins, allowed_by_environment
+from aura_core.plugins.options import misspelt
 from aura_core.plugins.registry import Providers, Unusable
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
-from aura_core.types import ChatRequest, Token
+from aura_core.types import ChatRequest, Message, Token
 
 log = logging.getLogger("aura")
 
-
-class AgentInfo(msgspec.Struct, frozen=True):
-    """An agent as clients see it; null where unset."""
-
-    id: str
-    name: str
-    description: str
-    provider: str | None
-    model: str | None
-    temperature: float | None
-    streaming: bool
-    tags: list[str]
-    fallback: list[str] = []
-    error: str | None = None
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class ProviderInfo(msgspec.Struct, frozen=True):
-    """A provider, or a plugin that is none, as operators see it."""
+    """A provider, a door or a wrapper, as operators see it. `kind` is None where a plugin could not be loaded."""
 
     name: str
     plugin: str
     distribution: str | None
     version: str | None
+    kind: Literal["provider", "door", "wrapper"] | None
     status: str
     error: str | None
     remedy: str | None
@@ -87,6 +78,7 @@ class Runtime:
         self.settings = settings
         self.plugins = Plugins(allowed_by_environment(environ))
         self.providers = Providers(settings, self.plugins, environ)
+        self.doors = Doors(self.plugins.doors)
         self.agents = AgentStore(settings.directory, settings.agents_within)
         self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
         self.relays: dict[Relay, tuple[str, Bound]] = {}
@@ -113,6 +105,7 @@ class Runtime:
         folder = [self.folder_warning] if self.folder_warning else []
         broken = [f"plugin {p.name!r} of {p.distribution}: {p.error}; {p.remedy}" for p in self.plugins.broken]
         agents = [error for entry in self.agents.entries.values() if (error := self.agent_error(entry))]
+        options = [warning for entry in self.agents.entries.values() for warning in self.option_warnings(entry)]
         refused = [str(refusal) for refusal in self.settings.refusals]
         exposed = [self.agents.exposed] if self.agents.exposed else []
         return [
@@ -124,6 +117,7 @@ class Runtime:
             *self.providers.warnings,
             *broken,
             *agents,
+            *options,
         ]
 
     @property
@@ -195,6 +189,23 @@ class Runtime:
             return problem.detail
         return None
 
+    def option_warnings(self, entry: Entry) -> list[str]:
+        """The options of an agent that its plugin lets pass, and that are probably misspelt."""
+        agent, bound = entry.agent, None
+        if agent is None:
+            return []
+        with suppress(Problem):
+            bound = self._known_bound(agent)
+        if bound is None:
+            return []
+        places = ["options", *(f"fallback[{number}]" for number in range(len(bound.fallback)))]
+        return [
+            f"{agent.where(place)}: the option {option!r} is passed on as it is, as the plugin"
+            f" {each.instance.plugin!r} does not know it; did you mean {meant!r}?"
+            for place, each in zip(places, (bound, *bound.fallback), strict=True)
+            for option, meant in misspelt(each.asks.options, each.instance.hooks.options_type)
+        ]
+
     def agent_info(self, entry: Entry) -> AgentInfo:
         """What clients may know of an agent."""
         agent = entry.agent
@@ -227,9 +238,20 @@ class Runtime:
         models = tuple(instance.known_model for instance in self.providers.instances.values())
         return self.agents.version, self.providers.chosen, models
 
-    def agent_infos(self) -> list[AgentInfo]:
-        """All agents by id."""
-        return [self.agent_info(entry) for _, entry in sorted(self.agents.entries.items())]
+    def agent_infos(self, answering: bool = False) -> list[AgentInfo]:
+        """All agents by id, or only those that can answer."""
+        entries = [entry for _, entry in sorted(self.agents.entries.items())]
+        return [self.agent_info(entry) for entry in entries if not answering or self.can_answer(entry)]
+
+    def can_answer(self, entry: Entry) -> bool:
+        """Whether a question to the agent is taken; one whose file broke goes on as it was."""
+        if entry.agent is None:
+            return False
+        try:
+            self._known_bound(entry.agent)
+        except Problem:
+            return False
+        return True
 
     def streams(self, bound: Bound) -> bool:
         """Whether the agent's answers can stream; where a plugin fails to say, they can."""
@@ -253,24 +275,28 @@ class Runtime:
     def answer(
         self,
         bound: Bound,
-        body: ChatBody,
+        question: Question,
         framing: Framing,
         stuck: Callable[[], object] | None = None,
         request_id: str = "-",
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Relay:
-        """Begin an answer. Raises Problem when the server is full or stops; whoever calls must `release` the relay."""
+        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or stops;
+        whoever calls must `release` the relay."""
         self.check_room()
-        first = self._candidate(bound, body)
-        others = [self._candidate(other, body) for other in bound.fallback]
-        candidates = Fallback([first, *others], self.rests) if others else first
-        relay = Relay(candidates, self.limits, framing, self.redact, stuck)
+        first = self._candidate(bound, question, headers)
+        if bound.fallback:
+            others = [self._candidate(other, question, headers) for other in bound.fallback]
+            relay = Relay(Fallback([first, *others], self.rests), self.limits, framing, self.redact, stuck)
+        else:
+            relay = Relay(first, self.limits, framing, self.redact, stuck)
         self.relays[relay] = request_id, bound
         return relay
 
-    def _candidate(self, bound: Bound, body: ChatBody) -> Candidate:
+    def _candidate(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> Candidate:
         instance = bound.instance
         return Candidate(
-            lambda: self._start(bound, body),
+            lambda: self._start(bound, question, headers),
             _named(instance),
             instance.name,
             lambda: bound.model,
@@ -299,10 +325,10 @@ class Runtime:
                 with suppress(Exception):  # the log itself may be what fails
                     log.exception("an answer's figures could not be taken")
 
-    async def _start(self, bound: Bound, body: ChatBody) -> AsyncIterator[Token]:
+    async def _start(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> AsyncIterator[Token]:
         instance = bound.instance
         client = await instance.client()
-        request = await self.request(bound, body)
+        request = await self.request(bound, question, headers)
         iterator: AsyncIterator[Token] | None = instance.hooks.stream_chat(
             request=request, settings=instance.settings, client=client
         )
@@ -310,15 +336,21 @@ class Runtime:
             raise ProviderError(f"The provider plugin {_named(instance)!r} returned nothing.")
         return iterator
 
-    async def request(self, bound: Bound, body: ChatBody) -> ChatRequest:
+    async def request(
+        self, bound: Bound, question: Question, headers: Mapping[str, str] = NO_HEADERS
+    ) -> ChatRequest:
         """What the provider is asked. Raises ProviderError where no model is known."""
         asks = bound.asks
+        model = asks.model or await bound.instance.model()
+        system = system_prompt(bound.agent.prompt, question.context)
+        limits = [limit for limit in (asks.max_tokens, question.max_tokens) if limit is not None]
         return ChatRequest(
-            messages(body, bound.agent.prompt),
-            asks.model or await bound.instance.model(),
+            [Message("system", system), *question.messages] if system else list(question.messages),
+            model,
             asks.temperature,
-            asks.max_tokens,
-            deepcopy(asks.options),  # a plugin may change what it gets; the agent is everybody's
+            min(limits, default=None),
+            deepcopy(asks.options),  # a plugin may change its copy; the agent is shared
+            dict(headers),
         )
 
     def redact(self, text: str) -> str:
@@ -359,24 +391,32 @@ class Runtime:
         await self.providers.close()
 
     def provider_infos(self) -> list[ProviderInfo]:
-        """Every instance, every table without a plugin, and every plugin that could not be loaded."""
+        """Every instance, every table without a plugin, every door and wrapper, and every plugin that could not be
+        loaded."""
         infos = []
         for name, instance in self.providers.instances.items():
             plugin = self.providers.plugin_of(instance)
             status = "ok" if not instance.error else "error" if instance.configured else "unconfigured"
             remedy = "correct it in aura.toml or the environment" if instance.error else None
             infos.append(
-                ProviderInfo(name, plugin.name, plugin.distribution, plugin.version, status, instance.error, remedy)
+                ProviderInfo(
+                    name, plugin.name, plugin.distribution, plugin.version, "provider", status, instance.error, remedy
+                )
             )
+        for plugin in self.plugins.all:
+            if plugin.door:
+                infos.append(_plugin_info(plugin.name, plugin, "door"))
+            elif plugin.status == "ok" and not plugin.provider:
+                infos.append(_plugin_info(plugin.name, plugin, "wrapper"))
         unusable = [plugin for plugin in self.plugins.all if plugin.status != "ok"]
         for name, why in self.providers.missing.items():
             table = self.settings.tables[name]
             wanted = str(table["plugin"].value) if "plugin" in table else name
-            infos += [_unusable(name, p) for p in unusable if p.name == wanted][:1] or [
-                ProviderInfo(name, wanted, None, None, "missing", why, None)
+            infos += [_plugin_info(name, p) for p in unusable if p.name == wanted][:1] or [
+                ProviderInfo(name, wanted, None, None, "provider", "missing", why, None)
             ]
         for plugin in unusable:
-            if (info := _unusable(plugin.name, plugin)) not in infos:  # a table of its own name may be there
+            if (info := _plugin_info(plugin.name, plugin)) not in infos:  # a table of its own name may be there
                 infos.append(info)
         return sorted(infos, key=lambda info: info.name)
 
@@ -391,7 +431,7 @@ def _named(instance: Instance) -> str:
     return f"{instance.plugin} (wrapped by {', '.join(wrappers)})" if wrappers else instance.plugin
 
 
-def _unusable(name: str, plugin: Plugin) -> ProviderInfo:
+def _plugin_info(name: str, plugin: Plugin, kind: Literal["door", "wrapper"] | None = None) -> ProviderInfo:
     return ProviderInfo(
-        name, plugin.name, plugin.distribution, plugin.version, plugin.status, plugin.error, plugin.remedy
+        name, plugin.name, plugin.distribution, plugin.version, kind, plugin.status, plugin.error, plugin.remedy
     )

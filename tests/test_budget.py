@@ -1,4 +1,4 @@
-"""What a token may cost, in calls, which no busy machine can blur; and what may be imported, and when."""
+"""Limits for the cost of a token, in calls (which a busy machine does not change), and for imports."""
 
 import asyncio
 import subprocess
@@ -6,10 +6,10 @@ import sys
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from encoders import Sse
 
 from aura_core import Token
 from aura_core.answer.candidates import Candidate
-from aura_core.answer.events import Sse
 from aura_core.answer.relay import Relay
 from aura_core.config.settings import ServerSettings
 
@@ -64,7 +64,7 @@ async def _together() -> AsyncIterator[Token]:
 
 
 class _Connection:
-    """Takes everything."""
+    """A connection that accepts every write."""
 
     writes = 0
 

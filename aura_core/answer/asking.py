@@ -11,7 +11,7 @@ from aura_core.answer.events import Framing, finish_reason
 from aura_core.answer.frame_buffer import FrameBuffer
 from aura_core.answer.plugin_errors import explain, retry_delay
 from aura_core.answer.stream_record import Attempt
-from aura_core.answer.writer import Writer
+from aura_core.answer.writer import NOT_RELAYED, EncoderFault, Writer
 from aura_core.errors import ProviderError
 from aura_core.limits import CLEANUP_LIMIT, FINISH_GRACE, SIGNS_OF_LIFE, STEPS_WITHOUT_PAUSE
 from aura_core.types import Token, Usage
@@ -146,7 +146,7 @@ class Asking:
     async def _relay(self, iterator: AsyncIterator[Token]) -> None:
         """The hot path: a few microseconds per token."""
         now, put = self._now, self._writer.put
-        frame_token, frame_reasoning = self._framing.token, self._framing.reasoning
+        frame_token, frame_reasoning = self._framing.text, self._framing.reasoning
         steps = signs = 0
         async for token in iterator:
             if self.over:
@@ -198,6 +198,9 @@ class Asking:
     def _explain(self, exc: BaseException) -> ProviderError:
         plugin = self.candidate.plugin
         try:
+            if isinstance(exc, EncoderFault):
+                self._writer.log_fault(exc)
+                return ProviderError(NOT_RELAYED)
             if not self.over:
                 return explain(exc, plugin, self._redact, self._writer.begun)
             if not isinstance(exc, (asyncio.CancelledError, GeneratorExit, ProviderError)):

@@ -19,15 +19,15 @@ from typing import Any
 
 import msgspec
 
-from aura_core.answer import counts
 from aura_core.answer.asking import Asking
 from aura_core.answer.candidates import Candidate
-from aura_core.answer.events import DoneEvent, ErrorEvent, Framing
+from aura_core.answer.events import Framing, Values
 from aura_core.answer.fallback import Fallback
 from aura_core.answer.frame_buffer import FrameBuffer, Sink
 from aura_core.answer.stream_record import Attempt, StreamRecord
-from aura_core.answer.writer import Writer
+from aura_core.answer.writer import NOT_RELAYED, EncoderFault, Writer
 from aura_core.deadline import fired_late
+from aura_core.door import End, Failure
 from aura_core.errors import ProviderError
 from aura_core.limits import CLEANUP_LIMIT, SECOND_LOOK
 from aura_core.types import Usage
@@ -62,7 +62,7 @@ class Relay:
         stuck: Callable[[], object] | None = None,
     ) -> None:
         """Start at once. `stuck` is called when a write of the consumer takes longer than `write_timeout`."""
-        self.error: ErrorEvent | None = None
+        self.error: Failure | None = None
         self.succeeded = False
         self.first_token_at: float | None = None
         self._limits = limits
@@ -72,7 +72,7 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
         self.started_at = self._now()
-        self._buffer = FrameBuffer(framing.size)
+        self._buffer = FrameBuffer(framing.size if isinstance(framing, Values) else len)
         self._writer = Writer(self._buffer, framing, self._begin)
         self._timer: asyncio.TimerHandle | None = None
         self._attempts: list[Attempt] = []
@@ -128,7 +128,7 @@ class Relay:
         if self._asking.finish_reason is not None:  # nothing turns success into failure
             self.on_answer()
         else:
-            self.error = ErrorEvent(message, code, retry_after)
+            self.error = Failure(message, code, retry_after)
             self._end(self._framing.error, self.error)
 
     def close(self) -> None:
@@ -208,9 +208,11 @@ class Relay:
         self.fail(failure.code, failure.message, failure.retry_after)
 
     def _say_who_is_asked(self) -> None:
-        frame = self._framing.asking(self._asking.candidate.provider)
-        if frame is not None:
-            self._buffer.put(frame)
+        try:
+            self._writer.add(self._framing.asking, self._asking.candidate.provider)
+        except EncoderFault as exc:
+            self._writer.log_fault(exc)
+            self.fail("llm_error", NOT_RELAYED)
 
     def _begin(self) -> None:
         """The candidate sends its first text: from now on no other one is asked."""
@@ -221,9 +223,7 @@ class Relay:
         if self._fallback is not None:
             self._fallback.answered()
         candidate = self._asking.candidate
-        frame = self._framing.answering(candidate.provider, candidate.model() or "")
-        if frame:
-            self._buffer.put(frame)
+        self._writer.add(self._framing.answering, candidate.provider, candidate.model() or "")
 
     # Called by `Asking`
 
@@ -231,11 +231,9 @@ class Relay:
         self._watch_until(by)
 
     def on_answer(self) -> None:
-        if not self._writer.begun:
-            self._tell_who_answers()
         asking = self._asking
         self.succeeded = True
-        self._end(self._framing.done, DoneEvent(counts.total(asking.usage or Usage()), asking.finish_reason or "stop"))
+        self._end(self._framing.done, End(asking.finish_reason or "stop", asking.usage or Usage()))
 
     def on_failure(self, failure: ProviderError) -> None:
         if self._fallback is None or self._writer.begun:
@@ -250,26 +248,28 @@ class Relay:
         if self._silent:
             self._ask_next()
         else:
-            self.fail("llm_error", _NOT_RELAYED)
+            self.fail("llm_error", NOT_RELAYED)
 
     # Ends
 
-    def _end(self, frame: Callable[[Any], Any], event: DoneEvent | ErrorEvent) -> None:
+    def _end(self, frame: Callable[[Any], Any], how: End | Failure) -> None:
         """Put the terminal event into the buffer; if it cannot be encoded, an error event instead."""
         try:
             self._writer.flush()
-            self._buffer.end(frame(event))
-        except Exception as exc:
-            self._end_badly(exc)
+            if self.succeeded and not self._writer.begun:
+                self._tell_who_answers()
+            self._buffer.end(self._writer.encoded(frame, how))
+        except EncoderFault as exc:
+            self._writer.log_fault(exc)
+            self._end_badly()
         self._let_go()
 
-    def _end_badly(self, why: Exception) -> None:
-        self.succeeded, self.error = False, ErrorEvent(_NOT_RELAYED, "llm_error")
+    def _end_badly(self) -> None:
+        self.succeeded, self.error = False, Failure(NOT_RELAYED, "llm_error")
         try:
-            self._buffer.end(self._framing.error(self.error))
-        except Exception:
+            self._buffer.end(self._writer.encoded(self._framing.error, self.error))
+        except EncoderFault:
             self._buffer.close()  # the stream ends without a terminal event, which clients report as a failure
-        log.error("the end of an answer of plugin %r cannot be framed", self._asking.candidate.plugin, exc_info=why)
 
     def _let_go(self) -> None:
         self._asking.stop()
@@ -352,12 +352,9 @@ class Relay:
             return min(self._buffer.sent_at + write, now + ping)
         if now < self._buffer.sent_at + ping:
             return min(self._buffer.sent_at + ping, now + write)
-        if self._buffer.waited_for and not self._buffer.ended and self._framing.ping is not None:
+        if self._buffer.waited_for and not self._buffer.ended and self._framing.ping:
             self._buffer.put(self._framing.ping)
         return now + min(ping, write)
-
-
-_NOT_RELAYED = "The server failed to relay the answer; its log says more."
 
 
 def _milliseconds(seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""Every mutant is caught by the check that names its mistake, and by no other."""
+"""Every mutant is detected by the check for its mistake, and by no other."""
 
 import json
 import os
@@ -17,6 +17,7 @@ from aura_core.testing.checks import PROMISES
 
 pytestmark = pytest.mark.slow
 
+HERE = Path(__file__).parent
 MODULE = "aura_acme/__init__.py"
 Report = dict[str, str]
 LIMIT = 900
@@ -24,8 +25,9 @@ LIMIT = 900
 
 
 def install(folder: Path, mutant: Mutant | None) -> None:
-    """Put the template's plugin, with a mistake, where Python finds it."""
-    shutil.copytree(TEMPLATE / "aura_acme", folder / "aura_acme", ignore=shutil.ignore_patterns("__pycache__"))
+    """Put the plugin, with a mistake, where Python finds it; its protocol is that of the template."""
+    shutil.copytree(HERE / "aura_acme", folder / "aura_acme", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(TEMPLATE / "aura_acme/conformance.py", folder / "aura_acme")
     source = (folder / MODULE).read_text(encoding="utf-8")
     for old, new in mutant.edits if mutant else []:
         assert source.count(old) == 1, f"{source.count(old)} times: {old}"
@@ -40,7 +42,7 @@ def install(folder: Path, mutant: Mutant | None) -> None:
 
 
 def examine(folder: Path, mutant: Mutant | None) -> Report:
-    """The broken promises, by `aura test-plugin` in a process of its own."""
+    """The broken promises, as reported by `aura test-plugin` in a subprocess."""
     install(folder, mutant)
     command = [sys.executable, "-m", "aura_core", "test-plugin", "acme", "--json"]
     environ = os.environ | {"PYTHONPATH": str(folder)}
@@ -57,7 +59,7 @@ def examine(folder: Path, mutant: Mutant | None) -> Report:
 def reports(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Report]]]:
-    """The mutants under examination, some at the same time: they mostly wait."""
+    """The results of the mutants, some of which run at the same time, since they mostly wait."""
     calls = (getattr(item, "callspec", None) for item in request.session.items)
     wanted = [call.params["mutant"] for call in calls if call is not None and "mutant" in call.params]
     with ThreadPoolExecutor(3) as pool:

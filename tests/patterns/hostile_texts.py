@@ -1,6 +1,6 @@
-"""A megabyte of the worst text for each pattern, and for each function, that meets what others wrote.
+"""A megabyte of the worst-case text for each pattern and each function that processes foreign text.
 
-`python hostile_texts.py` runs all of them, and prints the name of each before it runs: a slow one is the last name.
+`python hostile_texts.py` runs all of them and prints each name before it runs: the last name printed is the slow one.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 from aura_ollama import api as ollama
-from aura_openai import sse
 from slow_patterns import Pattern
 
 from aura_core import streams, text
@@ -33,11 +32,11 @@ KEY = "sk-proj-AbCdEfGh1234567890-wxyz"
 
 
 class Ours(str):
-    """Why nobody else writes the text of a pattern."""
+    """The reason why a pattern never processes foreign text."""
 
 
 class Hostile(tuple[str, ...]):
-    """Texts of which the middle one of three parts is repeated to a megabyte: "head|middle|tail"."""
+    """Texts of three parts, of which the middle one is repeated to a megabyte: "head|middle|tail"."""
 
 
 def _hostile(*texts: str) -> Hostile:
@@ -50,7 +49,7 @@ def whole(spec: str) -> str:
     return head + middle * (MEGABYTE // len(middle)) + tail
 
 
-# By the pattern's own text. Each is also fed with what all share, below.
+# By the pattern's source. Each pattern also gets the texts for all patterns, below.
 PATTERNS: dict[str, Ours | Hostile] = {
     r"(^|_)(key|token|secret|password)$": _hostile("|_key|!", "|_|"),
     r"(^|_)(key|token|secret|password|credential)s?$": _hostile("|_key|!", "|keys|"),
@@ -69,6 +68,7 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"[-_.]+": _hostile("|-|a", "|-a|"),
     r"[a-z][a-z0-9_]*": _hostile("|a|-"),
     r"[A-Za-z0-9._-]{1,64}": _hostile("|a|"),
+    r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}": _hostile("00-|0|", "00-|a|"),
     r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?": _hostile("|a|@", "[|:|", "|a:1|", "|a|:1a"),
     r"<[!/a-zA-Z][^>]*>?": _hostile("|<|", "|<a|", "|<a|>", "|<a>|"),
     "[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]+": _hostile("|\x00|", "|\x00a|"),
@@ -100,7 +100,7 @@ PATTERNS: dict[str, Ours | Hostile] = {
         _hostile("|\\\\|", r"|\ud800|", r"|\ud800\udc00|", r"|\u|", r"|\udc00|"),
     ),
 }
-# Texts that are cut before such a pattern meets them, so that its square has a limit.
+# Texts that are truncated before such a pattern processes them, which bounds its quadratic time.
 CUT = {
     r"\b(?:sk|pk|rk|key|bearer|eyJ)[-_a-z0-9]*"
     r"(?:[ .]*[-_:=*…][-_ :=*.…]*|[ .]++(?=[a-z.]{0,64}+[-_*…\d]|[a-z]{20}))[\w*.…-]{3,}": (
@@ -111,7 +111,7 @@ SHARED = ["|a|", "|A|\x00", "| |!", "|0|", "|.|", "|-|x", "|_|", "|\\|", "|://|"
 
 
 class Bytes:
-    """A response that brings this body in pieces."""
+    """A response with this body in pieces."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -171,10 +171,11 @@ def _plain_error(said: str) -> object:
 
 
 def _stream(said: str) -> None:
-    splitter = sse.Splitter()
+    events, lines = streams.SseReader(), streams.NdjsonReader()
     data = said.encode(errors="replace")
     for start in range(0, len(data), 4096):
-        splitter.feed(data[start : start + 4096])
+        events.feed(data[start : start + 4096])
+        lines.feed(data[start : start + 4096])
 
 
 _QUADRATIC = "- at `$|a|`x"
@@ -217,15 +218,15 @@ FUNCTIONS: dict[str, tuple[Callable[[str], object], Hostile]] = {
     ),
     "a server's error": (_server_error, _hostile("|key.|", "|model |", "|wait 1|", "|{|", '|"|', "|retry after |")),
     "an error that is not JSON": (_plain_error, _hostile("|<|", "|{|", "|data: {}\n|", "|[|", "| |<html>")),
-    "OpenAI's stream": (_stream, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|: |")),
+    "a stream of events or lines": (_stream, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|: |")),
     "Ollama's line": (lambda said: ollama.token(said.encode(errors="replace"), "m", SERVER), _hostile("|[|")),
     "another Aura's stream": (_read_events, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|event: token\n|")),
 }
-REFUSALS = (ConfigError, ProviderError, ValueError, sse.TooLong, sse.NotEvents, ollama.NotALine, RecursionError)
+REFUSALS = (ConfigError, ProviderError, ValueError, ollama.NotALine, RecursionError)
 
 
 def feed(patterns: list[Pattern]) -> None:
-    """Give each pattern and each function its texts; say the name of each before."""
+    """Run each pattern and each function on its texts; print each name first."""
     shared = [whole(spec) for spec in SHARED]
     for pattern in patterns:
         listed = PATTERNS.get(pattern.text)
