@@ -15,7 +15,7 @@ def doors() -> list[Door]:
     routes = [
         AnswerRoute("/v1/chat/completions", ChatCompletionRequest, read_chat, ChatEncoder),
         AnswerRoute("/v1/responses", ResponsesRequest, read_responses, ResponsesEncoder),
-        ListRoute("/v1/models", encode_models),
-        AgentRoute("/v1/models/{id}", encode_model),
+        ListRoute("/v1/models", encode_models, answering=True),
+        AgentRoute("/v1/models/{id}", encode_model, answering=True),
     ]
     return [Door(routes, refuse)]

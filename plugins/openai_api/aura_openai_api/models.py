@@ -13,8 +13,8 @@ CREATED = int(time.time())
 
 
 def encode_models(agents: Sequence[AgentInfo]) -> bytes:
-    """The agents that can answer."""
-    return msgspec.json.encode({"object": "list", "data": [_model(agent) for agent in agents if not agent.error]})
+    """All of them."""
+    return msgspec.json.encode({"object": "list", "data": [_model(agent) for agent in agents]})
 
 
 def encode_model(agent: AgentInfo) -> bytes:
