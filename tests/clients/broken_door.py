@@ -121,6 +121,23 @@ def every_end_is_stop() -> None:
         )
 
 
+@breaks("cut")
+def every_text_ends_the_answer() -> None:
+    """Every piece looks like the last, so nobody sees that a stream was cut."""
+    from aura_core import End, Usage
+
+    for encoder in _encoders():
+        _wrap(encoder, "text", lambda original, self, content: original(self, content) + self.done(End("stop", Usage())))
+
+
+@breaks("cancel")
+def nobody_notices_who_left() -> None:
+    """An answer goes on when its client has left. It takes a broken core: a door has no part in this."""
+    from aura_core.answer.relay import Relay
+
+    Relay.close = lambda self: None  # type: ignore[method-assign]
+
+
 @breaks("models")
 def models_are_a_bare_list() -> None:
     """The list of models has no envelope."""

@@ -104,7 +104,8 @@ class Driver:
         self.process.stdin.write(f"{scenario}\n")
         self.process.stdin.flush()
         line = self._lines.get(timeout=LIMIT)
-        assert line is not None, f"{self.client.name} ended:\n{''.join(self._output[-40:])}"
+        if line is None:
+            raise RuntimeError(f"{self.client.name} ended:\n{''.join(self._output[-40:])}")
         said: dict[str, Any] = json.loads(line)
         assert said.pop("scenario") == scenario
         if scenario == "cancel":
