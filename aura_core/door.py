@@ -168,21 +168,28 @@ class AnswerRoute(msgspec.Struct, frozen=True):
 
 
 class ListRoute(msgspec.Struct, frozen=True):
-    """`GET path`: the agents. `encode` makes the body of all agents that the client may see, broken ones too; it is
-    called again when one of them has changed."""
+    """`GET path`: the agents. `encode` makes the body; it is called again only when one of them has changed.
+
+    With `answering` it is given only those that can answer, else all that the client may see, broken ones too.
+    """
 
     path: str
     encode: Callable[[Sequence[AgentInfo]], bytes]
     content_type: str = "application/json"
+    answering: bool = False
 
 
 class AgentRoute(msgspec.Struct, frozen=True):
     """`GET path`: one agent. The only parameter of `path` is the agent's id; the core refuses one that is not there with
-    `agent_not_found`. `encode` makes the body, and may raise Problem."""
+    `agent_not_found`. `encode` makes the body.
+
+    With `answering` an agent that cannot answer is refused as a question to it would be.
+    """
 
     path: str
     encode: Callable[[AgentInfo], bytes]
     content_type: str = "application/json"
+    answering: bool = False
 
 
 Route = AnswerRoute | ListRoute | AgentRoute
@@ -198,3 +205,9 @@ class Door(msgspec.Struct, frozen=True):
 
     routes: Sequence[Route]
     refuse: Callable[[Problem, str], Reply]
+
+
+def system_prompt(agent_prompt: str, context: str) -> str:
+    """The text of the one system message; "" for none."""
+    system = f"{agent_prompt}\n\nAdditional context:\n{context}" if context.strip() else agent_prompt
+    return system if system.strip() else ""

@@ -17,7 +17,7 @@ ALLOWED = {
     "telemetry": {"core", "answer"},
     "answer": {"core"},
     "doors": {"core", "answer"},
-    "plugins": {"core", "config"},
+    "plugins": {"core", "config", "doors"},
     "assembly": {"core", "config", "telemetry", "answer", "doors", "plugins"},
     "server": {"core", "config", "telemetry", "answer", "doors", "plugins", "assembly"},
     "testing": {"core", "streams", "config", "telemetry", "answer", "doors", "plugins", "assembly", "server"},

@@ -19,13 +19,14 @@ from aura_core.cli.terminal import Screen, print_json
 from aura_core.config.agents import BUILT_IN
 from aura_core.config.fields import toml
 from aura_core.config.settings import SECTIONS, Settings
-from aura_core.doors.native import ChatBody
+from aura_core.door import Question
 from aura_core.errors import ProviderError, words_of
 from aura_core.plugins.distributions import strangers
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import CORE_DISTRIBUTION
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
+from aura_core.types import Message
 
 PROMPT = "Say hello."
 
@@ -281,9 +282,13 @@ async def _agent(runtime: Runtime, agent_id: str) -> list[Check]:
     return checks
 
 
+def _question(bound: Bound) -> Question:
+    return Question(bound.agent.id, [Message("user", PROMPT)])
+
+
 async def _advice(runtime: Runtime, bound: Bound) -> list[str]:
     try:
-        request = await runtime.request(bound, ChatBody(PROMPT))
+        request = await runtime.request(bound, _question(bound))
     except ProviderError:
         return []  # why there is no request the answer has told
     try:
@@ -297,7 +302,7 @@ async def _first_token(runtime: Runtime, bound: Bound) -> Check:
     name = f"{bound.agent.id} ({bound.instance.name})"
     seconds: list[float] = []
     for _ in range(2):
-        relay = runtime.answer(bound, ChatBody(PROMPT), Values())
+        relay = runtime.answer(bound, _question(bound), Values())
         try:
             event = (await relay.take())[0]
         finally:

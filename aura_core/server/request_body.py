@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import msgspec
 from litestar import Request
@@ -9,27 +11,28 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from aura_core.config.decode import explain
-from aura_core.doors.native import ChatBody
 from aura_core.limits import BODY_PIECE, MESSAGE_LIMIT
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
 
-_decode = msgspec.json.Decoder(ChatBody).decode
 # The escapes of half a character, which JSON.stringify writes of a text cut inside an emoji.
 _LONE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
 _PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_MISSING = "Object missing required field `"
 _LONGEST = 12  # bytes of the escapes of one character
 
 
-class ChatHttpRequest(Request[None, None, State]):
-    """A request whose body is a ChatBody: 415, 413, 400, in this order.
+class JsonRequest(Request[None, None, State]):
+    """A request whose body is JSON of one type: 415, 413, 400, in this order.
 
     Litestar itself ignores the Content-Type, so that any web page could post without a preflight, and answers 500 to
     bad UTF-8 and to deep nesting.
     """
+
+    decode: ClassVar[Callable[[bytes], Any]]
 
     async def body(self) -> bytes:
         """The raw body, if it is declared to be JSON and is not too large. Raises Problem."""
@@ -46,31 +49,36 @@ class ChatHttpRequest(Request[None, None, State]):
             limit = self.route_handler.resolve_request_max_body_size()
             raise Problem("payload_too_large", f"The body is larger than {limit} bytes (server.max_body).") from None
         if not body:
-            raise Problem("invalid_request", "The body is empty; send a JSON object with a prompt.")
+            raise Problem("invalid_request", "The body is empty; send a JSON object.")
         return body
 
-    async def json(self) -> ChatBody:
+    async def json(self) -> Any:
         """The decoded body. Raises Problem that names the field."""
         body = await self.body()
         try:
             try:
-                return _decode(body)
+                return self.decode(body)
             except msgspec.ValidationError:
                 raise
             except msgspec.DecodeError:
                 whole = await _without_halves(body)
                 if whole == body:
                     raise
-                return _decode(whole)
+                return self.decode(whole)
         except msgspec.ValidationError as exc:
             text = explain(_short(exc))[1].replace("a table", "an object")  # JSON's word; a person's files are TOML
-            raise Problem("invalid_request", redact.message(text, [])) from None
+            raise Problem("invalid_request", redact.message(text, []), field=_field(exc)) from None
         except msgspec.DecodeError as exc:
             raise Problem("invalid_request", f"The body is not valid JSON: {redact.message(str(exc), [])}.") from None
         except UnicodeDecodeError:
             raise Problem("invalid_request", "The body is not valid UTF-8.") from None
         except RecursionError:
             raise Problem("invalid_request", "The body is nested too deeply.") from None
+
+
+def json_request(body: Any) -> type[JsonRequest]:
+    """The class of requests whose body is of this type."""
+    return type("JsonRequest", (JsonRequest,), {"decode": staticmethod(msgspec.json.Decoder(body).decode)})
 
 
 async def _without_halves(text: bytes) -> bytes:
@@ -103,3 +111,13 @@ def _short(exc: msgspec.ValidationError) -> msgspec.ValidationError:
     if len(text) <= 2 * MESSAGE_LIMIT:
         return exc
     return msgspec.ValidationError(f"{text[:MESSAGE_LIMIT]}…{text[-MESSAGE_LIMIT:]}")
+
+
+def _field(exc: msgspec.ValidationError) -> str | None:
+    """The path of what is wrong: `messages[0].content`; None where the body as a whole is, or the path is too long."""
+    said, _, path = str(exc).rpartition(" - at `$")
+    path = path.removesuffix("`").removeprefix(".") if said else ""
+    if (said or str(exc)).startswith(_MISSING):
+        missing = (said or str(exc)).removeprefix(_MISSING).removesuffix("`")
+        path = f"{path}.{missing}" if path else missing
+    return path if 0 < len(path) <= MESSAGE_LIMIT and path.isprintable() else None

@@ -1,23 +1,22 @@
-"""The two ways in which an answer leaves: as a stream of events, and whole, as one JSON object."""
+"""The two ways in which an answer leaves, in the bytes of its door: as a stream, and whole."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from litestar.response import Response
 from litestar.types import Receive, Scope, Send
 
-from aura_core.answer.events import OK, DoneEvent, ErrorEvent, Framing, Sse, TokenEvent, Values
+from aura_core.answer.events import Framing, ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Relay
-from aura_core.doors.native import Answer, ChatBody
+from aura_core.door import Encoder, End, Failure, Question, WholeAnswer
+from aura_core.doors.table import OpenDoor, as_bytes, made
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
 from aura_core.server.guard import request_id
 from aura_core.server.uvicorn_protocol import CONNECTION, Protocol
 
 STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store, no-transform"),  # a proxy that compresses would hold the stream back
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
@@ -27,13 +26,13 @@ STREAM_HEADERS = [
 class _Relayed(Response[None]):
     """A response that begins its answer when it is sent, and ends it when it is sent or its client has left."""
 
-    framing: Framing
-
-    def __init__(self, runtime: Runtime, bound: Bound, body: ChatBody) -> None:
+    def __init__(self, runtime: Runtime, bound: Bound, opened: OpenDoor, encoder: Encoder, question: Question) -> None:
         super().__init__(None)
         self._runtime = runtime
         self._bound = bound
-        self._body = body
+        self._opened = opened
+        self._encoder = encoder
+        self._question = question
 
     def to_asgi_response(self, *_args: Any, **_kwargs: Any) -> Any:
         """Give itself: Litestar's own would add headers and buffer."""
@@ -46,7 +45,7 @@ class _Relayed(Response[None]):
         task = asyncio.current_task()
         assert task is not None
         abort: Callable[[], object] = connection.abort if connection is not None else task.cancel
-        relay = self._runtime.answer(self._bound, self._body, self.framing, abort, request_id(scope))
+        relay = self._runtime.answer(self._bound, self._question, self._framing(), abort, request_id(scope))
         watcher = asyncio.create_task(_watch(receive, relay), name="aura-disconnect")
         try:
             await self._send(relay, send, connection)
@@ -54,20 +53,31 @@ class _Relayed(Response[None]):
             watcher.cancel()
             self._runtime.release(relay)
 
+    def _framing(self) -> Framing:
+        raise NotImplementedError
+
+    def _made(self, what: str, make: Callable[..., bytes], *given: Any) -> bytes:
+        """What the encoder makes. Raises Problem where it fails."""
+        return made(self._opened, f"{what} of {type(self._encoder).__qualname__}", as_bytes, make, *given)
+
     async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
         raise NotImplementedError
 
 
 class EventStream(_Relayed):
-    """The answer as Server-Sent Events: headers at once, then everything that is ready in one write."""
+    """The answer as it comes: headers at once, then everything that is ready in one write."""
 
-    framing = Sse()
+    def _framing(self) -> Framing:
+        return self._encoder
 
     async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
-        heartbeat = b"%g" % self._runtime.limits.heartbeat
-        headers = [*STREAM_HEADERS, (b"aura-heartbeat", heartbeat)]
+        encoder = self._encoder
+        headers = [(b"content-type", encoder.content_type.encode()), *STREAM_HEADERS]
+        if encoder.ping:
+            headers.append((b"aura-heartbeat", b"%g" % self._runtime.limits.heartbeat))
+        begin = self._made("begin", encoder.begin)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": OK, "more_body": True})
+        await send({"type": "http.response.body", "body": begin, "more_body": True})
         frames = await relay.take() if connection is None else await relay.pipe(connection)
         while frames:
             more = not relay.drained
@@ -75,23 +85,47 @@ class EventStream(_Relayed):
             frames = await relay.take()
 
 
-class WholeAnswer(_Relayed):
-    """The answer as one JSON object; what fails is a problem that keeps the text that had come."""
+class _Parts(Values):
+    """The parts of an answer, and who gave it."""
 
-    framing = Values()
+    who = "", ""
+
+    def answering(self, provider: str, model: str) -> None:  # type: ignore[override]  # it keeps what it is told
+        self.who = provider, model
+
+    @staticmethod
+    def done(end: End) -> Any:
+        return end
+
+    @staticmethod
+    def error(failure: Failure) -> Any:
+        return failure
+
+
+class OnePiece(_Relayed):
+    """The answer in one piece; what fails is a refusal that keeps the text that had come."""
+
+    def _framing(self) -> Framing:
+        self._parts = _Parts()
+        return self._parts
 
     async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
-        parts: list[str] = []
+        texts: list[str] = []
+        thoughts: list[str] = []
         while not relay.drained:
-            for event in await relay.take():
-                if isinstance(event, TokenEvent):
-                    parts.append(event.content)
-                elif isinstance(event, ErrorEvent):
-                    raise Problem(event.code, event.message, event.retry_after, "".join(parts))
-                elif isinstance(event, DoneEvent):
-                    body = msgspec.json.encode(Answer("".join(parts), event.total_tokens, event.finish_reason))
+            for part in await relay.take():
+                if isinstance(part, TokenEvent):
+                    texts.append(part.content)
+                elif isinstance(part, ReasoningEvent):
+                    thoughts.append(part.content)
+                elif isinstance(part, Failure):
+                    raise Problem(part.code, part.message, part.retry_after, "".join(texts))
+                elif isinstance(part, End):
+                    answer = WholeAnswer("".join(texts), "".join(thoughts), part)
+                    self._made("answering", self._encoder.answering, *self._parts.who)
+                    body = self._made("whole", self._encoder.whole, answer)
                     headers = [
-                        (b"content-type", b"application/json"),
+                        (b"content-type", self._encoder.whole_content_type.encode()),
                         (b"cache-control", b"no-store"),
                         (b"content-length", str(len(body)).encode()),
                     ]

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Values
+from aura_core import door
+from aura_core.answer.events import ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Limits, Relay
 from aura_core.config.sources import Value
 from aura_core.limits import CLEANUP_LIMIT
@@ -83,7 +84,7 @@ class PlayedAnswer:
         return next((token.usage for token in reversed(self.tokens) if token.usage is not None), None)
 
     @property
-    def error(self) -> ErrorEvent | None:
+    def error(self) -> door.Failure | None:
         """How it failed."""
         return self.relay.error
 
