@@ -83,7 +83,7 @@ def test_an_error_takes_the_place_of_done(tmp_path: Path) -> None:
         assert aura.post("fails").content == (
             b": ok\n\n"
             b'event: token\ndata: {"content": "one"}\n\n'
-            b'event: error\ndata: {"message": "This failure was asked for by the agent\'s options.", '
+            b'event: error\ndata: {"message": "The agent\'s options request this failure.", '
             b'"code": "rate_limited", "retryAfter": 2.5}\n\n'
         )
         assert aura.post("plain").content.endswith(b'"code": "llm_error"}\n\n')

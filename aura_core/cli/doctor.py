@@ -129,7 +129,7 @@ def _plugins(runtime: Runtime) -> Iterator[Check]:
         elif plugin.status == "disabled":
             yield Check("plugins", name, "note", f"switched off; {plugin.remedy}")
         else:
-            yield Check("plugins", name, "ok", "provider" if plugin.provider else "wrapper")
+            yield Check("plugins", name, "ok", plugin.kind)
     for warning in runtime.plugins.warnings:
         yield Check("plugins", "environment", "warning", warning)
 

@@ -14,6 +14,7 @@ from aura_core.problems import Problem
 log = logging.getLogger("aura.doors")
 
 T = TypeVar("T")
+NATIVE_NAME = "native"
 
 
 class DoorFault(Exception):
@@ -21,7 +22,7 @@ class DoorFault(Exception):
 
 
 class OpenDoor(msgspec.Struct, frozen=True):
-    """A door and the name of the plugin that it comes from; the core's own is `native`."""
+    """A door and the name of the plugin that it comes from; `native` for the core's own."""
 
     plugin: str
     door: Door
@@ -32,7 +33,7 @@ class Doors:
 
     def __init__(self, plugins: Mapping[str, Sequence[Door]]) -> None:
         """`plugins` gives the doors of each plugin by its name; their paths do not clash."""
-        self.native = OpenDoor("native", NATIVE)
+        self.native = OpenDoor(NATIVE_NAME, NATIVE)
         self.all = [self.native]
         self.all += [OpenDoor(name, door) for name, doors in plugins.items() for door in doors]
         self._below: dict[str, OpenDoor | None] = {}
