@@ -46,6 +46,11 @@ real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
 
+# All clients of the OpenAI API that people have, each in an environment that is made once (2 GB)
+clients:
+    {{uv}} python tests/clients/environments.py
+    {{uv}} pytest -m "clients or not clients" tests/clients
+
 # Measure start-up time and memory, compared with the necessary imports
 startup:
     {{uv}} python benchmarks/startup.py
