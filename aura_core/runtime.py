@@ -13,12 +13,14 @@ import msgspec
 from aura_core.answer.events import Framing
 from aura_core.answer.relay import Limits, Relay
 from aura_core.answer.stream_record import StreamRecord
+from aura_core.budget import FULL, Budget, Share
 from aura_core.config.agents import Agent, AgentStore, Entry
 from aura_core.config.decode import decode
 from aura_core.config.settings import Settings
 from aura_core.config.untrusted import Refusal
 from aura_core.doors.native import ChatBody, messages
 from aura_core.errors import ConfigError, ProviderError
+from aura_core.limits import ANSWER_RESERVE
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import Plugin, Plugins, allowed_by_environment
 from aura_core.plugins.registry import Providers, Unusable
@@ -71,6 +73,7 @@ class Runtime:
         self.providers = Providers(settings, self.plugins, environ)
         self.agents = AgentStore(settings.directory, settings.agents_within)
         self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
+        self.budget = Budget(settings.server.max_buffered)
         self.relays: dict[Relay, tuple[str, Bound]] = {}
         self.abandonments = Counter[str]()
         self.worker: int | None = None  # its number, where there are several
@@ -219,9 +222,15 @@ class Runtime:
         framing: Framing,
         stuck: Callable[[], object] | None = None,
         request_id: str = "-",
+        share: Share | None = None,
     ) -> Relay:
-        """Begin an answer. Raises Problem when the server is full or stops; whoever calls must `release` the relay."""
+        """Begin an answer. Raises Problem when the server is full or stops; whoever calls must `release` the relay.
+
+        What waits for the client counts in `share`; without one, for a caller in this process, there is no limit.
+        """
         self.check_room()
+        if share is not None and not share.grow(ANSWER_RESERVE):
+            raise Problem("too_many_streams", FULL, retry_after=1)
         relay = Relay(
             lambda: self._start(bound, body),
             self.limits,
@@ -231,6 +240,7 @@ class Runtime:
             stuck,
             lambda: self.abandonments.update([bound.instance.plugin]),
             bound.instance.name,
+            share,
         )
         self.relays[relay] = request_id, bound
         return relay

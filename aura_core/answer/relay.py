@@ -23,6 +23,7 @@ from aura_core.answer.events import DoneEvent, ErrorEvent, Framing, finish_reaso
 from aura_core.answer.frame_buffer import FrameBuffer, Sink
 from aura_core.answer.plugin_errors import explain, retry_delay
 from aura_core.answer.stream_record import StreamRecord
+from aura_core.budget import Share
 from aura_core.deadline import fired_late
 from aura_core.errors import ProviderError
 from aura_core.limits import CLEANUP_LIMIT, FINISH_GRACE, SECOND_LOOK, SIGNS_OF_LIFE, STEPS_WITHOUT_PAUSE
@@ -61,9 +62,11 @@ class Relay:
         stuck: Callable[[], object] | None = None,
         abandoned: Callable[[], None] | None = None,
         server: str = "",
+        share: Share | None = None,
     ) -> None:
         """Begin at once. `stuck` is called when the consumer has written for longer than `write_timeout`, `abandoned`
-        when the plugin's clean-up takes too long. `server` is the instance's name, for the log.
+        when the plugin's clean-up takes too long. `server` is the instance's name, for the log. `share` is what the
+        frame buffer takes of the process's budget.
         """
         self.plugin = plugin
         self._server = server or plugin
@@ -82,7 +85,7 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
         self.started_at = self._progress_at = self._finish_by = self._now()
-        self._buffer = FrameBuffer(framing.size)
+        self._buffer = FrameBuffer(framing.size, share)
         self._half = ""  # a high surrogate that waits for its other half
         self._half_frame: Callable[[str], Any] = framing.token
         self._timer: asyncio.TimerHandle | None = None

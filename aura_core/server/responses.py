@@ -10,9 +10,12 @@ from litestar.types import Receive, Scope, Send
 
 from aura_core.answer.events import OK, DoneEvent, ErrorEvent, Framing, Sse, TokenEvent, Values
 from aura_core.answer.relay import Relay
+from aura_core.budget import FULL, Share
 from aura_core.doors.native import Answer, ChatBody
+from aura_core.limits import WHOLE_ANSWER_LIMIT
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
+from aura_core.server.budgeted import share_of
 from aura_core.server.guard import request_id
 from aura_core.server.uvicorn_protocol import CONNECTION, Protocol
 
@@ -46,7 +49,8 @@ class _Relayed(Response[None]):
         task = asyncio.current_task()
         assert task is not None
         abort: Callable[[], object] = connection.abort if connection is not None else task.cancel
-        relay = self._runtime.answer(self._bound, self._body, self.framing, abort, request_id(scope))
+        self._share = share_of(scope)
+        relay = self._runtime.answer(self._bound, self._body, self.framing, abort, request_id(scope), self._share)
         watcher = asyncio.create_task(_watch(receive, relay), name="aura-disconnect")
         try:
             await self._send(relay, send, connection)
@@ -81,15 +85,19 @@ class WholeAnswer(_Relayed):
     framing = Values()
 
     async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
-        parts: list[str] = []
+        text = Text(self._share)
         while not relay.drained:
             for event in await relay.take():
                 if isinstance(event, TokenEvent):
-                    parts.append(event.content)
+                    if (why := text.add(event.content)) is not None:
+                        relay.fail(why.code, why.detail)
+                        raise why
                 elif isinstance(event, ErrorEvent):
-                    raise Problem(event.code, event.message, event.retry_after, "".join(parts))
+                    raise Problem(event.code, event.message, event.retry_after, text.so_far())
                 elif isinstance(event, DoneEvent):
-                    body = msgspec.json.encode(Answer("".join(parts), event.total_tokens, event.finish_reason))
+                    body = msgspec.json.encode(Answer(text.so_far(), event.total_tokens, event.finish_reason))
+                    if not self._share.change(text.size, len(body)):
+                        raise text.full()
                     headers = [
                         (b"content-type", b"application/json"),
                         (b"cache-control", b"no-store"),
@@ -97,6 +105,42 @@ class WholeAnswer(_Relayed):
                     ]
                     await send({"type": "http.response.start", "status": 200, "headers": headers})
                     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class Text:
+    """The text of an answer that is sent in one piece, as far as it has come. It counts in the request's share.
+
+    It is kept as UTF-8: the pieces would take 50 bytes each beside their characters.
+    """
+
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self._bytes = bytearray()
+
+    def add(self, content: str) -> Problem | None:
+        """Append a piece. Returns why the answer cannot go on, if it is too long or the process holds too much."""
+        piece = content.encode()
+        if len(self._bytes) + len(piece) > WHOLE_ANSWER_LIMIT:
+            limit = WHOLE_ANSWER_LIMIT // 2**20
+            why = f"The answer is longer than {limit} MiB, and cannot be sent in one piece; ask for a stream."
+            return Problem("llm_error", why, partial=self.so_far())
+        if not self._share.grow(len(piece)):
+            return self.full()
+        self._bytes += piece
+        return None
+
+    def full(self) -> Problem:
+        """The refusal of an answer for which there is no more room."""
+        return Problem("unavailable", FULL, 1, self.so_far())
+
+    def so_far(self) -> str:
+        """All of it."""
+        return self._bytes.decode()
+
+    @property
+    def size(self) -> int:
+        """The bytes that it counts."""
+        return len(self._bytes)
 
 
 async def _watch(receive: Receive, relay: Relay) -> None:

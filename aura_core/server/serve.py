@@ -101,7 +101,9 @@ class DrainingServer(uvicorn.Server):
             uvicorn.Config(
                 create_app(runtime),
                 # uvicorn calls it, and asks for no class.
-                http=partial(Protocol, write_timeout=runtime.settings.server.write_timeout),  # type: ignore[arg-type]
+                http=partial(  # type: ignore[arg-type]
+                    Protocol, write_timeout=runtime.settings.server.write_timeout, budget=runtime.budget
+                ),
                 ws="none",
                 lifespan="on",
                 log_config=None,

@@ -14,9 +14,11 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from aura_core.budget import FULL, Budget, Share
 from aura_core.deadline import fired_late
-from aura_core.limits import HEADER_LIMIT, LINGER, LINGER_SIZE, REQUEST_TIMEOUT, SECOND_LOOK
+from aura_core.limits import HEADER_LIMIT, LARGE_PART, LINGER, LINGER_SIZE, REQUEST_TIMEOUT, SECOND_LOOK
 from aura_core.problems import Problem
+from aura_core.server.budgeted import SHARE
 from aura_core.server.guard import NOT_KEPT, REQUEST_ID
 
 log = logging.getLogger("aura.server")
@@ -42,7 +44,8 @@ class _AnyLength(int):
 class Protocol(HttpToolsProtocol):
     """What uvicorn (0.36 to 0.54, with httptools) lacks: a limit on headers (200 MB were accepted), one on the time
     that a request takes to come and one on the time that an answer waits to be read (both for ever), the body of a
-    request that offers an upgrade (Java's client does), and a way to see that a client which pipelines has left.
+    request that offers an upgrade (Java's client does), a way to see that a client which pipelines has left, and a count
+    of what all connections hold: heads that are not complete, bodies as they come, and what is not read of an answer.
 
     One request at a time: what comes behind a request that is still being answered is thrown away, and the connection
     closes with the answer. RFC 9112, 9.3.2 lets a server do so, and no client that we know pipelines.
@@ -57,19 +60,25 @@ class Protocol(HttpToolsProtocol):
     _plain_head: bytes | None = None  # that of a request that offers an upgrade, without the offer
     _timer: asyncio.TimerHandle | None = None
     _unread_timer: asyncio.TimerHandle | None = None
+    _share: Share  # of the request whose body comes; the application closes it
+    _held = 0  # bytes of the budget that no request's share holds
 
-    def __init__(self, *args: Any, write_timeout: float = 0, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, write_timeout: float = 0, budget: Budget | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._write_timeout = write_timeout
+        self._budget = budget or Budget()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        # What the kernel does not take is paused at once: it waits in the answer's buffer, where it is counted.
+        transport.set_write_buffer_limits(high=0)
         self._in_head = True
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         self._stop_unread_timer()
+        self._hold(0)
         if self.cycle is not None:
             self.cycle.transport = self.transport  # what stands in for it holds us
         super().connection_lost(exc)
@@ -90,6 +99,31 @@ class Protocol(HttpToolsProtocol):
             self.send_400_response(str(exc))
         if self._unframed > HEADER_LIMIT and not self._deaf:
             self._refuse("headers_too_large")
+        if (self._in_head or self._held) and not self._deaf and not self._hold_own():
+            self._refuse("too_many_streams")
+
+    def _refuse_full(self) -> None:
+        """Refuse the request that is being parsed, and parse no more of it."""
+        self._refuse("too_many_streams")
+        raise httptools.HttpParserError("too many streams")
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._held:
+            self._hold_own()
+
+    def _hold_own(self) -> bool:
+        """Count the head that has begun, and what is not read of the last answer. Returns whether it fits."""
+        unread = self.transport.get_write_buffer_size() if self.cycle is not None and not self._answering else 0
+        return self._hold(unread + (self._unframed if self._in_head else 0))
+
+    def _hold(self, size: int) -> bool:
+        if size > self._held and not self._budget.take(size - self._held, LARGE_PART):
+            return False
+        if size < self._held:
+            self._budget.give_back(self._held - size)
+        self._held = size
+        return True
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -128,8 +162,12 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
             self._plain_head = self._without_upgrade()
             return
+        share = self._share = Share(self._budget)
+        self.scope[SHARE] = share  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
         self._in_head, self._unframed = False, 0
+        if not share.grow(size):
+            self._refuse_full()
         if not self.parser.should_keep_alive():  # uvicorn itself asks only since 0.53
             self.cycle.keep_alive = False
         if self.scope["http_version"] < "1.1":
@@ -169,8 +207,13 @@ class Protocol(HttpToolsProtocol):
         """Give uvicorn what came of a body, at once: it would copy all that is there for each chunk, which may be one
         byte."""
         pieces, self._pieces = self._pieces, None
-        if pieces:
-            super().on_body(b"".join(pieces))
+        if not pieces or self._deaf:
+            return
+        body = b"".join(pieces)
+        if self.cycle.response_complete or self._share.grow(len(body)):
+            super().on_body(body)
+        else:
+            self._refuse_full()
 
     def _without_upgrade(self) -> bytes:
         lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
@@ -186,6 +229,10 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        unread = self.transport.get_write_buffer_size()
+        if unread:  # counted even where it is too much: it is here, and keeps more from coming
+            self._budget.held += unread - self._held
+            self._held = unread
         self._expect_reading(math.inf)
 
     def _expect_reading(self, before: float) -> None:
@@ -263,7 +310,7 @@ class Protocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         if self._in_head or not self.cycle.response_started:
-            self._say(Problem(code, _DETAILS[code]))
+            self._say(Problem(code, _DETAILS[code], 1 if code == "too_many_streams" else None))
         self._leave()
 
     def _say(self, problem: Problem) -> None:
@@ -271,11 +318,11 @@ class Protocol(HttpToolsProtocol):
         identity = own.get(REQUEST_ID) or secrets.token_hex(8)  # the guard's, where it has seen the request
         log.info("request %s was refused (%s): %s", identity, problem.code, problem.detail)
         body = problem.body(identity)
+        headers = [(name.encode(), value.encode()) for name, value in problem.headers().items()]
         head = b"".join(
             [
                 STATUS_LINE[problem.status],
-                b"content-type: application/problem+json\r\n",
-                *(b"%b: %b\r\n" % header for header in NOT_KEPT),
+                *(b"%b: %b\r\n" % header for header in (*headers, *NOT_KEPT)),
                 b"x-request-id: %b\r\n" % identity.encode(),
                 b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body),
             ]
@@ -315,5 +362,6 @@ def _in_kernel(descriptor: int) -> int:
 _DETAILS = {
     "headers_too_large": f"The headers are larger than {HEADER_LIMIT} bytes.",
     "invalid_request": "This is not a valid HTTP request.",
+    "too_many_streams": FULL,
     "request_timeout": f"The request did not come within {REQUEST_TIMEOUT:g} s.",
 }

@@ -20,15 +20,25 @@ class Metrics:
 
     CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 
-    def __init__(self, active: Callable[[], int], abandonments: Mapping[str, int], worker: int | None = None) -> None:
-        """`active` counts the answers under way, `abandonments` the abandoned clean-ups by plugin; `worker` is this
-        process's number, where there are several."""
+    def __init__(
+        self,
+        active: Callable[[], int],
+        buffered: Callable[[], int],
+        abandonments: Mapping[str, int],
+        worker: int | None = None,
+    ) -> None:
+        """`active` counts the answers under way, `buffered` the bytes held for clients, `abandonments` the abandoned
+        clean-ups by plugin; `worker` is this process's number, where there are several."""
         self._registry = registry = CollectorRegistry()
         self._worker = [] if worker is None else [str(worker)]
         label = ["worker"] if self._worker else []
         provider = "gen_ai_provider_name"
-        gauge = Gauge("aura_active_streams", "Answers under way.", label, registry=registry)
-        (gauge.labels(*self._worker) if label else gauge).set_function(active)
+        for name, what, value in (
+            ("aura_active_streams", "Answers under way.", active),
+            ("aura_buffered_bytes", "Bytes of requests and unread answers, of server.max_buffered.", buffered),
+        ):
+            gauge = Gauge(name, what, label, registry=registry)
+            (gauge.labels(*self._worker) if label else gauge).set_function(value)
         self._streams = Counter(
             "aura_streams",
             "Answers that ended, by outcome and code.",

@@ -10,7 +10,7 @@ import ssl
 from typing import Any
 
 import aiohttp
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+from aiohttp import AddrInfoType, ClientHandlerType, ClientRequest, ClientResponse
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -19,13 +19,20 @@ INTERIM_LIMIT = 16
 """Interim answers that may come before the answer; servers send one, or two."""
 INTERIM_PIECE = 16 * 1024
 """Bytes that are parsed at once: of these, some 600 may be interim answers."""
+READ_AHEAD = 8 * 1024
+"""Bytes of an answer from which on aiohttp reads no more while the client is slow; it may hold twice that."""
+RECEIVE_BUFFER = 32 * 1024
+"""Bytes of a connection's receive buffer (Linux takes twice that): what one read may bring, and what waits in the kernel
+for a client that does not read. On a line of 100 ms it still brings 300 KB a second, many times what a model writes."""
 _PROBE = b"HTTP/1.1 204 Probe\r\n\r\n"
 
 
 def session(context: ssl.SSLContext, **more: Any) -> aiohttp.ClientSession:
-    """A session without cookies or a pool limit, which replaces stale connections; `more` is aiohttp's own."""
+    """A session without cookies or a pool limit, which reads in small pieces and replaces stale connections; `more` is
+    aiohttp's own."""
     return aiohttp.ClientSession(
-        connector=Connector(ssl=context),
+        connector=Connector(ssl=context, socket_factory=_small_socket),
+        read_bufsize=READ_AHEAD,
         cookie_jar=aiohttp.DummyCookieJar(),
         request_class=Request,
         middlewares=(replace_stale,),
@@ -205,6 +212,14 @@ async def replace_stale(request: ClientRequest, handler: ClientHandlerType) -> C
         response.close()
     request.fresh = True
     return await handler(request)
+
+
+def _small_socket(address: AddrInfoType) -> socket.socket:
+    """A socket for this address. Its buffer is set before it connects, when TCP agrees on its window."""
+    family, kind, protocol, _, _ = address
+    sock = socket.socket(family, kind, protocol)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    return sock
 
 
 def _is_readable(sock: socket.socket) -> bool:
