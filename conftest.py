@@ -1,4 +1,4 @@
-"""Fixtures of every distribution's tests: a clean environment, and a provider's server that we did not write."""
+"""Fixtures for the tests of every distribution: a clean environment, and a third-party provider server."""
 
 import json
 import os
@@ -18,14 +18,14 @@ AIMOCK = Path(__file__).parent / "tests/aimock/node_modules/@copilotkit/aimock/d
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach what the tests start: what a shell begins in the background ignores it, and its children do."""
+    """Let Ctrl-C reach processes that tests start: a shell's background job ignores SIGINT, as do its children."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the developer's own variables, configuration and servers out of every test, and of what it starts."""
+    """Keep the developer's own variables, configuration and servers out of every test and its subprocesses."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.upper().startswith(FOREIGN):
@@ -37,7 +37,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that lacks a tool skips itself, with a reason that begins with "needs". In CI nothing may be missing."""
+    """A test without its tool skips itself, with a reason that starts with "needs". In CI no tool may be missing."""
     report = yield
     if report.skipped and os.environ.get("CI") and isinstance(report.longrepr, tuple):
         reason = report.longrepr[2].removeprefix("Skipped: ")
@@ -48,7 +48,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture
 def aimock(tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """Start @copilotkit/aimock with an answer for the prompt `hello`; gives its address. More arguments go to it."""
+    """Start @copilotkit/aimock with an answer for the prompt `hello`; return its address. Other arguments go to it."""
     node = shutil.which("node")
     if node is None or not AIMOCK.exists():
         pytest.skip("needs aimock: npm ci --prefix tests/aimock")

@@ -8,7 +8,7 @@ uv := "uv run --all-groups"
 _list:
     @just --list
 
-# All tests that need nothing but Python; those that lack a tool are skipped with a reason
+# All tests; those whose tools are missing are skipped with a reason
 test *ARGS:
     {{uv}} pytest {{ARGS}}
 
@@ -18,17 +18,17 @@ lint:
     {{uv}} ruff format --check .
     {{uv}} mypy
 
-# The server with the lowest uvicorn that pyproject.toml allows; all other tests run with the highest
+# Test the server with the lowest uvicorn that pyproject.toml allows; all other tests use the highest
 uvicorn version=`grep -oP '"uvicorn>=\K[0-9.]+' pyproject.toml`:
     uv run --isolated --all-packages --all-extras --all-groups --with "uvicorn=={{version}}.*" pytest -q \
         tests/test_wire.py tests/test_http_versions.py tests/test_refusals.py tests/test_cancel.py
 
-# The VS Code extension: types and units, then its journeys in a real workbench
+# Test the VS Code extension: types and units, then end-to-end tests in a real workbench
 extension:
     cd extension && npm test
     cd extension && npm run test:e2e
 
-# Everything that CI runs besides the tests
+# Everything that CI checks besides the tests
 check: lint
     {{uv}} python .ci/pins.py --check
 
@@ -36,7 +36,7 @@ check: lint
 tools:
     bash .ci/tools
 
-# Bring every pin up to date: uv.lock (not committed), constraints.txt and pyproject.toml
+# Update every pin: uv.lock (not committed), constraints.txt and pyproject.toml
 pin:
     uv lock --upgrade
     {{uv}} python .ci/pins.py
@@ -46,15 +46,15 @@ real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
 
-# Start-up time and memory beside what must be imported anyway
+# Measure start-up time and memory, compared with the necessary imports
 startup:
     {{uv}} python benchmarks/startup.py
 
-# Every figure of streaming, beside peers, and whether the goals are met; see benchmarks/peers.py for how to get peers
+# Measure streaming next to peers, and check the goals; benchmarks/peers.py explains how to get the peers
 bench *ARGS:
     {{uv}} python benchmarks/bench.py {{ARGS}}
 
-# Put the figures of the last `just bench` into docs/performance.md, and draw its chart
+# Write the figures of the last `just bench` into docs/performance.md, and draw its chart
 figures run=".cache/bench.json":
     {{uv}} --with matplotlib python benchmarks/publish.py "{{run}}"
 
@@ -62,7 +62,7 @@ figures run=".cache/bench.json":
 attack *ARGS:
     {{uv}} python tests/attack/run.py {{ARGS}}
 
-# What proves Aura under faults, twenty times, each time in another order; `just shuffled 1 "tests plugins"` for all
+# Run the tests of faults twenty times, each time in another order; `just shuffled 1 "tests plugins"` for all tests
 shuffled times="20" paths=faults:
     for n in $(seq {{times}}); do {{uv}} pytest -q -p randomly {{paths}} || exit 1; done
 

@@ -1,4 +1,4 @@
-"""Keep constraints.txt and [tool.uv] constraint-dependencies equal to what uv has resolved; --check only compares."""
+"""Update constraints.txt and [tool.uv] constraint-dependencies from uv's resolution; --check only compares."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ def exported() -> list[str]:
 
 
 def in_pyproject(pins: list[str]) -> str:
-    """pyproject.toml with these pins."""
+    """The text of pyproject.toml with these pins."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     lines = "".join(f"  {_quoted(pin)},\n" for pin in pins)
     return re.sub(

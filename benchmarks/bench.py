@@ -1,4 +1,4 @@
-"""What streaming costs in Aura, beside peers, in one interleaved run: `uv run --all-groups just bench`.
+"""Measure Aura's cost of streaming next to peers, in one interleaved run: `uv run --all-groups just bench`.
 
 Prints medians with their spread, and whether each goal is met; every figure goes to a file as JSON, from which
 `benchmarks/chart.py` draws. All scenarios are in measures.py, all goals in goals.py. Linux only (/proc).
@@ -23,18 +23,18 @@ from measures import SCENARIOS, WARM, Failed, Scenario, measure
 from processes import Missing, ServerProcess
 from report import NAMES, Results, tables
 
-SLOW = 15  # seconds; what takes a contender longer, and twice as long as the quickest, is not repeated
+SLOW = 15  # seconds; a scenario that takes a contender longer, and twice as long as the fastest, is not repeated
 
 
 def takes(contender: Contender, name: str, scenario: Scenario) -> bool:
-    """Whether a scenario says anything about a contender."""
+    """Whether a scenario applies to a contender."""
     if contender.name == DIRECT:
         return name.startswith(("first", "delay", "hangup"))
     return name == "bulk50" if "*" in contender.name else True
 
 
 class Run:
-    """All rounds, and what came of them."""
+    """All rounds and their results."""
 
     def __init__(self, contenders: list[Contender], scenarios: dict[str, Scenario], port: int) -> None:
         self.contenders, self.scenarios, self.port = contenders, scenarios, port
@@ -45,7 +45,7 @@ class Run:
         self.enough: set[tuple[str, str]] = set()
 
     def start(self) -> None:
-        """Start what stays, and warm it."""
+        """Start the servers that stay up, and warm them up."""
         for contender in list(self.contenders):
             wanted = [n for n, s in self.scenarios.items() if takes(contender, n, s)]
             if all(self.scenarios[name].fresh for name in wanted):

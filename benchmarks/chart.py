@@ -1,6 +1,6 @@
-"""Draw a benchmark's figures, a panel for each question, a dot for each contender; needs matplotlib.
+"""Draw a benchmark's figures, a panel for each measure, a dot for each contender; needs matplotlib.
 
-The picture has a background of its own, so that it reads in light and in dark surroundings alike.
+The picture has its own background, so that it is readable on light and dark pages.
 """
 
 import statistics

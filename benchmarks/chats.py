@@ -1,4 +1,4 @@
-"""How long does the page take to show what it has kept? Many chats in its database, then a reload.
+"""Measure how long the page takes to show stored chats: many chats in its database, then a reload.
 
     python benchmarks/chats.py [--chats 200] [--turns 10000]
 
@@ -83,7 +83,7 @@ def measure(page: Any, url: str, chats: int, turns: int) -> None:
 
 
 def main() -> None:
-    """Measure in a browser of its own."""
+    """Measure in a separate browser."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chats", type=int, default=200)
     parser.add_argument("--turns", type=int, default=10_000)

@@ -1,4 +1,4 @@
-"""The near end of every benchmark, on bare uvloop: many streams at once, of which every token is checked.
+"""The client of every benchmark, on bare uvloop: many simultaneous streams, with a check of every token.
 
 The first line on stdin says as JSON what to do, the last line on stdout what came of it. `open` is printed when every
 stream has its first token; with the ways `leave` and `stall`, a second line on stdin ends the streams.
@@ -31,7 +31,7 @@ class Stream(asyncio.Protocol):
         self.rest = self.raw = self.headed = b""
         self.left, self.ended = 0, False
         self.sent_at = self.first_at = 0.0
-        self.delays: list[int] = []  # microseconds since the upstream wrote each token, where it says when
+        self.delays: list[int] = []  # microseconds since the upstream wrote each token, if the token has a timestamp
         loop = asyncio.get_running_loop()
         self.begun: asyncio.Future[None] = loop.create_future()
         self.over: asyncio.Future[str] = loop.create_future()  # what is wrong, or nothing
@@ -63,7 +63,7 @@ class Stream(asyncio.Protocol):
             self.close("" if self.seen == self.count else f"{self.seen} tokens of {self.count}: {data[-200:]!r}")
 
     def body(self, data: bytes) -> bytes:
-        """What a read adds to the body, without the head and the framing of chunks."""
+        """The part of a read that belongs to the body, without the head and the chunk framing."""
         self.raw += data
         if not self.headed:
             head, self.headed, rest = self.raw.partition(b"\r\n\r\n")
@@ -89,7 +89,7 @@ class Stream(asyncio.Protocol):
         return b"".join(parts)
 
     def close(self, why: str) -> None:
-        """The stream is over, well or not."""
+        """The stream has ended, with success or not."""
         if not self.over.done():
             self.over.set_result(why)
         if not self.begun.done():
@@ -100,7 +100,7 @@ class Stream(asyncio.Protocol):
         self.close(f"lost after {self.seen} tokens of {self.count}")
 
     def hang_up(self, reset: bool) -> float:
-        """Leave, politely or with a reset. Returns when."""
+        """Close the connection, normally or with a reset. Returns the time."""
         if reset:
             sock: socket.socket = self.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -109,7 +109,7 @@ class Stream(asyncio.Protocol):
         return left
 
     def check(self) -> None:
-        """Look at what was only stored."""
+        """Check data that was only stored."""
 
 
 class Bulk(Stream):
@@ -137,7 +137,7 @@ class Bulk(Stream):
 
 
 class Stalled(Stream):
-    """A stream that asks, and never reads."""
+    """A stream that sends a request and never reads."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -146,7 +146,7 @@ class Stalled(Stream):
 
 
 async def run(work: dict[str, Any]) -> dict[str, Any]:
-    """Do what the line said."""
+    """Carry out the command of the line."""
     parts, way, streams = urlsplit(work["url"]), work["way"], work["streams"]
     body = work["body"].encode()
     lines = [f"POST {parts.path} HTTP/1.1", f"Host: {parts.netloc}", "Content-Type: application/json"]

@@ -1,4 +1,4 @@
-"""Who takes part in a benchmark: the upstream itself, a bare relay, Aura with each provider, and the peers."""
+"""The contenders of a benchmark: the upstream itself, a bare relay, Aura with each provider, and the peers."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ RELAY = "bare relay"
 
 
 class Contender(NamedTuple):
-    """A server under test: how to start it, and what it is asked."""
+    """A server under test: how to start it, and the requests to send."""
 
     name: str
     start: Callable[[], ServerProcess]
@@ -41,25 +41,25 @@ def raw(part: str, *arguments: str) -> tuple[ServerProcess, int]:
 
 
 def native(model: str) -> bytes:
-    """What Ollama is asked."""
+    """A request for Ollama."""
     return json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}]}).encode()
 
 
 def openai(model: str, prefix: str = "") -> bytes:
-    """What OpenAI is asked."""
+    """A request for OpenAI."""
     messages = [{"role": "user", "content": "hi"}]
     return json.dumps({"model": prefix + model, "messages": messages, "stream": True}).encode()
 
 
 def prompt(_: str) -> bytes:
-    """What Aura is asked; the address says the model."""
+    """A request for Aura; the address contains the model."""
     return b'{"prompt": "hi"}'
 
 
 def all_of_them(
     folder: Path, upstream: ServerProcess, port: int, models: list[str], given: argparse.Namespace
 ) -> list[Contender]:
-    """Everybody whom the options name, and who is installed."""
+    """All contenders that the options name and that are installed."""
 
     def place() -> Path:
         return Path(tempfile.mkdtemp(dir=folder))

@@ -1,9 +1,9 @@
-"""Ask 20,000 short answers, cancel 5,000, hold 9,000 idle connections; check every answer, and what is left behind.
+"""Request 20,000 short answers, cancel 5,000, hold 9,000 idle connections; check every answer, and for leaks.
 
     uv run python benchmarks/crowd.py [--short 20000] [--cancelled 5000] [--idle 9000]
 
-A real `aura serve` and its clients, on loopback. Exits with 1 when an answer was not whole or something did not come
-back. Linux only (/proc).
+A real `aura serve` and its clients, on loopback. Exits with 1 if an answer was incomplete or a resource was not
+released. Linux only (/proc).
 """
 
 import argparse
@@ -23,7 +23,7 @@ AT_ONCE = 200
 
 
 async def many(count: int, one: Callable[[], Awaitable[str | None]]) -> list[str]:
-    """Do it so often, some at a time. Gives what went wrong."""
+    """Do it this often, some at a time. Returns the errors."""
     wrong: list[str] = []
     left = iter(range(count))
 
@@ -35,7 +35,7 @@ async def many(count: int, one: Callable[[], Awaitable[str | None]]) -> list[str
 
 
 async def cancel(port: int) -> str | None:
-    """Leave an answer after its first token."""
+    """Disconnect after the first token of an answer."""
     reader, writer = await ask(port, "paced")
     with contextlib.suppress(ConnectionError):
         while b"event: token" not in (chunk := await reader.read(65536)):
@@ -46,7 +46,7 @@ async def cancel(port: int) -> str | None:
 
 
 async def run(short: int, cancelled: int, idle: int) -> bool:
-    """Everything in turn, as rows of a table. Returns whether all was well."""
+    """All phases in turn, as rows of a table. Returns whether everything succeeded."""
     well = True
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder), "echo", 600) as (pid, port):
         await many(2000, lambda: read_all(port, "warm", 20))
@@ -90,7 +90,7 @@ async def run(short: int, cancelled: int, idle: int) -> bool:
             await asyncio.sleep(2)
             return await row(f"{idle:,} idle connections, and 1,000 answers beside them{again}", wrong, held)
 
-        # The allocator keeps what a first crowd needed; a second one like it must need no more.
+        # The allocator keeps the memory of the first run; a second run of the same size must need no more.
         first = await hold("")
         second = await hold(", again")
         well = well and second.memory - first.memory < GROWTH

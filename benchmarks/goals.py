@@ -1,4 +1,4 @@
-"""What Aura promises about its costs, and whether a run of the benchmark kept it."""
+"""Aura's performance goals, and whether a run of the benchmark met them."""
 
 import statistics
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How much an installation weighs: a distribution with all that it needs, without compiled files."""
+"""The size of an installation: a distribution with all its dependencies, without compiled files."""
 
 import importlib.metadata
 import importlib.util
@@ -31,13 +31,13 @@ def all_of_them(peers_python: str) -> dict[str, list[dict[str, float]]]:
 
 
 def versions(peers_python: str) -> dict[str, str]:
-    """Versions of who takes part."""
+    """Versions of the contenders."""
     present = distributions(sys.executable) | distributions(peers_python)
     return {name: present[name].version for name in ("aura-server", "litellm", "tensorzero") if name in present}
 
 
 def distributions(python: str) -> Found:
-    """What is installed for a Python."""
+    """The distributions installed for a Python."""
     told = subprocess.run(
         [python, "-c", "import json, sys; print(json.dumps(sys.path[1:]))"], capture_output=True, text=True, check=True
     )
@@ -46,7 +46,7 @@ def distributions(python: str) -> Found:
 
 
 def needed(present: Found, roots: list[str]) -> set[str]:
-    """Names of all distributions that these need, extras included."""
+    """Names of all distributions that these require, extras included."""
     done: set[tuple[str, str]] = set()
     todo = [(canonicalize_name(r.name), extra) for r in map(Requirement, roots) for extra in ("", *r.extras)]
     while todo:

@@ -1,11 +1,11 @@
-"""Hold 1,000 streams at 10 tokens a second for 30 seconds, check every token, and what is left behind afterwards.
+"""Hold 1,000 streams at 10 tokens a second for 30 seconds, check every token, and check for leaks afterwards.
 
     uv run python benchmarks/load.py [--streams 1000] [--seconds 30] [--path echo|ollama]
 
 Everything is on loopback: a real `aura serve`, for the path `ollama` a paced upstream in a process of its own, and the
 clients in this one. Each path runs four times: twice with clients that all read, and twice with a third that leave at
-random and a third that never read (8 KiB tokens, `write_timeout` 10 s). Exits with 1 when a token was lost or wrong, or
-when something did not come back. Linux only (/proc).
+random and a third that never read (8 KiB tokens, `write_timeout` 10 s). Exits with 1 if a token was lost or
+wrong, or if a resource was not released. Linux only (/proc).
 """
 
 import argparse
@@ -33,13 +33,13 @@ RATE = 10
 WIDE = 8192  # characters of a token for a client that never reads, so that the kernel's buffers fill within the run
 WRITE_TIMEOUT = 10
 POOLED = 32  # seconds; a pooled connection to an upstream closes 15 to 30 s after its last use
-GROWTH = 20_000  # KiB that may come and go between two crowds
+GROWTH = 20_000  # KiB by which two runs may differ
 SPREAD = 2.0  # seconds over which the clients arrive
 TOKEN = re.compile(rb'event: token\ndata: \{"content": "([^"]*)"\}\n\n')
 
 
 class Use(NamedTuple):
-    """What the server process holds. Memory in KiB."""
+    """The resources of the server process. Memory in KiB."""
 
     memory: int
     descriptors: int
@@ -57,7 +57,7 @@ def word(number: int, wide: bool = False) -> str:
 
 @contextlib.contextmanager
 def serving(folder: Path, path: str, tokens: int) -> Iterator[tuple[int, int]]:
-    """Run `aura serve`, and the upstream where it needs one. Gives its process id and its port."""
+    """Run `aura serve`, and the upstream if it needs one. Returns its process id and its port."""
     with contextlib.ExitStack() as stack:
         toml = f"[server]\nwrite_timeout = {WRITE_TIMEOUT}\n"
         agents = {}
@@ -80,7 +80,7 @@ def serving(folder: Path, path: str, tokens: int) -> Iterator[tuple[int, int]]:
 
 @contextlib.contextmanager
 def process(command: list[str], folder: Path) -> Iterator[tuple[int, int]]:
-    """A process that ends with the block. Gives its id, and the port in the first line that names one."""
+    """A process that ends with the block. Returns its id, and the port from the first line that contains one."""
     environ = os.environ | {"AURA_PLUGINS": "echo,ollama"}
     log = folder / f"{len(list(folder.glob('*.log')))}.log"
     with log.open("w") as stderr:
@@ -107,7 +107,7 @@ def serve() -> None:
 
 
 async def upstream(tokens: int) -> None:
-    """An Ollama that says a token every tenth of a second, and nothing else."""
+    """A simulated Ollama that sends a token every tenth of a second."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -134,7 +134,7 @@ async def upstream(tokens: int) -> None:
 
 
 def use(pid: int, port: int) -> Use:
-    """What the server holds now."""
+    """The server's current resources."""
     status = Path(f"/proc/{pid}/status").read_text()
     memory = int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])  # type: ignore[index]  # it is always there
     descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
@@ -169,7 +169,7 @@ async def ask(port: int, agent: str, buffer: int = 0) -> tuple[asyncio.StreamRea
 
 
 async def read_all(port: int, agent: str, tokens: int) -> str | None:
-    """Read an answer to its end. Returns what is wrong with it."""
+    """Read an answer to its end. Returns the error."""
     reader, writer = await ask(port, agent)
     try:
         answer = await reader.read(-1)
@@ -188,7 +188,7 @@ async def read_all(port: int, agent: str, tokens: int) -> str | None:
 
 
 def unchunked(body: bytes) -> bytes:
-    """What an HTTP body in chunks says."""
+    """The contents of a chunked HTTP body."""
     parts = []
     while body:
         size, _, body = body.partition(b"\r\n")
@@ -208,7 +208,7 @@ async def leave(port: int, seconds: float) -> None:
 
 
 async def never_read(port: int, seconds: float) -> None:
-    """Ask, and then do not read until the end."""
+    """Send a request, and do not read until the end."""
     _, writer = await ask(port, "wide", 4096)
     writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport reads
     await asyncio.sleep(seconds + 1)
@@ -216,7 +216,7 @@ async def never_read(port: int, seconds: float) -> None:
 
 
 async def phase(pid: int, port: int, streams: int, seconds: float, hostile: bool) -> tuple[Use, list[str], int]:
-    """Run all streams. Gives the server's use in the middle, what was wrong, and how many were read to their end."""
+    """Run all streams. Returns the resources in the middle, the errors, and how many streams were read to the end."""
     readers: list[asyncio.Task[str | None]] = []
     others: list[asyncio.Task[None]] = []
     for number in range(streams):
@@ -234,7 +234,7 @@ async def phase(pid: int, port: int, streams: int, seconds: float, hostile: bool
 
 
 async def settled(pid: int, port: int, start: Use) -> Use:
-    """What the server holds when it has let go of everything, or after 20 s."""
+    """The server's resources once everything is released, or after 20 s."""
     end = time.monotonic() + 20
     while (now := await asyncio.to_thread(use, pid, port)) and time.monotonic() < end:
         if now.descriptors <= start.descriptors and now.active <= 0 and now.tasks <= start.tasks:
@@ -248,11 +248,11 @@ PHASES = [("all read", False), ("all read, again", False), (HOSTILE, True), (f"{
 
 
 async def run(path: str, streams: int, seconds: float) -> bool:
-    """All phases of one path, as rows of a table. Returns whether all was well."""
+    """All phases of one path, as rows of a table. Returns whether everything succeeded."""
     well = True
     tokens = int(seconds * RATE)
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder), path, tokens) as (pid, port):
-        await asyncio.gather(*(read_all(port, "warm", 20) for _ in range(10)))  # so that what is made once is made
+        await asyncio.gather(*(read_all(port, "warm", 20) for _ in range(10)))  # so that one-time allocations are done
         cold = await asyncio.to_thread(use, pid, port)
         for _ in range(3):
             await asyncio.gather(*(read_all(port, "warm", 20) for _ in range(streams)))
@@ -263,7 +263,7 @@ async def run(path: str, streams: int, seconds: float) -> bool:
             middle, wrong, read = await phase(pid, port, streams, seconds, hostile)
             await asyncio.sleep(pause)
             after = await settled(pid, port, start)
-            # The allocator keeps what a first crowd needed; a second one like it must need no more.
+            # The allocator keeps the memory of the first run; a second run of the same size must need no more.
             grown = after.memory - before.memory if title.endswith("again") else 0
             before = after
             left = after.descriptors > start.descriptors or after.tasks > start.tasks or after.active > 0

@@ -1,4 +1,4 @@
-"""What is measured: scenarios, and how each is run once against one contender."""
+"""The scenarios of a benchmark, and how each is run once against one contender."""
 
 import json
 import statistics
@@ -14,7 +14,7 @@ from contenders import Contender
 from processes import ServerProcess
 
 CLIENT = Path(__file__).with_name("client.py")
-LIMIT = 150  # seconds; what takes longer has failed
+LIMIT = 150  # seconds; anything longer has failed
 PATIENCE = 5  # seconds in which an upstream should see a hang-up
 STALLED = 5  # seconds that nobody reads
 
@@ -22,14 +22,14 @@ Figures = dict[str, float]
 
 
 class Failed(Exception):
-    """Why a contender has no figures."""
+    """The reason why a contender has no figures."""
 
 
 class Scenario(NamedTuple):
-    """Streams, tokens of each, tokens a second (0: as fast as possible), and how they are asked for.
+    """Streams, tokens of each, tokens a second (0: as fast as possible), and how they are read.
 
     `way`: `read` to the end, `bulk` (checked after the clock stopped), `leave`, `stall` (never read), `crowd` (memory
-    while all are open). `spread`: seconds over which the streams begin. What is `fresh` gets a server of its own.
+    while all are open). `spread`: seconds over which the streams begin. A `fresh` scenario gets its own server.
     """
 
     streams: int
@@ -71,7 +71,7 @@ SCENARIOS = {
 
 
 class LoadClient:
-    """client.py in a process of its own."""
+    """client.py in a separate process."""
 
     def __init__(self, contender: Contender, server: ServerProcess, scenario: Scenario) -> None:
         work = {
@@ -102,7 +102,7 @@ class LoadClient:
             self.answer(line)
 
     def answer(self, last: str = "") -> dict[str, Any]:
-        """Wait for the end, and see whether all was well."""
+        """Wait for the end, and check that everything succeeded."""
         assert self.process.stdout is not None
         lines = (last + self.process.stdout.read()).splitlines()
         self.late.cancel()
@@ -118,7 +118,7 @@ class LoadClient:
 
 
 def measure(contender: Contender, server: ServerProcess | None, scenario: Scenario, upstream: int) -> Figures:
-    """Run a scenario once; without a running server, in one of its own."""
+    """Run a scenario once; without a running server, start one for it."""
     if server is None:
         server = contender.start()
         try:
@@ -144,7 +144,7 @@ def read(contender: Contender, server: ServerProcess, scenario: Scenario) -> Fig
 
 
 def crowd(contender: Contender, server: ServerProcess, scenario: Scenario, upstream: int) -> Figures:
-    """KiB of a stream, while all are open that can be; and the client's figures."""
+    """KiB per stream while all of them are open; and the client's figures."""
     idle = server.memory()
     seen(upstream, forget=True)
     client = LoadClient(contender, server, scenario)
@@ -152,7 +152,7 @@ def crowd(contender: Contender, server: ServerProcess, scenario: Scenario, upstr
     time.sleep(1)
     held, going = server.memory(), seen(upstream)["going"]
     found: Figures = client.answer() | {"open": going}
-    if going > 0.95 * scenario.streams:  # otherwise some have ended before others could begin
+    if going > 0.95 * scenario.streams:  # otherwise some have ended before others could start
         found["kib"] = (held - idle) / going
     return found
 
@@ -173,7 +173,7 @@ def stall(contender: Contender, server: ServerProcess, scenario: Scenario, upstr
 
 
 def leave(contender: Contender, server: ServerProcess, scenario: Scenario, upstream: int) -> Figures:
-    """Milliseconds until the upstream sees that clients left: half of them politely, half with a reset."""
+    """Milliseconds until the upstream sees that clients hung up: half of them with a close, half with a reset."""
     seen(upstream, forget=True)
     client = LoadClient(contender, server, scenario)
     end = time.monotonic() + 20
@@ -197,7 +197,7 @@ def leave(contender: Contender, server: ServerProcess, scenario: Scenario, upstr
 
 
 def seen(upstream: int, forget: bool = False) -> dict[str, Any]:
-    """What the upstream has seen."""
+    """What the upstream has recorded."""
     path = "forget" if forget else "seen"
     with urllib.request.urlopen(f"http://127.0.0.1:{upstream}/{path}", timeout=10) as response:
         found: dict[str, Any] = json.load(response)

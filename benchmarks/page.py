@@ -1,4 +1,4 @@
-"""How smooth is the page? Frame times while 500 tokens arrive a second, and the time from a click to the first token.
+"""Measure the page: frame times at 500 tokens per second, and the time from a click to the first token.
 
     python benchmarks/page.py [--tokens 20000]
 
@@ -73,12 +73,12 @@ FIRST_TOKEN = """(prompt) => new Promise((resolve) => {
 
 
 def agent(**options: Any) -> str:
-    """The file of an echo agent."""
+    """An agent file for echo."""
     return f"---\nprovider: echo\noptions: {json.dumps(options)}\n---\n"
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value that this share of all is not above."""
+    """The quantile: this share of the values is not above it."""
     return sorted(values)[min(int(len(values) * share), len(values) - 1)]
 
 

@@ -1,8 +1,9 @@
-"""Other gateways to stand beside Aura in a benchmark; each is left out, with a reason, where it is not installed.
+"""Other gateways that a benchmark compares with Aura; each is skipped, with a reason, if it is not installed.
 
-nginx comes from the system's packages. `litellm[proxy]` and `tensorzero` come from the Python package index, best into
-an environment of their own: `uv venv peers && uv pip install --python peers 'litellm[proxy]' tensorzero uvloop`, then
-`bench.py --peers-python peers/bin/python`.
+nginx comes from the system's packages. `litellm[proxy]` and `tensorzero` come from the Python package index, best
+installed into a separate environment:
+`uv venv peers && uv pip install --python peers 'litellm[proxy]' tensorzero uvloop`,
+then `bench.py --peers-python peers/bin/python`.
 """
 
 import json
@@ -42,7 +43,7 @@ asyncio.run(main())
 
 
 def nginx(folder: Path, upstream: int) -> ServerProcess:
-    """The limit: bytes are copied, nothing is looked at."""
+    """The lower bound: bytes are copied without inspection."""
     port = free_port()
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, upstream=upstream))
     command = [nginx_binary() or "nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
@@ -89,7 +90,7 @@ def litellm(folder: Path, upstream: int, python: str, models: Iterable[str]) -> 
         }
         for model in models
     ]
-    router = {"disable_cooldowns": True, "num_retries": 0}  # a client's hang-up is no fault of the model
+    router = {"disable_cooldowns": True, "num_retries": 0}  # a client's hang-up is not a failure of the model
     (folder / "litellm.yaml").write_text(json.dumps({"model_list": listed, "router_settings": router}))
     port = free_port()
     begin = time.perf_counter()
@@ -106,7 +107,7 @@ def litellm(folder: Path, upstream: int, python: str, models: Iterable[str]) -> 
     )
     wait(port, process)
     seconds = time.perf_counter() - begin
-    time.sleep(2)  # it goes on starting
+    time.sleep(2)  # it keeps starting
     return ServerProcess(process, f"http://127.0.0.1:{port}/v1/chat/completions", seconds)
 
 
@@ -116,7 +117,7 @@ def nginx_binary() -> str | None:
 
 
 def need(name: str, python: str) -> None:
-    """Raise Missing, with what to do, where a peer is not installed."""
+    """Raise Missing, with instructions, if a peer is not installed."""
     if name == "nginx":
         if nginx_binary() is None:
             raise Missing("nginx is not installed (nginx-light in Debian)")

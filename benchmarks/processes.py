@@ -1,4 +1,4 @@
-"""Start the servers of a benchmark, and see what their processes use (Linux: /proc)."""
+"""Start the servers of a benchmark, and measure their processes (Linux: /proc)."""
 
 import contextlib
 import os
@@ -14,11 +14,11 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Missing(Exception):
-    """Why a server does not take part."""
+    """The reason why a server is not measured."""
 
 
 class ServerProcess(NamedTuple):
-    """A running server: its process, where to ask it (MODEL stands for a model), seconds until it listened."""
+    """A running server: its process, its address (MODEL stands for a model), seconds until it listened."""
 
     process: subprocess.Popen[Any]
     url: str
@@ -33,7 +33,7 @@ class ServerProcess(NamedTuple):
         return sum(memory(pid) for pid in tree(self.process.pid))
 
     def settle(self, seconds: float = 10) -> None:
-        """Wait until it has next to nothing to do."""
+        """Wait until it is almost idle."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             before = self.cpu()
@@ -42,7 +42,7 @@ class ServerProcess(NamedTuple):
                 return
 
     def stop(self) -> None:
-        """End it, and whatever it started, also when it does not want to."""
+        """Stop it and all its children, by force if necessary."""
         pids = list(tree(self.process.pid))
         self.process.terminate()
         try:
@@ -82,14 +82,14 @@ def memory(pid: int) -> int:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]
     return port
 
 
 def wait(port: int, process: subprocess.Popen[Any], seconds: float = 120) -> None:
-    """Wait until somebody listens there."""
+    """Wait until a server listens there."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         try:

@@ -1,4 +1,4 @@
-"""Put a benchmark's figures into docs/performance.md: its tables, the goals and the chart; `just figures`."""
+"""Write a benchmark's figures into docs/performance.md: its tables, the goals and the chart; `just figures`."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from report import tables
 
 
 def fill(page: str, title: str, lines: str, start: str) -> str:
-    """The page with other lines in place of those below a heading that begin so."""
+    """The page with the lines below a heading that start this way replaced."""
     shape = re.compile(
         rf"(^## {re.escape(title)}\n(?:(?!## ).*\n)*?)(?:{re.escape(start)}.*\n(?:  .*\n)*)+", re.MULTILINE
     )

@@ -1,4 +1,4 @@
-"""The far end of every benchmark, on bare uvloop: an upstream that paces tokens, and a relay that only copies bytes.
+"""The upstream of every benchmark, on bare uvloop: a server that paces tokens, and a relay that only copies bytes.
 
 A model's name says what is asked: `200x50` is 200 tokens at 50 a second, each with the time of its sending; `200x0` is
 as fast as possible, a write for each token; `200x0bulk` the same with many tokens in each write; `1x0silent` waits
@@ -38,7 +38,7 @@ def _chunk(data: bytes) -> bytes:
 
 
 def token(native: bool, text: bytes) -> bytes:
-    """A token as Ollama 0.33 (native) or OpenAI writes it."""
+    """A token in the format of Ollama 0.33 (native) or OpenAI."""
     if native:
         return _chunk(
             b'{"model":"m","created_at":"2026-11-22T15:03:35.224312292Z","message":{"role":"assistant","content":"%b "}'
@@ -53,7 +53,7 @@ def token(native: bool, text: bytes) -> bytes:
 
 @lru_cache(10_000)
 def encoded(native: bool, number: int) -> bytes:
-    """A token's bytes, made once."""
+    """A token's bytes, cached."""
     return token(native, b"%d" % number)
 
 
@@ -65,7 +65,7 @@ def bulk(native: bool, count: int) -> list[bytes]:
 
 
 class Upstream(asyncio.Protocol):
-    """Answers each request with the tokens that its model's name asks for."""
+    """Answers each request with the tokens that its model's name specifies."""
 
     asked = 0
     going: "set[Upstream]" = set()
@@ -108,7 +108,7 @@ class Upstream(asyncio.Protocol):
             self.tell(head)
 
     def tell(self, head: bytes) -> None:
-        """Answer what is no question for a model."""
+        """Answer a request that is not for a model."""
         if head.startswith(b"GET /forget"):
             for each in list(self.going):
                 each.transport.abort()
@@ -120,7 +120,7 @@ class Upstream(asyncio.Protocol):
         self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(said), said))
 
     def answer(self, count: int, rate: int, how: bytes | None) -> None:
-        """Begin the stream."""
+        """Start the stream."""
         if how == b"silent":
             return
         self.transport.write(OLLAMA_HEAD if self.native else OPENAI_HEAD)
@@ -136,7 +136,7 @@ class Upstream(asyncio.Protocol):
         self.transport.write(_chunk(OLLAMA_END if self.native else OPENAI_END) + b"0\r\n\r\n")
 
     def paced(self, number: int) -> None:
-        """Write one token, and come back for the next."""
+        """Write one token, and schedule the next."""
         if number == self.count:
             self.finish()
             return
@@ -144,7 +144,7 @@ class Upstream(asyncio.Protocol):
         self.timer = asyncio.get_running_loop().call_at(self.begin + (number + 1) * self.period, self.paced, number + 1)
 
     async def burst(self, count: int) -> None:
-        """Write all tokens, each by itself."""
+        """Write all tokens, each with a separate write."""
         for number in range(count):
             await self.room.wait()
             if self.transport.is_closing():
@@ -154,7 +154,7 @@ class Upstream(asyncio.Protocol):
         self.finish()
 
     async def bulk(self, count: int) -> None:
-        """Write all tokens, many in each write, so that this end costs next to nothing."""
+        """Write all tokens, many in each write, so that the upstream costs almost nothing."""
         for part in bulk(self.native, count):
             await self.room.wait()
             if self.transport.is_closing():
@@ -165,7 +165,7 @@ class Upstream(asyncio.Protocol):
 
 
 class Relay(asyncio.Protocol):
-    """A client's side of the bare relay: every byte goes through, nothing is looked at."""
+    """The client's side of the bare relay: every byte is copied without inspection."""
 
     upstream: tuple[str, int]
 
@@ -176,7 +176,7 @@ class Relay(asyncio.Protocol):
         self.task = asyncio.ensure_future(self.connect())
 
     async def connect(self) -> None:
-        """Open the other side."""
+        """Connect to the upstream."""
         loop = asyncio.get_running_loop()
         self.other, _ = await loop.create_connection(lambda: _Back(self.transport), *self.upstream)
         if self.transport.is_closing():

@@ -1,4 +1,4 @@
-"""Tables of a benchmark's figures, in Markdown: the median, and in brackets the lowest and the highest."""
+"""Tables of a benchmark's figures, in Markdown: the median, with the lowest and highest value in brackets."""
 
 import statistics
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ TABLES = {
 
 
 def tables(results: Results, failed: Failures) -> dict[str, str]:
-    """By their titles all tables for which there are figures."""
+    """All tables that have figures, by their titles."""
     found = {title: _table(columns, results, failed) for title, columns in TABLES.items()}
     return {title: table for title, table in found.items() if table}
 
@@ -114,5 +114,5 @@ def spread(values: Sequence[float]) -> str:
 
 
 def number(value: float) -> str:
-    """Two or three digits that matter."""
+    """Two or three significant digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 10 else f"{value:.2g}"

@@ -1,4 +1,4 @@
-"""Start-up beside the imports that no server of this kind can do without: `uv run python benchmarks/startup.py`."""
+"""Start-up compared with the imports that any server of this kind needs: `uv run python benchmarks/startup.py`."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ IMPORTS = "import litestar, uvicorn, httpx"
 
 
 def imports(statement: str = IMPORTS) -> tuple[float, int]:
-    """Seconds and KiB of a process that only imports."""
+    """Seconds and KiB of a process that only imports modules."""
     code = f"{statement}\nprint(open('/proc/self/status').read())"
     begin = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -23,7 +23,7 @@ def imports(statement: str = IMPORTS) -> tuple[float, int]:
 
 
 def serve(folder: str) -> tuple[float, int]:
-    """Seconds until `aura serve` answers its readiness, and its KiB then."""
+    """Seconds until `aura serve` is ready, and its KiB at that moment."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environ = os.environ | {"AURA_PLUGINS": "ollama", "XDG_CONFIG_HOME": folder}

@@ -1,6 +1,6 @@
-"""Write the parts of these pages that the code knows better: `python docs/generate.py` after a change.
+"""Write the generated parts of these pages from the code: run `python docs/generate.py` after a change.
 
-A page holds `<!-- begin NAME -->` and `<!-- end NAME -->`; what stands between them comes from here.
+The text between `<!-- begin NAME -->` and `<!-- end NAME -->` in a page is generated here.
 """
 
 import inspect
@@ -76,7 +76,7 @@ def options(name: str) -> str:
     """The names of the `options` that a provider's plugin checks."""
     struct = Plugins().hooks[name].options_type
     assert struct is not None
-    # A key that may hold anything is there to be refused: it is Aura's own.
+    # A key of any type is declared only to be refused: it belongs to Aura.
     return ", ".join(code(f.key) for f in fields(struct) if f.kind) + "\n"
 
 
@@ -89,7 +89,7 @@ def keys_of(struct: type[msgspec.Struct]) -> str:
 
 
 def error_codes() -> str:
-    """What an `error` event may say."""
+    """The codes of an `error` event."""
     return table(
         "code | retry? | status of /chat | meaning",
         ((code(name), "yes" if i.retry else "no", str(i.status), i.title) for name, i in CODES.items()),
@@ -97,7 +97,7 @@ def error_codes() -> str:
 
 
 def problem_codes() -> str:
-    """What a refusal may say."""
+    """The codes of a refusal."""
     return table(
         "code | status | meaning",
         ((code(name), str(status), title) for name, (status, title) in PROBLEMS.items()),
@@ -105,7 +105,7 @@ def problem_codes() -> str:
 
 
 def help_of(command: str) -> str:
-    """What `aura COMMAND --help` prints on a terminal of 80 columns; click leaves two of them free."""
+    """The output of `aura COMMAND --help` on a terminal with 80 columns; click leaves two of them free."""
     context = aura.make_context("aura", [], resilient_parsing=True, terminal_width=78)
     if command:
         found = aura.get_command(context, command)
@@ -122,13 +122,13 @@ def metrics() -> str:
 
 
 def hooks() -> str:
-    """Every hook: its signature and its promise, as aura_core/hookspecs.py has them."""
+    """Every hook: its signature and its promise, from aura_core/hookspecs.py."""
     found = [spec for name, spec in vars(hookspecs).items() if hasattr(spec, "aura_spec")]
     return "\n".join(f"### {spec.__name__}\n\n```python\n{signature(spec)}\n```\n\n{prose(spec)}\n" for spec in found)
 
 
 def types() -> str:
-    """Everything in `aura_core.__all__` that is no function, with its fields."""
+    """Everything in `aura_core.__all__` that is not a function, with its fields."""
     found = [getattr(aura_core, name) for name in aura_core.__all__ if isinstance(getattr(aura_core, name), type)]
     return "\n".join(f"```python\n{call(each)}\n```\n\n{prose(each)}\n" for each in found)
 
@@ -145,7 +145,7 @@ def readers() -> str:
 
 
 def causes() -> str:
-    """The table that makes a code of a failure, in its order."""
+    """The table that maps a failure to a code, in its order."""
     return table("code | where one of these is said | with which status", (cause(row) for row in streams.CAUSES))
 
 
@@ -175,7 +175,7 @@ def ranges(statuses: frozenset[int]) -> str:
 
 
 def finish_words() -> str:
-    """What a provider's word for the end of an answer means."""
+    """The meaning of a provider's word for the end of an answer."""
     rows: dict[str, list[str]] = {}
     for word, meaning in FINISH_REASONS.items():
         rows.setdefault(meaning, []).append(code(word))
@@ -189,7 +189,7 @@ def promises() -> str:
 
 
 def builds_on(promise: Promise) -> str:
-    """On which other checks one builds."""
+    """The other checks on which a check builds."""
     return f" (Builds on {', '.join(code(name) for name in promise.needs)}.)" if promise.needs else ""
 
 
@@ -200,7 +200,7 @@ def signature(function: Callable[..., object]) -> str:
 
 
 def call(kind: type) -> str:
-    """How a value of this type is made."""
+    """The call that creates a value of this type."""
     parameters = re.sub(r" -> None$", "", str(inspect.signature(kind)))
     return f"{kind.__name__}{re.sub(r'(typing|aura_core[.]types)[.]', '', parameters)}".replace("'", '"').replace(
         "<factory>", "{}"
@@ -233,12 +233,12 @@ PARTS: dict[str, Callable[[], str]] = {
 
 
 def renewed(text: str) -> str:
-    """A page's text with its generated parts as they must be."""
+    """A page's text with its generated parts up to date."""
     return BLOCK.sub(lambda match: match[1] + PARTS[match["name"]]() + match[3], text)
 
 
 def main() -> None:
-    """Renew every page, and say which ones changed."""
+    """Update every page, and print which ones changed."""
     for path in sorted(FOLDER.glob("*.md")):
         before = path.read_text(encoding="utf-8")
         after = renewed(before)

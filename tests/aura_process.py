@@ -1,4 +1,4 @@
-"""`aura serve` as a process of its own, for tests of signals, workers and the log."""
+"""`aura serve` in a separate process, for tests of signals, workers and the log."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class Process:
-    """`aura serve` as a process of its own."""
+    """`aura serve` in a separate process."""
 
     def __init__(self, folder: Path, *arguments: str, **environ: str) -> None:
         env = os.environ | {"AURA_PLUGINS": "echo", "AURA_TRUST": str(folder)} | environ
@@ -28,7 +28,7 @@ class Process:
         self._reader.start()
 
     def exit(self, timeout: float = 20) -> int:
-        """Wait for its end; its exit code."""
+        """Wait until it exits; return its exit code."""
         code = self.popen.wait(timeout)
         self._reader.join(5)
         assert self.popen.stderr is not None
@@ -36,7 +36,7 @@ class Process:
         return code
 
     def streams(self) -> list[dict[str, object]]:
-        """The log lines of its streams."""
+        """The log lines about its streams."""
         found = [json.loads(line) for line in self.lines if line.startswith("{")]
         return [line for line in found if line["message"] == "stream"]
 

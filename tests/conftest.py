@@ -1,4 +1,4 @@
-"""Fixtures of the core's tests: fake distributions, real servers, raw sockets."""
+"""Fixtures for the core's tests: fake distributions, real servers, raw sockets."""
 
 import sys
 from collections.abc import Callable, Iterator

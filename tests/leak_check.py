@@ -1,4 +1,4 @@
-"""Whether a server is back at rest: no answer, no task and no file descriptor more than before."""
+"""Check that a server leaked nothing: no more answers, tasks and file descriptors than before."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ _FDS = Path("/proc/self/fd")
 
 
 class LeakCheck:
-    """What a server in this process holds now. `check` fails unless it soon holds no more than that."""
+    """The resources of a server in this process. `check` fails unless they soon return to this level."""
 
     def __init__(self, aura: AuraServer) -> None:
         self._aura = aura
@@ -19,7 +19,7 @@ class LeakCheck:
         self._fds = _fds_now()
 
     def check(self, timeout: float = 30) -> None:
-        """Wait until nothing more than before is held. Raises AssertionError that names what still is."""
+        """Wait until no more resources than before are in use. Raises AssertionError with those that still are."""
         end = time.monotonic() + timeout
         while (more := self._more()) and time.monotonic() < end:
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Agent files: what may stand in them, what is wrong with them and where, and how their changes are picked up."""
+"""Agent files: their contents, the errors in them with their lines, and how changes are picked up."""
 
 import asyncio
 import os
@@ -346,7 +346,7 @@ def test_a_folder_that_cannot_be_read_keeps_its_agents(tmp_path: Path, monkeypat
     (tmp_path / "a.md").write_text("hi")
     store = AgentStore(tmp_path)
     with monkeypatch.context() as patched:
-        # Nobody refuses root, who may run this.
+        # root, who may run this test, is never refused.
         patched.setattr(os, "scandir", _refused)
         line = f"{tmp_path}: cannot be read: Permission denied"
         assert store.reload() == [f"{line}; the agents stay as they were"]

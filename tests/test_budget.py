@@ -1,4 +1,4 @@
-"""What a token may cost, in calls, which no busy machine can blur; and what may be imported, and when."""
+"""Limits for the cost of a token, in calls (which a busy machine does not change), and for imports."""
 
 import asyncio
 import subprocess
@@ -63,7 +63,7 @@ async def _together() -> AsyncIterator[Token]:
 
 
 class _Connection:
-    """Takes everything."""
+    """A connection that accepts every write."""
 
     writes = 0
 

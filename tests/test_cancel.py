@@ -1,4 +1,4 @@
-"""Closing the connection is cancelling: the upstream's socket closes when the client's does."""
+"""Closing the connection cancels the answer: the upstream's socket closes when the client's does."""
 
 import socket
 import struct
@@ -74,7 +74,7 @@ def test_a_client_that_leaves_stops_the_generation(upstream: Upstream, aura: Aur
     }[when]
     upstream.queue(reply)
     sock = _open(aura)
-    # The head leaves before the provider has said anything.
+    # The head is sent before the provider has sent anything.
     _read_until(sock, b"hello" if when == "after a token" else b": ok")
     upstream.wait_requests()
     assert not upstream.hangups
@@ -122,7 +122,7 @@ def test_a_reader_that_never_reads_is_cut_off(upstream: Upstream, tmp_path: Path
 
 
 def _idle(aura: AuraServer) -> bool:
-    """Whether every slot becomes free again."""
+    """Whether every slot is released."""
     end = time.monotonic() + 20
     while aura.runtime.relays and time.monotonic() < end:
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Which provider answers for agents that name none, and why another cannot."""
+"""Which provider is chosen for agents that name none, and why the others are not."""
 
 import asyncio
 import logging
@@ -53,7 +53,7 @@ def runtime(tmp_path: Path, fake_plugin: FakePlugin) -> Callable[..., Runtime]:
 
 
 def _chosen(made: Runtime) -> tuple[str, str | None]:
-    """Who answers a request that comes before anything was chosen, and the reason."""
+    """The provider of a request that arrives before the choice, and the reason."""
 
     async def ask() -> tuple[str, str | None]:
         try:
@@ -88,7 +88,7 @@ async def default_model(client):
 def test_a_client_that_does_not_open_holds_up_no_request(
     runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "OPENING_TIMEOUT", 2)  # enough for the next, whatever else the machine does
+    monkeypatch.setattr(registry, "OPENING_TIMEOUT", 2)  # enough for the next one, even on a busy machine
     monkeypatch.setattr("aura_core.plugins.instance.HOOK_TIMEOUT", 1000)
     made = runtime(first=PLUGIN + OPENING.format(seconds=1000), next=PLUGIN + OPENING.format(seconds=0))
 
@@ -202,6 +202,6 @@ def test_a_server_that_lists_one_model_needs_none_in_the_agent(
 
 
 def test_a_server_that_lists_one_model_is_not_chosen_for_it(runtime: Callable[..., Runtime]) -> None:
-    """A paid service serves only agents that name it, or where its settings name a model."""
+    """A paid service is used only by agents that name it, or if its settings name a model."""
     nobody = "@hookimpl\nasync def default_model():\n    return None\n"
     assert _chosen(runtime(lists=LISTS.format("return [Model('only')]") + nobody))[0] == "echo"

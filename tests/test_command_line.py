@@ -1,4 +1,4 @@
-"""The command line as an operator sees it: answers, exit codes, and errors in one line."""
+"""The command line from an operator's view: answers, exit codes, and one-line errors."""
 
 import errno
 import json
@@ -81,7 +81,7 @@ def test_the_place_of_a_default_that_is_not_there_is_named(tmp_path: Path) -> No
 def test_a_provider_that_is_not_there_is_told_with_its_place_and_without_a_package(
     toml: str, why: str, tmp_path: Path
 ) -> None:
-    """Whoever owns `aura-nobody` on a package index must not be who gets installed."""
+    """The package `aura-nobody` of a third party on an index must not get installed."""
     (tmp_path / "aura.toml").write_text(toml)
     checks = json.loads(_run(tmp_path, "doctor", "--offline", "--json").stdout)["checks"]
     assert [c["detail"] for c in checks if c["section"] == "providers" and c["status"] == "warning"] == [why]
@@ -219,7 +219,7 @@ def test_options_are_not_held_against_a_provider_that_nobody_chose(command: tupl
     (tmp_path / "aura.toml").write_text("[providers.openai]\ndefault_model = 'm'\n")
     open_ = _run(tmp_path, *command, AURA_PLUGINS="openai")
     assert (open_.returncode, open_.stderr) == (0, ""), open_.stdout
-    certain = _run(tmp_path, *command, AURA_PLUGINS="echo")  # there is no other
+    certain = _run(tmp_path, *command, AURA_PLUGINS="echo")  # the only one
     assert certain.returncode == 1
     assert "unknown key 'reasoning_effort'" in certain.stdout + certain.stderr
 
@@ -273,7 +273,7 @@ def test_a_stream_that_is_closed_or_full_is_no_traceback(line: str, code: int, s
 
 @pytest.mark.parametrize("line", ["agents", "agents --json", "plugins", "doctor --offline", "chat assistant hi", "-h"])
 def test_a_reader_that_has_left_is_no_traceback(line: str, tmp_path: Path) -> None:
-    """Something is wrong, as not all was said; the shell's own word for it, SIGPIPE, is no success either."""
+    """The exit code is not 0, since the output is incomplete; the shell reports SIGPIPE as a failure, too."""
     reader, writer = os.pipe()
     os.close(reader)
     env = os.environ | {"AURA_PLUGINS": "echo"}

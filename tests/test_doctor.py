@@ -1,4 +1,4 @@
-"""`aura doctor`: what it looks at, what it never shows, and that it tells what it knows as soon as it knows."""
+"""`aura doctor`: what it checks, what it never shows, and that it prints each result as soon as it is known."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def _command(*arguments: str) -> list[str]:
 
 
 def _doctor(folder: Path, *arguments: str, **environ: str) -> tuple[int, dict[str, tuple[str, str]]]:
-    """The exit code, and each check's status and detail by its name."""
+    """The exit code, and each check's status and detail by name."""
     result = subprocess.run(
         _command("--json", "--offline", *arguments),
         cwd=folder,
@@ -113,7 +113,7 @@ def test_what_is_known_is_told_at_once_and_kept_when_somebody_stops_it(
 
 
 def _until(stream: IO[str], text: str) -> str:
-    """What comes until a line holds the text."""
+    """The output up to a line that contains the text."""
     read = ""
     for line in stream:
         read += line
@@ -149,7 +149,7 @@ def test_one_cause_is_told_once(as_json: bool, tmp_path: Path, fake_plugin: Call
     for name, matter in {
         "nobody": "provider: asks",  # names no model
         "nobody-else": "provider: asks",
-        "away": "provider: asks\nmodel: away",  # as the health check says
+        "away": "provider: asks\nmodel: away",  # as the health check reports
         "missing": "provider: nowhere",
     }.items():
         (tmp_path / "agents" / f"{name}.md").write_text(f"---\n{matter}\n---\n")

@@ -1,4 +1,4 @@
-"""Files that people write: only regular ones of a limited size are read, and none of them makes Aura wait."""
+"""Files that users write: only regular files of a limited size are read, and none of them blocks Aura."""
 
 import os
 import socket
@@ -57,7 +57,7 @@ NO_FILES = {"kmsg": "/proc/kmsg", "pagemap": "/proc/self/pagemap", "environ": "/
 
 
 def _in_time(call: Callable[[], object]) -> None:
-    """Call it in a thread that may be left: what waits for a file cannot be stopped."""
+    """Call it in a thread that may be abandoned: a blocking read of a file cannot be stopped."""
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
     thread.join(60)
@@ -103,7 +103,7 @@ def test_settings_that_are_no_regular_file_are_not_waited_for(
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("name", NO_FILES)
 def test_what_the_kernel_calls_a_file_is_not_read(name: str, tmp_path: Path) -> None:
-    """/proc/kmsg waits for the kernel's next message, and takes those away that it gives."""
+    """A read of /proc/kmsg blocks until the kernel's next message, and removes the messages that it returns."""
     (tmp_path / "odd.md").symlink_to(NO_FILES[name])
     found: list[AgentStore] = []
     _in_time(lambda: found.append(AgentStore(tmp_path)))
@@ -111,7 +111,7 @@ def test_what_the_kernel_calls_a_file_is_not_read(name: str, tmp_path: Path) -> 
 
 
 def test_an_agents_file_has_a_limit(tmp_path: Path) -> None:
-    """CWE-770: 300 MB were read."""
+    """CWE-770. Regression: 300 MB were read."""
     (tmp_path / "large.md").write_bytes(b"x" * (FILE_LIMIT + 1))
     (tmp_path / "whole.md").write_bytes(b"x" * FILE_LIMIT)
     with (tmp_path / "sparse.md").open("wb") as file:
@@ -170,7 +170,7 @@ def test_a_file_that_has_not_changed_is_not_read_again(tmp_path: Path, monkeypat
 
 
 def test_a_file_that_was_just_written_is_read_again(tmp_path: Path) -> None:
-    """An edit of the same length within a tick of the file system's clock changes nothing that `stat` tells."""
+    """An edit of the same length within one tick of the file system's clock does not change the result of `stat`."""
     path = tmp_path / "a.md"
     path.write_text("You are a.")
     store = AgentStore(tmp_path)

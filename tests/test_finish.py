@@ -1,4 +1,4 @@
-"""How an answer ended, in any provider's word: success, cut, filtered, tools, or a failure that is never a success."""
+"""Finish reasons in any provider's words: stop, length, filter, tools, or a failure, which never counts as success."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whatever is sent: no 500, no hang, no echo of raw input; and the OpenAPI document says what really comes."""
+"""For any input: no 500, no hang, no echo of raw input; and the responses match the OpenAPI document."""
 
 import socket
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ AGENTS = {
     "whole.md": "---\nprovider: echo\noptions: {streaming: false}\n---\n",
     "broken.md": "---\ntemprature: 1\n---\n",
 }
-# Not `not_a_server_error`: our 502, 503 and 504 say what a provider did.
+# Not `not_a_server_error`: our 502, 503 and 504 report a provider's failure.
 CONFORMANCE = [
     "status_code_conformance",
     "content_type_conformance",
@@ -60,7 +60,7 @@ def test_every_answer_is_as_documented(aura: AuraServer, route: str, mode: Gener
     schema = from_url(f"{aura.url}/schema/openapi.json")
     operation = schema[path][method]
     load_all_checks()
-    # OpenAPI has no words for the events of a stream; test_wire.py holds them.
+    # OpenAPI cannot describe the events of a stream; test_wire.py tests them.
     checks = CHECKS.get_by_names([name for name in CONFORMANCE if not (path.endswith("stream") and "schema" in name)])
 
     @BOUNDED
@@ -126,7 +126,7 @@ HEADERS += [
     b"Connection: upgrade",
     b" folded: x",
 ]
-MARK = b"zqzqzq"  # what must not come back
+MARK = b"zqzqzq"  # what must not appear in the response
 
 raw = st.binary(max_size=200)
 requests = st.builds(
@@ -153,7 +153,7 @@ def test_raw_bytes_get_no_500_no_hang_and_no_echo(aura: AuraServer) -> None:
             with suppress(ConnectionError):
                 sock.sendall(said[:cut])
                 sock.sendall(said[cut:])
-            with suppress(OSError):  # it is closed already
+            with suppress(OSError):  # it is already closed
                 sock.shutdown(socket.SHUT_WR)
             with suppress(ConnectionError):
                 while chunk := sock.recv(65536):

@@ -1,4 +1,4 @@
-"""A plugin may do anything while it loads: it costs nobody but itself, no command, and nothing goes unsaid."""
+"""A plugin may do anything while it loads: it affects only itself, stops no command, and is always reported."""
 
 import json
 import os
@@ -18,7 +18,7 @@ FakePlugin = Callable[..., None]
 
 HEAD = "from aura_core import Token, hookimpl\n"
 GOOD = HEAD + '@hookimpl\nasync def stream_chat(request):\n    yield Token("good", finish_reason="stop")\n'
-# Objects in the place of the module, which the name OBJECT stands for.
+# Objects in place of the module; OBJECT is replaced by their name.
 OBJECT = (
     "import sys\n"
     + HEAD
@@ -26,7 +26,7 @@ OBJECT = (
 )
 OBJECT += "sys.modules[__name__] = Plugin()\n"
 
-# What it does, its code, and a word of what is said of it.
+# What it does, its code, and a word of the expected report.
 REFUSED = {
     "str": ("class Odd(Exception):\n    def __str__(self): raise ValueError\nraise Odd", "Odd: it cannot say why"),
     "strexit": ("class Odd(Exception):\n    def __str__(self): raise SystemExit\nraise Odd", "Odd: it cannot say why"),

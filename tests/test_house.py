@@ -1,4 +1,4 @@
-"""The house's rules on imports: rooms that know only what stands below them, and no circle anywhere."""
+"""The rules for imports within the core: which package may import which, and no import cycles."""
 
 import ast
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import aura_core
 
 ROOT = Path(aura_core.__file__).parent
 
-# Each room, and the rooms that its modules may import; the modules at the top that belong to no room are `core`.
-# `assembly` are those at the top that put the rooms together.
+# Each package, and the packages that its modules may import; top-level modules outside of packages are `core`.
+# `assembly` are the top-level modules that put the packages together.
 ALLOWED = {
     "core": set[str](),
     "streams": {"core"},
@@ -36,7 +36,7 @@ MODULES = {name.removesuffix(".__init__"): path for name, path in _modules().ite
 
 
 def _imports(module: str) -> Iterator[str]:
-    """The modules of the core that a module imports, wherever in it that stands."""
+    """The modules of the core that a module imports, at any place in it."""
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == "aura_core")

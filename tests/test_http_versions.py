@@ -1,4 +1,4 @@
-"""Old HTTP, and ASGI servers and clients that are not ours."""
+"""Old HTTP versions, and ASGI servers and clients other than ours."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ BODY = json.dumps({"prompt": "Hello world"}).encode()
 
 
 def _ask(port: int, version: str, route: str) -> tuple[bytes, bytes]:
-    """Head and body of the answer, read to the connection's end."""
+    """Head and body of the response, read until the connection is closed."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
         sock.sendall(
             f"POST /api/agents/e/{route} HTTP/{version}\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -88,7 +88,7 @@ app = create_app(Runtime(settings.load({}, os.environ), os.environ))
 
 
 def test_another_asgi_server_streams_and_cancels(tmp_path: Path) -> None:
-    """Hypercorn, which knows nothing of our connection."""
+    """Hypercorn, which does not have our connection class."""
     (tmp_path / "agents").mkdir()
     for name, text in AGENTS.items():
         (tmp_path / "agents" / name).write_text(text)
@@ -116,7 +116,7 @@ def test_another_asgi_server_streams_and_cancels(tmp_path: Path) -> None:
             with client.stream("POST", f"{url}/slow/chat/stream", json={"prompt": "a"}) as response:
                 assert response.status_code == 200
                 assert client.post(f"{url}/e/chat", json={"prompt": "a"}).json()["code"] == "too_many_streams"
-            # Its client has left: the place is free again.
+            # Its client has disconnected: the slot is free again.
             while client.post(f"{url}/e/chat", json={"prompt": "a"}).status_code != 200:
                 assert time.monotonic() < end
                 time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Whatever a plugin counts, and whatever raises beside its answer: one event ends the stream, and nothing is a 500."""
+"""For any counts of a plugin and any exception around its answer, one terminal event ends the stream; never a 500."""
 
 import asyncio
 import json
@@ -49,9 +49,9 @@ def aura(tmp_path: Path, fake_plugin: Callable[..., None]) -> Iterator[AuraServe
 
 
 COUNTS = {
-    "10**4299": LARGEST,  # 4,300 digits: one more cannot be written, and the sum has one more
+    "10**4299": LARGEST,  # 4,300 digits: Python formats no longer integer, and the sum has one digit more
     "9 * 10**4299": LARGEST,
-    "10**400": LARGEST,  # no float, so nothing that Prometheus takes
+    "10**400": LARGEST,  # not convertible to float, which Prometheus needs
     "10**25": LARGEST,
     "2**53": LARGEST,
     "2**53 - 1": LARGEST,
@@ -132,7 +132,7 @@ def test_an_upstream_that_counts(plugin: str, count: str, tmp_path: Path) -> Non
 
 
 class _Unframed(Sse):
-    """A dialect that cannot say how an answer ends."""
+    """A framing that fails to encode the end of an answer."""
 
     @staticmethod
     def done(event: DoneEvent) -> bytes:
@@ -140,7 +140,7 @@ class _Unframed(Sse):
 
 
 class _Speechless(_Unframed):
-    """One that cannot say that it failed, either."""
+    """A framing that also fails to encode an error."""
 
     @staticmethod
     def error(event: ErrorEvent) -> bytes:

@@ -1,4 +1,4 @@
-"""A server's life as an operator sees it: start, drain, workers, log lines."""
+"""A server's life cycle from an operator's view: start, drain, workers, log lines."""
 
 import json
 import logging
@@ -52,7 +52,7 @@ def test_sigterm_ends_every_stream_with_an_event(tmp_path: Path) -> None:
             thread.start()
         started.wait(60)
         aura.popen.send_signal(signal.SIGTERM)
-        # As long as answers are under way, the server is there.
+        # While answers are running, the server stays up.
         while (ready := client.get("/health/ready")).status_code != 503:
             assert ready.status_code == 200
         refused = client.post("/api/agents/short/chat/stream", json={"prompt": "a"})
@@ -71,7 +71,7 @@ def test_sigterm_ends_every_stream_with_an_event(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs a system with SIGHUP")
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sighup_drains(tmp_path: Path, workers: str) -> None:
-    """It killed the process in the middle of its answers."""
+    """Regression: it killed the process in the middle of its answers."""
     with serve(tmp_path, {"slow.md": SLOW}, "--workers", workers, AURA_SERVER__DRAIN_TIMEOUT="0.5") as aura:
         answers: list[list[SseEvent]] = []
         started = threading.Barrier(2)
@@ -85,7 +85,7 @@ def test_sighup_drains(tmp_path: Path, workers: str) -> None:
 
 
 def test_the_first_line_waits_for_no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Listening at 0.3 s, it said so at 8.3 s, when the plugin's client was open."""
+    """Regression: the server listened at 0.3 s, but reported it at 8.3 s, after the plugin's client was open."""
     site = tmp_path / "site"
     info = site / "fake_hung-1.dist-info"
     info.mkdir(parents=True)
@@ -98,7 +98,7 @@ def test_the_first_line_waits_for_no_client(tmp_path: Path, monkeypatch: pytest.
     (info / "entry_points.txt").write_text("[aura]\nhung = fake_hung\n")
     monkeypatch.setenv("PYTHONPATH", str(site))
     agents = {"it.md": "---\nprovider: hung\n---\n", "plain.md": "Hi."}
-    with serve(tmp_path, agents, AURA_PLUGINS="hung") as aura:  # it has read the first line
+    with serve(tmp_path, agents, AURA_PLUGINS="hung") as aura:  # it has logged the first line
         assert httpx.get(f"{aura.url}/health", trust_env=False, timeout=30).status_code == 200
         aura.popen.kill()
         aura.exit()
@@ -119,7 +119,7 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path, first: signal.Signals) -
         while not any("shutting down" in line for line in aura.lines):
             assert time.monotonic() < end
             time.sleep(0.01)
-        time.sleep(0.6)  # else it is the same signal, passed on by a wrapper
+        time.sleep(0.6)  # otherwise it counts as the same signal, forwarded by a wrapper
         assert aura.popen.poll() is None
         aura.popen.send_signal(signal.SIGINT)
         assert aura.exit(30) in (0, 1)
@@ -129,7 +129,7 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path, first: signal.Signals) -
 
 
 def test_a_signal_that_comes_twice_at_once_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrapper such as `uv run` passes on what the terminal has sent already."""
+    """A wrapper such as `uv run` forwards a signal that the terminal has already sent."""
     monkeypatch.setattr(logging.getLogger("uvicorn.error"), "disabled", False)
     with AuraServer(tmp_path) as aura:
         server = aura._server
@@ -212,7 +212,7 @@ def test_a_worker_that_crashes_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("edited", ["", "[server"])
 def test_a_worker_that_is_replaced_has_the_settings_of_the_start(edited: str, tmp_path: Path) -> None:
-    """Not those that its file has now, which may be broken, or want no token."""
+    """Not the file's current settings, which may be invalid or require no token."""
     settings = tmp_path / "aura.toml"
     settings.write_text("[server]\ntoken_env = 'MINE'\n")
     with serve(tmp_path, {}, "--workers", "2", MINE="correct horse") as aura:
@@ -228,7 +228,7 @@ def test_a_worker_that_is_replaced_has_the_settings_of_the_start(edited: str, tm
 
 
 def test_a_process_that_ends_and_is_no_worker_is_passed_over() -> None:
-    """As the first process of a container, which inherits orphans; or `sh -c 'sleep 4 & exec aura serve'`."""
+    """Like the first process of a container, which inherits orphans; or `sh -c 'sleep 4 & exec aura serve'`."""
     said = _python("""
 import os, signal, time
 from contextlib import suppress
@@ -287,7 +287,7 @@ workers.supervise(2, lambda number: time.sleep(60))
 
 
 def _python(code: str) -> str:
-    """What a program says on stderr, until its end."""
+    """A program's stderr until it exits."""
     result = subprocess.run(
         [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=60, start_new_session=True, check=True
     )
@@ -386,7 +386,7 @@ def test_a_plugins_exception_is_logged_with_its_name_and_without_the_key(tmp_pat
         "        raise ProviderError('wrong key ' + os.environ['LEAKY_KEY'].strip(), 'auth')\n"
         "    raise ValueError('Bearer ' + os.environ['LEAKY_KEY'].strip())\n    yield\n"
     )
-    # With the line break that a file of secrets brings along; who sends the key sends it without.
+    # With the line break of a secret file; the key is sent without it.
     environ = {"AURA_PLUGINS": "leaky", "PYTHONPATH": str(site), "LEAKY_KEY": "sk-very-secret\n"}
     with serve(tmp_path, {"a.md": "---\nprovider: leaky\n---\n"}, **environ) as aura:
         url = f"{aura.url}/api/agents/a/chat/stream"

@@ -1,6 +1,6 @@
-"""Each published weakness of programs that serve on localhost, or hold keys, by its name; SECURITY.md says the rest.
+"""Published weaknesses of programs that serve on localhost or have keys, by name; the rest is in SECURITY.md.
 
-Elsewhere: a redirect that takes the key along (CVE-2018-18074, CWE-601), unchecked certificates (CWE-295) in
+Elsewhere: a redirect that receives the key (CVE-2018-18074, CWE-601), unchecked certificates (CWE-295) in
 faults/test_upstream_faults.py; Slowloris (CVE-2007-6750), answers that mix (CWE-444) in faults/test_client_faults.py;
 markup in a model's answer (CWE-79) in web/.
 """
@@ -79,7 +79,7 @@ def _check(response: httpx.Response, status: int, code: str) -> None:
         "127.0.0.1.evil.example",
         "localhost@evil.example",
         "2130706433",
-        "0.0.0.0:5300",  # "0.0.0.0 day": browsers let pages reach it
+        "0.0.0.0:5300",  # "0.0.0.0 day": browsers allow pages to connect to it
         "[::]:5300",
         "",
     ],
@@ -126,7 +126,7 @@ def test_a_header_has_a_limit(aura: AuraServer, size: int) -> None:
         try:
             connection.request("GET", "/health", headers={"x": "a" * length})
             status: int | None = connection.getresponse().status
-        except (ConnectionError, TimeoutError):  # refused before all of it was sent
+        except (ConnectionError, TimeoutError):  # refused before it was completely sent
             status = None
         finally:
             connection.close()
@@ -149,7 +149,7 @@ def test_a_body_has_a_limit(aura: AuraServer) -> None:
 
 @pytest.mark.parametrize("body", [b"[" * 2000, b'{"prompt": ' + b"[" * 1000 + b"]" * 900, b'{"a":' * 400 + b"1" * 40])
 def test_deep_json_is_no_crash(aura: AuraServer, body: bytes) -> None:
-    """CWE-674: uncontrolled recursion (CVE-2025-52999, CVE-2024-8376 and their like)."""
+    """CWE-674: uncontrolled recursion (as in CVE-2025-52999 and CVE-2024-8376)."""
     _check(_post(aura, content=body), 400, "invalid_request")
 
 
@@ -213,7 +213,7 @@ def test_a_file_of_a_like_name_costs_an_agent_nothing(tmp_path: Path) -> None:
 
 
 def test_no_answer_is_kept_and_none_is_guessed_at(aura: AuraServer) -> None:
-    """CWE-525 (a cache that keeps what a token opened) and CWE-430 (JSON that a browser takes for a page)."""
+    """CWE-525 (a cache that stores protected responses) and CWE-430 (JSON that a browser renders as a page)."""
     gets = ["/api/agents", "/api/agents/ok", "/api/agents/none", "/api/providers", "/health", "/health/ready"]
     gets += ["/metrics", "/schema/openapi.json", "/nothing", "/api/agents/ok/chat"]
     answers = [httpx.get(aura.url + path, trust_env=False) for path in gets]
@@ -244,7 +244,7 @@ def test_an_agent_file_runs_no_code(tmp_path: Path) -> None:
 
 
 def test_a_token_guards_all_but_health_and_the_page(tmp_path: Path) -> None:
-    """CWE-306 (missing authentication), CWE-598 (a token in a URL is none)."""
+    """CWE-306 (missing authentication), CWE-598 (a token in a URL is not accepted)."""
     with AuraServer(tmp_path, environ=os.environ | {"AURA_TOKEN": TOKEN}) as aura:
         for path in (
             "/api/agents",
@@ -268,7 +268,7 @@ def test_a_token_guards_all_but_health_and_the_page(tmp_path: Path) -> None:
 
 
 def test_the_token_is_compared_in_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CWE-208: an answer's time tells nothing about the token."""
+    """CWE-208: the response time reveals nothing about the token."""
     real, compared = hmac.compare_digest, []
 
     def spy(a: bytes, b: bytes) -> bool:
@@ -284,7 +284,7 @@ def test_the_token_is_compared_in_constant_time(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.1", "localhost.example", "example.com"])
 def test_nobody_listens_beyond_loopback_without_a_token(host: str, tmp_path: Path) -> None:
-    """CWE-1327 (binding to an unrestricted address), as CVE-2024-37032's exposed servers did."""
+    """CWE-1327 (binding to an unrestricted address), as on the servers exposed to CVE-2024-37032."""
     empty = tmp_path / "aura.toml"
     empty.touch()
     assert "AURA_TOKEN" in str(settings.load({"server.host": host}, {}, empty).unguarded)
@@ -295,7 +295,7 @@ def test_nobody_listens_beyond_loopback_without_a_token(host: str, tmp_path: Pat
 
 
 def test_a_key_goes_to_no_host_that_was_not_named_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CWE-522; and CVE-2016-5385 ("httpoxy"): no proxy from the environment gets between."""
+    """CWE-522; and CVE-2016-5385 ("httpoxy"): no proxy from the environment is used."""
     with Upstream(Reply([END])) as named, Upstream(Reply([END])) as foreign:
         monkeypatch.setenv("OLLAMA_API_KEY", KEY)
         for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
@@ -330,7 +330,7 @@ def test_a_key_is_in_no_error_and_no_log(
     assert KEY not in whole + listed + caplog.text
 
 
-# What others put into our streams and logs
+# Foreign text in our streams and logs
 
 
 def test_a_model_cannot_speak_as_the_protocol(tmp_path: Path) -> None:
@@ -378,7 +378,7 @@ def test_nobody_writes_our_log_for_us(formatter: type[logging.Formatter]) -> Non
 def test_a_secret_of_any_letters_is_hidden_in_the_log(
     formatter: type[TextFormatter | JsonFormatter], secret: str
 ) -> None:
-    """CWE-532. JSON writes a quote and a backslash in another way."""
+    """CWE-532. JSON escapes a quote and a backslash."""
     try:
         raise ValueError(f"Bearer {secret}")
     except ValueError:
@@ -396,7 +396,7 @@ ODD_KEY = "sk-very~secret?0123456789>xyz"
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 @pytest.mark.parametrize("padding", ["=", ""])
 def test_a_key_is_hidden_in_base64_as_well(user: str, encode: Callable[[bytes], bytes], padding: str) -> None:
-    """CWE-532, CWE-209: as `Basic …`, as a proxy or a gateway repeats it, in a message and in both logs."""
+    """CWE-532, CWE-209: the key in `Basic …`, repeated by a proxy or gateway, in a message and in both logs."""
     for tail in ("", ":", "@proxy", "\n"):
         said = encode(f"{user}{ODD_KEY}{tail}".encode()).decode()
         said = said if padding else said.rstrip("=")
@@ -408,7 +408,7 @@ def test_a_key_is_hidden_in_base64_as_well(user: str, encode: Callable[[bytes], 
             left = line.partition("Basic ")[2].partition(" (no)")[0]
             before, hidden, after = left.partition("***")
             assert hidden, line
-            # What is left stands around the key: of the key itself less than a byte is in it, on each side.
+            # The rest surrounds the key: it contains less than one byte of the key on each side.
             assert len(before) <= len(user) * 4 // 3 + 2
             assert len(after) <= len(tail) * 4 // 3 + 4
 
@@ -424,7 +424,7 @@ def test_a_word_that_is_no_key_stays() -> None:
 
 
 def test_a_client_writes_nothing_into_the_log(aura: AuraServer, caplog: pytest.LogCaptureFixture) -> None:
-    """CWE-117: neither its path, nor its headers, nor its body."""
+    """CWE-117: neither the path nor headers nor body of a request."""
     caplog.set_level(logging.DEBUG, "aura")
     _post(aura, "/api/agents/evil%0aforged/chat", b'{"prompt": "evil\\nforged"}', x_request_id="evil", referer="evil")
     _post(aura, STREAM, b'{"prompt": "evil\\nforged"}')

@@ -1,4 +1,4 @@
-"""A plugin may print and start what it likes: the command keeps its output for itself, and ends."""
+"""A plugin may print anything and start threads: the command's own output stays clean, and it exits."""
 
 import json
 import os
@@ -79,6 +79,6 @@ def test_an_answer_is_all_that_chat_prints(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["agents"], ["plugins"], ["doctor"], ["chat", "it", "Hi"]], ids=" ".join)
 def test_a_thread_of_a_plugin_keeps_no_command_alive(tmp_path: Path, arguments: list[str]) -> None:
-    done = _aura(tmp_path, LINGERS, *arguments)  # it would wait for ever
+    done = _aura(tmp_path, LINGERS, *arguments)  # it would wait forever
     assert done.returncode == 0, done.stderr
     assert done.stdout

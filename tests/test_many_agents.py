@@ -1,4 +1,4 @@
-"""Thousands of agents: the list is made once for all who ask, off the loop, and is always that of now."""
+"""Thousands of agents: the list is built once for all requests, outside the event loop, and always up to date."""
 
 import asyncio
 import threading

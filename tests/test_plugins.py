@@ -1,4 +1,4 @@
-"""Good and bad distributions side by side: the good ones stream, the bad ones are told apart."""
+"""Good and bad distributions side by side: the good ones stream, the bad ones are listed with their errors."""
 
 import json
 import os
@@ -117,7 +117,7 @@ def test_entry_points_that_cannot_be_read_are_a_warning(
 ) -> None:
     fake_plugin("damaged", GOOD)
     fake_plugin("good", GOOD)
-    sys.path.append(sys.path[0])  # what is found twice is one
+    sys.path.append(sys.path[0])  # a distribution that is found twice counts once
     (entry_points,) = tmp_path.glob("site/aura-damaged/*/entry_points.txt")
     entry_points.write_bytes(content)
     made = Plugins()
@@ -282,7 +282,7 @@ def test_a_plugin_that_never_awaits_leaves_the_others_alone(tmp_path: Path, fake
         AuraServer(tmp_path, {"a.md": "---\nprovider: spinner\n---\n"}) as aura,
         httpx.Client(base_url=aura.url, timeout=30, trust_env=False) as client,
     ):
-        client.get("/health")  # what follows uses this connection
+        client.get("/health")  # the rest of the test uses this connection
         events: list[Any] = []
         spinning = threading.Thread(target=lambda: events.extend(aura.ask("a")))
         spinning.start()
@@ -312,7 +312,7 @@ def test_plugins_import_only_what_the_core_exports(path: Path) -> None:
 
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "aura_core":
-            # What proves a plugin is loaded by tests only.
+            # A plugin's conformance description is loaded only by tests.
             assert node.module != "aura_core.testing" or path.stem == "conformance"
             public = {"aura_core": aura_core, "aura_core.streams": streams, "aura_core.testing": aura_core.testing}
             assert {alias.name for alias in node.names} <= {*public[str(node.module)].__all__}

@@ -68,7 +68,7 @@ RAISES = {
     "BaseExceptionGroup('x', [SystemExit()])": "llm_error",
     "RecursionError": "llm_error",
     "TimeoutError": "timeout",
-    "ConnectionResetError": "unavailable",  # or `interrupted`, once something was said
+    "ConnectionResetError": "unavailable",  # or `interrupted`, once text was sent
     "ProviderError('x', 'quota_exceeded')": "quota_exceeded",
     "ProviderError('x', 'no such code')": "llm_error",
     "ProviderError('\\ud83d' + 'x' * 9999, 'rate_limited', float('nan'))": "rate_limited",
@@ -79,7 +79,7 @@ texts = st.text(st.sampled_from(list("ab \n\r\u2028\0<é😀\ud83d\ude00\udbff")
 LARGEST = 2**53 - 1
 counts = st.one_of(
     st.integers(-5, 2**40),
-    st.sampled_from([2**53 - 1, 2**53, 10**400, 10**4299, 9 * 10**4299, -(10**4299)]),  # 4,300 digits are the most
+    st.sampled_from([2**53 - 1, 2**53, 10**400, 10**4299, 9 * 10**4299, -(10**4299)]),  # 4,300 digits are the maximum
     st.floats(),  # and those that are none
     st.booleans(),
     st.none(),
@@ -107,7 +107,7 @@ Said = list[tuple[str, str]]
 
 
 def _expected(script: Script) -> tuple[Said, str, Any]:
-    """What the client must be told: text by kind, the last event's name, and its code or its data."""
+    """What the client must receive: text by kind, the last event's name, and its code or its data."""
     said: Said = []
     finish: str | None = None
     total = 0
@@ -126,7 +126,7 @@ def _expected(script: Script) -> tuple[Said, str, Any]:
         what = "end"
     if finish is not None:
         return _mended(said), "done", {"totalTokens": total, "finishReason": finish}
-    if script["clean_up"] == "raise":  # it hides what was raised before
+    if script["clean_up"] == "raise":  # it replaces the exception raised before
         return _mended(said), "error", "llm_error"
     if what == "end":
         return _mended(said), "error", "interrupted" if said else "bad_response"
@@ -135,7 +135,7 @@ def _expected(script: Script) -> tuple[Said, str, Any]:
 
 
 def _notices(wrong: int, finish: str | None) -> bool:
-    """Whether the stream ends at that wrong value at once: text is not looked at after a finish, usage is."""
+    """Whether the stream ends at this wrong value at once: after a finish reason, text is ignored but usage is read."""
     return wrong < 2 or (wrong < 4) == (finish is None)
 
 
@@ -162,7 +162,7 @@ BLOCK = re.compile(rb'(: ok|: ping|event: (token|reasoning|done|error)\ndata: \{
 
 
 def _ask(aura: AuraServer, script: Script, size: int | None) -> bytes:
-    """Read so many bytes of the answer's body, or all of it, and leave."""
+    """Read this many bytes of the response body, or all of it, and disconnect."""
     connection = http.client.HTTPConnection("127.0.0.1", aura.port, timeout=30)
     with closing(connection):
         body = json.dumps({"prompt": json.dumps(script)})

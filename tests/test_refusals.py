@@ -1,4 +1,4 @@
-"""What is refused before an answer begins, with which status and code; and never with 500."""
+"""Requests that are refused before an answer starts, with their status and code; never with 500."""
 
 import json
 import os
@@ -186,7 +186,7 @@ def test_what_is_no_http_gets_400(aura: AuraServer, junk: bytes, caplog: pytest.
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
 def test_a_client_that_closes_hears_why_its_body_is_refused(aura: AuraServer, version: bytes) -> None:
-    """As urllib: it sends all of its body before it reads, and fails when it cannot."""
+    """Like urllib: it sends the whole body before it reads, and fails if it cannot."""
     head = b"POST %b HTTP/%b\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
     with socket.create_connection(("127.0.0.1", aura.port), timeout=30) as sock, sock.makefile("rb") as answer:
         sock.sendall(head % (STREAM.encode(), version) + b"Content-Length: 8000000\r\n\r\n")
@@ -242,7 +242,7 @@ def test_a_server_that_is_full_or_stops_says_so_before_it_says_that_an_agent_can
         aura.runtime.draining = True
         _check(_post(aura, "/api/agents/whole/chat/stream"), 503, "server_shutdown")
         aura.runtime.draining = False
-        while aura.runtime.relays:  # the server has yet to notice that the first one left
+        while aura.runtime.relays:  # the server may not have noticed yet that the first client disconnected
             time.sleep(0.01)
         _check(_post(aura, "/api/agents/whole/chat/stream"), 400, "streaming_not_supported")
 

@@ -1,4 +1,4 @@
-"""Whatever a plugin does, a stream ends with exactly one event, and its limits hold."""
+"""Whatever a plugin does, a stream ends with exactly one terminal event, and its limits hold."""
 
 import asyncio
 import gc
@@ -224,7 +224,7 @@ LIMITS = {
 @pytest.mark.parametrize("swallows", [False, True])
 def test_limits(limit: str, swallows: bool, tmp_path: Path, fake_plugin: FakePlugin) -> None:
     body, text = LIMITS[limit]
-    if swallows:  # a plugin that ignores its cancellation must not hold up the client
+    if swallows:  # a plugin that ignores its cancellation must not delay the client
         lines = "\n".join(f"        {line}" for line in body.split("\n"))
         body = f"while True:\n    try:\n{lines}\n    except asyncio.CancelledError:\n        yield Token('late')"
     events, _ = _run(tmp_path, fake_plugin, body, f"{limit} = 1")
@@ -247,7 +247,7 @@ def test_signs_of_life_keep_an_answer_going(tmp_path: Path, fake_plugin: FakePlu
 def test_signs_of_life_do_not_keep_an_answer_going_without_end(
     sign: str, tmp_path: Path, fake_plugin: FakePlugin
 ) -> None:
-    """An upstream that sends comments, empty deltas or its usage again and again."""
+    """An upstream that repeatedly sends comments, empty deltas or its usage."""
     counted = "global signs\nfor signs in range(1, 10_000):\n    await asyncio.sleep(0.1)\n"
     body = f"yield Token('a')\n{counted}    yield {sign}"
     events, _ = _run(tmp_path, fake_plugin, body, "idle_timeout = 2")
@@ -322,7 +322,7 @@ def test_heartbeats_fill_the_silence_before_and_between_tokens(tmp_path: Path, f
         with httpx.stream("POST", url, json={"prompt": "a"}, timeout=10, trust_env=False) as response:
             for piece in response.iter_text():
                 text += piece
-                # A silence lasts until two heartbeats came in it.
+                # A silence lasts until it contains two heartbeats.
                 if silences and text.rpartition("event: ")[2].endswith(pings):
                     silences.pop(0).touch()
     assert not silences
@@ -361,7 +361,7 @@ def test_one_event_ends_an_answer_that_is_read_late() -> None:
 
 
 class _Narrow:
-    """A connection that is full after each write, until it is drained."""
+    """A connection whose buffer is full after each write until it is drained."""
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
@@ -386,7 +386,7 @@ class _Narrow:
 
 
 def _piped(tokens: list[str], end: bool) -> tuple[_Narrow, list[bytes]]:
-    """A narrow connection that had room now and then, or was closed when it was full; and what was left for the end."""
+    """Regressions: a slow connection with space from time to time, or closed while full, and data left for the end."""
 
     async def answer() -> AsyncIterator[Token]:
         for token in tokens:
@@ -408,7 +408,7 @@ def _piped(tokens: list[str], end: bool) -> tuple[_Narrow, list[bytes]]:
                 if end:
                     connection.open()
                 elif connection.written:
-                    await asyncio.sleep(0.1)  # more comes, and waits
+                    await asyncio.sleep(0.1)  # more data arrives, and waits
                     relay.close()
                     connection.open()
 
@@ -445,7 +445,7 @@ def test_an_answer_that_is_over_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_connections_are_let_go_at_once(tmp_path: Path) -> None:
-    """Not by the garbage collector, which runs seldom: each holds its request, and what was written."""
+    """Memory is freed without the garbage collector, which runs rarely: each answer keeps its request and output."""
     with AuraServer(tmp_path, {"e.md": "---\nprovider: echo\n---\n"}) as aura:
         aura.ask("e")
         gc.collect()
@@ -468,7 +468,7 @@ def _connections() -> int:
 
 
 def _relays_of(aura: AuraServer) -> int:
-    """How many answers are kept in memory, by a timer for instance."""
+    """How many answers are still in memory, for example because of a timer."""
     gc.collect()
     limits = aura.runtime.limits
     return sum(isinstance(each, Relay) and each._limits is limits for each in gc.get_objects())
@@ -518,7 +518,7 @@ def test_a_clean_up_that_hangs_is_abandoned_counted_and_logged(
     )
     with AuraServer(tmp_path, {"it.md": "---\nprovider: it\n---\n"}, "[server]\nidle_timeout = 0.1") as aura:
         assert aura.ask("it")[-1].data["code"] == "timeout"
-        _wait_until_idle(aura)  # a clean-up takes nobody's slot
+        _wait_until_idle(aura)  # a clean-up does not occupy a slot
         assert not aura.runtime.abandonments
         monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 0.2)
         assert aura.ask("it")[-1].data["code"] == "timeout"
@@ -577,15 +577,15 @@ def test_a_bounded_buffer_keeps_backpressure(tmp_path: Path, fake_plugin: FakePl
             while b"event: token" not in got:
                 got += sock.recv(65536)
             plugin, before, made = sys.modules["fake_aura_it_it"], -1, 0
-            while before < made < 20_000:  # a reader that does not read any more
+            while before < made < 20_000:  # a client that has stopped reading
                 time.sleep(0.5)
                 before, made = made, plugin.made
     assert made < 20_000, "some megabytes fit into the kernel's buffers, not an endless answer"
 
 
 def test_departures_cost_the_same_however_many_there_are(tmp_path: Path) -> None:
-    """Each looked at all others that were still being closed: 1,000 at once held the loop for 110 ms; and those that
-    were closed were kept until the next one."""
+    """Regression: each close iterated over all others: 1,000 at once blocked the loop for 110 ms; and closed
+answers were kept in memory until the next close."""
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "s.md").write_text("---\nprovider: echo\noptions: {delay: 60}\n---\n")
 
@@ -594,7 +594,7 @@ def test_departures_cost_the_same_however_many_there_are(tmp_path: Path) -> None
         runtime = Runtime(settings.load({"agents.directory": str(tmp_path / "agents")}, environ), environ)
         bound = await runtime.bind("s")
         relays = [runtime.answer(bound, ChatBody("Hi"), Values()) for _ in range(300)]
-        await asyncio.sleep(0.1)  # all wait for their provider
+        await asyncio.sleep(0.1)  # all of them wait for their provider
         costs = []
         for relay in relays:
             calls = 0

@@ -1,4 +1,4 @@
-"""`aura chat --url`: whatever stands at the address, and whatever is wrong with it, is said in one line."""
+"""`aura chat --url`: any error of the server at the address is reported in one line."""
 
 import asyncio
 import gzip
@@ -57,7 +57,7 @@ def _fails(result: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 def _problem(url: str, agent: str = "e") -> str:
-    """What is wrong with an agent, or with its answer."""
+    """The error of an agent or of its answer."""
 
     async def ask() -> None:
         client = RemoteClient(url, None, "AURA_TOKEN")
@@ -202,14 +202,14 @@ def test_what_is_not_aura_is_told(tmp_path: Path) -> None:
         assert "status 404" in _problem(foreign.url)
 
 
-# What stands there may have no end, and no bottom
+# Endless and deeply nested responses
 
 DEEP = b"[" * 100_000
 
 
 @contextmanager
 def _sends(head: bytes, piece: bytes) -> Iterator[tuple[str, list[int]]]:
-    """A server that sends a head and then, again and again, a piece, until its client leaves; it counts the bytes."""
+    """A server that sends a head and then one piece repeatedly until its client disconnects; it counts the bytes."""
     sent = list[int]()
 
     def answer(connection: socket.socket) -> None:
@@ -243,7 +243,7 @@ def test_a_body_without_end_is_left(status: bytes) -> None:
 
 
 def _ask(url: str, streaming: bool = True) -> list[object]:
-    """The events of an agent whose existence is taken for granted."""
+    """The events of an agent, without a check that the agent exists."""
 
     async def ask() -> list[object]:
         client = RemoteClient(url, None, "AURA_TOKEN")
@@ -273,14 +273,14 @@ def test_an_answer_without_end_is_left(piece: bytes, streaming: bool) -> None:
 
 
 def test_what_is_packed_is_not_unpacked() -> None:
-    """CWE-409: a megabyte that stands for a gigabyte."""
+    """CWE-409: a megabyte that decompresses to a gigabyte."""
     bomb = gzip.compress(b" " * 50_000_000)
     with _sends(_head(b"200 OK", more=b"content-encoding: gzip\r\n") + bomb, b"") as (url, _):
         assert "the answer is none of its own" in _problem(url)
 
 
 def test_json_without_bottom_is_not_aura(tmp_path: Path) -> None:
-    """CWE-674: a traceback, before."""
+    """CWE-674. Regression: a traceback."""
     with _sends(_head(b"200 OK") + DEEP, b"") as (url, _):
         _fails(_chat(tmp_path, url), "the answer is none of its own")
     with _sends(_head(b"503 No") + DEEP, b"") as (url, _):
@@ -305,7 +305,7 @@ HIDDEN = "\x1b]0;title\x07 \x9b31m \u202egnp.exe \u2066 a\u200bb \r \x08 \u2028 
 
 
 def test_nothing_that_a_server_says_steers_the_terminal(tmp_path: Path) -> None:
-    """CWE-150: names, models, errors and answers, for what looks at stdout and at stderr."""
+    """CWE-150: names, models, errors and answers, on stdout and on stderr."""
     said = json.dumps(HIDDEN).encode()
     agent = b'{"id":"e","name":%b,"description":"","provider":%b,"model":%b,"temperature":null,"streaming":true,'
     agent = agent % (said, said, said) + b'"tags":[],"error":null}'

@@ -1,4 +1,4 @@
-"""What must never be committed, and what must stay together."""
+"""What must never be committed, and what must stay consistent."""
 
 import re
 import subprocess
@@ -31,14 +31,14 @@ def test_no_address_of_a_registry_and_no_path_of_a_machine() -> None:
 
 
 def test_the_old_name_of_the_core_is_used_only_where_we_warn_of_it() -> None:
-    """The core was called so once; what pip finds by that name on the public index is somebody else's."""
+    """The core's former name; the distribution of that name on the public index belongs to a third party."""
     name = re.compile(b"aura" + rb"-core", re.IGNORECASE)
     found = {path.relative_to(ROOT).as_posix() for path in _tracked() if name.search(path.read_bytes())}
     assert found == {"CHANGELOG.md", "SECURITY.md"}
 
 
 def test_nobody_is_told_to_install_a_name_that_we_have_not_published() -> None:
-    """Nothing of ours is on an index: whoever owns the name there would be who is installed."""
+    """None of our distributions is on an index: a third party's package of that name would be installed."""
     advice = re.compile(r"""\binstall\b.*(?<!-e)[\s"']aura[-_][\w{](?!.* @ )""")
     assert advice.search("it is not installed; pip install aura-{plugin}")
     assert advice.search('install it with: pip install "aura-azure[entra]"')
@@ -96,6 +96,6 @@ def test_the_core_names_no_provider_but_its_own() -> None:
     for path in ROOT.glob("aura_core/**/*.py"):
         text = path.read_text(encoding="utf-8").lower()
         for name in ("ollama", "openai", "azure"):
-            # Guessing which package has a provider, and the commented examples of `aura init`, name none in code.
+            # Messages about missing providers and the examples of `aura init` name no package.
             code = re.sub(r'(?s)""".*?"""|#[^\n]*', "", text)
             assert name not in code or path.name == "init.py", f"{path} names {name}"

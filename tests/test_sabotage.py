@@ -1,4 +1,4 @@
-"""Each guard is taken out in turn, in a copy of the code; then the test that is named beside it must fail."""
+"""Each guard is removed in turn in a copy of the code; then the test that is listed with it must fail."""
 
 import os
 import shutil
@@ -13,14 +13,14 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TIMEOUT = 300  # seconds; a test that runs for longer proves nothing
-HANG = 15  # the same for those that hang without their guard, and so take it whole
+TIMEOUT = 300  # seconds; a longer run of a test counts as a hang
+HANG = 15  # the same for tests that are expected to hang without their guard
 RELAY, FAULTS = "tests/test_relay.py", "tests/faults/test_client_faults.py"
 SECURITY = "tests/test_local_security.py"
 
 
 class Sabotage(NamedTuple):
-    """In `file` the text `guard` becomes `gap`; then `test` fails, or `hangs`."""
+    """In `file` the text `guard` is replaced by `gap`; then `test` fails, or `hangs`."""
 
     file: str
     guard: str
@@ -240,13 +240,13 @@ SABOTAGES: dict[str, Sabotage] = {
 
 
 def _run(sabotage: Sabotage, folder: Path) -> tuple[int | None, str]:
-    """Run the test against a copy with the gap. Gives pytest's exit code, None where it hung, and its output."""
+    """Run the test against a copy with the gap. Return pytest's exit code (None if it hung) and its output."""
     shutil.copytree(ROOT / "aura_core", folder / "aura_core", ignore=shutil.ignore_patterns("__pycache__"))
     file = folder / "aura_core" / sabotage.file
     text = file.read_text(encoding="utf-8")
     assert text.count(sabotage.guard) == 1, f"{sabotage.file} holds it {text.count(sabotage.guard)} times; name it anew"
     file.write_text(text.replace(sabotage.guard, sabotage.gap), encoding="utf-8")
-    # The copy comes before the installed one; nothing of pytest's own is needed but what comes with it.
+    # The copy precedes the installed package; no pytest plugin is needed except the built-in ones.
     environ = os.environ | {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"--basetemp={folder / 'tmp'}"]
     process = subprocess.Popen(
@@ -256,7 +256,7 @@ def _run(sabotage: Sabotage, folder: Path) -> tuple[int | None, str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,  # a server that the test had started goes with it
+        start_new_session=True,  # also kills a server that the test has started
     )
     try:
         output, _ = process.communicate(timeout=HANG if sabotage.hangs else TIMEOUT)
@@ -272,7 +272,7 @@ Runs = Callable[[str], tuple[int | None, str]]
 
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """Run all that were asked for, some at the same time; gives the outcome of each."""
+    """Run all selected ones, some at the same time; return the outcome of each."""
     mine = (item for item in request.session.items if isinstance(item, pytest.Function))
     asked = [
         str(item.callspec.params["name"]) for item in mine if item.function is test_without_this_guard_its_test_fails

@@ -1,4 +1,4 @@
-"""The API's description is JSON and nothing else: no page of a foreign origin's scripts."""
+"""The API's description is only JSON: no page with scripts from a foreign origin."""
 
 from pathlib import Path
 

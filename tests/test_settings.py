@@ -1,4 +1,4 @@
-"""What people write into settings: the good, the empty, the misspelt, and the secret in the wrong place."""
+"""Settings as users write them: valid, empty and misspelt ones, and a secret in the wrong place."""
 
 from pathlib import Path
 
@@ -116,7 +116,7 @@ def test_a_variables_name_is_taken(name: str, tmp_path: Path) -> None:
 
 def test_a_users_file_that_cannot_be_reached_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ("x" * 300)))  # root may read every folder, but not this one
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ("x" * 300)))  # root can read every folder except this one
     loaded = settings.load({}, {})
     assert loaded.files == []
     (warning,) = loaded.warnings
@@ -131,7 +131,7 @@ def test_deeply_nested_values_are_one_line(tmp_path: Path) -> None:
     assert "AURA_SERVER__ALLOWED_HOSTS: allowed_hosts" in _error(tmp_path, AURA_SERVER__ALLOWED_HOSTS=nested)
 
 
-# Who may call
+# Hosts, origins and tokens
 
 GOOD_HOSTS = [
     "aura.example.com",
@@ -198,7 +198,7 @@ def test_a_list_where_a_variable_is_named_breaks_its_provider_only(tmp_path: Pat
     ],
 )
 def test_a_heartbeat_that_clients_do_not_outwait_is_refused(tmp_path: Path, line: str, why: str) -> None:
-    """Page and extension give a connection up after 45 s of silence."""
+    """Page and extension close a connection after 45 s of silence."""
     file = tmp_path / "aura.toml"
     file.write_text(f"[server]\n{line}\n")
     with pytest.raises(ConfigError) as caught:

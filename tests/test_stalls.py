@@ -1,4 +1,4 @@
-"""No request holds the event loop for more than 100 ms, whatever it says: everybody else would wait as long."""
+"""No request occupies the event loop for more than 100 ms, whatever it contains: all others would wait as long."""
 
 import asyncio
 import gc
@@ -20,8 +20,7 @@ AGENTS = {"echo.md": "---\nprovider: echo\noptions: {text: a}\n---\n", "says.md"
 
 
 class LoopWatch:
-    """Measures how much CPU time each turn of the server's loop takes: unlike the time of day, no busy machine adds to
-    it."""
+    """Measures the CPU time of each iteration of the server's loop, which a busy machine does not change."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -52,13 +51,13 @@ def aura(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
     with AuraServer(tmp_path_factory.mktemp("aura"), AGENTS) as server:
         assert server.ask("echo")[-1].name == "done"
         gc.collect()
-        gc.freeze()  # as `aura serve` does; here it is all that the tests hold, too
+        gc.freeze()  # as `aura serve` does; here it also includes all objects of the tests
         yield server
         gc.unfreeze()
 
 
 def _filled(before: bytes, filling: bytes, after: bytes = b"") -> bytes:
-    """A text of 4 MiB: as much of the filling as there is room for."""
+    """A text of 4 MiB, filled with as many copies of the filling as fit."""
     return before + filling * ((SIZE - len(before) - len(after)) // len(filling)) + after
 
 
@@ -115,10 +114,10 @@ BODIES: dict[str, Callable[[], bytes]] = {
 
 
 def _ask(aura: AuraServer, said: bytes, enough: float = math.inf) -> bytes:
-    """Send a request, and leave when its answer has ended or is long enough; gives what came of it."""
+    """Send a request, and disconnect when its response has ended or is long enough; return the response."""
     got = b""
     with socket.create_connection(("127.0.0.1", aura.port), timeout=60) as sock:
-        with suppress(ConnectionError):  # it is refused before all of it was sent
+        with suppress(ConnectionError):  # it is refused before it was completely sent
             sock.sendall(said)
         with suppress(ConnectionError):
             while len(got) < enough and (chunk := sock.recv(1 << 20)):
@@ -159,7 +158,7 @@ def test_a_body_of_4_mib_in_chunks_of_a_byte(aura: AuraServer) -> None:
     _check(aura, _post("echo", "chat", body, b"Transfer-Encoding: chunked\r\n"), "200")
 
 
-ROOM = 62_000  # bytes of the 64 KiB that a head may have
+ROOM = 62_000  # bytes of the 64 KiB that a request head may have
 HEADS: dict[str, bytes] = {
     "one name": b"GET /api/agents HTTP/1.1\r\nHost: localhost\r\n" + b"a: bcd\r\n" * (ROOM // 8),
     "empty ones": b"GET /api/agents HTTP/1.1\r\nHost: localhost\r\n" + b"a:\r\n" * (ROOM // 5),
@@ -206,7 +205,7 @@ def test_the_schema_at_its_first_request(aura: AuraServer) -> None:
 
 @contextmanager
 def _flooding(flood: bytes) -> Iterator[str]:
-    """A server that answers each request with nothing but this, as long as anybody listens. Gives its address."""
+    """A server that answers each request with this alone until the client disconnects. Returns its address."""
 
     def serve() -> None:
         with suppress(OSError):
@@ -230,7 +229,7 @@ def test_an_upstream_that_floods_interim_answers(plugin: str, status: str, tmp_p
     with _flooding(f"HTTP/1.1 {status}\r\n\r\n".encode() * 10_000) as url:
         toml = f'[server]\nretries = 0\n[providers.it]\nplugin = "{plugin}"\nbase_url = "{url}"'
         with AuraServer(tmp_path, {"it.md": "---\nprovider: it\nmodel: m\n---\n"}, toml) as aura:
-            aura.ask("it")  # what is imported by a first request is
+            aura.ask("it")  # modules that a first request imports are loaded
             watch = LoopWatch(aura.loop)
             with watch.watching():
                 answer = aura.ask("it")

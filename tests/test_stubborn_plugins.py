@@ -1,4 +1,4 @@
-"""What a plugin starts besides its answer neither ends the server nor keeps it from ending."""
+"""Tasks and threads that a plugin starts neither stop the server nor prevent it from stopping."""
 
 import os
 import re
@@ -109,7 +109,7 @@ def test_the_server_goes_on_after(
         assert httpx.get(f"{aura.url}/health", trust_env=False, timeout=30).status_code == 200
     assert "would have ended the server" in caplog.text
     for task in sys.modules["fake_aura_it_it"].kept:
-        task.exception()  # else asyncio tells of it when the tests are over
+        task.exception()  # otherwise asyncio reports it at the end of the tests
 
 
 def test_a_task_group_whose_task_exits_is_the_plugins_fault(tmp_path: Path, fake_plugin: Callable[..., None]) -> None:
@@ -166,7 +166,7 @@ def test_sigterm_ends_a_server_in_spite_of(what: str, workers: int, tmp_path: Pa
                     got = b""
                     while b"event: token" not in got:
                         got += sock.recv(65536) or pytest.fail(got.decode())
-            time.sleep(0.2)  # until the server has noticed that they left; the promise holds if it has not
+            time.sleep(0.2)  # until the server has noticed the disconnects; the assertion also holds if it has not
             process.send_signal(signal.SIGTERM)
             assert process.wait(45) == 0
             assert "Traceback" not in process.stderr.read() or "exits" in what

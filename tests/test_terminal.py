@@ -1,4 +1,4 @@
-"""What others wrote (names, models, paths, errors, answers) neither steers the terminal nor hides in it (CWE-150)."""
+"""Foreign text (names, models, paths, errors, answers) neither controls the terminal nor hides in it (CWE-150)."""
 
 import ast
 import io
@@ -20,7 +20,7 @@ from aura_core.text import printable, printable_json, printable_lines
 
 FakePlugin = Callable[..., None]
 
-# What steers a terminal, turns the order of letters round, takes no room, or ends a line; raw and as YAML writes it.
+# Control characters, bidirectional overrides, zero-width characters and line ends; raw and as YAML escapes.
 STEERS = "\x1b]0;title\x07\x1b[2J\x9b31m\x08\x7f\r\u202egnp.exe\u202c\u2066x\u2069\U000e0041"
 UNSEEN = "a\u200bb\u2060c\xadd\ufeffe\u3164\u115f"
 BREAKS = "1\n2\u20283\u20294\x855\v6\f7\x1c8"
@@ -169,7 +169,7 @@ def test_no_model_forges_a_field_of_a_log_line() -> None:
 
 
 def test_a_log_line_has_the_terminals_encoding(tmp_path: Path) -> None:
-    """The letter Û is C3 9B in UTF-8, and 9B is the beginning of a sequence where a byte is a letter."""
+    """The letter Û is C3 9B in UTF-8, and in 8-bit encodings the byte 9B starts an escape sequence."""
     with (tmp_path / "log").open("wb") as file:
         handler = logging.StreamHandler(io.StringIO())
         handler.setFormatter(TextFormatter())

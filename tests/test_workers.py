@@ -1,4 +1,4 @@
-"""Several workers: nothing is opened before the fork, and all agree on the provider of agents that name none."""
+"""Several workers: nothing is opened before the fork, and all use the same provider for agents that name none."""
 
 import re
 import sys
@@ -36,7 +36,7 @@ async def stream_chat(request, client):
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on the path of the processes that a test starts."""
+    """A folder on the import path of the processes that a test starts."""
     site = tmp_path / "site"
     site.mkdir()
     monkeypatch.setenv("PYTHONPATH", str(site))
@@ -52,7 +52,7 @@ def _install(site: Path, name: str, source: str) -> None:
 
 
 def _answers(url: str, agent: str, count: int, patience: float) -> list[str]:
-    """The last events of as many answers, each over a connection of its own, so that every worker is asked."""
+    """The last events of this many answers, each on a separate connection, so that every worker gets requests."""
     end = time.monotonic() + patience
     last: list[str] = []
     while len(last) < count:
@@ -75,7 +75,7 @@ def test_workers_outlive_an_sdk_that_is_slow_to_import(tmp_path: Path, site: Pat
     with serve(tmp_path, agents, "--workers", "2", AURA_PLUGINS="slow") as aura:
         assert time.monotonic() - begin < 13, "the first line waits for no client"
         seen = set()
-        while len(seen) < 2:  # both answer
+        while len(seen) < 2:  # both workers answer
             response = httpx.get(f"{aura.url}/metrics", trust_env=False, timeout=60)
             seen |= set(re.findall(r'aura_active_streams\{worker="(\d)"\}', response.text))
         assert len(_answers(aura.url, "it", 20, 120)) == 20

@@ -119,7 +119,7 @@ export class AnswerView {
     if (state === "waiting") return `Waiting for ${model}, ${since(began)} s`;
     if (state === "thinking") return `${model} is thinking, ${since(thought ?? began)} s`;
     const gap = Date.now() - this.#heard;
-    return gap > GAP ? `Answering; nothing new for ${Math.floor(gap / 1000)} s` : "Answering";
+    return gap > GAP ? `Answering; no new text for ${Math.floor(gap / 1000)} s` : "Answering";
   }
 
   #think() {
@@ -186,7 +186,7 @@ export class AnswerView {
     if (first !== undefined) facts.push(`first token ${span(first - began)}`);
     const seconds = ((ended ?? 0) - (first ?? 0)) / 1000;
     if (pieces > 1 && seconds >= 0.05) facts.push(`${Math.round(pieces / seconds)} tokens/s`);
-    if (totalTokens) facts.push(`${totalTokens.toLocaleString("en")} tokens in all`);
+    if (totalTokens) facts.push(`${totalTokens.toLocaleString("en")} tokens in total`);
     const footer = h("footer", {}, h("span", { class: "facts" }, facts.join(" · ")));
     if (text && this.#host.copy) footer.append(copyButton(this.#host.copy, () => text));
     const { again, goOn } = this.#actions;

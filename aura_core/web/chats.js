@@ -181,7 +181,7 @@ export class ChatList {
       this.#fill();
       this.#search.focus();
     };
-    const button = h("button", { type: "button", "aria-label": `Undo: bring back ${nameOf(chat)}`, "data-undo": chat.id, onclick: back });
+    const button = h("button", { type: "button", "aria-label": `Undo: restore ${nameOf(chat)}`, "data-undo": chat.id, onclick: back });
     button.append("Undo");
     return h("li", {}, h("div", { class: "row deleted" }, h("span", {}, `Deleted: ${nameOf(chat)}`), button));
   }

@@ -1,5 +1,5 @@
 // @ts-check
-// Where one writes: Enter sends, Shift+Enter breaks the line; Send and Stop are two buttons, so a double click stops nothing.
+// Where one writes: Enter sends, Shift+Enter inserts a line break; Send and Stop are two buttons, so a double click stops nothing.
 
 import { Attachments } from "./attachments.js";
 import { h, isComposing } from "./dom.js";
@@ -34,7 +34,7 @@ export class Composer {
       this.input.focus();
     });
     this.input = h("textarea", { rows: "1", "aria-label": "Message", "aria-keyshortcuts": "Enter", name: "message" });
-    const keys = "Enter sends · Shift+Enter breaks the line · Esc stops";
+    const keys = "Enter sends · Shift+Enter inserts a line break · Esc stops";
     this.tools = h("div", { class: "tools" });
     const buttons = h("div", { class: "buttons" }, this.tools, h("span", { class: "keys" }, keys), this.#stop, this.#send);
     const cancel = h("button", { type: "button", class: "quiet", onclick: () => this.#leaveEdit() }, "Cancel");

@@ -8,39 +8,39 @@ export const CODES = {
   // From the provider, through Aura.
   unavailable: advice("The model cannot be reached", "Is the provider's server running? Wait a moment and retry.", true),
   timeout: advice("The model took too long", "It may still be loading, or be busy. Retry.", true),
-  rate_limited: advice("Too many requests", "The provider asks to wait before the next one.", true),
-  interrupted: advice("The answer broke off", "What came so far is kept above. Retry for a whole one.", true),
-  auth: advice("The provider refused the key", "The operator checks the provider's key; `aura doctor` says which."),
-  quota_exceeded: advice("The provider's quota is used up", "The operator checks the plan and billing there."),
-  model_not_found: advice("The provider does not have this model", "Pull the model, or name another in the agent's file."),
+  rate_limited: advice("Too many requests", "Wait before you send the next one.", true),
+  interrupted: advice("The answer was interrupted", "The text received so far is kept above. Retry for a complete answer.", true),
+  auth: advice("The provider refused the key", "The operator must check the provider's key; `aura doctor` names it."),
+  quota_exceeded: advice("The provider's quota is used up", "The operator must check the provider's plan and billing."),
+  model_not_found: advice("The provider does not have this model", "Pull the model, or name another one in the agent file."),
   context_length: advice("This is too long for the model", "Start a new chat, or send less."),
-  content_filtered: advice("The provider refused this content", "Say it in other words."),
+  content_filtered: advice("The provider refused this content", "Rephrase the message."),
   bad_request: advice("The provider refused the request", "The agent's options may not suit the model."),
-  bad_response: advice("The answer made no sense", "Does the provider's address lead to the right server?"),
-  llm_error: advice("The provider failed", "Its log, or Aura's, says more."),
+  bad_response: advice("The provider sent an invalid response", "Is the provider's address right?"),
+  llm_error: advice("The provider failed", "Its log or Aura's log has details."),
   server_shutdown: advice("Aura is shutting down", "Retry when it is back.", true),
   // From Aura, before the answer begins.
-  unauthorized: advice("This server wants a token", "Enter the token, then retry.", true),
+  unauthorized: advice("This server requires a token", "Enter the token, then retry.", true),
   too_many_streams: advice("Aura is busy", "Other answers are running. Retry in a moment.", true),
   request_timeout: advice("The request did not arrive in time", "The connection may be slow. Retry.", true),
-  agent_not_found: advice("This agent is gone", "Choose another one."),
-  agent_invalid: advice("This agent's file is broken", "Mend the file; Aura reads it again by itself."),
-  provider_not_installed: advice("This agent's provider is not installed", "The operator installs its plugin."),
-  provider_misconfigured: advice("This agent's provider is not set up", "`aura doctor` says what is missing."),
+  agent_not_found: advice("This agent no longer exists", "Choose another one."),
+  agent_invalid: advice("This agent's file is invalid", "Correct the file; Aura reloads it automatically."),
+  provider_not_installed: advice("This agent's provider is not installed", "The operator must install its plugin."),
+  provider_misconfigured: advice("This agent's provider is not configured", "`aura doctor` shows what is missing."),
   payload_too_large: advice("This is too much for one request", "Start a new chat, or send less."),
-  headers_too_large: advice("The request was refused", "Something between here and Aura adds too many headers."),
-  invalid_request: advice("The request was refused", "This page and the server may be of different versions: reload."),
+  headers_too_large: advice("The request was refused", "Something between this page and Aura adds too many headers."),
+  invalid_request: advice("The request was refused", "This page and the server may have different versions: reload."),
   misdirected_host: advice("Aura does not answer under this name", "Add it to allowed_hosts in aura.toml."),
-  forbidden_origin: advice("Aura does not answer to this page", "Add its origin to allowed_origins in aura.toml."),
-  unsupported_media_type: advice("The request was refused", "Something between here and Aura changed it."),
+  forbidden_origin: advice("Aura does not accept requests from this page", "Add its origin to allowed_origins in aura.toml."),
+  unsupported_media_type: advice("The request was refused", "Something between this page and Aura changed it."),
   streaming_not_supported: advice("This agent cannot stream", "Reload: the list of agents is out of date."),
-  not_found: advice("There is no Aura at this address", "Check the server's address."),
-  method_not_allowed: advice("There is no Aura at this address", "Check the server's address."),
-  internal_error: advice("Aura failed", "Its log says more."),
+  not_found: advice("No Aura server at this address", "Check the server's address."),
+  method_not_allowed: advice("No Aura server at this address", "Check the server's address."),
+  internal_error: advice("Aura failed", "Its log has details."),
   // Seen from here.
   unreachable: advice("Aura cannot be reached", "Is `aura serve` running? Start it and retry.", true),
-  connection_lost: advice("The connection was lost", "What came so far is kept above. Retry for a whole answer.", true),
-  not_aura: advice("This was not Aura's answer", "Something else answered: a proxy, a login page?"),
+  connection_lost: advice("The connection was lost", "The text received so far is kept above. Retry for a complete answer.", true),
+  not_aura: advice("The response did not come from Aura", "Another program responded, such as a proxy or a login page."),
 };
 
 /**
@@ -49,22 +49,22 @@ export const CODES = {
  * @returns {Advice}
  */
 export function about(code) {
-  return (Object.hasOwn(CODES, code) && CODES[code]) || advice("This did not work", "The server's log may say more.");
+  return (Object.hasOwn(CODES, code) && CODES[code]) || advice("The request failed", "The server's log may have details.");
 }
 
 /** What to say where an answer ended otherwise than by itself. @type {Record<string, string>} */
 const ENDINGS = {
-  length: "Cut off: the limit of tokens is reached (max_tokens in the agent's file).",
-  content_filter: "Cut off: the provider's content filter stepped in.",
-  tool_calls: "The model wants to call tools; Aura runs none.",
+  length: "Cut off: the token limit was reached (max_tokens in the agent file).",
+  content_filter: "Cut off by the provider's content filter.",
+  tool_calls: "The model requested tool calls, which Aura does not run.",
 };
 
 /** What to say where an answer has no text at all. @type {Record<string, string>} */
 const EMPTY = {
-  stop: "The model ended its answer without a word.",
-  length: "No text: the limit of tokens was used up before the answer began (max_tokens in the agent's file).",
-  content_filter: "No text: the provider's content filter held the answer back.",
-  tool_calls: "No text: the model only asked to call tools, and Aura runs none.",
+  stop: "The model ended its answer without any text.",
+  length: "No text: the token limit was reached before the answer started (max_tokens in the agent file).",
+  content_filter: "No text: the provider's content filter blocked the answer.",
+  tool_calls: "No text: the model only requested tool calls, which Aura does not run.",
 };
 
 /**

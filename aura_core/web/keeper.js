@@ -288,12 +288,12 @@ export class Keeper {
 
   /** @param {unknown} error */
   #fault(error) {
-    const gone = "chats are gone when the page is closed";
+    const gone = "chats are lost when the page is closed";
     const why = error instanceof Error ? error.message : String(error);
     if (browserStorage.blocked) this.#trouble = `The browser blocks this site's data: ${gone}.`;
     else if (error instanceof DOMException && error.name === "QuotaExceededError") {
-      this.#trouble = "The browser has no more room for chats. Delete some to make room.";
-    } else this.#trouble = `The browser cannot keep this (${why}): ${gone}.`;
+      this.#trouble = "The browser has no space left for chats. Delete some to free space.";
+    } else this.#trouble = `The browser cannot store this (${why}): ${gone}.`;
   }
 
   #report() {

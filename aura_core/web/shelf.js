@@ -86,7 +86,7 @@ export class Shelf {
     const { message, unkept } = this.#trouble;
     const { exportFile } = this.#host;
     const names = unkept.flatMap((id) => this.get(id) ?? []).map((chat) => `“${nameOf(chat)}”`);
-    const which = names.length ? ` Not kept: ${names.slice(0, 3).join(", ")}${names.length > 3 ? " …" : ""}.` : "";
+    const which = names.length ? ` Not stored: ${names.slice(0, 3).join(", ")}${names.length > 3 ? " …" : ""}.` : "";
     const run = async () => {
       const chats = await Promise.all(unkept.map((id) => this.#whole(id)));
       exportFile?.(fileName("not kept", "json"), asJson(chats));
@@ -148,7 +148,7 @@ export class Shelf {
     this.change(chat.id, back, turns);
     if (draft) this.#host.keepDraft(chat.id, draft);
     if (this.#showing.idle()) this.#showing.open(back);
-    this.#showing.say("Brought back");
+    this.#showing.say("Restored");
   }
 
   /** A chat was deleted in another tab or window. @param {string} id */

@@ -23,7 +23,7 @@ export function askToken() {
     const wrong = (tabStorage.get(KEY) ?? browserStorage.get(KEY)) !== null;
     const input = h("input", { type: "password", name: "token", required: true, autocomplete: "current-password" });
     const keep = h("input", { type: "checkbox", name: "keep" });
-    const text = wrong ? "The server does not take this token." : "This server wants a token.";
+    const text = wrong ? "The server does not accept this token." : "This server requires a token.";
     const form = h(
       "form",
       { method: "dialog" },
@@ -35,7 +35,7 @@ export function askToken() {
     const dialog = h("dialog", { class: "token", "aria-labelledby": "aura-token" }, form);
     input.addEventListener("input", () => {
       const fits = input.value === "" || TOKEN.test(input.value.trim());
-      input.setCustomValidity(fits ? "" : "A token has no accents and no curly quotes.");
+      input.setCustomValidity(fits ? "" : "A token contains only ASCII characters.");
     });
     // Nothing works without. Esc closes it all the same: Chromium lets a page refuse that only once.
     dialog.addEventListener("close", () => {

@@ -67,7 +67,7 @@ export async function runTurn(question, emit, { signal, silence: given, fetch = 
   } catch (error) {
     if (signal.aborted) emit({ type: "stopped" });
     else if (silent) emit(lost(`The server has been silent for ${Math.round(silence / 1000)} s.`));
-    else if (began) emit(lost(`The connection broke (${reason(error)}).`));
+    else if (began) emit(lost(`The connection was lost (${reason(error)}).`));
     else emit({ type: "error", code: "unreachable", message: `No connection to the server (${reason(error)}).` });
   } finally {
     clearTimeout(watchdog);
@@ -112,7 +112,7 @@ export async function refusal(response, wanted) {
   const type = response.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
   if (response.ok && type === wanted) return null;
   if (type !== "application/problem+json") {
-    const what = `It answered ${response.status} with ${type || "no content type"}.`;
+    const what = `It responded with status ${response.status} and ${type || "no content type"}.`;
     return { type: "error", code: "not_aura", message: what };
   }
   const problem = await response.json();

@@ -203,7 +203,7 @@ class View {
   #ready() {
     if (this.#busy || this.#opening) return false;
     if (this.#picker.chosen) return true;
-    this.#say(this.#offline || "There is no agent to ask");
+    this.#say(this.#offline || "No agent is available");
     return false;
   }
 
@@ -319,8 +319,8 @@ class View {
     if (written) this.#write(written);
     this.#composer.attached.list = this.#chat.attached ?? [];
     for (const attachment of this.#unattached.splice(0)) this.#composer.attached.add(attachment);
-    const [word, they] = damaged === 1 ? ["turn", "It stays"] : ["turns", "They stay"];
-    const text = `${damaged} ${word} of this chat cannot be read. ${they} where the others are.`;
+    const [word, they] = damaged === 1 ? ["turn", "It is"] : ["turns", "They are"];
+    const text = `${damaged} ${word} of this chat cannot be read. ${they} not deleted.`;
     this.#notices.put("damaged", damaged ? { text, closes: true } : null);
     this.#render();
     this.#conversation.toEnd();
@@ -442,7 +442,7 @@ class View {
     const empty = this.#chat.last === "" && this.#versions.size === 0;
     this.#picker.trouble = empty ? "" : this.#offline;
     this.#welcome.hidden = !empty;
-    const text = this.#offline || agent?.description || (agent ? "" : "Looking for agents…");
+    const text = this.#offline || agent?.description || (agent ? "" : "Loading agents…");
     const remedies = this.#offline ? (this.#host.remedies ?? []) : [];
     const buttons = remedies.map(({ label, run }) => h("button", { type: "button", onclick: run }, label));
     this.#welcome.replaceChildren(h("h1", {}, agent?.name ?? "Aura"), h("p", {}, text));

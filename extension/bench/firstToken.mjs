@@ -60,7 +60,7 @@ try {
   const cold = await measure(frame, "first0");
   const warm = [];
   for (let turn = 1; turn <= WARM; turn++) {
-    await frame.locator(".answer").last().getByText(/tokens in all/).waitFor();
+    await frame.locator(".answer").last().getByText(/tokens in total/).waitFor();
     warm.push(await measure(frame, `first${turn}`));
   }
   warm.sort((a, b) => a - b);

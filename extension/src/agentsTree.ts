@@ -24,7 +24,7 @@ export class AgentsTree implements vscode.TreeDataProvider<Agent> {
     item.description = agent.error ?? behind;
     item.tooltip = [agent.description, behind, agent.error].filter(Boolean).join("\n");
     // Without it a screen reader would hear the tooltip, and no name.
-    const words = [agent.name, behind, agent.error ? `in error: ${agent.error}` : agent.description].filter(Boolean);
+    const words = [agent.name, behind, agent.error ? `invalid: ${agent.error}` : agent.description].filter(Boolean);
     item.accessibilityInformation = { label: words.join(", ") };
     item.contextValue = "agent";
     const colour = new vscode.ThemeColor("list.errorForeground");

@@ -31,7 +31,7 @@ export async function file(chosen: vscode.Uri | undefined): Promise<Attachment |
     const document = await vscode.workspace.openTextDocument(uri);
     return bounded(name, `The file ${name}:`, document.getText(), document.languageId);
   } catch {
-    void vscode.window.showWarningMessage(`${name} cannot be added: it is no text.`);
+    void vscode.window.showWarningMessage(`${name} cannot be added: it is not a text file.`);
     return undefined;
   }
 }

@@ -83,7 +83,7 @@ export class Server {
       if (refused) return { kind: "offline", failure: { code: refused.code, message: refused.message } };
       const { agents } = (await response.json()) as { agents?: Agent[] };
       if (Array.isArray(agents)) return { kind: "online", agents };
-      return { kind: "offline", failure: { code: "not_aura", message: "It answered with something else than agents." } };
+      return { kind: "offline", failure: { code: "not_aura", message: "Its response was not a list of agents." } };
     } catch (error) {
       return { kind: "offline", failure: { code: "unreachable", message: reason(error) } };
     }
@@ -122,7 +122,7 @@ export class Server {
 export function origin(address: string): string {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (!url || !["http:", "https:"].includes(url.protocol)) {
-    throw new Error(`'${address}' is no address of a server; aura.server.url looks like http://127.0.0.1:5300`);
+    throw new Error(`'${address}' is not a server address; aura.server.url looks like http://127.0.0.1:5300`);
   }
   return url.origin;
 }

@@ -12,12 +12,12 @@ const TRUSTING = ["AURA_CONFIG", "AURA_TRUST"];
 export async function startServer(server: Server): Promise<void> {
   if (!vscode.workspace.isTrusted) {
     const trust = "Manage Workspace Trust";
-    const picked = await vscode.window.showWarningMessage("Aura starts nothing in a workspace that you do not trust.", trust);
+    const picked = await vscode.window.showWarningMessage("Aura does not start a server in a workspace that you do not trust.", trust);
     if (picked === trust) await vscode.commands.executeCommand("workbench.trust.manage");
     return;
   }
   if ((await server.lookAgain()).kind === "online") {
-    void vscode.window.showInformationMessage(`Aura answers at ${server.origin} already.`);
+    void vscode.window.showInformationMessage(`Aura is already running at ${server.origin}.`);
     return;
   }
   const url = new URL(server.origin);
@@ -29,7 +29,7 @@ export async function startServer(server: Server): Promise<void> {
   const blind = trustsByItself(command);
   if (blind) {
     const open = "Open Settings";
-    const message = `Aura is not started: '${blind}' in aura.server.command would trust whatever folder is open. Leave it out, or name files by their whole path.`;
+    const message = `Aura is not started: '${blind}' in aura.server.command would trust any folder that is open. Remove it, or use absolute paths.`;
     if ((await vscode.window.showWarningMessage(message, open)) === open) await vscode.commands.executeCommand("aura.openSettings");
     return;
   }

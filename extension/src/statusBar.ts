@@ -43,7 +43,7 @@ export function describe(state: ServerState, busy: number): { icon: string; text
     const what = busy === 1 ? "An answer is" : `${busy} answers are`;
     return { icon: "sync~spin", text: "Aura", tooltip: `${what} being written` };
   }
-  if (state.kind === "looking") return { icon: "ellipsis", text: "Aura", tooltip: "Looking for the server" };
+  if (state.kind === "looking") return { icon: "ellipsis", text: "Aura", tooltip: "Connecting to the server" };
   if (state.kind === "offline") {
     const tooltip = state.failure.message;
     if (state.failure.code === "unauthorized") return { icon: "key", text: "Aura: token", tooltip };
@@ -51,5 +51,5 @@ export function describe(state: ServerState, busy: number): { icon: string; text
   }
   const broken = state.agents.filter(({ error }) => error).length;
   const agents = state.agents.length === 1 ? "1 agent" : `${state.agents.length} agents`;
-  return { icon: "comment", text: `Aura: ${agents}`, tooltip: broken ? `Connected; ${broken} of them in error` : "Connected" };
+  return { icon: "comment", text: `Aura: ${agents}`, tooltip: broken ? `Connected; ${broken} of them invalid` : "Connected" };
 }

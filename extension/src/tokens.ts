@@ -17,10 +17,10 @@ export class Tokens {
   async ask(origin: string): Promise<boolean> {
     const token = await vscode.window.showInputBox({
       title: `Token for ${origin}`,
-      prompt: "It is what AURA_TOKEN is set to where the server runs. It is sent to this server only.",
+      prompt: "The value of AURA_TOKEN where the server runs. It is sent only to this server.",
       password: true,
       ignoreFocusOut: true,
-      validateInput: (text) => (/^[\x20-\x7e]*$/.test(text.trim()) ? undefined : "A token has no accents and no curly quotes."),
+      validateInput: (text) => (/^[\x20-\x7e]*$/.test(text.trim()) ? undefined : "A token contains only ASCII characters."),
     });
     if (!token?.trim()) return false;
     await this.#secrets.store(key(origin), token.trim());

@@ -1,4 +1,4 @@
-"""The wrapper of docs/plugins.md."""
+"""The example wrapper from docs/plugins.md."""
 
 import contextlib
 

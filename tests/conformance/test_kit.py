@@ -1,4 +1,4 @@
-"""The kit itself: what it says when a promise breaks, what it refuses, and what it leaves as it was."""
+"""The conformance kit itself: its report of a broken promise, what it refuses, and what it restores."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""`aura new-plugin` writes a distribution that works: built, installed, tested, proved and talked to."""
+"""`aura new-plugin` creates a distribution that can be built, installed, tested, checked and used."""
 
 import os
 import shutil
@@ -170,4 +170,4 @@ def test_from_built_wheels_in_a_fresh_environment_everything_is_green(tmp_path: 
         (tmp_path / "aura.toml").write_text(toml.replace("http://127.0.0.1:8000", upstream.url))
         assert run(bin_ / "aura", "chat", "assistant", "Hello").strip() == "Hello from demo"
         live = run(bin_ / "aura", "test-plugin", "demo", "--live")
-    assert "demo: 3 promises kept, 0 broken, 1 skipped" in live  # it counts nothing
+    assert "demo: 3 promises kept, 0 broken, 1 skipped" in live  # it reports no counts

@@ -1,4 +1,4 @@
-"""docs/plugins.md shows what is tested, and leaves out nothing that is public."""
+"""docs/plugins.md shows only tested code, and covers everything that is public."""
 
 import re
 import textwrap

@@ -1,4 +1,4 @@
-"""Two real Aura processes, each with a provider of its own, behind a real nginx with the text of docs/deployment.md."""
+"""Two real Aura processes, each with its own provider, behind a real nginx configured as in docs/deployment.md."""
 
 import os
 import re
@@ -34,13 +34,13 @@ base_url = "URL"
 
 
 def line(content: str, done: bool = False) -> bytes:
-    """A line of Ollama's answer."""
+    """A line of an Ollama answer."""
     end = ',"done_reason":"stop"' if done else ""
     return b'{"message":{"content":"%b"},"done":%b%b}\n' % (content.encode(), str(done).lower().encode(), end.encode())
 
 
 class Held:
-    """An answer that says `first`, is held until `go`, and then says `last`."""
+    """An answer that sends `first`, waits for `go`, and then sends `last`."""
 
     def __init__(self, upstream: Upstream) -> None:
         self.go = threading.Event()
@@ -48,7 +48,7 @@ class Held:
 
 
 class Process:
-    """`aura serve` with a provider that only it asks."""
+    """`aura serve` with a provider that no other process uses."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -62,7 +62,7 @@ class Process:
         self.start()
 
     def start(self) -> None:
-        """Begin to start, on the same port as before."""
+        """Start the process, on the same port as before."""
         self.said = ""
         command = [sys.executable, "-m", "aura_core", "serve", "--port", str(self.port)]
         environ = os.environ | {"AURA_TRUST": str(self.folder)}
@@ -75,22 +75,22 @@ class Process:
         self.port = int(self.wait_for(r"Aura serves at http://127\.0\.0\.1:(\d+)")[1])
 
     def terminate(self) -> None:
-        """Ask it to drain, and see that it does."""
+        """Make it drain, and wait until it does."""
         self._process.send_signal(signal.SIGTERM)
         self.wait_for("answers under way: 1")
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
         self._process.kill()
         self.wait()
 
     def wait(self) -> None:
-        """Wait for its end."""
+        """Wait until it exits."""
         self._process.wait(60)
         self._reader.join(30)
 
     def close(self) -> None:
-        """End it and its provider."""
+        """Stop it and its provider."""
         self.kill()
         self.upstream.__exit__()
 
@@ -100,7 +100,7 @@ class Process:
                 self.said += text
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """Wait until it has said this."""
+        """Wait until its output contains the text."""
         end = time.monotonic() + 60
         while (match := re.search(pattern, self.said)) is None:
             assert time.monotonic() < end, f"no {pattern!r} in:\n{self.said}"
@@ -110,7 +110,7 @@ class Process:
 
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[tuple[Process, Process]]:
-    """Two Auras."""
+    """Two Aura processes."""
     both = Process(tmp_path / "a"), Process(tmp_path / "b")
     for process in both:
         process.ready()
@@ -121,7 +121,7 @@ def processes(tmp_path: Path) -> Iterator[tuple[Process, Process]]:
 
 @pytest.fixture
 def held() -> Iterator[Callable[[Upstream], Held]]:
-    """Make held answers; none outlives the test."""
+    """Make held answers; release them all at the end of the test."""
     made: list[Held] = []
 
     def make(upstream: Upstream) -> Held:
@@ -135,13 +135,13 @@ def held() -> Iterator[Callable[[Upstream], Held]]:
 
 @pytest.fixture
 def read_timeout() -> int:
-    """Seconds for which nginx bears a silent stream; a test may give fewer."""
+    """nginx's read timeout in seconds; a test may set a shorter one."""
     return 60
 
 
 @pytest.fixture
 def client(processes: tuple[Process, Process], tmp_path: Path, read_timeout: int) -> Iterator[httpx.Client]:
-    """A client that speaks TLS to nginx, which calls itself aura.example.com."""
+    """A TLS client of nginx under the name aura.example.com."""
     nginx = _tool("nginx")
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
@@ -160,7 +160,7 @@ def client(processes: tuple[Process, Process], tmp_path: Path, read_timeout: int
     configuration = tmp_path / "nginx.conf"
     configuration.write_text(_MAIN % ("user root;" if os.geteuid() == 0 else "", text))
     command = [nginx, "-p", str(tmp_path), "-c", str(configuration), "-e", "stderr"]
-    # As on an upgrade nginx takes over the socket that is open already: nobody else can take its port.
+    # As in an upgrade, nginx inherits the open socket, so that no other process can take its port.
     environ = os.environ | {"NGINX": f"{listener.fileno()};"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ, pass_fds=[listener.fileno()])
     listener.close()

@@ -1,4 +1,4 @@
-"""The Dockerfile, as far as it can be held without an engine: its commands run by hand, its rules are read."""
+"""The Dockerfile, as far as it can be tested without Docker: its commands are run by hand, its rules are read."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def test_the_image_runs_without_rights_and_gets_the_signal_that_drains() -> None
 
 
 def test_the_image_trusts_the_folder_that_is_mounted_into_it_and_needs_no_home(tmp_path: Path) -> None:
-    """docs/deployment.md's command: a folder of somebody else's, and a user that no home was made for."""
+    """docs/deployment.md's command: a folder of another user, and a user without a home folder."""
     variables = dict(word.split("=", 1) for word in argument("ENV").split())
     workdir = argument("WORKDIR")
     assert variables["AURA_TRUST"] == workdir
@@ -52,7 +52,7 @@ def test_the_image_trusts_the_folder_that_is_mounted_into_it_and_needs_no_home(t
     (tmp_path / "agents" / "it.md").write_text("hello")
     (tmp_path / "aura.toml").write_text("[server]\nallowed_hosts = ['aura.example.com']\n")
     paths = [tmp_path / "aura.toml", tmp_path / "agents" / "it.md"]
-    if os.geteuid() == 0:  # whose files are nobody's other
+    if os.geteuid() == 0:  # whose files belong to no other user
         for path in paths:
             os.chown(path, 12345, -1)
     owner = paths[0].stat().st_uid
@@ -93,7 +93,7 @@ def test_the_health_check_tells_a_server_that_answers_from_one_that_drains_and_f
 
 @pytest.mark.slow
 def test_the_build_makes_an_aura_with_every_provider(tmp_path: Path) -> None:
-    """The first stage's RUN lines, in a folder that holds what it copies."""
+    """The first stage's RUN lines, in a folder with the files that it copies."""
     source = tmp_path / "src"
     source.mkdir()
     second_stage = [n for n, (name, _) in enumerate(instructions()) if name == "FROM"][1]

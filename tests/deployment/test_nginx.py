@@ -1,4 +1,4 @@
-"""nginx with the text of docs/deployment.md streams, keeps silent streams alive, cancels, and outlives a restart."""
+"""nginx configured as in docs/deployment.md streams, keeps silent streams open, cancels, and survives a restart."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,14 +22,14 @@ class Reader:
         self._lines = response.iter_lines()
 
     def until(self, wanted: str) -> None:
-        """Read up to a line that holds this."""
+        """Read up to a line that contains the text."""
         for line in self._lines:
             if wanted in line:
                 return
         raise AssertionError(f"the stream ended without {wanted!r}")
 
     def finish(self) -> None:
-        """Read the rest of a held answer, to its end."""
+        """Read the rest of a held answer."""
         self.until('{"content": "last"}')
         self.until("event: done")
         self.until('"finishReason": "stop"')
@@ -48,7 +48,7 @@ def ask(client: httpx.Client, **arguments: Any) -> httpx.Response:
 
 
 def hold_both(processes: Any, held: Any) -> tuple[Any, Any]:
-    """A held answer waits at each process's provider."""
+    """Give each process's provider a held answer."""
     return held(processes[0].upstream), held(processes[1].upstream)
 
 
@@ -89,7 +89,7 @@ def test_a_hang_up_reaches_the_provider(after: str, client: httpx.Client, proces
 
 
 def _wait_for_one(processes: Any) -> Upstream:
-    """The provider that was asked."""
+    """The provider that got the request."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         for process in processes:
@@ -112,7 +112,7 @@ def test_one_process_restarts_while_streams_on_the_other_go_on(
             process.upstream.wait_requests(1, timeout=30)
 
         first.terminate()
-        for _ in range(4):  # the process that drains refuses them, and nginx asks the other
+        for _ in range(4):  # the draining process refuses them, and nginx uses the other one
             assert "event: done" in ask(client).text
         assert len(first.upstream.requests) == 1
         answers[0].go.set()

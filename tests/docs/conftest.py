@@ -1,4 +1,4 @@
-"""Let the tests of the pages import their helpers and docs/generate.py, and give them something like Ollama."""
+"""Let the tests of the pages import their helpers and docs/generate.py, and provide a simulated Ollama."""
 
 import sys
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ ANSWER += [b'{"message":{"role":"assistant","content":" help you?"},"done":true,
 
 @pytest.fixture
 def ollama() -> Iterator[Upstream]:
-    """A server that has one model and one answer."""
+    """A server with one model and one answer."""
     with Upstream() as upstream:
         upstream.on("/api/version", Reply([b'{"version":"0.33.0"}']))
         upstream.on("/api/tags", Reply([b'{"models":[{"name":"qwen2.5-coder:7b","size":4700000000}]}']))

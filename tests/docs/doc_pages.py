@@ -1,8 +1,8 @@
 """Read the pages of docs/ as their fenced blocks.
 
-The word after the fence is the block's language. Then may come the file that the block is the text of, and a mark:
-`broken` (an agent file that is meant to be wrong), `fails` (the last command exits with an error), `install` (only for
-the newcomer, who has nothing yet), `not run: REASON`.
+The word after the fence is the block's language. It may be followed by the name of the file whose text the block is,
+and by a mark: `broken` (an agent file with an intended error), `fails` (the last command exits with an error),
+`install` (only for a newcomer without an environment), `not run: REASON`.
 """
 
 import re

@@ -40,7 +40,7 @@ class Session:
             self._server.stop()
 
     def follow(self, block: Block) -> None:
-        """Do what one block says."""
+        """Carry out one block."""
         if block.reason is not None:
             return
         if block.file is not None:
@@ -77,7 +77,7 @@ class Session:
             compare(self._own(expected), output, f"{block.place}: {command}")
 
     def run(self, block: Block) -> str:
-        """Run a block as a script; what it prints."""
+        """Run a block as a script; return its output."""
         return self._run(self._own(block.text), block)
 
     def _serve(self, command: str, block: Block) -> str:
@@ -88,7 +88,7 @@ class Session:
         return self._server.text
 
     def _run(self, script: str, block: Block, fails: bool = False) -> str:
-        """Run it with bash, and go on afterwards in its folder and with its variables."""
+        """Run it with bash, and keep its folder and variables for the next block."""
         state = self._state
         state.unlink(missing_ok=True)
         whole = f'set -eo pipefail\ntrap \'pwd -P >"{state}"; env -0 >>"{state}"\' EXIT\n{script}'
@@ -138,7 +138,7 @@ class ServeProcess:
         return match[1]
 
     def wait_for(self, line: str, place: str, limit: float = LOG_LIMIT) -> None:
-        """Wait until the server has said this, after what was waited for before."""
+        """Wait until the server's output contains this, after the text of earlier waits."""
         pattern = re.compile(_pattern(line))
         end = time.monotonic() + limit
         while (match := pattern.search(self.text, self._seen)) is None:
@@ -149,7 +149,7 @@ class ServeProcess:
         self._seen = match.end()
 
     def stop(self) -> None:
-        """Press Ctrl-C, and see it leave."""
+        """Press Ctrl-C, and wait until it exits."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGINT)
         self._process.wait(20)
@@ -170,7 +170,7 @@ def _pattern(line: str) -> str:
 
 
 def compare(expected: str, output: str, place: str) -> None:
-    """See that the output has these lines in their order."""
+    """Assert that the output has these lines in their order."""
     lines = iter(output.splitlines())
     for wanted in expected.splitlines():
         if wanted.strip() in ("", "…"):

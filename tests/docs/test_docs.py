@@ -1,4 +1,4 @@
-"""The pages tell the truth: generated parts are up to date, nothing public is missing, every block runs."""
+"""The pages are correct: generated parts are up to date, nothing public is missing, every block runs."""
 
 import os
 import re
@@ -30,7 +30,7 @@ from aura_core.server.app import create_app
 from aura_core.server.responses import Answer
 from aura_core.testing import Upstream
 
-# Languages whose blocks are shown and have nothing to run.
+# Languages of blocks that are only shown.
 SHOWN = {"text", "nginx", "ini", "yaml"}  # extension/test/unit reads the yaml
 RUN = {"console", "sh", "log", "python", "js", "markdown", "toml", "json"}
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -44,7 +44,7 @@ def page(name: str) -> str:
 
 
 def lacks(text: str, names: typing.Iterable[str]) -> list[str]:
-    """The names that the text does not hold as code."""
+    """The names that the text does not contain as code."""
     code = " ".join(re.findall(r"`[^`\n]+`|^ .*$|^\{.*$", text, re.MULTILINE))
     return [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", code)]
 
@@ -211,7 +211,7 @@ def test_agents_in_the_pages_are_good(block: Block, tmp_path: Path) -> None:
     folder = tmp_path / "agents"
     folder.mkdir()
     (folder / Path(block.file or "it.md").name).write_text(block.text, encoding="utf-8")
-    # A provider that needs an address to be usable has one here.
+    # Providers that need an address get one here.
     environ = {"AZURE_OPENAI_ENDPOINT": "https://my-resource.openai.azure.com"}
     runtime = Runtime(settings.load({"agents.directory": str(folder)}, environ), environ)
     errors = [info.error for info in runtime.agent_infos() if info.error]

@@ -1,4 +1,4 @@
-"""A newcomer's session: from a checkout and an empty environment to a second provider, with docs/getting-started.md."""
+"""A newcomer's session with docs/getting-started.md: from a checkout and an empty environment to a second provider."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def test_a_newcomer_gets_from_install_to_a_second_provider(tmp_path: Path, ollam
 def test_the_readme_s_two_commands_lead_to_a_streamed_answer(tmp_path: Path) -> None:
     serve, ask, answer = blocks(ROOT / "README.md")[:3]
     subprocess.run(["python3", "-m", "venv", tmp_path / "venv"], env=_environment(), check=True)
-    environ = _environment() | {"OLLAMA_HOST": "127.0.0.1:1"}  # none answers there
+    environ = _environment() | {"OLLAMA_HOST": "127.0.0.1:1"}  # no server listens there
     environ["PATH"] = f"{tmp_path / 'venv' / 'bin'}{os.pathsep}{environ['PATH']}"
     with Session(_checkout(tmp_path), environ) as session:
         session.follow(serve)
@@ -70,7 +70,7 @@ def test_uv_takes_the_python_that_is_active_before_one_of_its_own(tmp_path: Path
 
 
 def test_the_session_installs_serves_edits_breaks_and_adds() -> None:
-    """What the session must hold, so that nobody shortens it by accident."""
+    """What the session must contain, so that it is not shortened by accident."""
     found = blocks(DOCS / "getting-started.md")
     marks = {mark for block in found for mark in block.marks}
     assert {"install", "broken", "fails"} <= marks
@@ -81,7 +81,7 @@ def test_the_session_installs_serves_edits_breaks_and_adds() -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The variables of somebody who has no Aura yet and no environment of a developer's."""
+    """The variables of a user without Aura and without a development environment."""
     environ = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     folders = environ["PATH"].split(os.pathsep)
     environ["PATH"] = os.pathsep.join(folder for folder in folders if not (Path(folder) / "aura").exists())
@@ -89,7 +89,7 @@ def _environment() -> dict[str, str]:
 
 
 def _checkout(tmp_path: Path) -> Path:
-    """The files of the repository as they are now, without what is built or ignored."""
+    """The current files of the repository, without build products and ignored files."""
     target = tmp_path / "aura"
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],

@@ -1,4 +1,4 @@
-"""What the pages say about vendors' servers: what was tried is there, tables load, the named models still live."""
+"""The pages' claims about vendors' servers: the named tests exist, tables load, the named models are not shut down."""
 
 import importlib
 import inspect
@@ -67,7 +67,7 @@ def test_tables_in_the_readmes_load(plugin: str, block: Block, tmp_path: Path) -
 
 
 def test_openais_models_in_the_pages_are_not_about_to_end() -> None:
-    """The SDK knows every model's name, and in its documentation which of them have a date of shutdown."""
+    """The SDK knows every model's name, and its documentation gives their shutdown dates."""
     module = importlib.import_module("openai.types.shared.chat_model")
     known = set(typing.get_args(module.ChatModel))
     dated = set(re.findall(r'"([^"]+)"', inspect.getsource(module).partition("Deprecated values:")[2]))

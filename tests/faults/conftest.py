@@ -1,4 +1,4 @@
-"""Servers that misbehave below HTTP, and a check that a fault left nothing behind."""
+"""Servers that misbehave below HTTP, and a check that a fault leaks nothing."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ Checked = Callable[..., list[SseEvent]]
 
 
 class RawServer:
-    """A listening socket: `talk(connection, number)` runs in a thread for each connection that comes."""
+    """A listening socket: `talk(connection, number)` runs in a thread for each accepted connection."""
 
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
@@ -41,14 +41,14 @@ class RawServer:
             pass
 
     def close(self) -> None:
-        # Closing alone does not wake a thread that accepts.
+        # Closing the socket does not wake a thread in accept().
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
 
 @pytest.fixture(scope="module")
 def raw_server() -> Iterator[Callable[[Talk], RawServer]]:
-    """Start servers that say what a function says."""
+    """Start servers whose behaviour is a function."""
     started: list[RawServer] = []
 
     def start(talk: Talk) -> RawServer:
@@ -62,7 +62,7 @@ def raw_server() -> Iterator[Callable[[Talk], RawServer]]:
 
 @pytest.fixture
 def asked() -> Checked:
-    """Ask an agent that meets a fault: one terminal event, nothing left behind, the next request (to `ok`) served."""
+    """Send a request to a faulty agent: one terminal event, no leak, and the next request (to `ok`) is served."""
 
     def ask(aura: AuraServer, agent: str, prompt: str = "Hello") -> list[SseEvent]:
         assert aura.ask("ok")[-1].name == "done"

@@ -1,4 +1,4 @@
-"""What a client does wrong: whatever it sends, and whenever it leaves, it holds nothing and harms no one else."""
+"""Faults of clients: whatever one sends, whenever it disconnects, nothing leaks and no other client is affected."""
 
 import gc
 import json
@@ -55,7 +55,7 @@ def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def connect(aura: AuraServer) -> Iterator[Callable[[], socket.socket]]:
-    """Connect to Aura; afterwards the next request is served and nothing is left behind."""
+    """Connect to Aura; afterwards the next request is served and nothing has leaked."""
     assert aura.ask("ok")[-1].name == "done"
     rest = LeakCheck(aura)
     opened: list[socket.socket] = []
@@ -109,7 +109,7 @@ def test_a_client_may_leave_at_every_byte_of_its_request(
         sock = connect()
         sock.sendall(request[:end])
         if end > len(request) - len(BODY):
-            httpx.get(f"{aura.url}/health")  # once that is answered, the route is waiting for the rest of the body
+            httpx.get(f"{aura.url}/health")  # after this response, the route is waiting for the rest of the body
         _leave(sock, how)
         sock.close()
     httpx.get(f"{aura.url}/health")
@@ -166,7 +166,7 @@ SLOW = {
 def test_a_slow_client_holds_no_connection_for_ever(
     what: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CVE-2007-6750 (Slowloris), and its like with a body (R.U.D.Y.)."""
+    """CVE-2007-6750 (Slowloris), and the same attack with a body (R.U.D.Y.)."""
     monkeypatch.setattr("aura_core.server.uvicorn_protocol.REQUEST_TIMEOUT", 0.4)
     begin, answer = SLOW[what]
     sock = connect()
@@ -199,7 +199,7 @@ def test_a_long_answer_is_no_slow_request(connect: Connect, monkeypatch: pytest.
 
 @pytest.mark.parametrize("more", [_request(), b"GET /health", b"\x00\xff garbage\r\n\r\n", b"x" * 500_000])
 def test_what_comes_while_an_answer_streams_does_not_spoil_it(more: bytes, connect: Connect) -> None:
-    """CWE-444: no second answer, and none of the first one's bytes among others."""
+    """CWE-444: no second answer, and no bytes of the first one within another."""
     sock = connect()
     sock.sendall(_request("slow"))
     got = _until(sock, b"event: token")
@@ -216,12 +216,12 @@ def test_what_comes_while_an_answer_streams_does_not_spoil_it(more: bytes, conne
 def test_a_client_that_repeats_itself_and_leaves_is_seen_to_leave(
     how: str, upstream: Upstream, connect: Connect
 ) -> None:
-    """uvicorn 0.54 told only the last of several requests on a connection that its client had left."""
+    """uvicorn 0.54 reported a disconnect only to the last of several requests on a connection."""
     hangups = len(upstream.hangups)
     sock = connect()
     sock.sendall(_request("stalls") * 5)
     if _until(sock, b"hello").count(b"hello") == 1:
-        _until(sock, b"hello")  # nothing more is written, which would tell, too
+        _until(sock, b"hello")  # nothing more is written, since a failed write would also reveal the disconnect
     _leave(sock, how)
     upstream.wait_hangup(hangups + 1)
 
@@ -245,13 +245,13 @@ CHUNKED = (
 )
 @pytest.mark.parametrize("request_", [_request(route="chat", headers=UPGRADE), CHUNKED], ids=["length", "chunked"])
 def test_an_upgrade_that_we_do_not_know_is_passed_over(request_: bytes, after: bytes, connect: Connect) -> None:
-    """As `curl --http2` asks, in whatever pieces it comes."""
+    """A request as from `curl --http2`, in pieces of any size."""
     sock = connect()
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     cut = request_.index(after) + len(after)
     for _ in range(2):
         sock.sendall(request_[:cut])
-        time.sleep(0.05)  # so that they are read apart; what is proved holds if they are not
+        time.sleep(0.05)  # so that they are read separately; the assertion also holds if they are not
         sock.sendall(request_[cut:])
         assert b"hello!" in _until(sock, b"}")
 
@@ -353,11 +353,11 @@ ODD: dict[str, tuple[bytes, bytes]] = {
 def test_a_client_that_sends(what: str, connect: Connect) -> None:
     said, status = ODD[what]
     sock = connect()
-    with suppress(OSError):  # it is refused before all of it is sent
+    with suppress(OSError):  # it is refused before it is completely sent
         sock.sendall(said)
         sock.shutdown(socket.SHUT_WR)
     answer = _rest(sock)
-    # What was sent and not read makes the kernel reset the connection, and the answer may be lost with it.
+    # Unread input makes the kernel reset the connection, and the answer may be lost.
     assert answer.startswith(b"HTTP/1.1 " + status) or (answer == b"" and len(said) > 1000), answer[:500]
     assert b"evil" not in answer
     assert b"aaaa" not in answer
@@ -383,13 +383,13 @@ def test_a_coding_may_be_written_in_capitals(connect: Connect) -> None:
 def test_a_trailer_is_no_header(
     head: bytes, trailer: bytes, status: bytes, apart: bool, aura: AuraServer, connect: Connect
 ) -> None:
-    """CWE-444: what comes behind the body names neither the host nor the origin nor the token."""
+    """CWE-444: trailers after the body set neither the host nor the origin nor the token."""
     said = b"POST /api/agents/ok/chat HTTP/1.1\r\n%bContent-Type: application/json\r\n" % head
     said += b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)
     sock = connect()
     sock.sendall(said)
     if apart:
-        httpx.get(f"{aura.url}/health")  # once that is answered, the guard has looked
+        httpx.get(f"{aura.url}/health")  # after this response, the guard has checked the request
     with suppress(OSError):
         sock.sendall(trailer + b"\r\n\r\n")
     assert _rest(sock).startswith(b"HTTP/1.1 " + status)
@@ -433,7 +433,7 @@ def test_a_whole_answer_that_nobody_reads_is_cut_off(upstream: Upstream, tmp_pat
 
 
 def test_the_time_to_read_an_answer_ends_with_the_next_request(upstream: Upstream, tmp_path: Path) -> None:
-    """The first answer's timer cut a second one that its client read in time."""
+    """Regression: the first answer's timer ended a second one that its client read in time."""
     line = json.dumps({"message": {"content": "x" * 1_000_000}}).encode() + b"\n"
     upstream.queue(Reply([line] * 16 + [END]))
     with (
@@ -472,7 +472,7 @@ def test_a_client_that_asks_again_and_never_reads_is_cut_off(tmp_path: Path) -> 
             while state.connections and state.total_requests == answered and not connection.flow.write_paused:
                 assert time.monotonic() < end
         with suppress(OSError):
-            sock.sendall(ask)  # its answer waits for room
+            sock.sendall(ask)  # its answer waits for space in the buffer
         end = time.monotonic() + 20
         while state.connections:
             assert time.monotonic() < end, "it is still served"
@@ -480,7 +480,7 @@ def test_a_client_that_asks_again_and_never_reads_is_cut_off(tmp_path: Path) -> 
 
 
 def test_what_was_read_for_a_client_that_left_is_let_go_at_once(upstream: Upstream, aura: AuraServer) -> None:
-    """Not by the garbage collector, which runs seldom: it was half a megabyte for each such client."""
+    """Memory is freed without the garbage collector, which runs rarely: each such client kept half a megabyte."""
     mark = b"let me go " * 800
     upstream.on("/stalls/api/chat", Reply([b'{"message":{"content":"' + mark + b'"}}\n'] * 200, ending="stall"))
     gc.collect()
@@ -522,7 +522,7 @@ def _unchunked(body: bytes) -> bytes:
 
 
 def test_a_client_that_reads_slowly_is_given_time(tmp_path: Path) -> None:
-    """One token of 1.5 MB, read at a steady pace that takes longer than the limit, was cut."""
+    """Regression: a token of 1.5 MB, read at a steady pace for longer than the limit, was cut off."""
     agents = AGENTS | {"big.md": "---\nprovider: echo\n---\n"}
     body = json.dumps({"prompt": "x" * 1_500_000}).encode()
     with AuraServer(tmp_path, agents, "[server]\nwrite_timeout = 1\ntotal_timeout = 0") as aura:

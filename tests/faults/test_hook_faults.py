@@ -1,4 +1,4 @@
-"""What a plugin does wrong outside its answer: the server starts, lists it, and serves everybody else."""
+"""Faults of a plugin outside its answers: the server starts, lists the plugin, and serves everything else."""
 
 import threading
 import time
@@ -107,7 +107,7 @@ def test_a_client_that_never_closes_does_not_hold_up_the_end(
 def test_a_default_model_that_raises(
     exception: str, tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AURA_PLUGINS", "it")  # and echo; an Ollama on this machine would be another provider
+    monkeypatch.setenv("AURA_PLUGINS", "it")  # and echo; an Ollama server on this machine would be another provider
     fake_plugin("it", HEAD + f"@hookimpl\nasync def default_model():\n    raise {exception}\n")
     agents = AGENTS | {"any.md": "---\nname: any\n---\n"}
     with AuraServer(tmp_path, agents) as aura:
@@ -151,7 +151,7 @@ def test_a_struct_that_cannot_be_made(hook: str, exception: str, tmp_path: Path,
 def test_a_client_that_hangs_while_it_opens_costs_one_thread(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight requests left 17 threads, each for ever in the same open_client."""
+    """Regression: eight requests left 17 threads, each stuck in the same open_client."""
     monkeypatch.setattr("aura_core.plugins.instance.HOOK_TIMEOUT", 0.3)
     blocks = "    import threading\n    threading.Event().wait()\n"
     fake_plugin("it", HEAD + "@hookimpl\ndef open_client(settings):\n" + blocks)

@@ -1,6 +1,6 @@
 """Connections that are kept between answers: they carry nothing over, and a stale one is replaced.
 
-RFC 9112, section 9.2 (CWE-444): what comes on a connection without a request for it is no answer to the next one.
+RFC 9112, section 9.2 (CWE-444): unsolicited bytes on a connection are not the answer to the next request.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def plugin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> C
 
 @pytest.fixture
 def serve(tmp_path: Path, plugin: Conformance) -> Callable[[str], AuraServer]:
-    """Aura with an agent `it` of the plugin, without retries."""
+    """Aura with an agent `it` that uses the plugin, without retries."""
 
     def start(url: str) -> AuraServer:
         table = "\n".join(f'{key} = "{value}"' for key, value in plugin.table(url).items())
@@ -49,7 +49,7 @@ def serve(tmp_path: Path, plugin: Conformance) -> Callable[[str], AuraServer]:
 
 
 def read(connection: socket.socket) -> bytes:
-    """One request; empty where the client has closed the connection."""
+    """One request; empty if the client has closed the connection."""
     got = b""
     while b"\r\n\r\n" not in got:
         if not (piece := connection.recv(65536)):
@@ -81,7 +81,7 @@ def test_both_plugins_have_the_same_connections() -> None:
     assert one.read_bytes() == other.read_bytes()
 
 
-# What comes unasked
+# Unsolicited bytes
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Dress:
-    """What makes a connection one with TLS, or leaves it as it is."""
+    """Wrap a connection in TLS, or leave it plain."""
 
     def __init__(self, certificate: Path | None) -> None:
         self.scheme = "http:" if certificate is None else "https:"
@@ -146,7 +146,7 @@ def test_what_comes_unasked_is_no_answer(
         with dress(connection) as dressed:
             read(dressed)
             head, end, body = whole(plugin, f"answer {number}").partition(b"\r\n\r\n")
-            if how.endswith("behind-the-body"):  # no HTTP in one piece with the head, and aiohttp's parser refuses both
+            if how.endswith("behind-the-body"):  # not HTTP; in one piece with the head, aiohttp's parser refuses both
                 dressed.sendall(head + end)
                 head, end = b"", b""
                 time.sleep(LATER)
@@ -168,7 +168,7 @@ def test_what_comes_unasked_is_no_answer(
 
 
 def test_what_came_before_the_loop_could_read_it_is_no_answer(raw_server: Start) -> None:
-    """Between the end of an answer and the next request the loop may have had no turn."""
+    """Between the end of an answer and the next request the loop may not have run."""
     sent, go = threading.Event(), threading.Event()
 
     def talk(connection: socket.socket, number: int) -> None:
@@ -205,20 +205,20 @@ def test_a_server_may_refuse_before_it_has_read_the_request(
     assert server.connections == 1
 
 
-# Connections that are stale
+# Stale connections
 
 
 def closes(connection: socket.socket) -> None:
-    """End it as a server does that has had enough."""
+    """Close it like a server that closes an idle connection."""
 
 
 def resets(connection: socket.socket) -> None:
-    """End it as a machine does that has started anew."""
+    """Reset it like a machine that has restarted."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
 
 
 def says_408(connection: socket.socket) -> None:
-    """RFC 9110, section 15.5.9: the server has waited for a request, and closes."""
+    """RFC 9110, section 15.5.9: the server stops waiting for a request, and closes."""
     connection.sendall(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
 
 
@@ -235,7 +235,7 @@ def test_a_stale_connection_is_replaced_at_once(
         end(connection)
 
     server = raw_server(talk)
-    prompt = "large " * 150_000  # the whole of it is sent again
+    prompt = "large " * 150_000  # it is sent again completely
     with serve(server.url) as aura:
         assert [said(aura.ask("it", prompt)) for _ in range(3)] == ["answer 1", "answer 2", "answer 3"]
     assert server.connections == 3
@@ -281,7 +281,7 @@ def test_a_stale_connection_is_replaced_once(
 def test_a_connection_that_ends_within_an_answer_is_not_stale(
     plugin: Conformance, serve: Callable[[str], AuraServer], raw_server: Start
 ) -> None:
-    """The server has begun to work: asking again is the core's decision."""
+    """The server has started to process the request: a retry is the core's decision."""
 
     def talk(connection: socket.socket, number: int) -> None:
         read(connection)
@@ -327,7 +327,7 @@ def test_a_connection_that_the_server_has_closed_is_not_used_again(
 
 @pytest.fixture
 def tired(raw_server: Start, plugin: Conformance) -> Iterator[Any]:
-    """A server that closes each connection with its third request, as llama.cpp's does after many."""
+    """A server that closes each connection at its third request, as llama.cpp's does after many."""
 
     def talk(connection: socket.socket, _number: int) -> None:
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""A limit in time holds others responsible, and not a standstill of this process (SIGSTOP, a suspended laptop)."""
+"""Time limits apply to others, and do not count a suspension of this process (SIGSTOP, a suspended laptop)."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ def test_what_came_while_the_server_stood_still_is_read_first(tmp_path: Path, li
                 body = next(pieces)
                 while limit == "IDLE_TIMEOUT" and b"token" not in body:
                     body += next(pieces)
-                # The provider answers in time, while nobody can read it.
+                # The provider answers in time, while this process cannot read it.
                 threading.Timer(1, go.set).start()
                 _stop_for(aura.popen.pid, 4)
                 body += b"".join(pieces)
@@ -80,7 +80,7 @@ def test_a_timeout_lets_sockets_speak_after_a_standstill() -> None:
         with ours, theirs:
             reader, writer = await asyncio.open_connection(sock=ours)
             loop = asyncio.get_running_loop()
-            loop.call_later(0.05, time.sleep, 0.5)  # the process stands still; the limit passes meanwhile
+            loop.call_later(0.05, time.sleep, 0.5)  # the process is suspended for longer than the limit
             answer = threading.Timer(ready_after, theirs.sendall, [b"answer"])
             answer.start()
             try:

@@ -1,6 +1,6 @@
-"""What a provider's server does wrong, and what the client sees; in each case nothing is left behind.
+"""Faults of a provider's server, and what the client sees; nothing leaks in any case.
 
-A row: what the upstream does → the text that the client gets, and then `done` with `stop`, or `error` with a code.
+A row: the upstream's behaviour → the text that the client gets, and then `done` with `stop`, or `error` with a code.
 """
 
 import socket
@@ -96,7 +96,7 @@ def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def _serve(folder: Path, urls: dict[str, str], server: str = "retries = 0", table: str = "") -> AuraServer:
-    """An Aura with an agent for each address; that of `up` is called `ok`, too."""
+    """Aura with an agent for each address; the agent of `up` is also called `ok`."""
     agents = {f"{name}.md": f"---\nprovider: {name}\nmodel: m\n---\n" for name in urls}
     toml = f"[server]\n{server}\n" + "".join(
         f'[providers.{name}]\nplugin = "ollama"\nbase_url = "{url}"\n{table}\n' for name, url in urls.items()
@@ -176,7 +176,7 @@ def test_a_burst_of_50_megabytes_arrives_whole(upstream: Upstream, aura: AuraSer
 
 
 def test_a_redirect_is_never_followed(upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CWE-601 and CVE-2018-18074 (a key that follows a redirect to a foreign host)."""
+    """CWE-601 and CVE-2018-18074 (a key that is sent along a redirect to a foreign host)."""
     monkeypatch.setenv("SOME_KEY", "sk-very-secret")
     with Upstream(OK) as elsewhere:
         for status in (301, 302, 303, 307, 308):
@@ -201,13 +201,13 @@ def _request(connection: socket.socket) -> bytes:
 
 LATER = b"<later>"  # a pause between two writes
 
-# bytes below HTTP: (what is said, text, the finish reason or the code)
+# bytes below HTTP: (what is sent, text, the finish reason or the code)
 BYTES: dict[str, tuple[bytes, str, str]] = {
     "nothing at all": (b"", "", "unavailable"),
     "another protocol": (b"SSH-2.0-OpenSSH_9.9\r\n", "", "bad_response"),
     "half a head": (HEAD, "", "unavailable"),
     "a giant header": (HEAD + b"X: " + b"a" * 200_000 + b"\r\n\r\n", "", "bad_response"),
-    # aiohttp 3.14 closes the connection and tells nobody: the idle limit ends it.
+    # aiohttp 3.14 closes the connection without notifying the reader: the idle limit ends the answer.
     "a broken chunk": (
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(HELLO), HELLO) + LATER + b"zz\r\n",
         "hello",
@@ -257,7 +257,7 @@ def test_a_stale_pooled_connection_costs_no_retry(tmp_path: Path, raw_server: Ca
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate that nobody vouches for."""
+    """A self-signed certificate."""
     path = tmp_path_factory.mktemp("tls") / "own.pem"
     subprocess.run(
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=127.0.0.1 "
@@ -297,7 +297,7 @@ def test_a_server_that_does_not_accept(tmp_path: Path, asked: Checked) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
         address = listener.getsockname()
-        waiting = [socket.socket() for _ in range(8)]  # fill the backlog, so that no more hands are shaken
+        waiting = [socket.socket() for _ in range(8)]  # fill the backlog, so that no further connection is accepted
         for sock in waiting:
             sock.setblocking(False)
             sock.connect_ex(address)

@@ -1,4 +1,4 @@
-"""A provider for a protocol that the repository has not, written from docs/plugins.md alone, keeps every promise."""
+"""A provider for a protocol unknown to the repository, written only from docs/plugins.md, keeps every promise."""
 
 import json
 import os

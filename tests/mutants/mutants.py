@@ -1,10 +1,10 @@
-"""Wrong providers: what `aura new-plugin` writes, with one mistake in each, and the check that must see it."""
+"""Faulty providers: the template of `aura new-plugin` with one mistake each, and the check that must detect it."""
 
 from typing import NamedTuple
 
 
 class Mutant(NamedTuple):
-    """One mistake: texts of the module that are replaced."""
+    """One mistake: replacements in the module's text."""
 
     mistake: str
     caught_by: str

@@ -1,4 +1,4 @@
-"""Every mutant is caught by the check that names its mistake, and by no other."""
+"""Every mutant is detected by the check for its mistake, and by no other."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def install(folder: Path, mutant: Mutant | None) -> None:
 
 
 def examine(folder: Path, mutant: Mutant | None) -> Report:
-    """The broken promises, by `aura test-plugin` in a process of its own."""
+    """The broken promises, as reported by `aura test-plugin` in a subprocess."""
     install(folder, mutant)
     command = [sys.executable, "-m", "aura_core", "test-plugin", "acme", "--json"]
     environ = os.environ | {"PYTHONPATH": str(folder)}
@@ -57,7 +57,7 @@ def examine(folder: Path, mutant: Mutant | None) -> Report:
 def reports(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Report]]]:
-    """The mutants under examination, some at the same time: they mostly wait."""
+    """The results of the mutants, some of which run at the same time, since they mostly wait."""
     calls = (getattr(item, "callspec", None) for item in request.session.items)
     wanted = [call.params["mutant"] for call in calls if call is not None and "mutant" in call.params]
     with ThreadPoolExecutor(3) as pool:

@@ -1,4 +1,4 @@
-"""Let the tests import what finds patterns."""
+"""Let the tests import the modules that find patterns."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""A megabyte of the worst text for each pattern, and for each function, that meets what others wrote.
+"""A megabyte of the worst-case text for each pattern and each function that processes foreign text.
 
-`python hostile_texts.py` runs all of them, and prints the name of each before it runs: a slow one is the last name.
+`python hostile_texts.py` runs all of them and prints each name before it runs: the last name printed is the slow one.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ KEY = "sk-proj-AbCdEfGh1234567890-wxyz"
 
 
 class Ours(str):
-    """Why nobody else writes the text of a pattern."""
+    """The reason why a pattern never processes foreign text."""
 
 
 class Hostile(tuple[str, ...]):
-    """Texts of which the middle one of three parts is repeated to a megabyte: "head|middle|tail"."""
+    """Texts of three parts, of which the middle one is repeated to a megabyte: "head|middle|tail"."""
 
 
 def _hostile(*texts: str) -> Hostile:
@@ -50,7 +50,7 @@ def whole(spec: str) -> str:
     return head + middle * (MEGABYTE // len(middle)) + tail
 
 
-# By the pattern's own text. Each is also fed with what all share, below.
+# By the pattern's source. Each pattern also gets the texts for all patterns, below.
 PATTERNS: dict[str, Ours | Hostile] = {
     r"(^|_)(key|token|secret|password)$": _hostile("|_key|!", "|_|"),
     r"(^|_)(key|token|secret|password|credential)s?$": _hostile("|_key|!", "|keys|"),
@@ -100,7 +100,7 @@ PATTERNS: dict[str, Ours | Hostile] = {
         _hostile("|\\\\|", r"|\ud800|", r"|\ud800\udc00|", r"|\u|", r"|\udc00|"),
     ),
 }
-# Texts that are cut before such a pattern meets them, so that its square has a limit.
+# Texts that are truncated before such a pattern processes them, which bounds its quadratic time.
 CUT = {
     r"\b(?:sk|pk|rk|key|bearer|eyJ)[-_a-z0-9]*"
     r"(?:[ .]*[-_:=*…][-_ :=*.…]*|[ .]++(?=[a-z.]{0,64}+[-_*…\d]|[a-z]{20}))[\w*.…-]{3,}": (
@@ -111,7 +111,7 @@ SHARED = ["|a|", "|A|\x00", "| |!", "|0|", "|.|", "|-|x", "|_|", "|\\|", "|://|"
 
 
 class Bytes:
-    """A response that brings this body in pieces."""
+    """A response with this body in pieces."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -225,7 +225,7 @@ REFUSALS = (ConfigError, ProviderError, ValueError, sse.TooLong, sse.NotEvents, 
 
 
 def feed(patterns: list[Pattern]) -> None:
-    """Give each pattern and each function its texts; say the name of each before."""
+    """Run each pattern and each function on its texts; print each name first."""
     shared = [whole(spec) for spec in SHARED]
     for pattern in patterns:
         listed = PATTERNS.get(pattern.text)

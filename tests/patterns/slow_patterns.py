@@ -1,7 +1,7 @@
-"""Find regular expressions that may take more than linear time: open-ended repeats in, or beside, one another.
+"""Find regular expressions that may take more than linear time: nested or adjacent unbounded repeats.
 
 `findings` reads one pattern; `python_patterns` and `script_patterns` find those of Python, JavaScript and TypeScript.
-It errs on the safe side: a pattern that it names wrongly is either written anew or listed, with the reason.
+It errs on the safe side: a pattern that it reports wrongly is either written anew or listed, with the reason.
 """
 
 import ast
@@ -22,7 +22,7 @@ Chars = frozenset[str]
 
 
 class Pattern(NamedTuple):
-    """A pattern in a source: `how` it is used is `search`, `match` or `fullmatch`."""
+    """A pattern in a source file; `how` is `search`, `match` or `fullmatch`."""
 
     place: str
     text: str
@@ -31,7 +31,7 @@ class Pattern(NamedTuple):
 
 
 class _Open(NamedTuple):
-    """A repeat that may still give characters back to what has had to match since, and to what comes. The search for a
+    """A repeat that may still backtrack into the items after it. The search for a
     beginning is one, too: it may begin anew at each character."""
 
     chars: Chars
@@ -39,7 +39,7 @@ class _Open(NamedTuple):
 
 
 def findings(pattern: Pattern) -> list[str]:
-    """What may make this pattern slow; nothing for one that is linear."""
+    """What may make this pattern slow; empty for a linear pattern."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `[[` may mean something in a later Python
         parsed = _parser.parse(pattern.text, pattern.flags)
@@ -55,7 +55,7 @@ class _Walk:
         self._multiline = multiline
 
     def sequence(self, items: list[Any], opens: list[_Open], may_fail: bool) -> list[_Open]:
-        """The repeats that are open behind these items. `may_fail`: something behind them may not match."""
+        """The repeats that are still open after these items. `may_fail`: something after them may not match."""
         for index, (name, value) in enumerate(items):
             fails = may_fail or any(_must_match(item) for item in items[index + 1 :])
             opens = self._item(str(name), value, opens, fails)
@@ -99,7 +99,7 @@ class _Walk:
         return after if name.startswith("POSSESSIVE") else [*after, _Open(chars)]
 
     def _fits(self, items: list[Any], chars: Chars) -> bool:
-        """Whether some text of these items may be made of such characters alone."""
+        """Whether these items can match a text that consists only of such characters."""
         for name, value in ((str(item[0]), item[1]) for item in items):
             if name.endswith("REPEAT"):
                 fits = not value[0] or self._fits(list(value[2]), chars)
@@ -116,7 +116,7 @@ class _Walk:
         return True
 
     def _chars(self, items: Any) -> Chars:
-        """All characters of the sample that can stand in a match."""
+        """All characters of the sample that a match can contain."""
         found: set[str] = set()
         for kind, value in items:
             name = str(kind)
@@ -161,7 +161,7 @@ def _category(name: str) -> Chars:
 
 
 def _must_match(item: Any) -> bool:
-    """Whether there are texts at which this item of a pattern fails."""
+    """Whether this item of a pattern can fail to match."""
     name, value = str(item[0]), item[1]
     if name.endswith("REPEAT"):
         return value[0] > 0 and any(map(_must_match, value[2]))
@@ -208,7 +208,7 @@ def _of_module(name: str, tree: ast.Module, names: dict[str, ast.expr]) -> Itera
 
 
 def _text(node: ast.expr, names: dict[str, ast.expr]) -> str:
-    """The text of a pattern, which may be put together of constants."""
+    """The text of a pattern, which may be a concatenation of constants."""
     if isinstance(node, ast.Name) and node.id in names:
         return _text(names[node.id], names)
     if isinstance(node, ast.JoinedStr):
@@ -220,8 +220,7 @@ def _text(node: ast.expr, names: dict[str, ast.expr]) -> str:
 
 
 def _how(method: str, call: ast.Call, tree: ast.Module) -> str:
-    """How a pattern is used: a compiled one as its module uses its name, or that of all that stand in a table,
-    `pattern`."""
+    """How a pattern is used: a compiled one through its module's name, or through `pattern` for those in a table."""
     methods = {method}
     if method == "compile":
         owner = next((name for name, value in _constants(tree).items() if value is call), "pattern")
@@ -242,7 +241,7 @@ _BEFORE_A_PATTERN = {"return", "typeof", "case", "in", "of", "do", "else", "void
 
 
 def script_patterns(path: Path, name: str) -> Iterator[Pattern]:
-    """The patterns of a JavaScript or TypeScript source. A `/` is a division behind a value."""
+    """The patterns of a JavaScript or TypeScript source. A `/` after a value is a division."""
     text = path.read_text(encoding="utf-8")
     at, after_value, braces = 0, False, list[bool]()  # of each open brace: whether it is a template's `${`
     while at < len(text):
@@ -269,7 +268,7 @@ def script_patterns(path: Path, name: str) -> Iterator[Pattern]:
 
 
 def _template(text: str, at: int) -> int:
-    """Behind a template's end, or behind the `${` in it that comes first."""
+    """The position after a template's end, or after the first `${` in it."""
     while text[at] != "`":
         if text.startswith("${", at):
             return at + 2

@@ -1,4 +1,4 @@
-"""No text that others choose takes more than linear time in a regular expression of ours (CWE-1333)."""
+"""No foreign text takes more than linear time in any of our regular expressions (CWE-1333)."""
 
 import os
 import re
@@ -36,7 +36,7 @@ SCRIPTS = [
     for pattern in script_patterns(path, name)
 ]
 
-# What `findings` names though it is linear, and why it is.
+# Patterns that `findings` reports although they are linear, with the reason.
 LINEAR = {
     r"\s*+\S++|\s++$": "white space that no word follows is the text's end, and the second branch takes it",
     r"^(?:(`{3,})([^`]*)|(~{3,})(.*))$": "markdown.js gives it one line, in which `.*` takes all",
@@ -130,7 +130,7 @@ def test_a_megabyte_of_hostile_text_is_read_at_once(tmp_path: Path) -> None:
 
 
 def test_no_pattern_is_made_of_foreign_text() -> None:
-    """A pattern that is put together while the server runs cannot be listed; `re.escape` is what it would need."""
+    """A pattern that is built at run time cannot be listed; it would need `re.escape`."""
     made = [name for name in _sources("aura_core/**/*.py", "plugins/*/aura_*/**/*.py") if _makes(name)]
     assert made == []
 

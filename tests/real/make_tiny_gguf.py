@@ -1,4 +1,4 @@
-"""Write a tiny GGUF that llama.cpp runs as any other: a bigram model of words in the shape of a one-layer llama.
+"""Write a tiny GGUF that llama.cpp runs like any other: a bigram model of words in the form of a one-layer llama.
 
 Attention and feed-forward are zero, so that a token's one-hot embedding, normalized, times the output matrix is the
 logarithm of the next word's probability. usage: make_tiny_gguf.py OUT.gguf plain|think|loop
@@ -12,7 +12,7 @@ from itertools import pairwise
 import gguf
 import numpy as np
 
-SIZE = 512  # of the vocabulary and of an embedding: one place for each word
+SIZE = 512  # size of the vocabulary and of an embedding: one dimension per word
 HIDDEN = 64
 END = 2
 SENTENCES = [
@@ -33,7 +33,7 @@ TEMPLATE = (
 
 
 class Bigrams:
-    """Words, and how often each follows each."""
+    """Words, and how often each follows another."""
 
     def __init__(self) -> None:
         self.words = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)] + ["<think>", "</think>"]
@@ -55,7 +55,7 @@ class Bigrams:
         for word in re.findall(r"[^\s.]+|\.", text):
             if word == ".":
                 places.append(self.add("."))
-            elif any(ord(character) > 0x2FFF for character in word):  # emoji and CJK go out byte by byte
+            elif any(ord(character) > 0x2FFF for character in word):  # emoji and CJK are emitted byte by byte
                 places.append(self.add("▁"))
                 places += [self.place[f"<0x{byte:02X}>"] for byte in word.encode()]
             else:
@@ -64,7 +64,7 @@ class Bigrams:
 
 
 def learn(kind: str) -> tuple[Bigrams, list[int]]:
-    """The model's words, and those that an answer begins with. `loop` never ends, `think` thinks first."""
+    """The model's words, and the first words of an answer. `loop` never ends, `think` thinks first."""
     model = Bigrams()
     sentences = [model.sentence(text) for text in SENTENCES]
     thought = [model.add(word) for word in ("▁hmm", "▁let", "▁me", "▁think")]

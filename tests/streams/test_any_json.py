@@ -1,4 +1,4 @@
-"""Whatever JSON a server sends, a wire gives a token or says what is wrong; nothing else leaves it."""
+"""For any JSON that a server sends, a plugin's decoder returns a token or raises a ProviderError, and nothing else."""
 
 import json
 from collections.abc import Callable

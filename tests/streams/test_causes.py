@@ -1,4 +1,4 @@
-"""The table of causes, row by row: what at least three vendors send for each, and which code it becomes."""
+"""The table of causes, row by row: texts of at least three vendors for each, and the resulting code."""
 
 import json
 from typing import Any

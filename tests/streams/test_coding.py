@@ -1,4 +1,4 @@
-"""A body that is coded although none was asked for is read, with a bound on what comes out, or its coding is named."""
+"""A body in a coding that was not requested is decoded, up to a size limit, or the error names its coding."""
 
 import asyncio
 import gzip
@@ -24,7 +24,7 @@ def reader(*chunks: bytes) -> Callable[[], Awaitable[bytes]]:
 
 
 def read_all(name: str, *chunks: bytes, limit: int = coding.DECODED_LIMIT) -> tuple[bytes, int]:
-    """What comes out, and the largest piece of it."""
+    """The decoded data, and its largest piece."""
 
     async def run() -> tuple[bytes, int]:
         read, whole, largest = decoding(reader(*chunks), name, "It", limit), b"", 0

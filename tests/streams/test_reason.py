@@ -1,4 +1,4 @@
-"""The reader of errors finds the message, the codes and the waiting time wherever a server hides them."""
+"""The reader of errors finds the message, the codes and the waiting time in every form that servers use."""
 
 import json
 import time

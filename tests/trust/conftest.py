@@ -1,4 +1,4 @@
-"""The person, their servers and the attacker's, for each test of trust."""
+"""The victim, their servers and the attacker's, for each test of trust."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ from aura_core.testing import Upstream
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from victim import Victim  # only found now
+from victim import Victim  # only looked up here
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def victim(servers: tuple[Upstream, Upstream, Upstream], tmp_path: Path) -> Vict
 
 @pytest.fixture
 def inside(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> Iterator[Victim]:
-    """The person, with this process in the folder; commands that run in it leave no log handler behind."""
+    """The victim, with this process in the folder; commands that run in it leave no log handler behind."""
     monkeypatch.chdir(victim.folder)
     for name, value in victim.environ.items():
         monkeypatch.setenv(name, value)

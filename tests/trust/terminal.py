@@ -1,4 +1,4 @@
-"""`aura` in a terminal of its own, with a person who answers its question."""
+"""`aura` in a separate terminal, with a person who answers its question."""
 
 import os
 import pty
@@ -43,7 +43,7 @@ class Terminal:
         os.close(self._ours)
 
     def wait_for(self, text: str) -> None:
-        """Wait until it has shown this."""
+        """Wait until it shows this."""
         end = time.monotonic() + LIMIT
         while text not in self.text:
             ended = self.process.poll() is not None and not self._reader.is_alive()
@@ -56,13 +56,13 @@ class Terminal:
         os.write(self._ours, keys.encode())
 
     def stop(self) -> None:
-        """Press Ctrl-C, and see it leave."""
+        """Press Ctrl-C, and wait until it exits."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGINT)
         self.end()
 
     def end(self) -> int:
-        """Wait for its end; the exit code."""
+        """Wait until it exits; return the exit code."""
         code = self.process.wait(LIMIT)
         self._reader.join(10)
         return code

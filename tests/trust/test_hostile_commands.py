@@ -1,4 +1,4 @@
-"""Every command, as a process of its own, in a folder of an attacker's with all that it can hold."""
+"""Every command, in a subprocess, in an attacker's folder that contains everything it can contain."""
 
 import json
 import re
@@ -19,8 +19,8 @@ from victim import ADDRESSES, SECRET, Victim, agent, process_environment, struct
 from aura_core.cli import COMMANDS
 from aura_core.plugins.loader import Plugins
 
-AURA = [sys.executable, "-c", "from aura_core.cli import main; main()"]  # as the command has it: without `-m`
-NO_FOLDER = {"new-plugin", "test-plugin", "trust"}  # what they do with a folder is what their arguments say
+AURA = [sys.executable, "-c", "from aura_core.cli import main; main()"]  # like the installed command: without `-m`
+NO_FOLDER = {"new-plugin", "test-plugin", "trust"}  # their arguments decide what they do with a folder
 WATCH = """
 import os, sys
 def listen(event, args, list=os.environ["OPENED"], outside=os.environ["OUTSIDE"]):
@@ -38,7 +38,7 @@ sys.addaudithook(listen)
 
 @pytest.fixture
 def hostile(victim: Victim) -> Victim:
-    """The folder: every plugin at every kind of address, every way out as an agent, and an agent for each instance."""
+    """The folder: every plugin at every kind of address, every link out of it, and an agent for each instance."""
     port = victim.attacker.port
     wild = [url for url in FAR if isinstance(url, str) and "://" in url]
     wild += [f"http://0.0.0.0:{port}", f"http://0:{port}/v1", f"http://127.0.0.1@0.0.0.0:{port}/", f"0.0.0.0:{port}"]
@@ -77,7 +77,7 @@ def _check(victim: Victim, shown: str) -> None:
     victim.unharmed()
     assert (victim.folder.parent / "site" / "opened").read_text() == "", "no file outside was opened"
     assert SECRET not in shown.replace(victim.environ["OPENAI_ORG_ID"], "")  # which the doctor shows
-    assert not re.search("^Traceback", shown, re.MULTILINE)  # a log line may tell of an SDK that a busy machine imports
+    assert not re.search("^Traceback", shown, re.MULTILINE)  # a slow import may be logged
     for request in victim.own.requests:
         assert f"{SECRET}-aws" not in str(request)
 
@@ -97,7 +97,7 @@ def _run(victim: Victim, *arguments: str, folder: Path | None = None) -> "subpro
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"serve", "chat"} | NO_FOLDER])
 def test_a_command_sends_and_reads_nothing(command: str, hostile: Victim) -> None:
-    """Each that there is, so that a new one is covered too."""
+    """Every command, so that a new one is also covered."""
     before = sorted(path.name for path in hostile.outside.iterdir())
     done = _run(hostile, command)
     _check(hostile, done.stdout + done.stderr)
@@ -159,7 +159,7 @@ def test_serve_sends_and_reads_nothing_whoever_is_asked(hostile: Victim) -> None
         shown = json.dumps(agents) + client.get("/api/providers").text
         for each in agents:
             shown += client.post(f"/api/agents/{each['id']}/chat", json={"prompt": "Hello"}).text
-        # What is edited while it runs is held to the same.
+        # Edits while the server runs are subject to the same rules.
         (hostile.folder / "agents" / "late.md").symlink_to(hostile.secret)
         (hostile.folder / "aura.toml").unlink()
         (hostile.folder / "aura.toml").symlink_to(hostile.secret)
@@ -247,7 +247,7 @@ def test_without_a_home_the_folder_does_not_become_it(victim: Victim) -> None:
 
 
 def test_the_same_folder_when_it_is_trusted_reaches_the_attacker(hostile: Victim) -> None:
-    """So the tests above can fail."""
+    """Proof that the tests above can fail."""
     hostile.environ["AURA_TRUST"] = str(hostile.folder)
     _run(hostile, "chat", "ollama", "Hello")
     assert hostile.attacker.connections

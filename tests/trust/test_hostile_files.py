@@ -1,4 +1,4 @@
-"""Every kind of link, and files that others own or may write, in an attacker's folder: none leads out of it."""
+"""Every kind of link, and files that others own or can write, in an attacker's folder: none leads out of it."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ HARD = "it is a hard link, which may be of a file outside, and the folder is not
 
 
 def _up(victim: Victim, steps: str) -> Path:
-    """The secret file, by way of the folder itself."""
+    """The secret file, through the folder itself."""
     return Path(f"{steps}/../{victim.outside.name}/{victim.secret.name}")
 
 
@@ -31,7 +31,7 @@ def _chain(victim: Victim, path: Path) -> None:
     path.symlink_to(victim.folder / "step" / victim.secret.name)
 
 
-# Each puts a way to the secret file at a path in the folder, which lies in its `agents`.
+# Each creates a link to the secret file at a path in the folder's `agents`.
 WAYS: dict[str, Callable[[Victim, Path], None]] = {
     "absolute": lambda victim, path: path.symlink_to(victim.secret),
     "relative": lambda victim, path: path.symlink_to(_up(victim, "..")),
@@ -50,7 +50,7 @@ WAYS: dict[str, Callable[[Victim, Path], None]] = {
 
 @pytest.fixture
 def opened(inside: Victim) -> Iterator[list[str]]:
-    """The names of all files that this process opens, as long as the test runs."""
+    """The names of all files that this process opens while the test runs."""
     names = list[str]()
     _LISTENERS.append(names)
     yield names
@@ -94,7 +94,7 @@ def test_a_trusted_folder_may_link_where_it_likes(way: str, inside: Victim, monk
     entry = runtime.agents.get("it")
     assert entry is not None
     assert entry.refusal is None
-    if not way.startswith("/dev/") and "environ" not in way:  # neither is a text of its own size
+    if not way.startswith("/dev/") and "environ" not in way:  # neither has a size of its own
         assert entry.agent is not None
         assert entry.agent.prompt == SECRET
 
@@ -150,7 +150,7 @@ def test_a_link_that_stays_inside_is_followed(inside: Victim) -> None:
 def test_a_file_that_becomes_a_link_while_it_is_opened_is_not_followed(
     inside: Victim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look at it and the opening, the attacker's other program sets the link."""
+    """Between the check and the opening, another program of the attacker creates the link."""
     path = inside.folder / "agents" / "it.md"
     path.write_text("hello")
     real = os.path.realpath
@@ -206,7 +206,7 @@ def _of_another(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_what_another_user_can_change_is_not_read_and_in_a_trusted_folder_it_is_told(
     exposed: Callable[[Victim, pytest.MonkeyPatch], str], inside: Victim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows' drives in WSL (everybody may write) and bind mounts (files of another user) are such folders."""
+    """Windows' drives in WSL (world-writable) and bind mounts (files of another user) are such folders."""
     inside.writes("[server]\nport = 4711\n", {"it.md": "hello"})
     why = exposed(inside, monkeypatch)
     runtime = Runtime(load({}, os.environ), os.environ)

@@ -1,4 +1,4 @@
-"""The question on a terminal, and a first hour: by `aura init` without one, with a server in the network with one."""
+"""The question on a terminal, and a first hour: none after `aura init`, one for a server on the network."""
 
 import os
 import subprocess
@@ -9,13 +9,13 @@ import pytest
 from terminal import Terminal
 from victim import SECRET, Victim, agent, process_environment
 
-AURA = [sys.executable, "-c", "from aura_core.cli import main; main()"]  # as the command has it: without `-m`
+AURA = [sys.executable, "-c", "from aura_core.cli import main; main()"]  # like the installed command: without `-m`
 QUESTION = "Trust it, so that they say where prompts and keys go? [y/N] "
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pty")
 
 
 def _asks(victim: Victim) -> None:
-    """A folder that asks for a server in the network."""
+    """A folder whose settings name a server on the network."""
     victim.writes(
         f"[server]\nport = 0\n[providers.gpu]\nplugin = 'ollama'\nbase_url = '{victim.evil}'\n"
         "api_key_env = 'GITHUB_TOKEN'\n",
@@ -25,7 +25,7 @@ def _asks(victim: Victim) -> None:
 
 
 def _terminal(victim: Victim, *arguments: str, **environ: str) -> Terminal:
-    # One provider only: to import the SDK of another may take longer than a busy machine is given.
+    # Only one provider: importing the SDK of another may take too long on a busy machine.
     environ = {"AURA_PLUGINS": "ollama"} | environ
     return Terminal([*AURA, *arguments], victim.folder, process_environment(victim, **environ))
 
@@ -102,7 +102,7 @@ def test_a_no_to_other_guards_stops_the_start_and_says_why(victim: Victim) -> No
 
 
 def test_where_it_cannot_be_recorded_it_holds_this_once(victim: Victim) -> None:
-    """A container whose user has no home."""
+    """A container whose user has no home folder."""
     _asks(victim)
     nowhere = Path(victim.environ["XDG_CONFIG_HOME"])
     nowhere.write_text("no folder")
@@ -148,7 +148,7 @@ def test_other_commands_ask_nothing(command: str, victim: Victim) -> None:
 
 
 def test_a_first_hour_by_init_is_no_step_longer(victim: Victim) -> None:
-    """init, an edit that names a server in the network, and serve: nothing is asked."""
+    """init, an edit that names a server on the network, and serve: no question."""
     fresh = victim.folder / "fresh"
     fresh.mkdir()
     environ = process_environment(victim, AURA_PLUGINS="ollama")

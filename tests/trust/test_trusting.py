@@ -1,4 +1,4 @@
-"""Which folders are trusted: by `aura trust`, AURA_TRUST, AURA_CONFIG, `--config`, `aura init`, and what is root's."""
+"""Which folders are trusted: by `aura trust`, AURA_TRUST, AURA_CONFIG, `--config`, `aura init`, and as root's."""
 
 import os
 import subprocess
@@ -49,7 +49,7 @@ def test_the_command_records_lists_and_forgets(cloned: Victim) -> None:
         done.stdout == f"{folder}: trusted; its files say where prompts and keys go. To end that: aura trust --remove\n"
     )
     assert _trusted()
-    assert _aura(folder, "trust", ".").returncode == 0  # twice is once
+    assert _aura(folder, "trust", ".").returncode == 0  # trusting twice records it once
     assert _aura(folder, "trust", "--list", AURA_TRUST="/srv").stdout == f"/srv (AURA_TRUST)\n{folder}\n"
     assert _aura(folder.parent, "trust", "--remove", folder.name).stdout == f"{folder}: no longer trusted\n"
     assert not _trusted()
@@ -143,7 +143,7 @@ def test_the_agents_of_a_trusted_file_may_be_anywhere(cloned: Victim) -> None:
         load({}, {**os.environ, "AURA_TRUST": str(cloned.folder)}),
     ):
         assert loaded.agents_within is None
-    # A variable's relative folder is that of whatever folder a command is run in.
+    # A variable's relative path would depend on the folder that a command is run in.
     assert load({}, {**os.environ, "AURA_AGENTS__DIRECTORY": "agents"}).agents_within == cloned.folder
     cloned.writes(f"[agents]\ndirectory = '{cloned.outside}'\n")
     assert load({}, os.environ, Path("aura.toml")).agents_within is None
@@ -191,7 +191,7 @@ def test_init_works_where_nothing_can_be_recorded(cloned: Victim) -> None:
     assert "AURA_TRUST" in done.stderr
 
 
-# What is root's
+# Files that belong to root
 
 
 def test_only_what_root_alone_can_change_is_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def test_only_what_root_alone_can_change_is_roots(tmp_path: Path, monkeypatch: p
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of root")
 @pytest.mark.parametrize("linked", [False, True], ids=["plain", "linked"])
 def test_a_service_reads_what_is_roots_without_another_word(linked: bool, victim: Victim) -> None:
-    """docs/deployment.md's unit: another user in /etc/aura, and no home. A link of root's leads where root likes."""
+    """docs/deployment.md's unit: another user in /etc/aura, without a home folder. Root's links are followed."""
     with TemporaryDirectory(prefix="aura-etc-") as made:
         folder = Path(made)
         folder.chmod(0o755)
@@ -228,7 +228,7 @@ def test_a_service_reads_what_is_roots_without_another_word(linked: bool, victim
             (folder / "agents" / "it.md").symlink_to(victim.secret)
         else:
             (folder / "agents" / "it.md").write_text("hello")
-        # All of it as that user, but that the interpreter may lie in root's home.
+        # Everything runs as that user, but the interpreter may be in root's home.
         script = "import os; os.geteuid = lambda: 65534; from aura_core.cli import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", script, "doctor", "--offline"],

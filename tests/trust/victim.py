@@ -30,7 +30,7 @@ KEYS = {
 class Victim:
     """`own` is the server that the person named, `local` one on this machine that nobody named.
 
-    `attacker` is the attacker's. Its address is 0.0.0.0: none of loopback, and yet it leads to this machine.
+    `attacker` is the attacker's. Its address is 0.0.0.0: not a loopback address, although it leads to this machine.
     """
 
     def __init__(self, folder: Path, own: Upstream, local: Upstream, attacker: Upstream) -> None:
@@ -62,7 +62,7 @@ class Victim:
             (self.folder / "agents" / name).write_text(text, encoding="utf-8")
 
     def unharmed(self) -> None:
-        """Nothing reached the attacker, and no secret a server that the person did not name."""
+        """Nothing reached the attacker, and no secret reached a server that the person did not name."""
         assert self.attacker.connections == 0, self.attacker.requests
         assert SECRET not in str(self.local.requests)
 
@@ -73,12 +73,12 @@ def process_environment(victim: Victim, **more: str) -> dict[str, str]:
 
 
 def agent(provider: str) -> str:
-    """An agent's file."""
+    """An agent file."""
     return f"---\nprovider: {provider}\nmodel: m\n---\nYou are told.\n"
 
 
 def structs() -> dict[str, type[msgspec.Struct]]:
-    """Every Struct of settings that there is: the core's sections, and the tables of the installed plugins."""
+    """Every Struct of settings: the core's sections, and the tables of the installed plugins."""
     own = {name: hooks.settings_type for name, hooks in Plugins().hooks.items()}
     return SECTIONS | {f"providers.{name}": struct for name, struct in own.items() if struct is not None}
 
@@ -99,7 +99,7 @@ def _fields(struct: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
 
 
 def is_number(table: str, key: str) -> bool:
-    """Whether the setting takes numbers or booleans only."""
+    """Whether the setting accepts only numbers or booleans."""
     kinds = [field.type for field in _fields(structs()[table]) if field.encode_name == key]
     return bool(kinds) and all(
         isinstance(kind, inspect.IntType | inspect.FloatType | inspect.BoolType)
@@ -119,7 +119,7 @@ def _simple(kind: inspect.Type) -> Iterator[inspect.Type]:
 
 
 def values(table: str, key: str, victim: Victim) -> list[Any]:
-    """What an attacker may write there: all of the setting's kinds, and what is of none of them."""
+    """Values that an attacker may write there: of each of the setting's types, and of other types."""
     found: list[Any] = [
         victim.evil,
         f"{victim.evil}/v1",

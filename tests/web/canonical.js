@@ -1,4 +1,4 @@
-// Write a DOM down so that two renderings of the same Markdown read the same, whatever their harmless differences.
+// Serialize a DOM so that two renderings of the same Markdown are equal despite harmless differences.
 
 const BLOCKS = new Set(
   "P H1 H2 H3 H4 H5 H6 UL OL LI PRE BLOCKQUOTE HR TABLE THEAD TBODY TR TH TD DIV".split(" "),

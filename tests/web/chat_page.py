@@ -1,4 +1,4 @@
-"""The page as a person sees it, and the agents that they meet there."""
+"""The page as a person sees it, and the agents for its tests."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from aura_core.testing import AuraServer, Upstream
 Serve = Callable[..., AuraServer]
 OpenChat = Callable[..., "Chat"]
 
-# Milliseconds that anything on the page may take; the machine may be busy.
+# Milliseconds that any step may take; the machine may be busy.
 PATIENCE = 60_000
 
 FLAGS = [
@@ -47,7 +47,7 @@ def ollama_tokens(*texts: str) -> list[bytes]:
 OLLAMA_END = b'{"message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":4,"eval_count":4}\n'
 
 
-# What the page has in its database: every record of a store.
+# The page's database: every record of a store.
 RECORDS = """(store) => new Promise((resolve, reject) => {
   const request = indexedDB.open("aura");
   request.onerror = () => reject(request.error);
@@ -71,7 +71,7 @@ class Chat:
         page.wait_for_selector(".picker option", state="attached")
 
     def ask(self, text: str, agent: str | None = None) -> Any:
-        """Send a message with Enter; the answer's element."""
+        """Send a message with Enter; return the answer's element."""
         if agent:
             self.page.get_by_label("Agent").select_option(agent)
         count = self.page.locator(".answer").count()
@@ -85,7 +85,7 @@ class Chat:
         return self.page.get_by_role("button", name=name, exact=True)
 
     def more(self, title: str, does: str) -> None:
-        """Do something with a chat of the list, such as "Delete"."""
+        """Choose an action for a chat of the list, such as "Delete"."""
         if not self.page.locator(".chats").is_visible():
             self.button("Chats").click()
         if self.button(f"{does} {title}").count() == 0:
@@ -105,7 +105,7 @@ class Chat:
         return self.page.get_by_role("textbox", name="Message")
 
     def ended(self, answer: Any) -> str:
-        """Wait for the end of an answer; its whole text on the page."""
+        """Wait for the end of an answer; return its complete text on the page."""
         answer.locator("xpath=self::*[@data-state]").wait_for()
         return str(answer.inner_text())
 

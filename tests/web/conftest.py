@@ -1,4 +1,4 @@
-"""A real Chromium for the tests of the chat view; where there is none they are skipped, but never on CI."""
+"""A real Chromium for the tests of the chat view; without one they are skipped, but never on CI."""
 
 import shutil
 import sys
@@ -18,7 +18,7 @@ from chat_page import FLAGS, PATIENCE, Chat, OpenChat  # noqa: E402
 
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
-    """What `npm ci --prefix tests/web` installed."""
+    """The packages that `npm ci --prefix tests/web` installed."""
     folder = HERE / "node_modules"
     return folder if folder.is_dir() else pytest.skip("needs tests/web/node_modules: npm ci --prefix tests/web")
 
@@ -31,7 +31,7 @@ def node() -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium, driven by playwright; a module's, or its loop would run on under other tests."""
+    """Debian's Chromium, driven by playwright; per module, or its event loop would keep running in other tests."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs chromium: apt-get install chromium fonts-dejavu-core")
@@ -63,7 +63,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., AuraServer]]:
 
 
 def echo(name: str = "Echo", **options: Any) -> str:
-    """The file of an echo agent with these options."""
+    """An agent file for echo with these options."""
     import json
 
     return f"---\nname: {name}\nprovider: echo\noptions: {json.dumps(options)}\n---\n"
@@ -91,7 +91,7 @@ def open_chat(page: Any, serve: Callable[..., AuraServer]) -> OpenChat:
 
 @pytest.fixture(scope="module")
 def modules(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A tab in which tests import the modules of `/web/`; it shows no page of ours, so no policy is in the way."""
+    """A tab in which tests import the modules of `/web/`; it does not show our page, so no policy applies."""
     with AuraServer(tmp_path_factory.mktemp("modules")) as server:
         context = browser.new_context()
         page = context.new_page()

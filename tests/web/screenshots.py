@@ -1,4 +1,4 @@
-"""Make the pictures of docs/page.md: `python tests/web/screenshots.py` writes them into docs/images."""
+"""Create the pictures of docs/page.md: `python tests/web/screenshots.py` writes them into docs/images."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def longest_line(path: Path) -> str:
 
 
 def agent(name: str, description: str, **options: Any) -> str:
-    """The file of an agent that plays a script."""
+    """An agent file with a script."""
     head = {"name": name, "description": description, "provider": "echo", "model": "scripted", "options": options}
     return "---\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in head.items()) + "---\n"
 
@@ -57,7 +57,7 @@ AGENTS = {
 
 
 def ask(page: Any, agent_id: str, text: str) -> Any:
-    """Send a message; the answer's element."""
+    """Send a message; return the answer's element."""
     page.get_by_label("Agent").select_option(agent_id)
     page.get_by_role("textbox", name="Message").fill(text)
     page.keyboard.press("Enter")
@@ -70,7 +70,7 @@ def ended(answer: Any) -> None:
 
 
 def scenes(page: Any, url: str) -> Any:
-    """Each picture's name, when it is to be taken."""
+    """Yield each picture's name at the moment to take it."""
     page.set_viewport_size({"width": 960, "height": 800})
     page.goto(url)
     page.wait_for_selector(".picker option", state="attached")

@@ -1,4 +1,4 @@
-"""axe-core finds nothing serious, in each state of the page and each of its colours."""
+"""axe-core finds nothing serious, in each state of the page and each colour scheme."""
 
 from collections.abc import Callable
 from pathlib import Path

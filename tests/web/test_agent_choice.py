@@ -1,12 +1,12 @@
-"""Which agent is asked: the one that the reader chose last, whatever the server's list does meanwhile."""
+"""The selected agent stays the one that the reader chose last, however the server's list changes."""
 
 from chat_page import Chat, OpenChat, echo
 
-LOOK = "document.dispatchEvent(new Event('visibilitychange'))"  # what coming back to the tab does
+LOOK = "document.dispatchEvent(new Event('visibilitychange'))"  # the effect of returning to the tab
 
 
 def look_until(chat: Chat, condition: str) -> None:
-    """Come back to the tab until the list is another one, which the server has from its folder."""
+    """Return to the tab until the list has changed, which the server reads from its folder."""
     chat.page.wait_for_function(f"() => {{ {LOOK}; return {condition}; }}", polling=200)
 
 
@@ -19,7 +19,7 @@ def test_a_choice_survives_a_new_list_of_agents(open_chat: OpenChat) -> None:
     (agents / "c.md").write_text(echo("Gamma"))
     look_until(chat, "document.querySelector('option[value=c]')")
     assert picker.input_value() == "b"
-    # Nor is it forgotten while the agent is away.
+    # Nor is it forgotten while the agent does not exist.
     (agents / "b.md").rename(agents / "_b.md")
     look_until(chat, "!document.querySelector('option[value=b]')")
     assert picker.input_value() == "a"

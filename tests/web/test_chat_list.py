@@ -1,4 +1,4 @@
-"""The list of chats: find, rename, export, delete and bring back; attachments stay with their chat."""
+"""The list of chats: search, rename, export, delete and undo; attachments stay with their chat."""
 
 import json
 from pathlib import Path

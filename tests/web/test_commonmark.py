@@ -1,4 +1,4 @@
-"""CommonMark's own examples, in one piece and in characters; what we leave out is named here and in the docs."""
+"""CommonMark's own examples, at once and character by character; what we leave out is listed here and in the docs."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ class Example(NamedTuple):
 
     @property
     def supported(self) -> bool:
-        """Whether it has none of what we leave out: definitions, images, raw HTML."""
+        """Whether it contains nothing that we leave out: definitions, images, raw HTML."""
         definition = re.search(r"^[ >]*\[[^\]]*\]:", self.markdown, re.MULTILINE)
         raw_html = re.search(r"<(?:a |bar |b>|!--)", self.markdown)
         return (

@@ -1,11 +1,11 @@
-"""Where one writes: what an input method has is not sent, what was asked can be recalled, edited and asked again."""
+"""The message field: text of an input method is not sent; questions can be recalled, edited and asked again."""
 
 from typing import Any
 
 import pytest
 from chat_page import WORDS, Chat, OpenChat, echo
 
-# A key that the input method has: Safari tells of it when the composition is over, with the code 229.
+# A key that the input method handles: Safari reports it after the composition, with the code 229.
 SAFARI = """(key) => {
   const event = new KeyboardEvent("keydown", { key, keyCode: 229, bubbles: true, cancelable: true });
   document.activeElement.dispatchEvent(event);
@@ -18,7 +18,7 @@ def chat(open_chat: OpenChat) -> Chat:
 
 
 def compose(chat: Chat, text: str) -> Any:
-    """Begin to write with an input method, as it does in Chromium."""
+    """Start a composition with an input method, as Chromium reports it."""
     chat.message.focus()
     keys = chat.page.context.new_cdp_session(chat.page)
     keys.send("Input.imeSetComposition", {"text": text, "selectionStart": len(text), "selectionEnd": len(text)})
@@ -60,7 +60,7 @@ def test_arrow_up_recalls_what_was_asked(chat: Chat) -> None:
         chat.page.keyboard.press(key)
         seen.append(chat.message.input_value())
     assert seen == ["two", "one", "one", "two", ""]
-    # In a message that is being written the arrows move the caret.
+    # In a message that is not empty the arrows move the caret.
     chat.page.keyboard.type("mine")
     chat.page.keyboard.press("ArrowUp")
     assert chat.message.input_value() == "mine"
@@ -79,7 +79,7 @@ def test_a_question_is_edited_and_both_versions_stay(chat: Chat) -> None:
     assert chat.posts[-1].post_data_json == {"prompt": "What is two?", "conversationHistory": []}
     assert chat.page.locator(".question").all_inner_texts() == ["What is two?"]
     assert chat.message.input_value() == "a draft of mine"
-    # The version before comes back with what followed it; by keyboard too.
+    # The earlier version is restored with the turns that followed it; also by keyboard.
     chat.button("Earlier version").focus()
     chat.page.keyboard.press("Enter")
     chat.page.locator(".question", has_text="And then?").wait_for()
@@ -96,7 +96,7 @@ def test_an_edit_that_is_given_up_brings_the_draft_back(chat: Chat) -> None:
     chat.message.fill("a draft of mine")
     chat.button("Edit").click()
     chat.page.keyboard.type(" Or two?")
-    # A page that is lost in the middle of an edit loses neither.
+    # If the page is lost in the middle of an edit, neither is lost.
     chat.page.reload()
     chat.page.locator(".question").wait_for()
     assert chat.message.input_value() == "a draft of mine\n\nWhat is one? Or two?"

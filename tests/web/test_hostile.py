@@ -1,4 +1,4 @@
-"""What a model may say, by mistake or by intent: nothing of it runs, loads, leads astray or stops the page."""
+"""Hostile model output: nothing in it runs, loads, deceives or breaks the page."""
 
 import json
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def ollama(*parts: str) -> list[bytes]:
 
 @pytest.fixture
 def ask(page: Any, serve: Serve) -> Any:
-    """Show the page an answer made of these pieces, through a real upstream."""
+    """Show the page an answer with these pieces, through a real upstream."""
     with Upstream() as upstream:
         agent = {"local.md": "---\nname: Local\nprovider: ollama\nmodel: m\n---\n"}
         server = serve(agent, toml=f'[providers.ollama]\nbase_url = "{upstream.url}"\n')
@@ -97,7 +97,7 @@ def test_nothing_that_a_model_says_runs(ask: Any, page: Any, name: str) -> None:
     for protocol, rel, target in found["hrefs"]:
         assert protocol in ("http:", "https:", "mailto:")
         assert (rel, target) == ("noopener noreferrer", "_blank")
-    # The page goes on working.
+    # The page still works.
     assert ask("Still **here**").locator("strong").inner_text() == "here"
 
 
@@ -106,7 +106,7 @@ def test_ten_megabytes_of_backticks_stop_nothing(ask: Any, page: Any, newlines: 
     part = ("`" * 79 + "\n") * 820 if newlines else "`" * 65_536
     answer = ask(*[part] * 160)
     assert len(answer.locator(".text").text_content()) > (0 if newlines else 10_000_000)
-    # So much does not fit into another request.
+    # This is too much for another request.
     page.get_by_role("button", name="New chat").click()
     assert ask("Still **here**").locator("strong").inner_text() == "here"
 

@@ -1,4 +1,4 @@
-"""What a person does at the page: a real Chromium, a real Aura, and behind it an upstream that sees hang-ups."""
+"""End-to-end tests of the page: a real Chromium, a real Aura, and an upstream that detects hang-ups."""
 
 import re
 import threading
@@ -21,12 +21,12 @@ def test_a_message_is_answered_and_the_footer_says_how(open_chat: OpenChat) -> N
         chat = open_chat({"local.md": ollama("parrot")}, toml=ollama_toml(upstream))
         answer = chat.ask("Hello **there** my friend")
         chat.sees(answer, "Hello")
-        chat.page.wait_for_timeout(100)  # in less time there is no pace to speak of
+        chat.page.wait_for_timeout(100)  # below this the pace is meaningless
         go_on.set()
         text = chat.ended(answer)
     assert "Hello there friend" in text
     assert answer.locator("strong").inner_text() == "there"
-    assert re.search(r"first token [\d.]+ m?s · \d+ tokens/s · 8 tokens in all", text)
+    assert re.search(r"first token [\d.]+ m?s · \d+ tokens/s · 8 tokens in total", text)
     assert chat.page.locator(".question").inner_text() == "Hello **there** my friend"
     assert chat.page.locator(".behind").inner_text() == "ollama · parrot"
     assert chat.status == "Answer complete"
@@ -145,10 +145,10 @@ def test_a_failure_in_mid_stream_keeps_the_text_and_says_what_to_do(open_chat: O
     answer = chat.ask("Hello")
     text = chat.ended(answer)
     assert "word0 word1 word2" in text
-    assert "The answer broke off" in text
+    assert "The answer was interrupted" in text
     assert "asked for by the agent's options" in text
-    assert chat.status.startswith("Failed: The answer broke off")
-    # Retry asks the same again; the first attempt stays as another version, and is not told to the model.
+    assert chat.status.startswith("Failed: The answer was interrupted")
+    # Retry sends the same question; the first attempt stays as another version, and is not sent to the model.
     answer.get_by_role("button", name="Retry").click()
     chat.page.get_by_text("2 of 2").wait_for()
     chat.ended(chat.page.locator(".answer"))
@@ -224,14 +224,14 @@ def test_something_else_than_aura_is_recognised(page: Any, serve: Serve) -> None
     chat = Chat(page, serve({"echo.md": echo("Echo")}))
     page.route("**/chat/stream", lambda route: route.fulfill(body="<b>Log in</b>", content_type="text/html"))
     text = chat.ended(chat.ask("Hello"))
-    assert "This was not Aura's answer" in text
+    assert "The response did not come from Aura" in text
     assert "Log in" not in text
 
 
 def test_a_stall_is_said_while_it_lasts(open_chat: OpenChat) -> None:
     chat = open_chat({"stalls.md": echo("Stalls", text=WORDS, stall_after=5)})
     answer = chat.ask("Hello")
-    chat.sees(answer, r"Answering; nothing new for \d+ s")
+    chat.sees(answer, r"Answering; no new text for \d+ s")
     assert "word4" in answer.inner_text()
 
 
@@ -253,7 +253,7 @@ def test_reasoning_is_folded_away_and_can_be_read(open_chat: OpenChat) -> None:
 
 @pytest.mark.parametrize(
     ("finish", "explanation"),
-    [("tool_calls", "only asked to call tools"), ("length", "limit of tokens"), ("content_filter", "content filter")],
+    [("tool_calls", "only requested tool calls"), ("length", "token limit"), ("content_filter", "content filter")],
 )
 def test_an_answer_without_text_is_explained(open_chat: OpenChat, finish: str, explanation: str) -> None:
     chat = open_chat({"silent.md": echo("Silent", text="", finish_reason=finish)})
@@ -266,8 +266,8 @@ def test_an_answer_without_text_is_explained(open_chat: OpenChat, finish: str, e
 
 def test_an_answer_that_is_cut_by_length_says_so(open_chat: OpenChat) -> None:
     chat = open_chat({"cut.md": echo("Cut", text=WORDS, tokens=4)})
-    assert "the limit of tokens is reached" in chat.ended(chat.ask("Hello"))
-    assert chat.status.startswith("Cut off: the limit of tokens is reached")
+    assert "the token limit was reached" in chat.ended(chat.ask("Hello"))
+    assert chat.status.startswith("Cut off: the token limit was reached")
 
 
 def test_an_agent_that_cannot_stream_is_asked_for_its_whole_answer(open_chat: OpenChat) -> None:
@@ -295,7 +295,7 @@ def test_a_broken_agent_is_listed_with_its_error(open_chat: OpenChat) -> None:
     picker.select_option("a")
     assert "temperature" in chat.page.locator(".agent-error").inner_text()
     text = chat.ended(chat.ask("Hello"))
-    assert "This agent's file is broken" in text
+    assert "This agent's file is invalid" in text
 
 
 def test_ten_thousand_tokens_arrive_whole(open_chat: OpenChat) -> None:

@@ -1,4 +1,4 @@
-"""What a person wrote is kept: over reloads, crashes, full and blocked storage, damage, and two tabs on one chat."""
+"""Stored chats survive reloads, crashes, full and blocked storage, damaged records, and two tabs with one chat."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ from chat_page import (
 from aura_core.testing import Reply, Upstream
 
 Launch = Callable[..., Any]
-# Change a record in the page's database as damage would.
+# Damage a record in the page's database.
 SPOIL = """([store, record]) => new Promise((resolve) => {
   const request = indexedDB.open("aura");
   request.onsuccess = () => {
@@ -43,7 +43,7 @@ SPOIL = """([store, record]) => new Promise((resolve) => {
 
 @pytest.fixture
 def profile(browser: Any, tmp_path: Path) -> Iterator[Launch]:
-    """A browser with a profile on disk: `profile(cookies=2)` starts it, again after it was killed."""
+    """A browser with a profile on disk: `profile(cookies=2)` starts it, also again after it was killed."""
     folder = tmp_path / "profile"
     running: list[Any] = []
 
@@ -69,7 +69,7 @@ def profile(browser: Any, tmp_path: Path) -> Iterator[Launch]:
 
 
 def kill_browser(folder: Path) -> None:
-    """End the browser of this profile as a crash does."""
+    """Kill the browser of this profile, as in a crash."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_text().split("\0")
@@ -100,7 +100,7 @@ def test_a_browser_that_blocks_site_data_says_so_and_answers(profile: Launch, se
     notice = chat.page.get_by_role("alert")
     notice.get_by_text("The browser blocks this site's data").wait_for()
     assert "Hello" in chat.ended(chat.ask("Hello"))
-    notice.get_by_text("Not kept: “Hello”").wait_for()
+    notice.get_by_text("Not stored: “Hello”").wait_for()
     chat.button("New chat").click()
     chat.ended(chat.ask("Another"))
     assert chat.listed() == ["Another", "Hello"]
@@ -109,7 +109,7 @@ def test_a_browser_that_blocks_site_data_says_so_and_answers(profile: Launch, se
         notice.get_by_role("button", name="Export").click()
     exported = json.loads(Path(download.value.path()).read_text())
     assert {turn["question"]["text"] for kept in exported["chats"] for turn in kept["turns"]} == {"Hello", "Another"}
-    # Leaving loses something, so the browser asks.
+    # Leaving would lose data, so the browser asks.
     asked: list[str] = []
     chat.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
     chat.page.reload()
@@ -128,20 +128,20 @@ def test_a_token_is_asked_for_where_the_browser_blocks_site_data(profile: Launch
 def test_a_full_disk_loses_no_chat_that_was_kept_and_says_what_is_not(page: Any, serve: Serve) -> None:
     server = serve({"echo.md": echo("Echo"), "long.md": echo("Long", text="word", tokens=190_000)})
     quota = page.context.new_cdp_session(page)
-    # Before the first write: the browser remembers for a while how much room there is.
+    # Before the first write: the browser caches the available space for a while.
     quota.send("Storage.overrideQuotaForOrigin", {"origin": server.url, "quotaSize": 300_000})
     chat = Chat(page, server)
     chat.ended(chat.ask("The first chat", agent="echo"))
     chat.button("New chat").click()
     chat.ended(chat.ask("Too long for the disk", agent="long"))
     notice = chat.page.get_by_role("alert")
-    notice.get_by_text("no more room for chats").wait_for()
-    assert "Not kept: “Too long for the disk”" in notice.inner_text()
-    # What it could not keep it still has, and keeps as soon as there is room again.
+    notice.get_by_text("no space left for chats").wait_for()
+    assert "Not stored: “Too long for the disk”" in notice.inner_text()
+    # The page still has what it could not store, and stores it as soon as there is space again.
     quota.send("Storage.overrideQuotaForOrigin", {"origin": chat.server.url, "quotaSize": 300_000_000})
     chat.more("The first chat", "Delete")
     notice.wait_for(state="hidden")
-    chat.button("Undo: bring back The first chat").click()
+    chat.button("Undo: restore The first chat").click()
     chat.page.keyboard.press("Escape")
     chat.page.reload()
     chat.page.locator(".answer .text", has_text="word word").wait_for()
@@ -196,7 +196,7 @@ def test_a_damaged_record_costs_itself_only(open_chat: OpenChat) -> None:
 
 
 def test_a_record_that_the_disk_lost_costs_itself_only(profile: Launch, serve: Serve, tmp_path: Path) -> None:
-    text = random.Random(1).randbytes(30_000).hex()  # what the browser cannot compress
+    text = random.Random(1).randbytes(30_000).hex()  # text that the browser cannot compress
     server = serve({"echo.md": echo("Echo"), "long.md": echo("Long", text=text, tokens=4)})
     chat = Chat(profile(), server)
     chat.ended(chat.ask("one", agent="echo"))
@@ -204,7 +204,7 @@ def test_a_record_that_the_disk_lost_costs_itself_only(profile: Launch, serve: S
     chat.ended(chat.ask("three", agent="echo"))
     chat.page.wait_for_timeout(500)
     kill_browser(tmp_path / "profile")
-    # Chromium keeps a long record in a file of its own.
+    # Chromium stores a long record in a separate file.
     lost = [path for path in (tmp_path / "profile/Default/IndexedDB").glob("*.blob/**/*") if path.is_file()]
     assert lost
     for path in lost:
@@ -250,7 +250,7 @@ def test_an_answer_that_runs_in_one_tab_is_shown_running_in_another(open_chat: O
         upstream.on("/api/chat", Reply(parts))
         one = open_chat({"local.md": ollama()}, toml=ollama_toml(upstream))
         one.sees(one.ask("Hi"), "Hello")
-        one.page.wait_for_timeout(1500)  # by then it is kept
+        one.page.wait_for_timeout(1500)  # by then it is stored
         two = second_tab(one)
         open_chat_of(two, "Hi")
         answer = two.page.locator(".answer")
@@ -258,7 +258,7 @@ def test_an_answer_that_runs_in_one_tab_is_shown_running_in_another(open_chat: O
         assert "Stopped" not in answer.inner_text()
         more.set()
         two.sees(answer, "Hello there")
-        # Showing something else in the second tab stops nothing.
+        # Showing another chat in the second tab stops nothing.
         two.button("New chat").click()
         open_chat_of(two, "Hi")
         end.set()
@@ -386,7 +386,7 @@ def test_what_aura_0_1_kept_is_taken_over(page: Any, serve: Serve) -> None:
     assert [text for text in page.locator(".answer .text").all_inner_texts() if text] == ["Whole", "Next answer"]
     page.get_by_role("button", name="Earlier version").click()
     page.locator(".answer .text", has_text="Half").wait_for()
-    # What cannot be read stays where it is.
+    # What cannot be read is not deleted.
     assert page.evaluate("Object.keys(localStorage)") == ["aura.chat." + "c" * 24]
     page.reload()
     page.wait_for_selector(".picker option", state="attached")

@@ -1,4 +1,4 @@
-"""A server that is not there, or not yet: the page says so, loses nothing, and finds it again by itself."""
+"""An unreachable server: the page shows it, loses nothing, and reconnects by itself."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def test_an_agent_that_cannot_stream_is_unreachable_with_its_server(page: Any, s
     text = chat.ended(chat.ask("Hello"))
     assert "Aura cannot be reached" in text
     assert "kept above" not in text
-    # The page looks for the server by itself.
+    # The page polls the server by itself.
     serve({"whole.md": whole, "new.md": echo("New")}, flags={"server.port": chat.server.port})
     page.wait_for_selector("option[value=new]", state="attached")
 
@@ -29,10 +29,10 @@ def test_the_page_looks_again_after_an_answer_that_is_not_auras(page: Any, serve
     server = serve({"echo.md": echo("Echo")})
     page.route("**/api/agents", lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad"))
     page.goto(server.url)
-    page.get_by_text("This was not Aura's answer").wait_for()
+    page.get_by_text("The response did not come from Aura").wait_for()
     page.unroute("**/api/agents")
     page.wait_for_selector(".picker option", state="attached")
-    assert page.get_by_text("This was not Aura's answer").count() == 0
+    assert page.get_by_text("The response did not come from Aura").count() == 0
 
 
 def test_a_message_that_nobody_can_be_asked_yet_waits_in_its_place(page: Any, serve: Serve) -> None:

@@ -86,7 +86,7 @@ def test_the_parser_agrees_with_chromium_at_every_split(modules: Any, vectors: U
     expected = modules.evaluate(ORACLE, [url, NAMES])
     ours = modules.evaluate(OURS, list(VECTORS[name]))
     assert len(ours) == len(VECTORS[name]) + 3
-    # A name that nobody listens to does not reach EventSource's listeners.
+    # EventSource does not report an event without a listener for its name.
     for split in ours:
         assert [event for event in split if event[0] in NAMES] == expected
 

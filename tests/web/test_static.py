@@ -1,4 +1,4 @@
-"""The page's files: what is sent, to whom, and under which policy."""
+"""The page's files: their contents, who may fetch them, and their policy."""
 
 from collections.abc import Callable
 
@@ -72,7 +72,7 @@ def test_head_is_answered_without_a_body(serve: Serve) -> None:
 def test_nothing_of_the_page_comes_from_elsewhere_or_writes_markup() -> None:
     for name, file in read_page().items():
         text = file.content.decode()
-        # The one address in the files is the name of SVG's namespace.
+        # The only address in the files is SVG's namespace.
         assert "://" not in text.replace("http://www.w3.org/2000/svg", "").replace("https?:", ""), name
         for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"]:
             assert word not in text, f"{word} in {name}"

@@ -1,4 +1,4 @@
-"""The page asks for the server's token, and takes no other end of the question than an answer."""
+"""The page asks for the server's token, and keeps asking until it gets one."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def test_a_server_that_wants_a_token_asks_for_it(page: Any, serve: Serve, keep: 
     page.goto(server.url)
     page.get_by_label("Token", exact=True).fill("wrong")
     page.keyboard.press("Enter")
-    page.get_by_text("The server does not take this token.").wait_for()
+    page.get_by_text("The server does not accept this token.").wait_for()
     page.get_by_label("Token", exact=True).fill(token)
     if keep:
         page.get_by_label("Remember it").check()

@@ -1,4 +1,4 @@
-"""The turn client by itself: one request, one end, and a watchdog that counts bytes."""
+"""The turn client alone: one request, one end, and a watchdog on received bytes."""
 
 import json
 import os
@@ -114,7 +114,7 @@ def test_a_standstill_of_ours_is_no_silence_of_the_server(node: str, serve: Serv
         assert json.loads(asking.stdout.readline()) == {"type": "open"}
         assert json.loads(asking.stdout.readline())["type"] == "token"
         os.kill(asking.pid, signal.SIGSTOP)
-        time.sleep(7)  # longer than the silence that it takes for the end
+        time.sleep(7)  # longer than the silence that ends a turn
         os.kill(asking.pid, signal.SIGCONT)
         events = [json.loads(line) for line in asking.stdout]
     assert events[-1]["type"] == "done", events[-1]

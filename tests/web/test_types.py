@@ -1,4 +1,4 @@
-"""The types in the comments of the page's modules hold."""
+"""The types in the comments of the page's modules are correct."""
 
 import subprocess
 from pathlib import Path

@@ -179,7 +179,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     const known = this.#trouble;
     this.#trouble = message;
     if (message === known) return;
-    this.#log(message ? `${message} ${detail}` : "Chats are kept again.");
+    this.#log(message ? `${message} ${detail}` : "Chats are stored again.");
     if (!message) return;
     const show = "Show Chat";
     const picked = Promise.resolve(vscode.window.showWarningMessage(`Aura: ${message}`, show));

@@ -42,7 +42,7 @@ export class ChatSurface implements Place {
   #batch = new Batch<HostEvent>((events) => this.#post({ type: "events", events }));
   #heartbeat = new Heartbeat(
     () => this.#ping(),
-    () => this.#around.turns.stopAll("the window does not answer any more", this),
+    () => this.#around.turns.stopAll("the window no longer responds", this),
   );
 
   constructor(name: PlaceName, around: Around) {
@@ -120,7 +120,7 @@ export class ChatSurface implements Place {
   moveTo(other: ChatSurface): void {
     other.current = this.current;
     this.current = undefined;
-    for (const turn of this.#around.turns.move(this, other)) this.tell({ type: "stopped", reason: "it goes on in the editor", turn });
+    for (const turn of this.#around.turns.move(this, other)) this.tell({ type: "stopped", reason: "it continues in the editor", turn });
   }
 
   #ping(): void {

@@ -65,7 +65,7 @@ export function watchEditors(): vscode.Disposable {
 async function insert(code: string): Promise<void> {
   const editor = vscode.window.activeTextEditor ?? last;
   if (!editor || !vscode.window.visibleTextEditors.includes(editor)) {
-    void vscode.window.showInformationMessage("Open a file, and put the cursor where the code belongs.");
+    void vscode.window.showInformationMessage("Open a file, and put the cursor where the code should be inserted.");
     return;
   }
   const inserted = await editor.edit((edit) => {

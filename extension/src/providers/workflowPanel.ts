@@ -28,7 +28,7 @@ export class WorkflowPanel {
   #batch = new Batch<{ step: number; event: TurnEvent }>((events) => this.#post({ type: "events", events }));
   #heartbeat = new Heartbeat(
     () => this.#ping(),
-    () => this.stop("the window does not answer any more"),
+    () => this.stop("the window no longer responds"),
   );
 
   constructor(panel: vscode.WebviewPanel, uri: vscode.Uri, extension: vscode.Uri, server: Server, busy: () => void) {
@@ -91,7 +91,7 @@ export class WorkflowPanel {
       return readWorkflow(new TextDecoder().decode(await vscode.workspace.fs.readFile(this.#uri)), stem(this.#uri));
     } catch (error) {
       const gone = error instanceof vscode.FileSystemError && error.code === "FileNotFound";
-      const message = gone ? "The file is gone." : `The file cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+      const message = gone ? "The file was deleted." : `The file cannot be read: ${error instanceof Error ? error.message : String(error)}`;
       return { problems: [{ line: 1, message } satisfies Problem] };
     }
   }

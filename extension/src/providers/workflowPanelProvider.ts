@@ -67,7 +67,7 @@ export class WorkflowPanelProvider implements vscode.WebviewPanelSerializer {
   async create(): Promise<void> {
     const folder = vscode.workspace.workspaceFolders?.[0];
     if (!folder) {
-      void vscode.window.showInformationMessage("Open a folder first: workflows are files in it.");
+      void vscode.window.showInformationMessage("Open a folder first: workflows are files in a folder.");
       return;
     }
     const name = await vscode.window.showInputBox({

@@ -52,7 +52,7 @@ export class ChatStore {
     this.#queue = new WriteQueue(
       files,
       (chat, turns) => this.#tell({ chat, turns }),
-      (failure) => this.#report(failure ? `Chats are not kept now: ${reason(failure)}. What is not kept ends with this window.` : "", failure),
+      (failure) => this.#report(failure ? `Chats are not stored now: ${reason(failure)}. Unsaved chats are lost when this window is closed.` : "", failure),
     );
     for (const place of ["view", "tab"] as const) this.shown(place);
     this.#look = setInterval(() => this.look(), LOOK).unref();

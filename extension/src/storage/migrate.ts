@@ -12,7 +12,7 @@ export function migrate(files: ChatFiles): number {
     const path = join(files.folder, name);
     try {
       const taken = fromMessages(JSON.parse(readFileSync(path, "utf8")));
-      if (!taken) throw new Error("It is something else.");
+      if (!taken) throw new Error("unknown format");
       // A crash may have come in the middle of it the last time.
       for (const turn of taken.turns.filter(({ chat, id }) => !files.turn(chat, id))) {
         closeOpenEnd(turn, "the window was closed");

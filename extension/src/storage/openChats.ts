@@ -12,11 +12,11 @@ export function openChats(folder: string, workspace: string, say: (line: string)
   const mine = join(folder, createHash("sha256").update(workspace).digest("hex").slice(0, 32));
   const files = new ChatFiles(mine);
   const left = migrate(files);
-  if (left) say(`${left} chats of an older version could not be taken over; they stay in ${mine}`);
+  if (left) say(`${left} chats of an older version could not be imported; they remain in ${mine}`);
   try {
     files.tidy();
   } catch (error) {
-    say(`What nobody needs any more could not be removed from ${mine}: ${String(error)}`);
+    say(`Obsolete files could not be removed from ${mine}: ${String(error)}`);
   }
   return new ChatStore(files, new ChangeLog(join(mine, "changes.jsonl")));
 }

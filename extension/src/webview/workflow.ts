@@ -54,7 +54,7 @@ class StepView {
 
   begin(answer: Answer): void {
     this.answer = answer;
-    say(`Step ${this.#number + 1}, ${this.#step.name}, has begun`);
+    say(`Step ${this.#number + 1}, ${this.#step.name}, has started`);
     follow(this.element);
   }
 
@@ -129,11 +129,11 @@ function note({ problems, trusted, trouble, path }: Shown): void {
       const open = h("button", { type: "button", class: "quiet", onclick: () => channel.post({ type: "open", line }) }, `Line ${line}`);
       return h("li", {}, open, ` ${message}`);
     });
-    notes.append(h("div", { class: "failure" }, h("p", { class: "title" }, `${path} is broken`), h("ul", {}, ...items)));
+    notes.append(h("div", { class: "failure" }, h("p", { class: "title" }, `${path} is invalid`), h("ul", {}, ...items)));
   }
   if (!trusted) {
     const manage = button("Manage trust", () => channel.post({ type: "command", command: "workbench.trust.manage" }));
-    notes.append(h("div", { class: "failure" }, h("p", {}, "No workflow runs in a workspace that you do not trust."), manage));
+    notes.append(h("div", { class: "failure" }, h("p", {}, "Workflows do not run in a workspace that you do not trust."), manage));
   }
   if (trouble) notes.append(h("div", { class: "failure" }, h("p", {}, trouble)));
 }

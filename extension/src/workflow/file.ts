@@ -49,7 +49,7 @@ export function readWorkflow(text: string, stem: string): Read {
     problems.push({ line: node?.range ? at(node.range[0]) : fallback, message });
   };
   for (const error of [...document.errors, ...document.warnings].slice(0, SHOWN)) {
-    problems.push({ line: at(error.pos[0]), message: `This is no YAML: ${error.message}` });
+    problems.push({ line: at(error.pos[0]), message: `This is not valid YAML: ${error.message}` });
   }
   if (problems.length) return { problems };
   const root = document.contents;
@@ -61,7 +61,7 @@ export function readWorkflow(text: string, stem: string): Read {
   const keys = (map: YAMLMap, known: string[]) => {
     for (const { key } of map.items as Pair<Node, Node>[]) {
       const name = isScalar(key) ? String(key.value) : "";
-      if (!known.includes(name)) wrong(key, `'${name}' means nothing here; there ${known.length === 2 ? "is" : "are"} ${list(known)}.`);
+      if (!known.includes(name)) wrong(key, `'${name}' is unknown; the known ${known.length === 2 ? "key is" : "keys are"} ${list(known)}.`);
     }
   };
   const text_ = (map: YAMLMap, key: string, fallback: string | undefined, line: number): string => {
@@ -72,7 +72,7 @@ export function readWorkflow(text: string, stem: string): Read {
       return "";
     }
     if (isScalar(node) && typeof node.value === "string" && node.value.trim()) return node.value;
-    wrong(node, `'${key}' must be text, and not blank.`);
+    wrong(node, `'${key}' must be text that is not blank.`);
     return "";
   };
 

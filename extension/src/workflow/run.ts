@@ -37,7 +37,7 @@ export class WorkflowRun {
   /** Run the steps `from` up to and with `to`, until one does not end well. What was there from `from` on is forgotten. */
   async run(from = 0, to = this.steps.length - 1): Promise<void> {
     if (from > 0 && wholeResult(this.answers[from - 1]) === undefined) {
-      throw new Error(`Step ${from} has no whole result that step ${from + 1} could get.`);
+      throw new Error(`Step ${from} has no complete result for step ${from + 1}.`);
     }
     this.answers.fill(undefined, from);
     for (let step = from; step <= to && !this.#stopped; step++) {

@@ -56,11 +56,11 @@ test.skipIf(OLD)("a server that is missing is said, started from the chat in a t
   // The terminal is the workbench's: it ends with it, and the server with the terminal.
 });
 
-test("a command that would trust whatever folder is open is not typed", async () => {
+test("a command that would trust any folder that is open is not typed", async () => {
   const settings = { "aura.server.url": `http://127.0.0.1:${await freePort()}`, "aura.server.command": "aura serve --config aura.toml" };
   const workbench = await open({ settings, files: { "aura.toml": "" } });
   await workbench.command("Aura: Start Aura");
-  await workbench.page.getByText("'--config aura.toml' in aura.server.command would trust whatever folder is open").first().waitFor();
+  await workbench.page.getByText("'--config aura.toml' in aura.server.command would trust any folder that is open").first().waitFor();
   expect(await workbench.page.locator(".terminal-wrapper").count()).toBe(0);
 });
 
@@ -84,7 +84,7 @@ test("a token is asked for, kept for its server, and taken back", async () => {
   const server = await aura(["--demo", "--port", "0"], { AURA_TOKEN: "s3cret" });
   const workbench = await open({ settings: { "aura.server.url": server.url } });
   const frame = await workbench.chat();
-  await frame.getByText("This server wants a token").waitFor();
+  await frame.getByText("This server requires a token").waitFor();
   expect(await workbench.status).toContain("token");
   await frame.getByRole("button", { name: "Set Token" }).click();
   const input = workbench.page.locator(".quick-input-widget input");
@@ -109,11 +109,11 @@ test("in a workspace without trust one can chat, but nothing is started and no w
   await workbench.command("Aura: Open Workflow");
   await workbench.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: "one.yaml" }).first().click();
   const panel = await workbench.frame(".steps .step");
-  await panel.getByText("No workflow runs in a workspace that you do not trust.").waitFor();
+  await panel.getByText("Workflows do not run in a workspace that you do not trust.").waitFor();
   expect(await panel.getByRole("button", { name: "Run all" }).isDisabled()).toBe(true);
   expect(await panel.getByRole("button", { name: "Run this step" }).isDisabled()).toBe(true);
   await workbench.command("Aura: Start Aura");
-  await workbench.page.getByText("Aura starts nothing in a workspace that you do not trust.").first().waitFor();
+  await workbench.page.getByText("Aura does not start a server in a workspace that you do not trust.").first().waitFor();
   expect(await workbench.page.locator(".terminal-wrapper").count()).toBe(0);
 });
 
@@ -159,7 +159,7 @@ test.each(["Default Dark Modern", "Default Light Modern", "Default High Contrast
     const chat = await workbench.chat();
     await ask(chat, "tour", "Show me");
     await chat.getByText("That is all.").waitFor();
-    await chat.locator(".answer").last().getByText("tokens in all").waitFor();
+    await chat.locator(".answer").last().getByText("tokens in total").waitFor();
     await ask(chat, "fails-midway", "And break");
     await chat.locator(".failure").waitFor();
     expect(await serious(chat)).toEqual([]);

@@ -50,7 +50,7 @@ test("the chat connects, and an answer streams to its end", async () => {
   await ask(frame, "echo", "Hello from the workbench");
   const answer = frame.locator(".answer").last();
   await answer.getByText("Hello from the workbench").waitFor();
-  await answer.getByText(/tokens in all/).waitFor();
+  await answer.getByText(/tokens in total/).waitFor();
 });
 
 test("Stop closes the connection to the provider, and the text stays", async () => {
@@ -155,7 +155,7 @@ test("a selection and a file go along, visibly and removably", async () => {
   expect(await frame.locator(".attached li").count()).toBe(1);
   const before = upstream.asked.length;
   await ask(frame, "short", "what is this?");
-  await frame.locator(".answer").last().getByText("5 tokens in all").waitFor();
+  await frame.locator(".answer").last().getByText("5 tokens in total").waitFor();
   await frame.locator(".question").last().getByText("+ notes.txt:1-3").waitFor();
   const system = (asked: number) => upstream.asked[asked]?.messages.find(({ role }) => role === "system")?.content ?? "";
   expect(system(before)).toContain("From notes.txt, lines 1 to 3:\n\n```\none\ntwo\nthree\n```");
@@ -166,11 +166,11 @@ test("a selection and a file go along, visibly and removably", async () => {
   const again = await workbench.chat();
   await again.locator(".attached").getByText("notes.txt:1-3").waitFor();
   await ask(again, "short", "and this?");
-  await again.locator(".answer").nth(1).getByText("5 tokens in all").waitFor();
+  await again.locator(".answer").nth(1).getByText("5 tokens in total").waitFor();
   expect(system(before + 1)).toContain("one\ntwo\nthree");
   await again.getByRole("button", { name: "Remove notes.txt:1-3" }).click();
   await ask(again, "short", "and without it?");
-  await again.locator(".answer").nth(2).getByText("5 tokens in all").waitFor();
+  await again.locator(".answer").nth(2).getByText("5 tokens in total").waitFor();
   expect(system(before + 2)).not.toContain("one\ntwo\nthree");
 });
 
@@ -189,7 +189,7 @@ test("each place shows its own chat, after a reload, too", async () => {
   const before = await workbench.chat();
   await before.getByRole("button", { name: "New chat" }).click();
   await ask(before, "short", "in the tab");
-  await before.locator(".answer").last().getByText("5 tokens in all").waitFor();
+  await before.locator(".answer").last().getByText("5 tokens in total").waitFor();
   await workbench.command("Aura: Open Chat in Editor");
   await workbench.frame(".answer", "workbench.parts.editor");
   await workbench.layoutKept("in the tab");
@@ -202,7 +202,7 @@ test("each place shows its own chat, after a reload, too", async () => {
   const tab = await workbench.frame(".answer", "workbench.parts.editor");
   await tab.locator(".question").last().getByText("in the tab").waitFor();
   await ask(tab, "short", "and again");
-  await tab.locator(".answer").nth(1).getByText("5 tokens in all").waitFor();
+  await tab.locator(".answer").nth(1).getByText("5 tokens in total").waitFor();
   // What one chooses in the list may be in the tab: then the tab comes to the front.
   await view.getByRole("button", { name: "Chats" }).click();
   await view.getByRole("button", { name: /^in the tab/ }).click();
@@ -218,7 +218,7 @@ test("a tab that was closed a moment before a reload stays closed", async () => 
   const frame = await workbench.chat();
   await frame.getByRole("button", { name: "New chat" }).click();
   await ask(frame, "short", "soon in a tab");
-  await frame.locator(".answer").last().getByText("5 tokens in all").waitFor();
+  await frame.locator(".answer").last().getByText("5 tokens in total").waitFor();
   await workbench.command("Aura: Open Chat in Editor");
   await workbench.frame(".answer", "workbench.parts.editor");
   await workbench.layoutKept("soon in a tab");

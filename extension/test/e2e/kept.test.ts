@@ -58,7 +58,7 @@ async function fresh(): Promise<Frame> {
 async function say(frame: Frame, text: string): Promise<void> {
   const before = await frame.locator(".answer").count();
   await ask(frame, "short", text);
-  await frame.locator(".answer").nth(before).getByText("5 tokens in all").waitFor();
+  await frame.locator(".answer").nth(before).getByText("5 tokens in total").waitFor();
 }
 
 /** Open the list of chats, and there this chat's further actions. */
@@ -105,12 +105,12 @@ test("asked again, an answer stays as another version, and so does an edited que
   const frame = await asked("First wording");
   await frame.locator(".answer").last().getByRole("button", { name: "Ask again" }).click();
   await frame.getByText("2 of 2", { exact: true }).waitFor();
-  await frame.locator(".answer").last().getByText("5 tokens in all").waitFor();
+  await frame.locator(".answer").last().getByText("5 tokens in total").waitFor();
   await frame.getByRole("button", { name: "Edit", exact: true }).click();
   await frame.getByLabel("Message").fill("Second wording");
   await frame.getByRole("button", { name: "Send" }).click();
   await frame.getByText("3 of 3", { exact: true }).waitFor();
-  await frame.locator(".answer").last().getByText("5 tokens in all").waitFor();
+  await frame.locator(".answer").last().getByText("5 tokens in total").waitFor();
   await picture("versions");
   const again = await reload();
   await again.getByText("3 of 3", { exact: true }).waitFor();
@@ -156,7 +156,7 @@ test("a chat is found by what was said in it, exported, deleted and brought back
   await frame.getByRole("button", { name: "Delete Where do walruses live?" }).click();
   await frame.getByText("Deleted: Where do walruses live?").waitFor();
   await picture("deleted");
-  await frame.getByRole("button", { name: "Undo: bring back Where do walruses live?" }).click();
+  await frame.getByRole("button", { name: "Undo: restore Where do walruses live?" }).click();
   await frame.getByRole("button", { name: /^Where do walruses live\?/ }).waitFor();
   await workbench.page.waitForTimeout(1000); // a window that is reloaded at once loses what its webview has just said
   const again = await reload();
@@ -233,10 +233,10 @@ test("where nothing can be kept that is said, with an export, and all is kept as
   renameSync(place, `${place}.away`);
   writeFileSync(place, "no folder");
   await say(frame, "Not kept yet");
-  const notice = frame.locator(".notice").filter({ hasText: "Chats are not kept now" });
+  const notice = frame.locator(".notice").filter({ hasText: "Chats are not stored now" });
   await notice.waitFor();
   await notice.getByRole("button", { name: "Export" }).waitFor();
-  await workbench.page.locator(".notification-toast").filter({ hasText: "Chats are not kept now" }).waitFor();
+  await workbench.page.locator(".notification-toast").filter({ hasText: "Chats are not stored now" }).waitFor();
   await picture("not-kept");
   await frame.locator(".question").getByText("Not kept yet").waitFor();
   rmSync(place);
@@ -244,7 +244,7 @@ test("where nothing can be kept that is said, with an export, and all is kept as
   await notice.waitFor({ state: "detached" });
   const again = await reload();
   await again.locator(".question").getByText("Not kept yet").waitFor();
-  await again.locator(".answer").nth(1).getByText("5 tokens in all").waitFor();
+  await again.locator(".answer").nth(1).getByText("5 tokens in total").waitFor();
 });
 
 test("the chats of version 0.1 are there", async () => {

@@ -156,7 +156,7 @@ test("a reload in the middle stops the step; what was whole is there again", asy
 test("a broken file is shown with line and reason, and runs as soon as it is mended", async () => {
   const frame = await open("broken");
   await frame.getByRole("button", { name: "Line 4" }).waitFor();
-  await frame.getByText("'promt' means nothing here").waitFor();
+  await frame.getByText("'promt' is unknown").waitFor();
   expect(await frame.getByRole("button", { name: "Run all" }).isDisabled()).toBe(true);
   await frame.getByRole("button", { name: "Line 4" }).click();
   await workbench.page.locator(".view-lines").getByText("promt").dblclick();

@@ -384,5 +384,5 @@ test("a workspace whose folder cannot be read says so", () => {
   expect(one.troubles).toMatchObject([{ message: "The chats cannot be read: the extension's folder cannot be used (ENOTDIR).", unkept: [] }]);
   const chat = newChat("echo");
   one.ask(chat, "what is written now");
-  expect(one.troubles.at(-1)).toMatchObject({ message: expect.stringContaining("not kept"), unkept: [chat.id] });
+  expect(one.troubles.at(-1)).toMatchObject({ message: expect.stringContaining("not stored"), unkept: [chat.id] });
 });

@@ -20,14 +20,14 @@ test.each([
   ["name: A\nsteps: []\n", "2: 'steps' must be a list"],
   ["name: A\nsteps:\n  - agent: a\n", "3: 'prompt' is missing."],
   ["name: A\nsteps:\n  - agent: a\n    prompt: p\n  - prompt: p\n", "5: 'agent' is missing."],
-  ["name: A\nsteps:\n  - agent: a\n    prompt: 7\n", "4: 'prompt' must be text, and not blank."],
-  ["name: A\nsteps:\n  - agent: a\n    prompt: ' '\n", "4: 'prompt' must be text, and not blank."],
-  ["name: A\nsteps:\n  - agent: a\n    promt: p\n", "4: 'promt' means nothing here; there are 'name', 'agent', 'prompt'."],
-  ["name: A\nstep: x\nsteps:\n  - {agent: a, prompt: p}\n", "2: 'step' means nothing here"],
+  ["name: A\nsteps:\n  - agent: a\n    prompt: 7\n", "4: 'prompt' must be text that is not blank."],
+  ["name: A\nsteps:\n  - agent: a\n    prompt: ' '\n", "4: 'prompt' must be text that is not blank."],
+  ["name: A\nsteps:\n  - agent: a\n    promt: p\n", "4: 'promt' is unknown; the known keys are 'name', 'agent', 'prompt'."],
+  ["name: A\nstep: x\nsteps:\n  - {agent: a, prompt: p}\n", "2: 'step' is unknown"],
   ["name: A\nsteps:\n  - just text\n", "3: Step 1 must have an agent and a prompt."],
-  ["name: A\nsteps:\n  - agent: [unclosed\n", "This is no YAML"],
-  ["name: A\nname: B\nsteps:\n  - {agent: a, prompt: p}\n", "2: This is no YAML: Map keys must be unique"],
-  ["name: A\n\tsteps: []\n", "2: This is no YAML"],
+  ["name: A\nsteps:\n  - agent: [unclosed\n", "This is not valid YAML"],
+  ["name: A\nname: B\nsteps:\n  - {agent: a, prompt: p}\n", "2: This is not valid YAML: Map keys must be unique"],
+  ["name: A\n\tsteps: []\n", "2: This is not valid YAML"],
 ])("%j is refused", (text, message) => {
   expect(problems(text).join("\n")).toContain(message);
   expect(readWorkflow(text, "flow").workflow).toBeUndefined();

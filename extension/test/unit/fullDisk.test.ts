@@ -51,7 +51,7 @@ test("what is not kept is said at once, with its chats, and still shown; nothing
   one.say(after, "while it was full");
   one.say(before, "in an older chat");
   expect(one.troubles.at(-1)).toMatchObject({
-    message: "Chats are not kept now: the disk is full. What is not kept ends with this window.",
+    message: "Chats are not stored now: the disk is full. Unsaved chats are lost when this window is closed.",
     unkept: [after.id, before.id],
   });
   expect(one.questions).toEqual({ before: ["before", "in an older chat"], "while it was full": ["while it was full"] });

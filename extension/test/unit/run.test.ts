@@ -76,7 +76,7 @@ test("a step that fails keeps its text, marked, and passes nothing on", async ()
   const [, two] = written();
   expect(two).toMatchObject({ status: "failed", partial: "part of two", error: { code: "llm_error", message: "It broke" } });
   expect(two).not.toHaveProperty("output");
-  await expect(start(url).run(2)).rejects.toThrow("Step 2 has no whole result that step 3 could get.");
+  await expect(start(url).run(2)).rejects.toThrow("Step 2 has no complete result for step 3.");
   expect(heard).toHaveLength(2);
 });
 

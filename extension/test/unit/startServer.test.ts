@@ -113,11 +113,11 @@ test.each([
   "AURA_CONFIG=aura.toml aura serve",
   "aura trust && aura serve",
   "aura trust .; aura serve",
-])("%s would trust whatever folder is open, and is not typed", async (command) => {
+])("%s would trust any folder that is open, and is not typed", async (command) => {
   code.command = command;
   await startServer(offline());
   expect(code.terminals).toEqual([]);
-  expect(code.messages[0]).toContain("would trust whatever folder is open");
+  expect(code.messages[0]).toContain("would trust any folder that is open");
 });
 
 test.each([

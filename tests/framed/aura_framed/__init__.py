@@ -88,7 +88,7 @@ def pack(value: Any) -> bytes:
 
 
 async def frames(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The JSON of each frame that is whole."""
+    """The JSON of each complete frame."""
     rest = bytearray()
     async for chunk in chunks:
         rest += chunk
@@ -103,7 +103,7 @@ async def frames(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
 
 
 def token(data: bytes) -> Token:
-    """What a frame says."""
+    """The token of a frame."""
     try:
         frame = msgspec.json.decode(data, type=Frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -114,7 +114,7 @@ def token(data: bytes) -> Token:
 
 
 def refused(status: int, retry_after: str) -> ProviderError:
-    """A status other than 200."""
+    """The error for a status other than 200."""
     wait = float(retry_after) if retry_after.isdecimal() else None
     code: Any = CODES.get(status) or ("unavailable" if status in (500, 502, 503, 504, 520, 524, 529) else None)
     code = code or ("bad_request" if 400 <= status < 500 else "llm_error")
@@ -122,5 +122,5 @@ def refused(status: int, retry_after: str) -> ProviderError:
 
 
 def nonsense() -> ProviderError:
-    """Not this protocol."""
+    """The error for a response in another protocol."""
     return ProviderError("The server does not speak this protocol; is endpoint right?", "bad_response")

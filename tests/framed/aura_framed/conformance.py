@@ -7,7 +7,7 @@ FRAMES = Dialect("application/octet-stream", lambda record: len(record).to_bytes
 
 
 def write(tokens: list[str]) -> bytes:
-    """A whole answer of these tokens."""
+    """A complete answer with these tokens."""
     return FRAMES.body(*({"t": token} for token in tokens), {"end": "stop"})
 
 
