@@ -36,8 +36,8 @@ class FrameBuffer:
     """
 
     def __init__(self, size: Callable[[Any], int], share: Share | None = None) -> None:
-        """`size` measures a frame. `share` holds `ANSWER_RESERVE` bytes for this buffer; without one there is no limit on
-        what all buffers hold together."""
+        """`size` measures a frame. `share` already holds `ANSWER_RESERVE` bytes for this buffer; without a share, the
+        buffers have no common limit."""
         self._loop = asyncio.get_running_loop()
         self.sent_at = self._loop.time()
         self.writing = False

@@ -55,8 +55,8 @@ class ChatHttpRequest(Request[None, None, State]):
 
 
 async def read(request: Request[Any, Any, Any]) -> bytearray:
-    """The raw body, if it is declared to be JSON and is not too large. It counts in the request's share; drop it as soon
-    as it is decoded. Raises Problem."""
+    """The raw body, if it is declared as JSON and not too large. It counts in the request's share: drop it as soon as
+    it is decoded. Raises Problem."""
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared != "application/json":
         raise Problem("unsupported_media_type", "Send the header 'Content-Type: application/json'.")

@@ -11,7 +11,7 @@ import random
 import re
 import resource
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from siege import Siege, Witness, request
@@ -78,16 +78,16 @@ class Attacker(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def attackers(aura: Siege, count: int, data: Callable[[int], bytes], reads: bool) -> AsyncIterator[list[Attacker]]:
-    """Open so many connections, each of which sends `data` of its number; drop them at the end."""
+async def attackers(aura: Siege, count: int, data: bytes, reads: bool) -> AsyncIterator[list[Attacker]]:
+    """Open so many connections, each of which sends `data`; drop them at the end."""
     room, loop = asyncio.Semaphore(AT_ONCE), asyncio.get_running_loop()
 
-    async def attack(number: int) -> Attacker:
+    async def attack() -> Attacker:
         async with room:
-            _, attacker = await loop.create_connection(lambda: Attacker(data(number), reads), "127.0.0.1", aura.port)
+            _, attacker = await loop.create_connection(lambda: Attacker(data, reads), "127.0.0.1", aura.port)
             return attacker
 
-    opened = await asyncio.gather(*(attack(number) for number in range(count)))
+    opened = await asyncio.gather(*(attack() for _ in range(count)))
     try:
         yield opened
     finally:
@@ -118,7 +118,7 @@ async def never_read(aura: Siege, count: int, agent: str) -> Figure:
     """Ask for answers that never end, behind an upstream that sends as fast as it can, and read nothing."""
     aura.forget_peak()
     question = request(agent, b'{"prompt":"hello"}')
-    async with attackers(aura, count, lambda _: question, reads=False), aura.witness("ollama-short") as witness:
+    async with attackers(aura, count, question, reads=False), aura.witness("ollama-short") as witness:
         held = await aura.until("aura_active_streams", count)
         await asyncio.sleep(SETTLE)
         await aura.until("aura_buffered_bytes", 2**40, 20)  # until it no longer rises
@@ -143,7 +143,7 @@ async def unread_answers(aura: Siege, count: int, route: str) -> Figure:
     """Let `echo` repeat a megabyte as one token, and do not read it."""
     aura.forget_peak()
     question = request("says", json.dumps({"prompt": "x" * 1_000_000}).encode(), route)
-    async with attackers(aura, count, lambda _: question, reads=False) as opened, aura.witness("says") as witness:
+    async with attackers(aura, count, question, reads=False) as opened, aura.witness("says") as witness:
         await asyncio.sleep(2 * SETTLE)
         await aura.until("aura_buffered_bytes", 2**40, 20)
         peak = aura.peak()
@@ -173,7 +173,7 @@ async def unfinished_bodies(aura: Siege, count: int) -> Figure:
     """Send four megabytes less a byte."""
     aura.forget_peak()
     data = request("says", b'{"prompt":"' + b"x" * BODY, length=BODY + 13)
-    async with attackers(aura, count, lambda _: data, reads=True) as opened, aura.witness("says") as witness:
+    async with attackers(aura, count, data, reads=True) as opened, aura.witness("says") as witness:
         await asyncio.sleep(2 * SETTLE)
         await aura.until("aura_buffered_bytes", 2**40, 10)
         outcome, refused = counted(opened), [each for each in opened if each.got]
@@ -199,7 +199,7 @@ async def unfinished_heads(aura: Siege, count: int) -> Figure:
     """Send 60 KiB of headers that do not end."""
     aura.forget_peak()
     data = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * 60 * 1024
-    async with attackers(aura, count, lambda _: data, reads=True) as opened, aura.witness("says") as witness:
+    async with attackers(aura, count, data, reads=True) as opened, aura.witness("says") as witness:
         await asyncio.sleep(SETTLE)
         outcome = counted(opened)
         buffered = await aura.figure("aura_buffered_bytes")
@@ -221,7 +221,7 @@ async def unfinished_heads(aura: Siege, count: int) -> Figure:
 async def idle_connections(aura: Siege, count: int) -> Figure:
     """Connect, and say nothing."""
     aura.forget_peak()
-    async with attackers(aura, count, lambda _: b"", reads=True) as opened, aura.witness("says") as witness:
+    async with attackers(aura, count, b"", reads=True) as opened, aura.witness("says") as witness:
         await asyncio.sleep(SETTLE)
         outcome = counted(opened)
     return await settled(
@@ -243,7 +243,7 @@ async def long_prompts(aura: Siege, count: int, agent: str) -> Figure:
     """Send prompts of four megabytes, the last character of which takes four bytes, to a model that stalls."""
     aura.forget_peak()
     data = request(agent, b'{"prompt":"' + b"x" * BODY + "😀".encode() + b'"}')
-    async with attackers(aura, count, lambda _: data, reads=True) as opened, aura.witness("says") as witness:
+    async with attackers(aura, count, data, reads=True) as opened, aura.witness("says") as witness:
         await asyncio.sleep(3 * SETTLE)
         outcome = counted(opened)
     return await settled(
@@ -373,7 +373,7 @@ async def all_at_once(aura: Siege, count: int) -> Figure:
     ]
     async with contextlib.AsyncExitStack() as stack:
         several = [
-            await stack.enter_async_context(attackers(aura, count // len(kinds), lambda _, data=data: data, reads))  # type: ignore[misc]
+            await stack.enter_async_context(attackers(aura, count // len(kinds), data, reads))
             for _, data, reads in kinds
         ]
         await asyncio.sleep(3 * SETTLE)

@@ -55,10 +55,10 @@ LITTLE: list[Attack] = [
     lambda aura: long_prompts(aura, 200, "openai-stall"),
     lambda aura: all_at_once(aura, 3000),
 ]
-HEAD = """\
-| attack | tried | what became of it | server's memory at most, MiB | others served meanwhile | first token, median / slowest, ms |
-|---|---|---|---|---|---|
-"""
+HEAD = (
+    "| attack | tried | outcome | server's memory at most, MiB | others served meanwhile"
+    " | their first token, median / slowest, ms |\n|---|---|---|---|---|---|\n"
+)
 BEGIN, END = "<!-- figures: just attack -->\n", "<!-- end of figures -->\n"
 PAGE = Path(__file__).parents[2] / "docs/security-testing.md"
 
