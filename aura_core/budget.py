@@ -38,11 +38,13 @@ class Share:
     A closed share takes nothing more.
     """
 
-    __slots__ = ("budget", "closed", "size")
+    __slots__ = ("body", "budget", "closed", "size")
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.size = 0
+        self.body = 0
+        """The part of it that the request's body takes."""
         self.closed = False
 
     def grow(self, size: int) -> bool:

@@ -1,7 +1,7 @@
-"""Limits in time that do not blame others for a standstill of this process (SIGSTOP, a suspended laptop, a busy core).
+"""Time limits that do not count a suspension of this process (SIGSTOP, a suspended laptop, a busy core).
 
-After a standstill a timer may fire before what has come meanwhile is read. A timer that fires late is therefore given
-`SECOND_LOOK` seconds more, in which the loop reads its sockets.
+After a suspension a timer may fire before the data that arrived in the meantime is read. A timer that fires late
+therefore waits `SECOND_LOOK` seconds more, in which the loop reads its sockets.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from aura_core.limits import SECOND_LOOK, TIMER_LATE
 
 
 def fired_late(due: float, now: float) -> bool:
-    """Whether a timer that was due then (in the loop's seconds) fires so late that this process stood still."""
+    """Whether a timer with this due time (in the loop's seconds) fires so late that this process was suspended."""
     return now > due + TIMER_LATE
 
 
 @asynccontextmanager
 async def timeout(seconds: float) -> AsyncIterator[None]:
-    """As asyncio.timeout: raises TimeoutError when the block takes longer."""
+    """Like asyncio.timeout: raises TimeoutError if the block takes longer."""
     loop = asyncio.get_running_loop()
     due = loop.time() + seconds
     async with asyncio.timeout(None) as scope:

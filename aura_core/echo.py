@@ -1,4 +1,4 @@
-"""The core's own provider: it streams the prompt back, or whatever the agent's options script."""
+"""The core's own provider: it streams the prompt back, or follows the script in the agent's options."""
 
 import asyncio
 import re
@@ -20,17 +20,17 @@ Number = Annotated[float, Meta(ge=0, le=86400)]
 class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The `options` of an agent whose provider is `echo`."""
 
-    text: Annotated[str | None, Meta(description="the answer; the prompt without it")] = None
+    text: Annotated[str | None, Meta(description="the answer; default: the prompt")] = None
     tokens: Annotated[
-        Count | None, Meta(description="length of the answer; the text repeats, or is cut and ends with `length`")
+        Count | None, Meta(description="length of the answer; the text is repeated, or cut and ends with `length`")
     ] = None
     delay: Annotated[Number, Meta(description="seconds before the first token")] = 0
     tokens_per_second: Annotated[Number, Meta(description="pace; 0 is as fast as possible")] = 0
     reasoning: Annotated[str, Meta(description="streamed as reasoning before the answer")] = ""
     fail_after: Annotated[Count | None, Meta(description="fail after this many tokens; 0: before the first")] = None
     code: Annotated[Code, Meta(description="the code of that failure")] = "llm_error"
-    retry_after: Annotated[Number | None, Meta(description="the seconds that the failure asks to wait")] = None
-    stall_after: Annotated[Count | None, Meta(description="after this many tokens say nothing more")] = None
+    retry_after: Annotated[Number | None, Meta(description="`retryAfter` of that failure, in seconds")] = None
+    stall_after: Annotated[Count | None, Meta(description="send nothing more after this many tokens")] = None
     finish_reason: Annotated[
         Literal["stop", "length", "content_filter", "tool_calls"], Meta(description="how the answer ends")
     ] = "stop"
@@ -42,19 +42,19 @@ _WORD = re.compile(r"\s*+\S++|\s++$")
 
 @hookimpl
 def agent_options() -> type[msgspec.Struct]:
-    """The options of DESIGN's scripted provider."""
+    """The options of an agent that uses `echo`."""
     return EchoOptions
 
 
 @hookimpl
 def supports_streaming(options: dict[str, Any]) -> bool:
-    """Whatever the agent's options say."""
+    """As the agent's options say."""
     return bool(options.get("streaming", True))
 
 
 @hookimpl
 async def stream_chat(request: ChatRequest) -> AsyncIterator[Token]:
-    """Play the script."""
+    """Follow the script."""
     script = msgspec.convert(request.options, EchoOptions)
     text = request.messages[-1].content if script.text is None else script.text
     words = await split(text)
@@ -77,7 +77,7 @@ async def stream_chat(request: ChatRequest) -> AsyncIterator[Token]:
 
 
 async def split(text: str) -> list[str]:
-    """A text as words, each with the white space before it; together they are the text again."""
+    """A text as words, each with the white space before it; their concatenation is the text."""
     words = []
     for word in _WORD.finditer(text):
         words.append(word[0])
@@ -91,7 +91,7 @@ async def _count_words(request: ChatRequest) -> int:
     for number, message in enumerate(request.messages):
         for start in range(0, len(message.content), ECHO_STEPS):
             piece = message.content[start - 1 if start else 0 : start + ECHO_STEPS]
-            words += len(piece.split()) - (start > 0 and not piece[0].isspace())  # that one is counted already
+            words += len(piece.split()) - (start > 0 and not piece[0].isspace())  # already counted
             if start:
                 await asyncio.sleep(0)
         if number and not number % ECHO_STEPS:
@@ -118,6 +118,6 @@ async def _paced(reasoning: list[str], answer: Iterable[str], tokens_per_second:
 
 async def _interfere(script: EchoOptions, sent: int) -> None:
     if script.fail_after is not None and sent >= script.fail_after:
-        raise ProviderError("This failure was asked for by the agent's options.", script.code, script.retry_after)
+        raise ProviderError("The agent's options request this failure.", script.code, script.retry_after)
     if script.stall_after is not None and sent >= script.stall_after:
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""Read a file that a person wrote: a regular one, of a size that has a limit, and without ever waiting for it."""
+"""Read a file that a user wrote: only a regular file of limited size, and never blocking."""
 
 import os
 import stat
@@ -7,24 +7,24 @@ from pathlib import Path
 from aura_core.errors import ConfigError
 from aura_core.limits import FILE_LIMIT
 
-# A FIFO would wait for its writer, a terminal would become ours, a child of ours would get the file.
+# Without them, a FIFO would block, a terminal would become ours, and child processes would inherit the file.
 FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a regular file of at most FILE_LIMIT. Raises OSError, and ConfigError for another file,
-    whose text says what it is, without its name."""
-    _check(path.stat())  # before it is opened, which alone can rewind a tape
+    """The bytes of a regular file of at most FILE_LIMIT. Raises OSError, and ConfigError for any other file,
+with a text that says what it is, without its name."""
+    _check(path.stat())  # before opening, which alone can rewind a tape
     return read_descriptor(os.open(path, FLAGS))
 
 
 def read_descriptor(descriptor: int) -> bytes:
-    """The same of a file that is open, with FLAGS, and closed then."""
+    """The same for a descriptor opened with FLAGS; closes it."""
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         status = os.fstat(descriptor)
         _check(status)
         if not status.st_size:
-            return b""  # as /proc says of its files, which may make a reader wait, or lose what is read
+            return b""  # files of /proc have size 0; reading one may block, or consume data
         data = bytearray()
         while len(data) <= FILE_LIMIT and (piece := file.read(FILE_LIMIT + 1 - len(data))):
             data += piece
@@ -34,9 +34,9 @@ def read_descriptor(descriptor: int) -> bytes:
 
 
 def as_text(data: bytes) -> str:
-    """The text of such a file, which is UTF-8. Raises ConfigError."""
+    """The text of such a file, which must be UTF-8. Raises ConfigError."""
     try:
-        # As Path.read_text has it: a BOM is not part of the text, and each line ends in LF.
+        # As with Path.read_text, a BOM is not part of the text, and each line ends in LF.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8 text; save it as UTF-8") from None

@@ -1,4 +1,4 @@
-"""Everything that is refused before an answer begins, as RFC 9457 problem details."""
+"""Refusals before an answer starts, as RFC 9457 problem details."""
 
 import math
 
@@ -10,9 +10,9 @@ from aura_core.limits import RESTART_AFTER
 
 PROBLEMS: dict[str, tuple[int, str]] = {
     "misdirected_host": (421, "This server does not answer for that host"),
-    "forbidden_origin": (403, "This web page may not call this server"),
+    "forbidden_origin": (403, "This web page may not use this server"),
     "unauthorized": (401, "A bearer token is required"),
-    "not_found": (404, "There is nothing here"),
+    "not_found": (404, "There is no such route"),
     "method_not_allowed": (405, "This method is not allowed here"),
     "unsupported_media_type": (415, "The body must be application/json"),
     "payload_too_large": (413, "The body is too large"),
@@ -31,27 +31,34 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 
 
 class Problem(Exception):
-    """A refusal, or an answer that failed where there is no stream to say so.
+    """A refusal, or a failed answer on a route without a stream.
 
-    `detail` says what happened and what to do, `retry_after` in how many seconds to come again, `partial` is the text
-    that had already come.
+    `code` is a code of PROBLEMS, or an error code of an answer. `detail` says what happened and what to do, `retry_after` is
+    the number of seconds to wait before a retry, `partial` is the text received before the failure, and `field` names
+    the refused part of the body, like `messages[0].content`.
     """
 
     def __init__(
-        self, code: str, detail: str, retry_after: float | None = None, partial: str | msgspec.UnsetType = UNSET
+        self,
+        code: str,
+        detail: str,
+        retry_after: float | None = None,
+        partial: str | msgspec.UnsetType = UNSET,
+        field: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.retry_after = RESTART_AFTER if retry_after is None and code == "server_shutdown" else retry_after
         self.partial = partial
+        self.field = field
         if code in PROBLEMS:
             self.status, self.title = PROBLEMS[code]
         else:
             self.status, self.title = CODES[code].status, CODES[code].title
 
     def headers(self) -> dict[str, str]:
-        """The headers that go with it."""
+        """The response headers."""
         headers = {"content-type": "application/problem+json"}
         if self.retry_after is not None:
             headers["retry-after"] = str(math.ceil(self.retry_after))
@@ -60,7 +67,7 @@ class Problem(Exception):
         return headers
 
     def body(self, request_id: str) -> bytes:
-        """The JSON text; `instance` is the request's id, as in the header X-Request-Id."""
+        """The response body; `instance` contains the request id, as in the header X-Request-Id."""
         return msgspec.json.encode(
             ProblemBody(
                 f"urn:aura:problem:{self.code}",
@@ -75,7 +82,7 @@ class Problem(Exception):
 
 
 class ProblemBody(msgspec.Struct, frozen=True):
-    """The body of a refusal. `code` is stable, as `type` and `title` are; `detail` is for people."""
+    """The body of a refusal. `code`, `type` and `title` are stable; `detail` is for people."""
 
     type: str
     title: str

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
+from types import MappingProxyType
+from typing import Literal
 
 import msgspec
 
@@ -18,40 +20,31 @@ from aura_core.config.agents import Agent, AgentStore, Entry
 from aura_core.config.decode import decode
 from aura_core.config.settings import Settings
 from aura_core.config.untrusted import Refusal
-from aura_core.doors.native import ChatBody, messages
+from aura_core.door import AgentInfo, Question, system_prompt
+from aura_core.doors.table import Doors
 from aura_core.errors import ConfigError, ProviderError
 from aura_core.limits import ANSWER_RESERVE
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import Plugin, Plugins, allowed_by_environment
+from aura_core.plugins.options import misspelt
 from aura_core.plugins.registry import Providers, Unusable
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
-from aura_core.types import ChatRequest, Token
+from aura_core.types import ChatRequest, Message, Token
 
 log = logging.getLogger("aura")
 
-
-class AgentInfo(msgspec.Struct, frozen=True):
-    """An agent as clients see it; null where unset."""
-
-    id: str
-    name: str
-    description: str
-    provider: str | None
-    model: str | None
-    temperature: float | None
-    streaming: bool
-    tags: list[str]
-    error: str | None
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class ProviderInfo(msgspec.Struct, frozen=True):
-    """A provider, or a plugin that is none, as operators see it."""
+    """A provider, a door or a wrapper, as operators see it. `kind` is None where a plugin could not be loaded."""
 
     name: str
     plugin: str
     distribution: str | None
     version: str | None
+    kind: Literal["provider", "door", "wrapper"] | None
     status: str
     error: str | None
     remedy: str | None
@@ -71,6 +64,7 @@ class Runtime:
         self.settings = settings
         self.plugins = Plugins(allowed_by_environment(environ))
         self.providers = Providers(settings, self.plugins, environ)
+        self.doors = Doors(self.plugins.doors)
         self.agents = AgentStore(settings.directory, settings.agents_within)
         self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
         self.budget = Budget(settings.server.max_buffered)
@@ -97,6 +91,7 @@ class Runtime:
         folder = [self.folder_warning] if self.folder_warning else []
         broken = [f"plugin {p.name!r} of {p.distribution}: {p.error}; {p.remedy}" for p in self.plugins.broken]
         agents = [error for entry in self.agents.entries.values() if (error := self.agent_error(entry))]
+        options = [warning for entry in self.agents.entries.values() for warning in self.option_warnings(entry)]
         refused = [str(refusal) for refusal in self.settings.refusals]
         exposed = [self.agents.exposed] if self.agents.exposed else []
         return [
@@ -108,6 +103,7 @@ class Runtime:
             *self.providers.warnings,
             *broken,
             *agents,
+            *options,
         ]
 
     @property
@@ -160,6 +156,21 @@ class Runtime:
             return problem.detail
         return None
 
+    def option_warnings(self, entry: Entry) -> list[str]:
+        """The options of an agent that its plugin lets pass, and that are probably misspelt."""
+        agent, instance = entry.agent, None
+        if agent is None or not agent.front_matter.options:
+            return []
+        with suppress(Problem):
+            instance = self._known_instance(agent)
+        if instance is None:
+            return []
+        return [
+            f"{agent.where('options')}: the option {option!r} is passed on as it is, as the plugin {instance.plugin!r}"
+            f" does not know it; did you mean {meant!r}?"
+            for option, meant in misspelt(agent.front_matter.options, instance.hooks.options_type)
+        ]
+
     def agent_info(self, entry: Entry) -> AgentInfo:
         """What clients may know of an agent."""
         agent = entry.agent
@@ -191,9 +202,20 @@ class Runtime:
         models = tuple(instance.known_model for instance in self.providers.instances.values())
         return self.agents.version, self.providers.chosen, models
 
-    def agent_infos(self) -> list[AgentInfo]:
-        """All agents by id."""
-        return [self.agent_info(entry) for _, entry in sorted(self.agents.entries.items())]
+    def agent_infos(self, answering: bool = False) -> list[AgentInfo]:
+        """All agents by id, or only those that can answer."""
+        entries = [entry for _, entry in sorted(self.agents.entries.items())]
+        return [self.agent_info(entry) for entry in entries if not answering or self.can_answer(entry)]
+
+    def can_answer(self, entry: Entry) -> bool:
+        """Whether a question to the agent is taken; one whose file broke goes on as it was."""
+        if entry.agent is None:
+            return False
+        try:
+            self._known_instance(entry.agent)
+        except Problem:
+            return False
+        return True
 
     def streams(self, bound: Bound) -> bool:
         """Whether the agent's answers can stream; where a plugin fails to say, they can."""
@@ -218,21 +240,23 @@ class Runtime:
     def answer(
         self,
         bound: Bound,
-        body: ChatBody,
+        question: Question,
         framing: Framing,
         stuck: Callable[[], object] | None = None,
         request_id: str = "-",
+        headers: Mapping[str, str] = NO_HEADERS,
         share: Share | None = None,
     ) -> Relay:
-        """Begin an answer. Raises Problem when the server is full or stops; whoever calls must `release` the relay.
+        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or stops;
+        whoever calls must `release` the relay.
 
-        What waits for the client counts in `share`; without one, for a caller in this process, there is no limit.
+        Frames that wait for the client count in `share`; without one, for a caller in this process, there is no limit.
         """
         self.check_room()
         if share is not None and not share.grow(ANSWER_RESERVE):
             raise Problem("too_many_streams", FULL, retry_after=1)
         relay = Relay(
-            lambda: self._start(bound, body),
+            lambda: self._start(relay, bound, question, headers),
             self.limits,
             framing,
             _named(bound.instance),
@@ -266,10 +290,13 @@ class Runtime:
                 with suppress(Exception):  # the log itself may be what fails
                     log.exception("an answer's figures could not be taken")
 
-    async def _start(self, bound: Bound, body: ChatBody) -> AsyncIterator[Token]:
+    async def _start(
+        self, relay: Relay, bound: Bound, question: Question, headers: Mapping[str, str]
+    ) -> AsyncIterator[Token]:
         instance = bound.instance
         client = await instance.client()
-        request = await self.request(bound, body)
+        request = await self.request(bound, question, headers)
+        relay.who = instance.name, request.model
         iterator: AsyncIterator[Token] | None = instance.hooks.stream_chat(
             request=request, settings=instance.settings, client=client
         )
@@ -277,16 +304,21 @@ class Runtime:
             raise ProviderError(f"The provider plugin {_named(instance)!r} returned nothing.")
         return iterator
 
-    async def request(self, bound: Bound, body: ChatBody) -> ChatRequest:
+    async def request(
+        self, bound: Bound, question: Question, headers: Mapping[str, str] = NO_HEADERS
+    ) -> ChatRequest:
         """What the provider is asked. Raises ProviderError where no model is known."""
         front_matter = bound.agent.front_matter
         model = front_matter.model or await bound.instance.model()
+        system = system_prompt(bound.agent.prompt, question.context)
+        limits = [limit for limit in (front_matter.max_tokens, question.max_tokens) if limit is not None]
         return ChatRequest(
-            messages(body, bound.agent.prompt),
+            [Message("system", system), *question.messages] if system else list(question.messages),
             model,
             front_matter.temperature,
-            front_matter.max_tokens,
+            min(limits, default=None),
             deepcopy(front_matter.options),  # a plugin may change what it gets; the agent is everybody's
+            dict(headers),
         )
 
     def redact(self, text: str) -> str:
@@ -326,24 +358,32 @@ class Runtime:
         await self.providers.close()
 
     def provider_infos(self) -> list[ProviderInfo]:
-        """Every instance, every table without a plugin, and every plugin that could not be loaded."""
+        """Every instance, every table without a plugin, every door and wrapper, and every plugin that could not be
+        loaded."""
         infos = []
         for name, instance in self.providers.instances.items():
             plugin = self.providers.plugin_of(instance)
             status = "ok" if not instance.error else "error" if instance.configured else "unconfigured"
             remedy = "correct it in aura.toml or the environment" if instance.error else None
             infos.append(
-                ProviderInfo(name, plugin.name, plugin.distribution, plugin.version, status, instance.error, remedy)
+                ProviderInfo(
+                    name, plugin.name, plugin.distribution, plugin.version, "provider", status, instance.error, remedy
+                )
             )
+        for plugin in self.plugins.all:
+            if plugin.door:
+                infos.append(_plugin_info(plugin.name, plugin, "door"))
+            elif plugin.status == "ok" and not plugin.provider:
+                infos.append(_plugin_info(plugin.name, plugin, "wrapper"))
         unusable = [plugin for plugin in self.plugins.all if plugin.status != "ok"]
         for name, why in self.providers.missing.items():
             table = self.settings.tables[name]
             wanted = str(table["plugin"].value) if "plugin" in table else name
-            infos += [_unusable(name, p) for p in unusable if p.name == wanted][:1] or [
-                ProviderInfo(name, wanted, None, None, "missing", why, None)
+            infos += [_plugin_info(name, p) for p in unusable if p.name == wanted][:1] or [
+                ProviderInfo(name, wanted, None, None, "provider", "missing", why, None)
             ]
         for plugin in unusable:
-            if (info := _unusable(plugin.name, plugin)) not in infos:  # a table of its own name may be there
+            if (info := _plugin_info(plugin.name, plugin)) not in infos:  # a table of its own name may be there
                 infos.append(info)
         return sorted(infos, key=lambda info: info.name)
 
@@ -358,7 +398,7 @@ def _named(instance: Instance) -> str:
     return f"{instance.plugin} (wrapped by {', '.join(wrappers)})" if wrappers else instance.plugin
 
 
-def _unusable(name: str, plugin: Plugin) -> ProviderInfo:
+def _plugin_info(name: str, plugin: Plugin, kind: Literal["door", "wrapper"] | None = None) -> ProviderInfo:
     return ProviderInfo(
-        name, plugin.name, plugin.distribution, plugin.version, plugin.status, plugin.error, plugin.remedy
+        name, plugin.name, plugin.distribution, plugin.version, kind, plugin.status, plugin.error, plugin.remedy
     )

@@ -1,7 +1,7 @@
-"""Make text that others wrote fit to be shown: nothing in it steers a terminal, hides, or looks like something else.
+"""Make foreign text safe to show: nothing in it controls a terminal, is invisible, or imitates other text.
 
-That is control characters (an escape sequence begins with one), the halves of surrogate pairs, and what Unicode has to
-turn the order of letters round (U+202E) or to take no room (U+200B), so that two names look like one.
+Affected are control characters (which start escape sequences), lone surrogates, bidirectional overrides (U+202E) and
+zero-width characters (U+200B), which make two names look alike.
 """
 
 import json
@@ -12,7 +12,7 @@ _UNSEEN = (
     "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028\u2029\u2060-\u2065\u206a-\u206f\u3164"
     "\ud800-\udfff\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
 )
-# Between the parts of an emoji, and in scripts that need it, a joiner is seen.
+# Between the parts of an emoji, and in scripts that need it, a joiner has a visible effect.
 _JOINER = "(?<=[\u0600-\u1fff\u2190-\U0001faff])[\u200c\u200d](?=[\u0600-\u1fff\u2190-\U0001faff])"
 
 _BREAKS = re.compile("[\t-\r\x1c-\x1e\x85\u2028\u2029]+")
@@ -21,24 +21,24 @@ _HIDDEN = re.compile(f"(?!{_JOINER})[{_STEERING}{_UNSEEN}]")
 
 
 def printable(text: str) -> str:
-    r"""A name or a message, for one line: breaks become a space, and what is hidden its escape, such as `\u202e`."""
+    r"""A name or a message on one line: line breaks become spaces, invisible characters escapes like `\u202e`."""
     if text.isascii() and text.isprintable():
         return text
     return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], _BREAKS.sub(" ", text))
 
 
 def printable_lines(text: str) -> str:
-    """An answer or a traceback: line breaks and tabs stay, and what steers a terminal is taken out."""
+    """An answer or a traceback: line breaks and tabs stay, and control characters are removed."""
     if text.isprintable():
         return text
     return _STEERS.sub("", text.replace("\u2028", "\n").replace("\u2029", "\n"))
 
 
 def printable_json(text: str) -> str:
-    r"""A JSON text, with what is hidden in its strings written as `\u202e`: nothing is lost."""
+    r"""A JSON text with the invisible characters in its strings escaped, as in `\u202e`: nothing is lost."""
     return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def without_halves(text: str) -> str:
-    """The text with the halves of surrogate pairs joined, and U+FFFD for what stays alone, as no encoding takes it."""
+    """The text with surrogate pairs joined, and U+FFFD for a lone surrogate, which no encoding accepts."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

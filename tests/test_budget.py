@@ -6,9 +6,9 @@ import sys
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from encoders import Sse
 
 from aura_core import Token
-from aura_core.answer.events import Sse
 from aura_core.answer.relay import Relay
 from aura_core.config.settings import ServerSettings
 

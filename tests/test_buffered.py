@@ -435,7 +435,7 @@ def test_a_drain_gives_everything_back(tmp_path: Path) -> None:
 
 
 def whole(text: bytes) -> bytes:
-    """What `_mend_halves` makes of a text, found in another way: escape by escape."""
+    """What `_replace_halves` makes of a text, found in another way: escape by escape."""
     escapes = rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..|\\."
 
     def mend(found: re.Match[bytes]) -> bytes:
@@ -452,7 +452,7 @@ def test_halves_are_mended_whatever_piece_they_fall_into(parts: list[bytes]) -> 
         mended = bytearray(text)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(request_body, "BODY_PIECE", piece)
-            found = asyncio.run(request_body._mend_halves(mended))
+            found = asyncio.run(request_body._replace_halves(mended))
         assert bytes(mended) == whole(text)
         assert found == (whole(text) != text)
 

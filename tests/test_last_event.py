@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+from encoders import Sse
 
-from aura_core import Token
-from aura_core.answer.events import DoneEvent, ErrorEvent, Sse
+from aura_core import End, Failure, Token
 from aura_core.answer.relay import Relay
 from aura_core.config.settings import ServerSettings
 from aura_core.testing import AuraServer, Reply, Upstream, events
@@ -135,16 +135,16 @@ class _Unframed(Sse):
     """A framing that fails to encode the end of an answer."""
 
     @staticmethod
-    def done(event: DoneEvent) -> bytes:
-        raise RuntimeError(event)
+    def done(end: End) -> bytes:
+        raise RuntimeError(end)
 
 
 class _Speechless(_Unframed):
     """A framing that also fails to encode an error."""
 
     @staticmethod
-    def error(event: ErrorEvent) -> bytes:
-        raise RuntimeError(event)
+    def error(failure: Failure) -> bytes:
+        raise RuntimeError(failure)
 
 
 def _piped(framing: Sse, *tokens: Token) -> tuple[bytes, Relay]:

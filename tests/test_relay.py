@@ -11,13 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
+from encoders import Sse
 
-from aura_core import Token
-from aura_core.answer.events import DoneEvent, Event, Sse, TokenEvent, Values
+from aura_core import End, Message, Question, Token, Usage
+from aura_core.answer.events import DoneEvent, Event, TokenEvent, Values
 from aura_core.answer.relay import Relay
 from aura_core.config import settings
 from aura_core.config.settings import ServerSettings
-from aura_core.doors.native import ChatBody
 from aura_core.runtime import Runtime
 from aura_core.server.uvicorn_protocol import Protocol
 from aura_core.testing import AuraServer, SseEvent
@@ -426,13 +426,13 @@ def test_a_connection_that_is_full_is_waited_for() -> None:
     words = [f"word{number} " for number in range(100)]
     connection, last = _piped(words, end=True)
     assert 2 <= len(connection.written) <= 1 + connection.opened
-    assert b"".join([*connection.written, *last]) == b"".join([*map(Sse.token, words), Sse.done(DoneEvent(0, "stop"))])
+    assert b"".join([*connection.written, *last]) == b"".join([*map(Sse.text, words), Sse.done(End("stop", Usage()))])
     assert last[-1].startswith(b"event: done")
 
 
 def test_an_answer_may_be_closed_while_its_connection_is_full() -> None:
     connection, last = _piped(["a", "b"], end=False)
-    assert (connection.written, last) == ([Sse.token("a")], [])
+    assert (connection.written, last) == ([Sse.text("a")], [])
 
 
 def test_an_answer_that_is_over_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -593,7 +593,7 @@ answers were kept in memory until the next close."""
         environ = {"AURA_PLUGINS": "echo"}
         runtime = Runtime(settings.load({"agents.directory": str(tmp_path / "agents")}, environ), environ)
         bound = await runtime.bind("s")
-        relays = [runtime.answer(bound, ChatBody("Hi"), Values()) for _ in range(300)]
+        relays = [runtime.answer(bound, Question("s", [Message("user", "Hi")]), Values()) for _ in range(300)]
         await asyncio.sleep(0.1)  # all of them wait for their provider
         costs = []
         for relay in relays:

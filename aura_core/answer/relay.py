@@ -19,12 +19,13 @@ from typing import Any
 import msgspec
 
 from aura_core.answer import counts
-from aura_core.answer.events import DoneEvent, ErrorEvent, Framing, finish_reason
+from aura_core.answer.events import Framing, Values, finish_reason
 from aura_core.answer.frame_buffer import FrameBuffer, Sink
 from aura_core.answer.plugin_errors import explain, retry_delay
 from aura_core.answer.stream_record import StreamRecord
 from aura_core.budget import Share
 from aura_core.deadline import fired_late
+from aura_core.door import End, Failure
 from aura_core.errors import ProviderError
 from aura_core.limits import CLEANUP_LIMIT, FINISH_GRACE, SECOND_LOOK, SIGNS_OF_LIFE, STEPS_WITHOUT_PAUSE
 from aura_core.types import Token, Usage
@@ -32,6 +33,10 @@ from aura_core.types import Token, Usage
 log = logging.getLogger("aura.relay")
 
 Start = Callable[[], Awaitable[AsyncIterator[Token]]]
+
+
+class EncoderFault(Exception):
+    """The encoder of a door raised, or returned something else than bytes: the door's fault, not the provider's."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -72,22 +77,26 @@ class Relay:
         self._server = server or plugin
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
-        self.error: ErrorEvent | None = None
+        self.error: Failure | None = None
         self.succeeded = False
         self.tokens = 0
         self.first_token_at: float | None = None
+        self.who = "", ""
+        """The provider and the model that are asked; `start` sets it."""
         self._start = start
         self._limits = limits
         self._framing = framing
+        self._bytes = not isinstance(framing, Values)
+        self._introduced = False  # whether the framing was told who answers
         self._redact = redact
         self._stuck = stuck
         self._abandoned = abandoned
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
         self.started_at = self._progress_at = self._finish_by = self._now()
-        self._buffer = FrameBuffer(framing.size, share)
+        self._buffer = FrameBuffer(framing.size if isinstance(framing, Values) else len, share)
         self._half = ""  # a high surrogate that waits for its other half
-        self._half_frame: Callable[[str], Any] = framing.token
+        self._half_frame: Callable[[str], Any] = framing.text
         self._timer: asyncio.TimerHandle | None = None
         self._reaper: asyncio.TimerHandle | None = None
         self._pump = self._loop.create_task(self._run(), name=f"aura-pump-{plugin}")
@@ -118,7 +127,7 @@ class Relay:
         if self.finish_reason is not None:  # nothing turns success into failure
             self._finish()
         else:
-            self.error = ErrorEvent(message, code, retry_after)
+            self.error = Failure(message, code, retry_after)
             self._end(self._framing.error, self.error)
 
     def close(self) -> None:
@@ -197,7 +206,7 @@ class Relay:
 
     async def _relay(self, iterator: AsyncIterator[Token]) -> None:
         """The hot path: a few microseconds for each token."""
-        now, frame_token, frame_reasoning = self._now, self._framing.token, self._framing.reasoning
+        now, frame_token, frame_reasoning = self._now, self._framing.text, self._framing.reasoning
         steps = signs = 0
         async for token in iterator:
             if self._buffer.ended:
@@ -238,20 +247,35 @@ class Relay:
             raise TypeError(f"it yielded a Token of {type(text).__name__}, not of str")
         if self._half:
             text = self._join_halves(frame, text)
-        try:
-            framed = frame(text)
-        except UnicodeEncodeError:
-            text = self._mend(frame, text)
+        if not text.isascii():
+            text = self._well_formed(frame, text)
             if not text:
                 return True
-            framed = frame(text)
-        return self._hand_over(framed)
+        return self._hand_over(frame, text)
 
-    def _hand_over(self, framed: Any) -> bool:
-        if self.first_token_at is None:
-            self.first_token_at = self._now()
+    def _hand_over(self, frame: Callable[[str], Any], text: str) -> bool:
+        if not self._introduced:
+            if self.first_token_at is None:
+                self.first_token_at = self._now()
+            self._introduce()
         self.tokens += 1
-        return self._buffer.put(framed)
+        try:
+            framed = frame(text)
+        except BaseException as exc:  # SystemExit, too: it is the door's
+            raise EncoderFault(f"it raised {type(exc).__name__}") from exc
+        if framed.__class__ is not bytes and self._bytes:
+            raise EncoderFault(f"it returned {type(framed).__name__}, not bytes")
+        return not framed or self._buffer.put(framed)
+
+    def _introduce(self) -> None:
+        """Tell the framing who answers, before the first text or the end."""
+        self._introduced = True
+        try:
+            framed = self._framing.answering(*self.who)
+        except BaseException as exc:
+            raise EncoderFault(f"it raised {type(exc).__name__}") from exc
+        if framed:
+            self._buffer.put(framed)
 
     async def _wait_for_room(self) -> None:
         try:
@@ -267,7 +291,14 @@ class Relay:
 
     def _add_lone_half(self) -> None:
         self._half = ""
-        self._hand_over(self._half_frame("\ufffd"))
+        self._hand_over(self._half_frame, "\ufffd")
+
+    def _well_formed(self, frame: Callable[[str], Any], text: str) -> str:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return self._mend(frame, text)
+        return text
 
     def _mend(self, frame: Callable[[str], Any], text: str) -> str:
         """Join surrogate pairs, keep a last high half for the next token, replace what stays alone."""
@@ -281,25 +312,37 @@ class Relay:
 
     def _finish(self) -> None:
         self.succeeded = True
-        self._end(self._framing.done, DoneEvent(counts.total(self.usage or Usage()), self.finish_reason or "stop"))
+        self._end(self._framing.done, End(self.finish_reason or "stop", self.usage or Usage()))
 
-    def _end(self, frame: Callable[[Any], Any], event: DoneEvent | ErrorEvent) -> None:
+    def _end(self, frame: Callable[[Any], Any], how: End | Failure) -> None:
         """Hand over the last event; where it cannot be framed, an error that says so."""
         try:
             if self._half:
                 self._add_lone_half()
-            self._buffer.end(frame(event))
-        except Exception as exc:
+            if self.succeeded and not self._introduced:
+                self._introduce()
+            self._buffer.end(self._last(frame, how))
+        except BaseException as exc:
             self._end_badly(exc)
         self._stop_pump()
 
-    def _end_badly(self, why: Exception) -> None:
-        self.succeeded, self.error = False, ErrorEvent(_NOT_RELAYED, "llm_error")
+    def _end_badly(self, why: BaseException) -> None:
+        self.succeeded, self.error = False, Failure(_NOT_RELAYED, "llm_error")
         try:
-            self._buffer.end(self._framing.error(self.error))
-        except Exception:
+            self._buffer.end(self._last(self._framing.error, self.error))
+        except BaseException:
             self._buffer.close()  # the answer is cut: a client takes that for a failure, too
-        log.error("the end of an answer of plugin %r cannot be framed", self.plugin, exc_info=why)
+        log.error("%s cannot say how an answer ended", self._encoder, exc_info=why)
+
+    def _last(self, frame: Callable[[Any], Any], how: End | Failure) -> Any:
+        framed = frame(how)
+        if framed.__class__ is not bytes and self._bytes:
+            raise TypeError(f"it returned {type(framed).__name__}, not bytes")
+        return framed
+
+    @property
+    def _encoder(self) -> str:
+        return f"{type(self._framing).__module__}.{type(self._framing).__qualname__}"
 
     def _stop_pump(self) -> None:
         if self._pump.done() or self._reaper is not None or asyncio.current_task() is self._pump:
@@ -322,6 +365,9 @@ class Relay:
 
     def _explain(self, exc: BaseException) -> ProviderError:
         try:
+            if isinstance(exc, EncoderFault):
+                log.error("%s failed: %s", self._encoder, exc, exc_info=exc.__cause__ or exc)
+                return ProviderError(_NOT_RELAYED)
             if not self._buffer.ended:
                 return explain(exc, self.plugin, self._redact, self.first_token_at is not None)
             if not isinstance(exc, (asyncio.CancelledError, GeneratorExit, ProviderError)):
@@ -402,7 +448,7 @@ class Relay:
             return min(self._buffer.sent_at + write, now + ping)
         if now < self._buffer.sent_at + ping:
             return min(self._buffer.sent_at + ping, now + write)
-        if self._buffer.waited_for and not self._buffer.ended and self._framing.ping is not None:
+        if self._buffer.waited_for and not self._buffer.ended and self._framing.ping:
             self._buffer.put(self._framing.ping)
         return now + min(ping, write)
 

@@ -34,4 +34,6 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
         for entry in runtime.agents.entries.values():
             for note in entry.agent.notes if entry.agent else ():
                 say(note, err=True)
+            for warning in runtime.option_warnings(entry):
+                say(warning, err=True)
     sys.exit(1 if any(info.error for info in infos) else 0)

@@ -5,7 +5,7 @@ import os
 import platform
 import re
 from collections.abc import AsyncGenerator, Awaitable, Iterator
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractContextManager, aclosing, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -19,13 +19,15 @@ from aura_core.cli.terminal import Screen, print_json
 from aura_core.config.agents import BUILT_IN
 from aura_core.config.fields import toml
 from aura_core.config.settings import SECTIONS, Settings
-from aura_core.doors.native import ChatBody
+from aura_core.door import Question
 from aura_core.errors import ProviderError, words_of
 from aura_core.plugins.distributions import strangers
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import CORE_DISTRIBUTION
+from aura_core.plugins.model_limits import limit_warnings
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
+from aura_core.types import Message, Model
 
 PROMPT = "Say hello."
 
@@ -128,7 +130,7 @@ def _plugins(runtime: Runtime) -> Iterator[Check]:
         elif plugin.status == "disabled":
             yield Check("plugins", name, "note", f"switched off; {plugin.remedy}")
         else:
-            yield Check("plugins", name, "ok", "provider" if plugin.provider else "wrapper")
+            yield Check("plugins", name, "ok", plugin.kind)
     for warning in runtime.plugins.warnings:
         yield Check("plugins", "environment", "warning", warning)
 
@@ -209,6 +211,8 @@ def _notes(runtime: Runtime) -> Iterator[Check]:
     for entry in runtime.agents.entries.values():
         for note in entry.agent.notes if entry.agent else ():
             yield Check("agents", entry.id, "note", note)
+        for warning in runtime.option_warnings(entry):
+            yield Check("agents", entry.id, "warning", warning)
 
 
 async def _examine(runtime: Runtime, offline: bool, report: _Report) -> None:
@@ -238,9 +242,10 @@ async def _online(runtime: Runtime, report: _Report) -> AsyncGenerator[Check, No
                 check = await _reachable(runtime.providers.instances[name])
             yield check
         yield _folder(runtime)
+        listed: dict[str, list[Model]] = {}
         for entry in runtime.agents.entries.values():
             with report.asking(entry.id):
-                checks = await _agent(runtime, entry.id)
+                checks = await _agent(runtime, entry.id, listed)
             for check in checks:
                 yield check
         for check in _notes(runtime):
@@ -268,7 +273,7 @@ async def _failure(asked: Awaitable[object]) -> str | None:
     return None
 
 
-async def _agent(runtime: Runtime, agent_id: str) -> list[Check]:
+async def _agent(runtime: Runtime, agent_id: str, listed: dict[str, list[Model]]) -> list[Check]:
     try:
         bound = await runtime.bind(agent_id)
     except Problem as problem:
@@ -277,19 +282,30 @@ async def _agent(runtime: Runtime, agent_id: str) -> list[Check]:
     if entry.error:
         return [Check("agents", agent_id, "failed", entry.error)]
     checks = [await _first_token(runtime, bound)]
-    checks += [Check("agents", agent_id, "warning", advice) for advice in await _advice(runtime, bound)]
+    checks += [Check("agents", agent_id, "warning", advice) for advice in await _advice(runtime, bound, listed)]
     return checks
 
 
-async def _advice(runtime: Runtime, bound: Bound) -> list[str]:
+def _question(bound: Bound) -> Question:
+    return Question(bound.agent.id, [Message("user", PROMPT)])
+
+
+async def _advice(runtime: Runtime, bound: Bound, listed: dict[str, list[Model]]) -> list[str]:
+    """What is likely to go wrong; `listed` keeps the models of each instance, which are asked for once."""
     try:
-        request = await runtime.request(bound, ChatBody(PROMPT))
+        request = await runtime.request(bound, _question(bound))
     except ProviderError:
         return []  # why there is no request the answer has told
     try:
-        return await bound.instance.check_request(request)
+        advice = await bound.instance.check_request(request)
     except Exception as exc:
-        return [f"its plugin could not check it ({words_of(exc)})"]
+        advice = [f"its plugin could not check it ({words_of(exc)})"]
+    name = bound.instance.name
+    if name not in listed:
+        listed[name] = []
+        with suppress(Exception):  # whether the provider answers has been told
+            listed[name] = await bound.instance.list_models()
+    return [*advice, *limit_warnings(request, listed[name])]
 
 
 async def _first_token(runtime: Runtime, bound: Bound) -> Check:
@@ -297,7 +313,7 @@ async def _first_token(runtime: Runtime, bound: Bound) -> Check:
     name = f"{bound.agent.id} ({bound.instance.name})"
     seconds: list[float] = []
     for _ in range(2):
-        relay = runtime.answer(bound, ChatBody(PROMPT), Values())
+        relay = runtime.answer(bound, _question(bound), Values())
         try:
             event = (await relay.take())[0]
         finally:

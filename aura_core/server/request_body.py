@@ -4,59 +4,57 @@ import asyncio
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
+from litestar.types import Scope
 
 from aura_core.budget import FULL
 from aura_core.config.decode import explain
-from aura_core.doors.native import ChatBody
+from aura_core.door import Question
 from aura_core.limits import BODY_PIECE, MESSAGE_LIMIT, TURN_SIZE
 from aura_core.problems import Problem
 from aura_core.server.budgeted import share_of
 from aura_core.telemetry import redact
 
-T = TypeVar("T")
-
-_decode = msgspec.json.Decoder(ChatBody).decode
 # The escapes of half a character, which JSON.stringify writes of a text cut inside an emoji.
 _LONE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
 _PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_MISSING = "Object missing required field `"
 _LONGEST = 12  # bytes of the escapes of one character
 
 
-class ChatHttpRequest(Request[None, None, State]):
-    """A request whose body is a ChatBody: 415, 413, 400, in this order.
+class JsonRequest(Request[None, None, State]):
+    """A request whose body is JSON of one type: 415, 413, 400, in this order.
 
     Litestar itself ignores the Content-Type, so that any web page could post without a preflight, answers 500 to bad
-    UTF-8 and to deep nesting, and keeps the raw body as long as the answer takes.
+    UTF-8 and to deep nesting, and keeps the raw body until the answer ends.
     """
 
+    decode: ClassVar[Callable[[bytes | bytearray], Any]]
+
     async def body(self) -> bytes:
-        """A byte, for Litestar, which asks whether there is a body before it asks for the JSON."""
+        """One byte: Litestar asks whether there is a body before it asks for the JSON."""
         return b"{"
 
-    async def json(self) -> ChatBody:
-        """The decoded body, which is all that is kept of it. Raises Problem that names the field."""
-        raw = await read(self)
-        size = len(raw)
-        body = await decoded(raw, _decode)
-        del raw
-        turns = (turn.content for turn in body.conversation_history)
-        if not share_of(self.scope).change(size, weight([body.prompt, body.additional_context, *turns])):
-            raise Problem("too_many_streams", FULL, retry_after=1)
-        return body
+    async def json(self) -> Any:
+        """The decoded body; the raw one is not kept. Raises Problem that names the field."""
+        return await decoded(await read(self), self.decode)
+
+
+def json_request(body: Any) -> type[JsonRequest]:
+    """The class of requests whose body is of this type."""
+    return type("JsonRequest", (JsonRequest,), {"decode": staticmethod(msgspec.json.Decoder(body).decode)})
 
 
 async def read(request: Request[Any, Any, Any]) -> bytearray:
-    """The raw body, if it is declared as JSON and not too large. It counts in the request's share: drop it as soon as
-    it is decoded. Raises Problem."""
+    """The raw body, if it is declared as JSON and not too large. It counts in the request's share. Raises Problem."""
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared != "application/json":
         raise Problem("unsupported_media_type", "Send the header 'Content-Type: application/json'.")
@@ -66,33 +64,34 @@ async def read(request: Request[Any, Any, Any]) -> bytearray:
     while more and size <= limit:
         event = await request.receive()
         if event["type"] == "http.disconnect":
-            raise Problem("invalid_request", "The body did not come whole.")
+            raise Problem("invalid_request", "The body is incomplete.")
         body += event["body"]
         size, more = max(size, len(body)), event["more_body"]
-        # Our own connection has counted them as they came.
+        # Our own connection has already counted the bytes as they arrived.
         if len(body) > share.size and not share.grow(len(body) - share.size):
             raise Problem("too_many_streams", FULL, retry_after=1)
     if size > limit:
         raise Problem("payload_too_large", f"The body is larger than {limit} bytes (server.max_body).")
     if not body:
-        raise Problem("invalid_request", "The body is empty; send a JSON object with a prompt.")
+        raise Problem("invalid_request", "The body is empty; send a JSON object.")
+    share.body = len(body)
     return body
 
 
-async def decoded(raw: bytearray, decode: Callable[[bytearray], T]) -> T:
-    """What a JSON text holds, as `decode` reads it. Raises Problem that names the field."""
+async def decoded(raw: bytearray, decode: Callable[[bytes | bytearray], Any]) -> Any:
+    """The value of a JSON text. Raises Problem that names the field."""
     try:
         try:
             return decode(raw)
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:
-            if not await _mend_halves(raw):
+            if not await _replace_halves(raw):
                 raise
             return decode(raw)
     except msgspec.ValidationError as exc:
         text = explain(_short(exc))[1].replace("a table", "an object")  # JSON's word; a person's files are TOML
-        raise Problem("invalid_request", redact.message(text, [])) from None
+        raise Problem("invalid_request", redact.message(text, []), field=_field(exc)) from None
     except msgspec.DecodeError as exc:
         raise Problem("invalid_request", f"The body is not valid JSON: {redact.message(str(exc), [])}.") from None
     except UnicodeDecodeError:
@@ -101,19 +100,29 @@ async def decoded(raw: bytearray, decode: Callable[[bytearray], T]) -> T:
         raise Problem("invalid_request", "The body is nested too deeply.") from None
 
 
-def weight(texts: Iterable[str]) -> int:
-    """Bytes that decoded texts take: with one emoji, each character of a text takes four. Texts of other letters are
-    kept as UTF-8, too, once they have been encoded for the provider."""
-    return sum(TURN_SIZE + sys.getsizeof(text) + (0 if text.isascii() else len(text)) for text in texts)
+def count_texts(scope: Scope, question: Question) -> None:
+    """Count the texts of a question, which are kept until the answer ends, in place of the raw body. Raises Problem.
+
+    With one emoji, each character of a text takes four bytes. A text that is not ASCII is kept as UTF-8, too, as soon
+    as it has been encoded for the provider.
+    """
+    share = share_of(scope)
+    texts = [message.content for message in question.messages]
+    texts.append(question.context)
+    size = sum(map(sys.getsizeof, texts)) + TURN_SIZE * len(texts)
+    size += sum(len(text) for text in texts if not text.isascii())
+    if not share.change(share.body, size):
+        raise Problem("too_many_streams", FULL, retry_after=1)
+    share.body = size
 
 
-async def _mend_halves(text: bytearray) -> bool:
-    """Put U+FFFD in place of each escaped half of a character. Others get their turn meanwhile. Returns whether there
-    were any."""
+async def _replace_halves(text: bytearray) -> bool:
+    """Put U+FFFD in place of each escaped half of a character; other tasks run meanwhile. Returns whether there were
+    any."""
     found = False
     start = 0
     while start < len(text):
-        # Each backslash that is left begins an escape, as the piece begins inside none.
+        # Each backslash that is left in the copy begins an escape, as no piece begins inside one.
         masked = bytes(text[start : start + BODY_PIECE + _LONGEST]).replace(rb"\\", b"\0\0")
         end = _end_of_piece(masked, BODY_PIECE)
         for half in _LONE.finditer(masked, 0, end):
@@ -140,3 +149,13 @@ def _short(exc: msgspec.ValidationError) -> msgspec.ValidationError:
     if len(text) <= 2 * MESSAGE_LIMIT:
         return exc
     return msgspec.ValidationError(f"{text[:MESSAGE_LIMIT]}…{text[-MESSAGE_LIMIT:]}")
+
+
+def _field(exc: msgspec.ValidationError) -> str | None:
+    """The path of what is wrong: `messages[0].content`; None where the body as a whole is, or the path is too long."""
+    said, _, path = str(exc).rpartition(" - at `$")
+    path = path.removesuffix("`").removeprefix(".") if said else ""
+    if (said or str(exc)).startswith(_MISSING):
+        missing = (said or str(exc)).removeprefix(_MISSING).removesuffix("`")
+        path = f"{path}.{missing}" if path else missing
+    return path if 0 < len(path) <= MESSAGE_LIMIT and path.isprintable() else None

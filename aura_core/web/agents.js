@@ -1,5 +1,5 @@
 // @ts-check
-// Choose an agent, and see who answers behind it and what is wrong with it.
+// The agent picker: choose an agent, and see its provider and its error.
 
 import { h } from "./dom.js";
 
@@ -8,7 +8,7 @@ import { h } from "./dom.js";
 export class AgentPicker {
   /** @type {Agent[]} */
   #agents = [];
-  /** The agent that was chosen, here or by opening its chat; it may not be listed now. */
+  /** The chosen agent, here or by opening its chat; it may not be in the list now. */
   #wanted = "";
   #select = h("select", { "aria-label": "Agent" });
   #behind = h("span", { class: "behind" });
@@ -59,7 +59,7 @@ export class AgentPicker {
     this.#select.focus();
   }
 
-  /** What keeps all agents away; said before what is wrong with one. @param {string} trouble */
+  /** The reason why no agent is available; shown before the error of a single agent. @param {string} trouble */
   set trouble(trouble) {
     this.#trouble = trouble;
     this.#show();

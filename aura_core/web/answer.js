@@ -7,7 +7,7 @@ import { h } from "./dom.js";
 import { Markdown } from "./markdown.js";
 
 /** @typedef {import("./chat.js").Answer} Answer */
-/** @typedef {import("./host-types.js").Host} Host */
+/** @typedef {Pick<import("./host-types.js").Host, "copy" | "codeActions">} Host */
 
 /** Characters of a text that are rendered before the clock is looked at again. */
 const SLICE = 8 * 1024;

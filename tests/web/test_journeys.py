@@ -146,7 +146,7 @@ def test_a_failure_in_mid_stream_keeps_the_text_and_says_what_to_do(open_chat: O
     text = chat.ended(answer)
     assert "word0 word1 word2" in text
     assert "The answer was interrupted" in text
-    assert "asked for by the agent's options" in text
+    assert "The agent's options request this failure" in text
     assert chat.status.startswith("Failed: The answer was interrupted")
     # Retry sends the same question; the first attempt stays as another version, and is not sent to the model.
     answer.get_by_role("button", name="Retry").click()
