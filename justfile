@@ -63,6 +63,10 @@ bench *ARGS:
 figures run=".cache/bench.json":
     {{uv}} --with matplotlib python benchmarks/publish.py "{{run}}"
 
+# Attack a real server with thousands of connections, and put the figures into docs/security-testing.md: ten minutes
+attack *ARGS:
+    {{uv}} python tests/attack/run.py {{ARGS}}
+
 # Run the tests of faults twenty times, each time in another order; `just shuffled 1 "tests plugins"` for all tests
 shuffled times="20" paths=faults:
     for n in $(seq {{times}}); do {{uv}} pytest -q -p randomly {{paths}} || exit 1; done

@@ -5,6 +5,20 @@ BUFFERED_FRAMES = 256
 """Frames that may wait for one client; then the plugin waits."""
 BUFFERED_SIZE = 256 * 1024
 """Their total size as the framing measures it: bytes or characters. A single larger frame passes alone."""
+ANSWER_RESERVE = 32 * 1024
+"""Bytes of `server.max_buffered` that each answer under way has for itself: its part of the limit, whatever it sends."""
+BUFFER_STEP = 32 * 1024
+"""Bytes by which an answer's buffer grows up to BUFFERED_SIZE, if its client is slow and the process holds little."""
+GENEROUS_PART = 0.25
+"""The part of `server.max_buffered` up to which buffers grow: clients that do not read leave the rest to others."""
+TURN_SIZE = 160
+"""Bytes that a turn of a conversation takes beside its text: as it is decoded, and as a message for the provider."""
+SMALL_SHARE = 128 * 1024
+"""Bytes of a request and its answer up to which they may use all of `server.max_buffered`."""
+LARGE_PART = 0.75
+"""The part of it that larger ones may use: bodies of megabytes leave room for usual requests."""
+WHOLE_ANSWER_LIMIT = 16 * 1024 * 1024
+"""Bytes of the text of an answer that is sent in one piece. The longest that models say are below 1 MiB."""
 STEPS_WITHOUT_PAUSE = 256
 """Tokens that a plugin may yield in a row before other tasks run; it may never await."""
 CLEANUP_LIMIT = 2.0

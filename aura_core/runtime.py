@@ -17,6 +17,7 @@ from aura_core.answer.events import Framing
 from aura_core.answer.fallback import Fallback
 from aura_core.answer.relay import Limits, Relay
 from aura_core.answer.stream_record import StreamRecord
+from aura_core.budget import FULL, Budget, Share
 from aura_core.config.agents import Agent, AgentStore, Entry, FrontMatter
 from aura_core.config.decode import decode
 from aura_core.config.fallback import FallbackEntry
@@ -25,6 +26,7 @@ from aura_core.config.untrusted import Refusal
 from aura_core.door import AgentInfo, Question, system_prompt
 from aura_core.doors.table import Doors
 from aura_core.errors import ConfigError, ProviderError
+from aura_core.limits import ANSWER_RESERVE
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import Plugin, Plugins, allowed_by_environment
 from aura_core.plugins.options import misspelt
@@ -81,6 +83,7 @@ class Runtime:
         self.doors = Doors(self.plugins.doors)
         self.agents = AgentStore(settings.directory, settings.agents_within)
         self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
+        self.budget = Budget(settings.server.max_buffered)
         self.relays: dict[Relay, tuple[str, Bound]] = {}
         self.abandonments = Counter[str]()
         self.rests = Rests()
@@ -280,16 +283,22 @@ class Runtime:
         stuck: Callable[[], object] | None = None,
         request_id: str = "-",
         headers: Mapping[str, str] = NO_HEADERS,
+        share: Share | None = None,
     ) -> Relay:
         """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or stops;
-        whoever calls must `release` the relay."""
+        whoever calls must `release` the relay.
+
+        Frames that wait for the client count in `share`; without one, for a caller in this process, there is no limit.
+        """
         self.check_room()
+        if share is not None and not share.grow(ANSWER_RESERVE):
+            raise Problem("too_many_streams", FULL, retry_after=1)
         first = self._candidate(bound, question, headers)
+        candidates: Candidate | Fallback = first
         if bound.fallback:
             others = [self._candidate(other, question, headers) for other in bound.fallback]
-            relay = Relay(Fallback([first, *others], self.rests), self.limits, framing, self.redact, stuck)
-        else:
-            relay = Relay(first, self.limits, framing, self.redact, stuck)
+            candidates = Fallback([first, *others], self.rests)
+        relay = Relay(candidates, self.limits, framing, self.redact, stuck, share)
         self.relays[relay] = request_id, bound
         return relay
 

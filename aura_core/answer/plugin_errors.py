@@ -48,6 +48,9 @@ def explain(exc: BaseException, plugin: str, redact: Callable[[str], str], begun
         if begun:
             return ProviderError("The connection to the provider was lost.", "interrupted")
         return ProviderError("The provider cannot be reached.", "unavailable")
+    if isinstance(exc, MemoryError):
+        log.warning("plugin %r got no memory for an answer", plugin)
+        return ProviderError("The server is out of memory; try again in a moment.", "unavailable")
     log.error("plugin %r failed", plugin, exc_info=exc)
     fault = str(exc) if isinstance(exc, TypeError) and str(exc).startswith("it yielded") else type(exc).__name__
     return ProviderError(f"The provider plugin {plugin!r} is faulty ({fault}); the server's log says more.")

@@ -26,6 +26,7 @@ from aura_core.answer.fallback import Fallback
 from aura_core.answer.frame_buffer import FrameBuffer, Sink
 from aura_core.answer.stream_record import Attempt, StreamRecord
 from aura_core.answer.writer import NOT_RELAYED, EncoderFault, Writer
+from aura_core.budget import Share
 from aura_core.deadline import fired_late
 from aura_core.door import End, Failure
 from aura_core.errors import ProviderError
@@ -60,8 +61,11 @@ class Relay:
         framing: Framing,
         redact: Callable[[str], str] = str,
         stuck: Callable[[], object] | None = None,
+        share: Share | None = None,
     ) -> None:
-        """Start at once. `stuck` is called when a write of the consumer takes longer than `write_timeout`."""
+        """Start at once. `stuck` is called when a write of the consumer takes longer than `write_timeout`. `share` is what
+        the frame buffer takes of the process's budget.
+        """
         self.error: Failure | None = None
         self.succeeded = False
         self.first_token_at: float | None = None
@@ -72,7 +76,7 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
         self.started_at = self._now()
-        self._buffer = FrameBuffer(framing.size if isinstance(framing, Values) else len)
+        self._buffer = FrameBuffer(framing.size if isinstance(framing, Values) else len, share)
         self._writer = Writer(self._buffer, framing, self._begin)
         self._timer: asyncio.TimerHandle | None = None
         self._attempts: list[Attempt] = []

@@ -23,18 +23,21 @@ class Metrics:
     def __init__(
         self,
         active: Callable[[], int],
-        abandonments: Mapping[str, int],
+        buffered: Callable[[], int],
         resting: Callable[[], int],
+        abandonments: Mapping[str, int],
         worker: int | None = None,
     ) -> None:
-        """`active` counts the answers under way, `abandonments` the abandoned clean-ups by plugin, `resting` the
-        candidates that are skipped; `worker` is this process's number, where there are several."""
+        """`active` counts the answers under way, `buffered` the bytes held for clients, `resting` the candidates that are
+        skipped, `abandonments` the abandoned clean-ups by plugin; `worker` is this process's number, where there are
+        several."""
         self._registry = registry = CollectorRegistry()
         self._worker = [] if worker is None else [str(worker)]
         label = ["worker"] if self._worker else []
         provider = "gen_ai_provider_name"
         for name, meaning, value in (
             ("aura_active_streams", "Answers under way.", active),
+            ("aura_buffered_bytes", "Bytes of requests and unread answers, of server.max_buffered.", buffered),
             ("aura_resting_candidates", "Candidates of a fallback that are skipped after a failure.", resting),
         ):
             gauge = Gauge(name, meaning, label, registry=registry)
