@@ -198,3 +198,40 @@ def test_answers_one_upon_the_other_and_at_once(
         assert rests.choose([("p0", "m"), ("p1", "m")]).index == 0
 
     virtual_time.run(main())
+
+
+def test_one_that_does_not_let_go_is_abandoned_and_what_it_still_says_is_dropped() -> None:
+    abandoned: list[float] = []
+
+    async def main() -> tuple[list[Any], float]:
+        loop = asyncio.get_running_loop()
+
+        async def stubborn() -> AsyncIterator[Token]:
+            await _shielded(30)
+            yield Token("late")
+
+        async def other() -> AsyncIterator[Token]:
+            await asyncio.sleep(60)
+            yield Token("here", finish_reason="stop")
+
+        async def start(answer: Any) -> AsyncIterator[Token]:
+            return answer()  # type: ignore[no-any-return]
+
+        first = Candidate(
+            lambda: start(stubborn), "it", "a", limit=3, limited_by="x", abandoned=lambda: abandoned.append(loop.time())
+        )
+        second = Candidate(lambda: start(other), "it", "b")
+        relay = Relay(Fallback([first, second], Rests(loop.time)), LONG, Values())
+        events = []
+        while not relay.drained:
+            events += await relay.take()
+        relay.close()
+        return events, loop.time()
+
+    events, took = virtual_time.run(main())
+    assert [getattr(each, "content", "end") for each in events] == ["here", "end"]
+    assert abandoned == [3 + CLEANUP_LIMIT]
+    assert took == 3 + CLEANUP_LIMIT + 60
+
+
+LONG = Limits(first_token_timeout=300, idle_timeout=0, total_timeout=0, write_timeout=0, heartbeat=0, retries=1)
