@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from aura_core import door
+from aura_core.answer.candidates import Candidate
 from aura_core.answer.events import ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Limits, Relay
 from aura_core.config.sources import Value
@@ -46,14 +47,8 @@ class PlayedAnswer:
         self.abandoned = False
         self._instance = instance
         self._request = request
-        self.relay = Relay(
-            self._start,
-            limits,
-            Values(),
-            instance.plugin,
-            lambda text: redact.message(text, [KEY]),
-            abandoned=lambda: setattr(self, "abandoned", True),
-        )
+        candidate = Candidate(self._start, instance.plugin, abandoned=lambda: setattr(self, "abandoned", True))
+        self.relay = Relay(candidate, limits, Values(), lambda text: redact.message(text, [KEY]))
 
     async def _start(self) -> AsyncIterator[Token]:
         client = await self._instance.client()
