@@ -209,8 +209,13 @@ def door_promises() -> str:
 def encoder() -> str:
     """The methods and attributes of an encoder."""
     methods = [each for name, each in vars(Encoder).items() if inspect.isfunction(each) and not name.startswith("_")]
-    rows = ((code(re.sub(r"^def (.+) -> bytes$", r"\1", signature(each)).replace("self, ", "").replace("self", "")),
-             " ".join(prose(each).split())) for each in methods)
+    rows = (
+        (
+            code(re.sub(r"^def (.+) -> bytes$", r"\1", signature(each)).replace("self, ", "").replace("self", "")),
+            " ".join(prose(each).split()),
+        )
+        for each in methods
+    )
     return table("method | returns", rows)
 
 

@@ -13,8 +13,8 @@ from aura_core.answer.events import ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Limits, Relay
 from aura_core.config.sources import Value
 from aura_core.limits import CLEANUP_LIMIT
-from aura_core.plugins.instance import Instance
 from aura_core.plugins.distributions import published, requirements_of
+from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import CORE_DISTRIBUTION, GROUP, Plugins
 from aura_core.telemetry import redact
 from aura_core.testing.conformance import KEY, Description, Failure, Transcript

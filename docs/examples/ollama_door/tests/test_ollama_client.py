@@ -5,9 +5,9 @@ from pathlib import Path
 
 import ollama
 import pytest
-from aura_core.testing import AuraServer, Check
-
 from aura_ollama_door.conformance import conformance
+
+from aura_core.testing import AuraServer, Check
 
 AGENTS = {
     "it.md": "---\nprovider: echo\n---\n",
