@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from aura_core.door import AgentRoute, AnswerRoute, End, Failure, ListRoute
+from aura_core.door import AgentInfo, AgentRoute, AnswerRoute, End, Failure, ListRoute
 from aura_core.errors import CODES
 from aura_core.problems import PROBLEMS, Problem
 from aura_core.testing.door_conformance import Dialog, Heard
@@ -23,6 +23,7 @@ TEXTS = [
 ]
 """Texts that some framing or other mistakes for its own."""
 DONE = End("stop", Usage(3, 4))
+_AGENT = AgentInfo("says", "Says", "", "echo", None, None, True, [])
 
 
 def _pieces(text: str) -> Iterator[list[str]]:
@@ -207,14 +208,14 @@ async def refusals(harness: DoorHarness) -> None:
 
 @check("door-lists", "door-routes")
 async def lists(harness: DoorHarness) -> None:
-    """A list names every agent that can answer and survives broken ones; an agent that is not there is refused."""
+    """A list of agents names those that can answer, and may be empty; an agent that does not exist is refused."""
     listed = [route for route in harness.routes if isinstance(route, (ListRoute, AgentRoute))]
     if not listed:
         raise Inapplicable("it has no list of agents")
     with harness.serve() as served:
         for route in listed:
             if isinstance(route, ListRoute):
-                route.encode([])
+                fixed = route.encode([]) == route.encode([_AGENT])  # a version, say
                 answer = served.client.get(route.path)
             else:
                 head, _, tail = route.path.partition("{")
@@ -223,5 +224,6 @@ async def lists(harness: DoorHarness) -> None:
                 if missing.status_code != 404:
                     raise Broken(f"GET {route.path} of an agent that is not there has {missing.status_code}, not 404")
                 harness.description.hear_refusal(missing.content)
-            if answer.status_code != 200 or b"says" not in answer.content:
+                fixed = False
+            if answer.status_code != 200 or (b"says" not in answer.content and not fixed):
                 raise Broken(f"GET {route.path} gives {answer.status_code}: {answer.text[:100]!r}, without the agent")
