@@ -1,8 +1,8 @@
 """The hooks that a plugin may implement: `stream_chat` makes it a provider, `doors` makes it a door.
 
-Every hook but `doors` is `firstresult`, and an implementation takes only the arguments that it names. `settings` is an instance of
-the Struct that `provider_settings` names, `client` what `open_client` yielded; both are None where the plugin declares
-none.
+Every hook but `doors` is `firstresult`, and an implementation takes only the arguments that it names. `settings` is an
+instance of the Struct that `provider_settings` names, `client` what `open_client` yielded; both are None where the
+plugin declares none.
 """
 
 from collections.abc import AsyncIterator, Awaitable

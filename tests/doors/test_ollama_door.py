@@ -1,4 +1,4 @@
-"""The example of docs/plugins.md, a door in Ollama's dialect, passes its own tests: with the client of Ollama, and the kit."""
+"""The example of docs/plugins.md, a door in Ollama's dialect, passes its tests: with Ollama's client and the kit."""
 
 import os
 import subprocess

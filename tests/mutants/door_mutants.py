@@ -11,9 +11,7 @@ TURNS = (
 LISTED = 'return _line({"agents": [{"id": agent.id, "name": agent.name} for agent in agents]})'
 
 DOOR_MUTANTS = [
-    Mutant(
-        "the hook has no route", "door-routes", [("    return [Door(routes, refuse)]", "    return [Door([], refuse)]")]
-    ),
+    Mutant("the hook has no route", "door-routes", [("Door([ask, agents], refuse)", "Door([], refuse)")]),
     Mutant(
         "the prompt is trimmed",
         "door-question",
@@ -84,7 +82,8 @@ DOOR_MUTANTS = [
             ("    messages: list[AcmeMessage]\n", "    messages: list[Any]\n"),
             (
                 TURNS,
-                '    messages = [Message(each["role"], each["text"]) for each in body.messages if each["role"] != "system"]\n',
+                '    turns = [each for each in body.messages if each["role"] != "system"]\n'
+                '    messages = [Message(each["role"], each["text"]) for each in turns]\n',
             ),
             (
                 'system = [message.text for message in body.messages if message.role == "system"]',

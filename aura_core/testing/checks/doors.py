@@ -89,7 +89,7 @@ async def text(harness: DoorHarness) -> None:
 async def reasoning(harness: DoorHarness) -> None:
     """A model's reasoning is never part of the text: it comes as such, or not at all."""
     for dialog in harness.streams():
-        pieces = [Thought("hm "), Thought('"hm"\n'), "one", Thought("oh"), " two"]
+        pieces: list[Thought | str] = [Thought("hm "), Thought('"hm"\n'), "one", Thought("oh"), " two"]
         made = frames(harness.encoder(dialog), pieces, DONE)
         seen = heard(dialog.hear, b"".join(made), dialog.name)
         _expect(seen, "one two", "stop", dialog.name)

@@ -1,5 +1,6 @@
 """Checks of a door on a real server: its answers, its token, clients that leave, and whatever bodies they send."""
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,7 +26,7 @@ RAW = [
 
 @check("door-served", "door-text", "door-error", "door-whole")
 async def served(harness: DoorHarness) -> None:
-    """Over a real server an answer arrives streamed and whole, from an agent that cannot stream too, and fails as one."""
+    """Over a real server an answer arrives streamed and whole, also from an agent that cannot stream; failures, too."""
     with harness.serve() as server:
         for dialog in harness.description.dialogs:
             if dialog.hear is not None:
@@ -143,7 +144,7 @@ async def leaving(harness: DoorHarness) -> None:
             while server.aura.runtime.relays:
                 if time.monotonic() > limit:
                     raise Broken(f"{dialog.name}: the answer goes on {PATIENCE:g} s after its client has left")
-                time.sleep(0.01)
+                await asyncio.sleep(0.01)
             if server.post(*dialog.request("says", PROMPT, True)).status_code != 200:
                 raise Broken(f"{dialog.name}: the next client is refused")
 

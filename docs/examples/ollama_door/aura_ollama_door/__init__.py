@@ -1,7 +1,7 @@
 """Programs that speak to Ollama ask Aura's agents: `POST /api/chat`, `GET /api/tags`, `GET /api/version`."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -153,9 +153,5 @@ def version(agents: Sequence[AgentInfo]) -> bytes:
 @hookimpl
 def doors() -> list[Door]:
     """The routes."""
-    routes = [
-        AnswerRoute("/api/chat", ChatRequest, read, ChatEncoder),
-        ListRoute("/api/tags", tags, answering=True),
-        ListRoute("/api/version", version),
-    ]
-    return [Door(routes, refuse)]
+    chat = AnswerRoute("/api/chat", ChatRequest, read, ChatEncoder)
+    return [Door([chat, ListRoute("/api/tags", tags, answering=True), ListRoute("/api/version", version)], refuse)]
