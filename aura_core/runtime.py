@@ -304,9 +304,7 @@ class Runtime:
             raise ProviderError(f"The provider plugin {_named(instance)!r} returned nothing.")
         return iterator
 
-    async def request(
-        self, bound: Bound, question: Question, headers: Mapping[str, str] = NO_HEADERS
-    ) -> ChatRequest:
+    async def request(self, bound: Bound, question: Question, headers: Mapping[str, str] = NO_HEADERS) -> ChatRequest:
         """What the provider is asked. Raises ProviderError where no model is known."""
         front_matter = bound.agent.front_matter
         model = front_matter.model or await bound.instance.model()
