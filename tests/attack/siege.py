@@ -38,9 +38,6 @@ base_url = "http://127.0.0.1:{port}"
 [providers.openai]
 base_url = "http://127.0.0.1:{port}/v1"
 api_key_env = "ATTACKED_KEY"
-
-[log]
-format = "json"
 """
 
 

@@ -17,7 +17,6 @@ from aura_ollama.errors import server
 from aura_ollama.settings import OllamaSettings
 
 
-
 @asynccontextmanager
 async def connect(settings: OllamaSettings) -> AsyncIterator["OllamaClient"]:
     """A client for one server."""
