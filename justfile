@@ -63,9 +63,13 @@ bench *ARGS:
 figures run=".cache/bench.json":
     {{uv}} --with matplotlib python benchmarks/publish.py "{{run}}"
 
+# Attack a real server with thousands of connections, and put the figures into docs/security-testing.md: ten minutes
+attack *ARGS:
+    {{uv}} python tests/attack/run.py {{ARGS}}
+
 # Run the tests of faults twenty times, each time in another order; `just shuffled 1 "tests plugins"` for all tests
 shuffled times="20" paths=faults:
     for n in $(seq {{times}}); do {{uv}} pytest -q -p randomly {{paths}} || exit 1; done
 
 faults := "tests/faults tests/test_cancel.py tests/test_fuzz.py tests/test_lifecycle.py tests/test_local_security.py \
-    tests/test_property.py tests/test_refusals.py tests/test_relay.py tests/test_wire.py"
+    tests/test_property.py tests/test_refusals.py tests/test_relay.py tests/test_wire.py tests/failover"

@@ -1,5 +1,6 @@
 """Aura's plugin API: everything that a plugin may import. What is not listed here is private."""
 
+from aura_core.credentials import secret
 from aura_core.door import (
     AgentInfo,
     AgentRoute,
@@ -40,4 +41,5 @@ __all__ = [
     "Usage",
     "WholeAnswer",
     "hookimpl",
+    "secret",
 ]

@@ -15,7 +15,8 @@ from aura_core.types import Message, Usage
 
 
 class AgentInfo(msgspec.Struct, frozen=True):
-    """An agent as clients see it; None where unset. One with an `error` cannot answer, or not as its file is now."""
+    """An agent as clients see it; None where unset. `fallback` are the providers that are asked next, in their order. One
+    with an `error` cannot answer, or not as its file is now."""
 
     id: str
     name: str
@@ -25,7 +26,8 @@ class AgentInfo(msgspec.Struct, frozen=True):
     temperature: float | None
     streaming: bool
     tags: list[str]
-    error: str | None
+    fallback: list[str] = []
+    error: str | None = None
 
 
 class Question(msgspec.Struct, frozen=True):

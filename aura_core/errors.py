@@ -52,13 +52,28 @@ class ProviderError(Exception):
     `message` says what happened and what to do; it reaches the user, so it holds no key, no HTML and nothing that the
     upstream may have put a key into. `code` is one of CODES. `retry_after` is what the upstream asked for,
     in seconds.
+
+    The others are for the log and never reach a client: the upstream's HTTP status (0 where there was none), the id
+    that it gave the request, and its own words, which the core redacts and cuts.
     """
 
-    def __init__(self, message: str, code: Code = "llm_error", retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        code: Code = "llm_error",
+        retry_after: float | None = None,
+        *,
+        upstream_status: int = 0,
+        upstream_id: str = "",
+        upstream_words: str = "",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code: Code = code
         self.retry_after = retry_after
+        self.upstream_status = upstream_status
+        self.upstream_id = upstream_id
+        self.upstream_words = upstream_words
 
 
 def words_of(exc: BaseException) -> str:

@@ -14,6 +14,7 @@ import pytest
 from encoders import Sse
 
 from aura_core import End, Message, Question, Token, Usage
+from aura_core.answer.candidates import Candidate
 from aura_core.answer.events import DoneEvent, Event, TokenEvent, Values
 from aura_core.answer.relay import Relay
 from aura_core.config import settings
@@ -276,7 +277,7 @@ def test_a_sign_of_life_never_extends_the_wait_for_the_first_token(tmp_path: Pat
 def test_silence_after_the_finish_ends_in_done(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.answer.relay.FINISH_GRACE", 0.2)
+    monkeypatch.setattr("aura_core.answer.asking.FINISH_GRACE", 0.2)
     events, _ = _run(tmp_path, fake_plugin, "yield Token('a', finish_reason='stop')\nawait asyncio.sleep(30)")
     assert events[-1].name == "done"
 
@@ -284,7 +285,7 @@ def test_silence_after_the_finish_ends_in_done(
 def test_signs_of_life_after_the_finish_do_not_keep_it_open(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.answer.relay.FINISH_GRACE", 0.5)
+    monkeypatch.setattr("aura_core.answer.asking.FINISH_GRACE", 0.5)
     body = "yield Token('a', finish_reason='stop')\nwhile True:\n    await asyncio.sleep(0.01)\n    yield Token()"
     events, _ = _run(tmp_path, fake_plugin, body)
     assert events[-1].data == DONE
@@ -293,7 +294,7 @@ def test_signs_of_life_after_the_finish_do_not_keep_it_open(
 def test_usage_that_is_repeated_after_the_finish_does_not_keep_it_open(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.answer.relay.FINISH_GRACE", 0.5)
+    monkeypatch.setattr("aura_core.answer.asking.FINISH_GRACE", 0.5)
     body = (
         "yield Token('a', finish_reason='stop')\nwhile True:\n    await asyncio.sleep(0.01)\n"
         "    yield Token(usage=Usage(1, 2))"
@@ -348,7 +349,7 @@ def test_one_event_ends_an_answer_that_is_read_late() -> None:
         return answer()
 
     async def read() -> list[Event]:
-        relay = Relay(start, ServerSettings(), Values(), "it")
+        relay = Relay(Candidate(start, "it"), ServerSettings(), Values())
         await relay.wait_closed()
         await asyncio.sleep(0)
         relay.fail("timeout", "too late")
@@ -400,7 +401,7 @@ def _piped(tokens: list[str], end: bool) -> tuple[_Narrow, list[bytes]]:
         return answer()
 
     async def run() -> tuple[_Narrow, list[bytes]]:
-        relay, connection = Relay(start, ServerSettings(), Sse(), "it"), _Narrow()
+        relay, connection = Relay(Candidate(start, "it"), ServerSettings(), Sse()), _Narrow()
 
         async def open_() -> None:
             while True:
@@ -499,7 +500,7 @@ finally:
 
 
 def test_a_clean_up_runs_to_its_end(tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 20)
+    monkeypatch.setattr("aura_core.answer.asking.CLEANUP_LIMIT", 20)
     done = tmp_path / "cleaned"
     body = CLEANUP.format(f"await asyncio.sleep(0.2); pathlib.Path({str(done)!r}).touch()")
     events, aura = _run(tmp_path, fake_plugin, body, "idle_timeout = 1")
@@ -511,7 +512,7 @@ def test_a_clean_up_runs_to_its_end(tmp_path: Path, fake_plugin: FakePlugin, mon
 def test_a_clean_up_that_hangs_is_abandoned_counted_and_logged(
     tmp_path: Path, fake_plugin: FakePlugin, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 60)
+    monkeypatch.setattr("aura_core.answer.asking.CLEANUP_LIMIT", 60)
     fake_plugin(
         "it",
         HEAD + CLEANUP.format("await asyncio.sleep(60)").replace("\n", "\n    "),
@@ -520,7 +521,7 @@ def test_a_clean_up_that_hangs_is_abandoned_counted_and_logged(
         assert aura.ask("it")[-1].data["code"] == "timeout"
         _wait_until_idle(aura)  # a clean-up does not occupy a slot
         assert not aura.runtime.abandonments
-        monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 0.2)
+        monkeypatch.setattr("aura_core.answer.asking.CLEANUP_LIMIT", 0.2)
         assert aura.ask("it")[-1].data["code"] == "timeout"
         end = time.monotonic() + 10
         while not aura.runtime.abandonments and time.monotonic() < end:

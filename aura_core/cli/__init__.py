@@ -22,6 +22,7 @@ COMMANDS = {
     "chat": "Talk to an agent.",
     "agents": "List the agents.",
     "plugins": "List the plugins.",
+    "models": "List the models of the providers.",
     "doctor": "Check everything, and say what to do.",
     "init": "Write settings and agents to begin with.",
     "trust": "Trust a folder, or see which are trusted.",

@@ -24,14 +24,23 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
         print_json({"agents": infos})
     else:
         rows = [
-            [info.id, info.name, info.provider or "-", info.model or "-", "yes" if info.streaming else "no"]
+            [
+                info.id,
+                info.name,
+                info.provider or "-",
+                info.model or "-",
+                ", ".join(info.fallback) or "-",
+                "yes" if info.streaming else "no",
+            ]
             for info in infos
         ]
-        print_table(["agent", "name", "provider", "model", "streams"], rows)
+        print_table(["agent", "name", "provider", "model", "fallback", "streams"], rows)
         for info in infos:
             if info.error:
                 say(f"{info.id}: {info.error}", err=True)
         for entry in runtime.agents.entries.values():
             for note in entry.agent.notes if entry.agent else ():
                 say(note, err=True)
+            for warning in runtime.option_warnings(entry):
+                say(warning, err=True)
     sys.exit(1 if any(info.error for info in infos) else 0)

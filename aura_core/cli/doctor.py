@@ -5,7 +5,7 @@ import os
 import platform
 import re
 from collections.abc import AsyncGenerator, Awaitable, Iterator
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractContextManager, aclosing, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +17,7 @@ from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Valu
 from aura_core.cli.options import config_options, json_option, open_runtime
 from aura_core.cli.terminal import Screen, print_json
 from aura_core.config.agents import BUILT_IN
+from aura_core.config.fallback import FallbackEntry
 from aura_core.config.fields import toml
 from aura_core.config.settings import SECTIONS, Settings
 from aura_core.door import Question
@@ -24,9 +25,10 @@ from aura_core.errors import ProviderError, words_of
 from aura_core.plugins.distributions import strangers
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import CORE_DISTRIBUTION
+from aura_core.plugins.model_limits import limit_warnings
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
-from aura_core.types import Message
+from aura_core.types import Message, Model
 
 PROMPT = "Say hello."
 
@@ -210,6 +212,8 @@ def _notes(runtime: Runtime) -> Iterator[Check]:
     for entry in runtime.agents.entries.values():
         for note in entry.agent.notes if entry.agent else ():
             yield Check("agents", entry.id, "note", note)
+        for warning in runtime.option_warnings(entry):
+            yield Check("agents", entry.id, "warning", warning)
 
 
 async def _examine(runtime: Runtime, offline: bool, report: _Report) -> None:
@@ -239,9 +243,10 @@ async def _online(runtime: Runtime, report: _Report) -> AsyncGenerator[Check, No
                 check = await _reachable(runtime.providers.instances[name])
             yield check
         yield _folder(runtime)
+        listed: dict[str, list[Model]] = {}
         for entry in runtime.agents.entries.values():
             with report.asking(entry.id):
-                checks = await _agent(runtime, entry.id)
+                checks = await _agent(runtime, entry.id, listed)
             for check in checks:
                 yield check
         for check in _notes(runtime):
@@ -269,7 +274,7 @@ async def _failure(asked: Awaitable[object]) -> str | None:
     return None
 
 
-async def _agent(runtime: Runtime, agent_id: str) -> list[Check]:
+async def _agent(runtime: Runtime, agent_id: str, listed: dict[str, list[Model]]) -> list[Check]:
     try:
         bound = await runtime.bind(agent_id)
     except Problem as problem:
@@ -277,29 +282,46 @@ async def _agent(runtime: Runtime, agent_id: str) -> list[Check]:
     entry = runtime.agents.entries[agent_id.lower()]
     if entry.error:
         return [Check("agents", agent_id, "failed", entry.error)]
-    checks = [await _first_token(runtime, bound)]
-    checks += [Check("agents", agent_id, "warning", advice) for advice in await _advice(runtime, bound)]
+    checks = []
+    for number, candidate in enumerate((bound, *bound.fallback)):  # each alone, as it would be asked in its turn
+        alone = msgspec.structs.replace(candidate, fallback=())
+        name = f"{agent_id} ({_behind(alone)}{', fallback' if number else ''})"
+        checks.append(await _first_token(runtime, alone, name))
+        place = name if number else agent_id
+        checks += [Check("agents", place, "warning", advice) for advice in await _advice(runtime, alone, listed)]
     return checks
+
+
+def _behind(bound: Bound) -> str:
+    """The instance; with the model if the agent's file names one for a fallback."""
+    model = bound.asks.model if isinstance(bound.asks, FallbackEntry) else None
+    return f"{bound.instance.name} {model}" if model else bound.instance.name
 
 
 def _question(bound: Bound) -> Question:
     return Question(bound.agent.id, [Message("user", PROMPT)])
 
 
-async def _advice(runtime: Runtime, bound: Bound) -> list[str]:
+async def _advice(runtime: Runtime, bound: Bound, listed: dict[str, list[Model]]) -> list[str]:
+    """What is likely to go wrong; `listed` keeps the models of each instance, which are asked for once."""
     try:
         request = await runtime.request(bound, _question(bound))
     except ProviderError:
         return []  # why there is no request the answer has told
     try:
-        return await bound.instance.check_request(request)
+        advice = await bound.instance.check_request(request)
     except Exception as exc:
-        return [f"its plugin could not check it ({words_of(exc)})"]
+        advice = [f"its plugin could not check it ({words_of(exc)})"]
+    name = bound.instance.name
+    if name not in listed:
+        listed[name] = []
+        with suppress(Exception):  # whether the provider answers has been told
+            listed[name] = await bound.instance.list_models()
+    return [*advice, *limit_warnings(request, listed[name])]
 
 
-async def _first_token(runtime: Runtime, bound: Bound) -> Check:
+async def _first_token(runtime: Runtime, bound: Bound, name: str) -> Check:
     """Ask twice: the first time a model may have to be loaded, the second time it only answers."""
-    name = f"{bound.agent.id} ({bound.instance.name})"
     seconds: list[float] = []
     for _ in range(2):
         relay = runtime.answer(bound, _question(bound), Values())

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,6 +16,7 @@ from aura_core.config.decode import decode, keys, unknown_key
 from aura_core.config.settings import check_variables
 from aura_core.config.sources import PROVIDERS, Table, Value
 from aura_core.config.untrusted import ADDRESSES, NotTrusted, Refusal, refused_setting, secret_settings
+from aura_core.credentials import secret
 from aura_core.deadline import timeout
 from aura_core.errors import ConfigError, ProviderError, words_of
 from aura_core.limits import CLEANUP_LIMIT, HOOK_TIMEOUT, MODEL_MEMORY
@@ -71,6 +73,8 @@ class Instance:
         if unknown := [key for key in table if key not in known and key != "default_model" and strict]:
             raise unknown_key(unknown[0], ["plugin", "default_model", *known], where)
         self._refuse(table, struct)
+        if struct is not None:
+            table |= _whole_paths(table, struct)
         if self.keyless and struct is not None:
             table |= {key: Value("", "default") for key in secret_settings(struct)}
         elif self.name == self.plugin and struct is not None:
@@ -106,6 +110,16 @@ class Instance:
             getattr(self.settings, f.name) for f in msgspec.structs.fields(self.settings) if f.name.endswith("_env")
         )
         return [name for name in named if isinstance(name, str) and name]
+
+    def secret_values(self, environ: Mapping[str, str]) -> list[str]:
+        """The secrets in the variables and files that the settings name, as plugins send them: without the white space
+        around them."""
+        values = [environ.get(name, "").strip() for name in self.secrets]
+        if self.settings is not None:
+            for key in _secret_files(type(self.settings)):
+                with suppress(ProviderError):  # who opens the client is told
+                    values.append(secret(self.settings, key.removesuffix("_file")))
+        return [value for value in values if value]
 
     async def client(self) -> Any:
         """The client, opened now if it is not yet. Raises ProviderError; then the next call tries again."""
@@ -218,7 +232,12 @@ class Instance:
 
     async def list_models(self) -> list[Model]:
         """The models that the plugin lists, none where it cannot. Raises ProviderError."""
-        return await self._ask(self.hooks.list_models) or []
+        models: list[Model] = await self._ask(self.hooks.list_models) or []
+        for model in models:
+            if not isinstance(model, Model):
+                kind = type(model).__name__
+                raise ProviderError(f"The plugin {self.plugin!r} lists {kind}, not Model; its author must correct it.")
+        return models
 
     async def check_health(self) -> None:
         """Ask the plugin whether the provider answers. Raises ProviderError that says what is wrong."""
@@ -249,6 +268,20 @@ class Instance:
         """Whether this model's answers can stream."""
         answer = self.hooks.supports_streaming(model=model, settings=self.settings, options=options)
         return True if answer is None else bool(answer)
+
+
+def _secret_files(struct: type[msgspec.Struct]) -> list[str]:
+    """The settings that name the file of a secret."""
+    return [key for key in secret_settings(struct) if key.endswith("_file")]
+
+
+def _whole_paths(table: Table, struct: type[msgspec.Struct]) -> Table:
+    """The files of secrets by whole paths: a relative one belongs to the folder of the file that names it."""
+    return {
+        key: msgspec.structs.replace(value, value=os.path.join(value.folder or "", os.path.expanduser(value.value)))  # noqa: PTH111, PTH118  # Path's own expanduser raises where there is no such user
+        for key in _secret_files(struct)
+        if (value := table.get(key)) is not None and isinstance(value.value, str) and value.value
+    }
 
 
 def _strict(struct: type[msgspec.Struct]) -> bool:

@@ -141,9 +141,8 @@ class Providers:
         await asyncio.gather(*(instance.close() for instance in self.instances.values()))
 
     def secrets(self) -> list[str]:
-        """The values that must never be shown; without the line break that some have, as plugins send them."""
-        names = {name for instance in self.instances.values() for name in instance.secrets}
-        return [value for name in names if (value := self._environ.get(name, "").strip())]
+        """The values that must never be shown."""
+        return list({value for each in self.instances.values() for value in each.secret_values(self._environ)})
 
     def plugin_of(self, instance: Instance) -> Plugin:
         """The plugin behind an instance."""

@@ -23,6 +23,7 @@ from aura_core.doors.native import AGENT, LIST, STREAM, WHOLE, AgentList, Answer
 from aura_core.errors import CODES
 from aura_core.problems import Problem, ProblemBody
 from aura_core.runtime import ProviderInfo, Runtime
+from aura_core.server.budgeted import Budgeted
 from aura_core.server.door_routes import DoorRoutes
 from aura_core.server.guard import Guard, refuse
 from aura_core.server.page import page_routes
@@ -178,7 +179,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
         lifespan=[lifespan],
         logging_config=None,
     )
-    return Guard(app, runtime.settings, runtime.doors)
+    return Guard(Budgeted(app, runtime.budget), runtime.settings, runtime.doors)
 
 
 def _metrics(runtime: Runtime) -> "Metrics | None":
@@ -186,7 +187,13 @@ def _metrics(runtime: Runtime) -> "Metrics | None":
         from aura_core.telemetry.metrics import Metrics
     except ModuleNotFoundError:
         return None
-    metrics = Metrics(lambda: len(runtime.relays), runtime.abandonments, runtime.worker)
+    metrics = Metrics(
+        lambda: len(runtime.relays),
+        lambda: runtime.budget.held,
+        lambda: len(runtime.rests),
+        runtime.abandonments,
+        runtime.worker,
+    )
     runtime.observers.append(metrics.observe)
     return metrics
 
@@ -243,5 +250,9 @@ def _on_http_exception(request: Request[Any, Any, Any], exc: HTTPException) -> R
 
 
 def _on_exception(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+    if isinstance(exc, MemoryError):
+        log.warning("a request got no memory: %s %s", request.method, request.url.path)
+        problem = Problem("too_many_streams", "The server is out of memory; try again in a moment.", retry_after=1)
+        return _on_problem(request, problem)
     log.error("a request failed: %s %s", request.method, request.scope.get("route_handler"), exc_info=exc)
     return _on_problem(request, Problem("internal_error", "The server failed; its log says more."))

@@ -14,7 +14,7 @@ from aura_core.problems import Problem
 from aura_core.runtime import Runtime
 from aura_core.server.guard import request_id
 from aura_core.server.listing import Listing
-from aura_core.server.request_body import JsonRequest, json_request
+from aura_core.server.request_body import JsonRequest, count_texts, json_request
 from aura_core.server.responses import EventStream, OnePiece
 
 _ROLES = ("user", "assistant")
@@ -42,6 +42,7 @@ class DoorRoutes:
             for name, value in parameters.items():
                 instead = instead.replace(f"{{{name}}}", bound.agent.id if value == question.agent else value)
             raise Problem("streaming_not_supported", f"This agent's model cannot stream: POST {instead} instead.")
+        count_texts(scope, question)
         context = AnswerContext(request_id(scope), time.time(), question)
         encoder = made(self._opened, f"the encoder of {route.path}", route.encoder, context)
         response = EventStream if question.stream else OnePiece

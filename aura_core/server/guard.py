@@ -28,6 +28,7 @@ NOT_KEPT = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosni
 """Headers of every answer that does not set them itself: nothing keeps it, and no browser guesses what it is."""
 _GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADER_NAMES = re.compile(rb"[A-Za-z0-9_-]+(?: ?, ?[A-Za-z0-9_-]+)*")
+_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?")
 
 
@@ -101,6 +102,16 @@ def request_id(scope: Scope) -> str:
     """The id under which the guard lets this request pass."""
     own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
     return str(own.get(REQUEST_ID, "-"))
+
+
+def upstream_headers(scope: Scope) -> dict[str, str]:
+    """The headers that a plugin adds to its request: the id of this one, and a valid `traceparent` (W3C Trace Context,
+    version 00); a client can choose no other."""
+    headers = {"x-request-id": request_id(scope)}
+    given = [value for name, value in scope["headers"] if name == b"traceparent"]
+    if len(given) == 1 and _TRACEPARENT.fullmatch(given[0]):
+        headers["traceparent"] = given[0].decode()
+    return headers
 
 
 def refuse(problem: Problem, scope: Scope) -> Reply:

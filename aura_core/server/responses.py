@@ -9,11 +9,14 @@ from litestar.types import Receive, Scope, Send
 
 from aura_core.answer.events import Framing, ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Relay
+from aura_core.budget import FULL, Share
 from aura_core.door import Encoder, End, Failure, Question, WholeAnswer
 from aura_core.doors.table import OpenDoor, as_bytes, made
+from aura_core.limits import WHOLE_ANSWER_LIMIT
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
-from aura_core.server.guard import request_id
+from aura_core.server.budgeted import share_of
+from aura_core.server.guard import request_id, upstream_headers
 from aura_core.server.uvicorn_protocol import CONNECTION, Protocol
 
 STREAM_HEADERS = [
@@ -45,7 +48,16 @@ class _Relayed(Response[None]):
         task = asyncio.current_task()
         assert task is not None
         abort: Callable[[], object] = connection.abort if connection is not None else task.cancel
-        relay = self._runtime.answer(self._bound, self._question, self._framing(), abort, request_id(scope))
+        self._share = share_of(scope)
+        relay = self._runtime.answer(
+            self._bound,
+            self._question,
+            self._framing(),
+            abort,
+            request_id(scope),
+            upstream_headers(scope),
+            self._share,
+        )
         watcher = asyncio.create_task(_watch(receive, relay), name="aura-disconnect")
         try:
             await self._send(relay, send, connection)
@@ -110,20 +122,22 @@ class OnePiece(_Relayed):
         return self._parts
 
     async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
-        texts: list[str] = []
-        thoughts: list[str] = []
+        text, thoughts = Text(self._share), Text(self._share)
         while not relay.drained:
             for part in await relay.take():
-                if isinstance(part, TokenEvent):
-                    texts.append(part.content)
-                elif isinstance(part, ReasoningEvent):
-                    thoughts.append(part.content)
+                if isinstance(part, TokenEvent | ReasoningEvent):
+                    why = (text if isinstance(part, TokenEvent) else thoughts).add(part.content)
+                    if why is not None:
+                        relay.fail(why, _WHY[why])
+                        raise Problem(why, _WHY[why], None if why == "llm_error" else 1, text.so_far())
                 elif isinstance(part, Failure):
-                    raise Problem(part.code, part.message, part.retry_after, "".join(texts))
+                    raise Problem(part.code, part.message, part.retry_after, text.so_far())
                 elif isinstance(part, End):
-                    answer = WholeAnswer("".join(texts), "".join(thoughts), part)
+                    answer = WholeAnswer(text.so_far(), thoughts.so_far(), part)
                     self._made("answering", self._encoder.answering, *self._parts.who)
                     body = self._made("whole", self._encoder.whole, answer)
+                    if not self._share.change(text.size + thoughts.size, len(body)):
+                        raise Problem("unavailable", FULL, 1, answer.text)
                     headers = [
                         (b"content-type", self._encoder.whole_content_type.encode()),
                         (b"cache-control", b"no-store"),
@@ -131,6 +145,43 @@ class OnePiece(_Relayed):
                     ]
                     await send({"type": "http.response.start", "status": 200, "headers": headers})
                     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class Text:
+    """The text of an answer that is sent in one piece, as far as it has arrived. It counts in the request's share.
+
+    It is kept as UTF-8: each short string would take 50 bytes more than its characters.
+    """
+
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self._bytes = bytearray()
+
+    def add(self, content: str) -> str | None:
+        """Append a piece. Returns an error code if the answer is too long, or too much is held for all clients."""
+        piece = content.encode()
+        if len(self._bytes) + len(piece) > WHOLE_ANSWER_LIMIT:
+            return "llm_error"
+        if not self._share.grow(len(piece)):
+            return "unavailable"
+        self._bytes += piece
+        return None
+
+    def so_far(self) -> str:
+        """All of it."""
+        return self._bytes.decode()
+
+    @property
+    def size(self) -> int:
+        """The bytes that it counts."""
+        return len(self._bytes)
+
+
+_WHY = {
+    "llm_error": f"The answer is longer than {WHOLE_ANSWER_LIMIT // 2**20} MiB and cannot be sent in one piece; ask for"
+    " a stream.",
+    "unavailable": FULL,
+}
 
 
 async def _watch(receive: Receive, relay: Relay) -> None:

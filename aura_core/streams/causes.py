@@ -1,4 +1,4 @@
-"""The table that says which of Aura's codes a server's failure is: its words first, in this order, then its status.
+"""The table that says which of Aura's codes a server's failure becomes: by its words, in this order, then its status.
 
 docs/providers.md explains it. A row matches by one of its codes, compared whole, or by one of its phrases, found in the
 message or in a code. Phrases are in lower case, with spaces for `_` and `-` and between the words of CamelCase, so that
@@ -18,7 +18,6 @@ IN_STREAM = 0
 
 _CLIENT = frozenset(range(400, 500))
 _SERVER = frozenset(range(500, 600))
-_TRANSIENT = frozenset((500, 502, 503, 504, *range(520, 525), 529))
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORDLESS = {"", "not found", "resource not found", "method not allowed", "404 not found", "405 method not allowed"}
 
@@ -26,7 +25,7 @@ _WORDLESS = {"", "not found", "resource not found", "method not allowed", "404 n
 class Cause(msgspec.Struct, frozen=True):
     """One row. `statuses`: only with these; `never`: not with these. `patient`: not where the server says when to come
     back. `wordless`: only where nothing but "Not found" is said. `named`: only where the message names the model.
-    `remedy` tells apart what to do about one code.
+    `remedy` tells apart messages of one code: an overloaded server from one that cannot be reached.
     """
 
     code: Code
@@ -207,17 +206,25 @@ CAUSES: tuple[Cause, ...] = (
         phrases=("permission denied", "permission error", "access denied", "does not have permission"),
         statuses=frozenset({IN_STREAM, 400, 401, 403, 404}),
     ),
-    # Busy: worth another attempt. A limit on the rate stays one.
+    # Worth another attempt. A limit on the rate stays one.
+    Cause(
+        "unavailable",
+        phrases=(
+            "loading model", "model is loading", "currently loading", "still loading", "being loaded", "warming up",
+        ),
+        never=_429,
+        remedy="loading",
+    ),
+    Cause("unavailable", phrases=("no healthy upstream", "upstream connect error"), never=_429),
     Cause(
         "unavailable",
         phrases=(
             "overloaded", "server busy", "server is busy", "too busy", "service unavailable", "unavailable error",
-            "loading model", "model is loading", "currently loading", "still loading", "being loaded", "high demand",
-            "high traffic", "high load", "at capacity", "over capacity", "capacity…exceeded",
-            "temporarily unavailable", "no healthy upstream", "upstream connect error", "queue is full",
-            "pending requests", "warming up",
+            "high demand", "high traffic", "high load", "at capacity", "over capacity", "capacity…exceeded",
+            "temporarily unavailable", "queue is full", "pending requests",
         ),
         never=_429,
+        remedy="overloaded",
     ),
     Cause(
         "bad_request",
@@ -233,7 +240,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause("timeout", statuses=frozenset({408})),
     Cause("rate_limited", statuses=_429),
     Cause("content_filtered", statuses=frozenset({451})),
-    Cause("unavailable", statuses=frozenset({498})),  # Groq: no room in the flexible tier
+    Cause("unavailable", statuses=frozenset({498}), remedy="overloaded"),  # Groq: no room in the flexible tier
     Cause("model_not_found", statuses=frozenset({404}), named=True),
     Cause("bad_request", statuses=frozenset({404, 405}), wordless=True, remedy="address"),
     Cause("bad_request", statuses=_CLIENT),
@@ -252,7 +259,9 @@ CAUSES: tuple[Cause, ...] = (
         ),
         statuses=_SERVER,
     ),
-    Cause("unavailable", statuses=_TRANSIENT),
+    Cause("unavailable", statuses=frozenset({503, 529}), remedy="overloaded"),
+    Cause("unavailable", statuses=frozenset({500}), remedy="internal"),
+    Cause("unavailable", statuses=frozenset({502, 504, *range(520, 525)})),
     Cause("llm_error", statuses=_SERVER),
     # An error in the stream that names no status.
     Cause(

@@ -1,11 +1,11 @@
-"""What a server's failure becomes for the user: a code of Aura's, the server's own words, and what to do."""
+"""Turn a server's failure into a ProviderError: a code, the server's own words, and what to do."""
 
 from collections.abc import Callable, Mapping
 
 import msgspec
 
 from aura_core.errors import Code, ProviderError
-from aura_core.limits import WORDS_LENGTH
+from aura_core.limits import UPSTREAM_ID_LENGTH, WORDS_LENGTH
 from aura_core.streams.causes import IN_STREAM, cause_of
 from aura_core.streams.reason import Reason, read_reason
 from aura_core.streams.scrub import Scrub
@@ -32,14 +32,22 @@ class Endpoint(msgspec.Struct, frozen=True):
 def status_error(server: Endpoint, status: int, headers: Mapping[str, str], body: bytes, model: str) -> ProviderError:
     """A response whose status is not 2xx, as an error; `body` as far as it came. No page is ever shown."""
     if 300 <= status < 400:
-        return ProviderError(f"{server.name} redirects to another address; name that one.", "bad_response")
-    return failure(server, read_reason(body), model, status, retry_after(headers))
+        return ProviderError(
+            f"{server.name} redirects to another address; name that one.", "bad_response", upstream_status=status
+        )
+    return failure(server, read_reason(body), model, status, retry_after(headers), upstream_id(headers))
 
 
 def failure(
-    server: Endpoint, reason: Reason | None, model: str, status: int = IN_STREAM, wait: float | None = None
+    server: Endpoint,
+    reason: Reason | None,
+    model: str,
+    status: int = IN_STREAM,
+    wait: float | None = None,
+    request_id: str = "",
 ) -> ProviderError:
-    """A failure with a status of its own, or one inside the stream. `wait` is what the headers say, in seconds."""
+    """A failure with a status of its own, or one inside the stream. `wait` is what the headers say, in seconds, and
+    `request_id` the server's id of the request, for the log."""
     reason = reason or Reason()
     wait = reason.wait if wait is None else wait
     cause = cause_of(msgspec.structs.replace(reason, wait=wait), model, status)
@@ -47,7 +55,23 @@ def failure(
     message = _MESSAGES[cause.remedy or cause.code](server, said, model, status or reason.status)
     if cause.code == "bad_request" and not cause.remedy and server.remedy is not None:
         message = f"{message} {server.remedy(reason)}".rstrip()
-    return ProviderError(message, cause.code, wait if cause.code in _WAITING else None)
+    return ProviderError(
+        message,
+        cause.code,
+        wait if cause.code in _WAITING else None,
+        upstream_status=status or reason.status,
+        upstream_id=request_id,
+        upstream_words=server.scrub(" ".join((reason.message, *(f"({code})" for code in reason.codes)))),
+    )
+
+
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "x-amzn-requestid")
+
+
+def upstream_id(headers: Mapping[str, str]) -> str:
+    """The id that a server gave the request, by the usual headers of its response; "" where there is none."""
+    found = next((headers[name] for name in _REQUEST_IDS if name in headers), "")
+    return found[:UPSTREAM_ID_LENGTH] if found.isprintable() else ""
 
 
 def bad_response(server: Endpoint, said: bytes = b"", begun: bool = False) -> ProviderError:
@@ -79,8 +103,18 @@ _MESSAGES: dict[str, Callable[[Endpoint, str, str, int], str]] = {
     "auth": lambda server, said, model, status: f"{server.name} refused access{_after(said)}; {server.access}.",
     "timeout": lambda server, said, model, status: f"{server.name} waited too long for the request{_after(said)}.",
     "rate_limited": lambda server, said, model, status: f"{server.name} limits the rate of requests{_after(said)}.",
+    "overloaded": lambda server, said, model, status: (
+        f"{server.name} is overloaded{_after(said) or f' (status {status})'}; try again in a moment."
+    ),
+    "loading": lambda server, said, model, status: (
+        f"{server.name} is loading the model{_after(said)}; try again in a moment."
+    ),
+    "internal": lambda server, said, model, status: (
+        f"{server.name} failed{_after(said) or f' (status {status})'}; another attempt may succeed."
+    ),
     "unavailable": lambda server, said, model, status: (
-        f"{server.name} is busy or not reachable{_after(said) or f' (status {status})'}."
+        f"{server.name} cannot be reached by the gateway in front of it"
+        f"{_after(said) or f' (status {status})'}; is it running?"
     ),
     "address": lambda server, said, model, status: (
         f"{server.name} knows no such address ({said or f'status {status}'}); {server.address}"

@@ -2,7 +2,8 @@
 
 import re
 
-from aura_core.limits import KEY_PIECE, SCRUBBED_LENGTH
+from aura_core.key_pieces import pieces_of
+from aura_core.limits import SCRUBBED_LENGTH
 
 _WORD = re.compile(r"\S+")
 # What follows such a word is a key where a sign joins the two, or where it has signs or digits, or is long; else it is
@@ -19,7 +20,7 @@ class Scrub:
     """Gives a text without addresses, and with `***` for all that is or looks like a piece of the key."""
 
     def __init__(self, key: str) -> None:
-        self._pieces = {key[start : start + KEY_PIECE] for start in range(len(key) - KEY_PIECE + 1)}
+        self._pieces = pieces_of(key)
 
     def __call__(self, text: str) -> str:
         text = _WORD.sub(lambda word: "" if "://" in word[0] else word[0], text[:SCRUBBED_LENGTH])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import quote
 
+from aura_core.key_pieces import hide_pieces
 from aura_core.limits import MESSAGE_LIMIT
 from aura_core.text import without_halves
 
@@ -27,7 +28,8 @@ def message(text: str, secrets: list[str]) -> str:
     """An upstream's or a plugin's words, fit for a user: one line, no secret, no mark-up, not endless."""
     text = hide(without_halves(text), secrets)
     text = " ".join(_CONTROL.sub(" ", _TAG.sub(" ", text)).split())
-    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+    text = text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+    return hide_pieces(text, secrets)
 
 
 @lru_cache(maxsize=16)

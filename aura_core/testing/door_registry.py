@@ -11,12 +11,13 @@ Look = Callable[[DoorHarness], Awaitable[None]]
 
 
 class DoorPromise(msgspec.Struct, frozen=True):
-    """One promise. `needs` are checks that it builds on."""
+    """One promise. `needs` are checks that it builds on; `since` is the version of Aura that first asked for it."""
 
     name: str
     promise: str
     look: Look
     needs: tuple[str, ...]
+    since: str = "0.2"
 
     @property
     def docs(self) -> str:

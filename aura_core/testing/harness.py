@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 
 from aura_core import door
+from aura_core.answer.candidates import Candidate
 from aura_core.answer.events import ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Limits, Relay
 from aura_core.config.sources import Value
 from aura_core.limits import CLEANUP_LIMIT
 from aura_core.plugins.instance import Instance
-from aura_core.plugins.loader import Plugins
+from aura_core.plugins.distributions import published, requirements_of
+from aura_core.plugins.loader import CORE_DISTRIBUTION, GROUP, Plugins
 from aura_core.telemetry import redact
 from aura_core.testing.conformance import KEY, Description, Failure, Transcript
 from aura_core.testing.upstream import Part, Reply, Request, Upstream, split_at
@@ -23,6 +25,8 @@ PATIENCE = 25.0
 """Seconds to wait for what should take milliseconds, on a busy machine; those of LIMITS are more than twice as many."""
 LIMITS = Limits(retries=0, first_token_timeout=60, idle_timeout=60, total_timeout=0, write_timeout=60, heartbeat=0)
 PIECE = 65536
+FORMER_DISTRIBUTION = "aura-core"
+"""What the distribution of Aura 0.1 was called."""
 
 
 class Broken(AssertionError):
@@ -43,14 +47,8 @@ class PlayedAnswer:
         self.abandoned = False
         self._instance = instance
         self._request = request
-        self.relay = Relay(
-            self._start,
-            limits,
-            Values(),
-            instance.plugin,
-            lambda text: redact.message(text, [KEY]),
-            abandoned=lambda: setattr(self, "abandoned", True),
-        )
+        candidate = Candidate(self._start, instance.plugin, abandoned=lambda: setattr(self, "abandoned", True))
+        self.relay = Relay(candidate, limits, Values(), lambda text: redact.message(text, [KEY]))
 
     async def _start(self) -> AsyncIterator[Token]:
         client = await self._instance.client()
@@ -162,9 +160,15 @@ class Harness:
         self.conformance = conformance
         self.upstream = upstream
         self.plugins = Plugins([conformance.plugin])
+        self.written_for = written_for(conformance.plugin)
         self._instance: Instance | None = None
         for path, reply in conformance.replies.items():
             upstream.on(path, reply)
+
+    def asks_for(self, version: str) -> bool:
+        """Whether the plugin is held to promises that are new in this version of Aura: it does not require an older
+        one."""
+        return version <= self.written_for
 
     def make(self, table: Mapping[str, Any] | None = None, name: str | None = None) -> Instance:
         """An instance of the plugin; raises Broken where its settings are refused."""
@@ -252,6 +256,13 @@ class Harness:
         """Raise Inapplicable for a provider that cannot."""
         if not self.streams:
             raise Inapplicable("supports_streaming says that it cannot stream")
+
+
+def written_for(plugin: str) -> str:
+    """The version of Aura that an installed plugin was written for: "0.1" where its distribution requires that one."""
+    found = next((ep for ep in published(GROUP)[0] if ep.name == plugin), None)
+    names = {requirement.name for requirement in requirements_of(found.dist)} if found is not None else set[str]()
+    return "0.1" if FORMER_DISTRIBUTION in names and CORE_DISTRIBUTION not in names else "0.2"
 
 
 async def until(condition: Callable[[], bool], patience: float = PATIENCE) -> bool:

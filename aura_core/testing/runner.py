@@ -18,7 +18,7 @@ from aura_core.testing.conformance import KEY, Description
 from aura_core.testing.door_conformance import DoorDescription
 from aura_core.testing.door_harness import DoorHarness
 from aura_core.testing.door_registry import DoorPromise
-from aura_core.testing.harness import Broken, Harness, Inapplicable
+from aura_core.testing.harness import Broken, Harness, Inapplicable, written_for
 from aura_core.testing.registry import Promise
 from aura_core.testing.upstream import Upstream
 
@@ -113,6 +113,8 @@ class Kit:
             for needed in check.needs:
                 if self.result(needed).status == "failed":
                     raise Inapplicable(f"it builds on `{needed}`, which is broken")
+            if check.since > (version := written_for(self.plugin)):
+                raise Inapplicable(f"it is new in Aura {check.since}, and the plugin was written for {version}")
             self._check_applies(check)
             with surroundings():
                 self._play(check)

@@ -1,7 +1,9 @@
-"""Read a stream as the simplest client does: split at blank lines, look at two prefixes."""
+"""The events of Aura's own stream, decoded, for tests."""
 
 import json
 from typing import Any, NamedTuple
+
+from aura_core.streams import SseReader
 
 
 class SseEvent(NamedTuple):
@@ -12,16 +14,6 @@ class SseEvent(NamedTuple):
 
 
 def events(body: bytes | str) -> list[SseEvent]:
-    """Every event of a whole body; comments are left out."""
-    text = body.decode() if isinstance(body, bytes) else body
-    found = []
-    for block in text.split("\n\n"):
-        name, data = None, None
-        for line in block.split("\n"):
-            if line.startswith("event: "):
-                name = line[len("event: ") :]
-            elif line.startswith("data: "):
-                data = line[len("data: ") :]
-        if name is not None and data is not None:
-            found.append(SseEvent(name, json.loads(data)))
-    return found
+    """Every whole event of a body that has a name; comments are left out."""
+    data = body.encode() if isinstance(body, str) else body
+    return [SseEvent(event.name, json.loads(event.data)) for event in SseReader("Aura").feed(data) if event.name]

@@ -7,7 +7,7 @@ import { h } from "./dom.js";
 import { Markdown } from "./markdown.js";
 
 /** @typedef {import("./chat.js").Answer} Answer */
-/** @typedef {import("./host-types.js").Host} Host */
+/** @typedef {Pick<import("./host-types.js").Host, "copy" | "codeActions">} Host */
 
 /** Characters of a text that are rendered before the clock is looked at again. */
 const SLICE = 8 * 1024;
@@ -113,9 +113,10 @@ export class AnswerView {
 
   /** What the turn is doing, in words. */
   get state() {
-    const { state, model, began, thought } = this.#answer;
+    const { state, model, silent, began, thought } = this.#answer;
     const since = (/** @type {number} */ from) => Math.floor((Date.now() - from) / 1000);
     if (state === "connecting") return `Connecting, ${since(began)} s`;
+    if (state === "waiting" && silent) return `Asking ${model}, as ${silent} does not answer, ${since(began)} s`;
     if (state === "waiting") return `Waiting for ${model}, ${since(began)} s`;
     if (state === "thinking") return `${model} is thinking, ${since(thought ?? began)} s`;
     const gap = Date.now() - this.#heard;

@@ -4,14 +4,12 @@
 import { AnswerView } from "./answer.js";
 import { isRunning } from "./chat.js";
 import { h } from "./dom.js";
+import { Painter } from "./painter.js";
 import { QuestionView } from "./question.js";
 import { Follow } from "./scroll.js";
 
 /** @typedef {import("./chat.js").Turn} Turn */
 /** @typedef {import("./versions.js").Versions} Versions */
-
-/** Milliseconds of a frame that painting may take; the rest of a flood waits for the next one. */
-const BUDGET = 8;
 
 /**
  * What a person can do with a turn.
@@ -33,9 +31,7 @@ export class Conversation {
   #follow;
   /** @type {Shown[]} */
   #shown = [];
-  /** @type {Set<AnswerView>} */
-  #unpainted = new Set();
-  #frame = 0;
+  #painter;
 
   /**
    * @param {import("./host-types.js").Host} host
@@ -50,6 +46,7 @@ export class Conversation {
     this.log.append(this.#messages);
     this.jump = h("button", { type: "button", class: "jump", hidden: true }, "Jump to latest ↓");
     this.#follow = new Follow(this.log, this.jump);
+    this.#painter = new Painter((paint) => this.#follow.around(paint));
   }
 
   /**
@@ -71,7 +68,7 @@ export class Conversation {
     for (const { question, answer } of this.#shown.splice(same)) {
       question.element.remove();
       answer.element.remove();
-      this.#unpainted.delete(answer);
+      this.#painter.remove(answer);
     }
     for (const turn of path.slice(same)) {
       const shown = this.#make(turn);
@@ -96,7 +93,7 @@ export class Conversation {
       edit: () => edit(turn),
       otherAgent,
     });
-    this.#paint(view);
+    this.#painter.add(view);
     return view;
   }
 
@@ -125,7 +122,7 @@ export class Conversation {
   hear(event) {
     const view = this.#find(event.turn)?.answer;
     view?.hear(event);
-    if (view) this.#paint(view);
+    if (view) this.#painter.add(view);
   }
 
   /** Somebody else has changed this turn. @param {Turn} turn  @param {boolean} grown  it has only become longer */
@@ -135,12 +132,12 @@ export class Conversation {
     if (grown) {
       shown.answer.refresh();
     } else {
-      this.#unpainted.delete(shown.answer);
+      this.#painter.remove(shown.answer);
       const fresh = this.#answer(turn);
       shown.answer.element.replaceWith(fresh.element);
       shown.answer = fresh;
     }
-    this.#paint(shown.answer);
+    this.#painter.add(shown.answer);
   }
 
   /** Bring the lines that count seconds up to date. */
@@ -150,23 +147,5 @@ export class Conversation {
 
   toEnd() {
     this.#follow.toEnd();
-  }
-
-  /** @param {AnswerView} view */
-  #paint(view) {
-    this.#unpainted.add(view);
-    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#paintAll());
-  }
-
-  #paintAll() {
-    this.#frame = 0;
-    const deadline = performance.now() + BUDGET;
-    this.#follow.around(() => {
-      for (const view of this.#unpainted) {
-        if (!view.paint(deadline)) this.#unpainted.delete(view);
-        if (performance.now() >= deadline) break;
-      }
-    });
-    if (this.#unpainted.size) this.#frame = requestAnimationFrame(() => this.#paintAll());
   }
 }

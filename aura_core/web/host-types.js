@@ -10,6 +10,7 @@
  * @property {string | null} provider
  * @property {string | null} model
  * @property {boolean} streaming
+ * @property {string[]} [fallback]  the providers that are asked next when this one does not answer
  * @property {string | null} error
  * @property {number} [contextTokens]  how much the model takes in all, where the host knows it
  */
@@ -44,9 +45,10 @@
  */
 
 /**
- * What happens in a turn. `open`: the server has taken the request, or is asked for a whole answer; `stopped` may
- * say why.
+ * What happens in a turn. `open`: the server has taken the request, or is asked for a whole answer; `asking`: this
+ * provider is asked now, as the one before it does not answer; `stopped` may say why.
  * @typedef {{ type: "open" }
+ *   | { type: "asking", provider: string }
  *   | { type: "token", content: string }
  *   | { type: "reasoning", content: string }
  *   | { type: "done", totalTokens: number, finishReason: string }

@@ -1,4 +1,4 @@
-"""Faulty providers: the template of `aura new-plugin` with one mistake each, and the check that must detect it."""
+"""Faulty providers: a correct one, aura_acme, with one mistake each, and the check that must detect it."""
 
 from typing import NamedTuple
 
@@ -16,13 +16,14 @@ LOOP = """\
                     yield token(data)
 """
 TOKEN = "    return Token(event.text, event.thinking, event.finish, counted(event.usage))\n"
-STREAM = 'async with client.stream("POST", "/chat", content=msgspec.json.encode(body(request))) as response:\n'
+STREAM = 'async with client.stream("POST", "/chat", content=content, headers=request.headers) as response:\n'
 KEY = '            headers["authorization"] = f"Bearer {key}"\n'
 REFUSED = "            if response.status_code != 200:\n"
 BURST = "        time.sleep(3 if len(lines) > 1000 else 0)\n        for line in lines:\n"
 ALL_AT_ONCE = "                for data in [data async for data in found]:\n                    yield token(data)\n"
 DATA = '            if name == b"data":\n                '
 HINT = 'f"Acme refused access; {hint}."'
+OWN_SECRET = 'secret(settings, "api_key")'
 OWN_KEY = 'extra={"own_default": "ACME_API_KEY"})\n    ] = '
 OVER_AIOHTTP = [
     ("        async with httpx.AsyncClient(\n", "        async with OverAiohttp(\n"),
@@ -49,13 +50,13 @@ class OverAiohttp:
         await self.session.close()
 
     @asynccontextmanager
-    async def stream(self, method, path, content):
+    async def stream(self, method, path, content, headers):
         import aiohttp
         import httpx
 
         try:
             async with self.session.request(
-                method, self.base_url + path, data=content, allow_redirects=False
+                method, self.base_url + path, data=content, headers=headers, allow_redirects=False
             ) as response:
                 response.status_code = response.status
                 response.aiter_raw = response.content.iter_any
@@ -67,8 +68,11 @@ class OverAiohttp:
 def body(""",
     ),
 ]
+API_KEY_FILE = (
+    '    api_key_file: Annotated[str, Meta(description="file that holds the API key; it goes before api_key_env")] = ""\n'
+)
 CONTEXT = "        context = ssl."
-ASYNCIO = ("import os\n", "import asyncio\nimport os\nimport time\n")
+ASYNCIO = ("import re\n", "import asyncio\nimport os\nimport re\nimport time\n")
 
 MUTANTS = [
     Mutant(
@@ -78,7 +82,7 @@ MUTANTS = [
             ASYNCIO,
             (
                 STREAM,
-                'question = client.build_request("POST", "/chat", content=msgspec.json.encode(body(request)))\n'
+                'question = client.build_request("POST", "/chat", content=content, headers=request.headers)\n'
                 "        sending = asyncio.ensure_future(client.send(question, stream=True))\n"
                 "        async with aclosing(await asyncio.shield(sending)) as response:\n",
             ),
@@ -241,6 +245,12 @@ MUTANTS = [
         ],
     ),
     Mutant("takes a refused key for a bad request", "errors", [(f'{HINT}, "auth"', f'{HINT}, "bad_request"')]),
+    Mutant("has a code of its own", "errors", [('"rate_limited", wait)', '"rate_limit", wait)')]),
+    Mutant(
+        "has a word of its own for the end",
+        "finish",
+        [(TOKEN, TOKEN.replace("event.finish,", '"fine" if event.finish == "stop" else event.finish,'))],
+    ),
     Mutant("forgets when to come back", "errors", [('"rate_limited", wait)', '"rate_limited")')]),
     Mutant(
         "takes a closed connection for an empty answer",
@@ -325,15 +335,15 @@ MUTANTS = [
             ASYNCIO,
             (
                 STREAM,
-                "async with aclosing(Blocking(client, msgspec.json.encode(body(request)))) as response:\n",
+                "async with aclosing(Blocking(client, content, request.headers)) as response:\n",
             ),
             (
                 "def body(",
                 """\
 class Blocking:
-    def __init__(self, client, content):
+    def __init__(self, client, content, headers):
         import httpx
-        self.client = httpx.Client(base_url=client.base_url, headers=client.headers, trust_env=False)
+        self.client = httpx.Client(base_url=client.base_url, headers={**client.headers, **headers}, trust_env=False)
         self.response = self.client.send(self.client.build_request("POST", "/chat", content=content), stream=True)
         self.status_code, self.headers = self.response.status_code, self.response.headers
 
@@ -389,7 +399,7 @@ def body(""",
         "logs its key for information",
         "secrets",
         [
-            ("import os\n", "import logging\nimport os\n"),
+            ("import re\n", "import logging\nimport re\n"),
             (KEY, KEY + '            logging.getLogger("aura.acme").info("the key is %s", key)\n'),
         ],
     ),
@@ -399,8 +409,21 @@ def body(""",
     Mutant(
         "sends its key to every server",
         "hosts",
-        [('settings.api_key_env or " "', 'settings.api_key_env or "ACME_API_KEY"')],
+        [ASYNCIO, (OWN_SECRET, OWN_SECRET + ' or os.environ.get("ACME_API_KEY", "")')],
     ),
+    Mutant("forgets the headers of the request", "headers", [(", headers=request.headers", "")]),
+    Mutant(
+        "sends the headers of the first request for ever",
+        "headers",
+        [(", headers=request.headers", ", headers=KEPT | {k: KEPT.setdefault(k, v) for k, v in request.headers.items()}"),
+         ("EVENT_LIMIT =", "KEPT: dict[str, str] = {}\nEVENT_LIMIT =")],
+    ),
+    Mutant(
+        "reads its key from a variable only",
+        "secret-files",
+        [ASYNCIO, (OWN_SECRET, 'os.environ.get(settings.api_key_env or " ", "").strip()')],
+    ),
+    Mutant("has no file for its key", "settings", [(API_KEY_FILE, "")]),
     Mutant("forgets the history", "request", [('"messages": request.messages', '"messages": request.messages[-1:]')]),
     Mutant("sends what nobody set", "request", [("    if request.temperature is not None:\n", "    if True:\n")]),
     Mutant(
@@ -418,7 +441,7 @@ def body(""",
         "request",
         [('"stream": True}', '"stream": True, "max_completion_tokens": 4096}')],
     ),
-    Mutant("imports its SDK at once", "import-cost", [("import os\n", "import os\n\nimport httpx as sdk\n")]),
+    Mutant("imports its SDK at once", "import-cost", [("import re\n", "import re\n\nimport httpx as sdk\n")]),
     Mutant("wants a keyword", "hooks", [("def open_client(settings:", "def open_client(*, settings:")]),
     Mutant(
         "keeps its key in a file",

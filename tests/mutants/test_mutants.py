@@ -17,6 +17,7 @@ from aura_core.testing.checks import PROMISES
 
 pytestmark = pytest.mark.slow
 
+HERE = Path(__file__).parent
 MODULE = "aura_acme/__init__.py"
 Report = dict[str, str]
 LIMIT = 900
@@ -24,8 +25,9 @@ LIMIT = 900
 
 
 def install(folder: Path, mutant: Mutant | None) -> None:
-    """Put the template's plugin, with a mistake, where Python finds it."""
-    shutil.copytree(TEMPLATE / "aura_acme", folder / "aura_acme", ignore=shutil.ignore_patterns("__pycache__"))
+    """Put the plugin, with a mistake, where Python finds it; its protocol is that of the template."""
+    shutil.copytree(HERE / "aura_acme", folder / "aura_acme", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(TEMPLATE / "aura_acme/conformance.py", folder / "aura_acme")
     source = (folder / MODULE).read_text(encoding="utf-8")
     for old, new in mutant.edits if mutant else []:
         assert source.count(old) == 1, f"{source.count(old)} times: {old}"

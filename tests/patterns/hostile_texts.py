@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 from aura_ollama import api as ollama
-from aura_openai import sse
 from slow_patterns import Pattern
 
 from aura_core import streams, text
@@ -69,6 +68,7 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"[-_.]+": _hostile("|-|a", "|-a|"),
     r"[a-z][a-z0-9_]*": _hostile("|a|-"),
     r"[A-Za-z0-9._-]{1,64}": _hostile("|a|"),
+    r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}": _hostile("00-|0|", "00-|a|"),
     r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?": _hostile("|a|@", "[|:|", "|a:1|", "|a|:1a"),
     r"<[!/a-zA-Z][^>]*>?": _hostile("|<|", "|<a|", "|<a|>", "|<a>|"),
     "[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]+": _hostile("|\x00|", "|\x00a|"),
@@ -171,10 +171,11 @@ def _plain_error(said: str) -> object:
 
 
 def _stream(said: str) -> None:
-    splitter = sse.Splitter()
+    events, lines = streams.SseReader(), streams.NdjsonReader()
     data = said.encode(errors="replace")
     for start in range(0, len(data), 4096):
-        splitter.feed(data[start : start + 4096])
+        events.feed(data[start : start + 4096])
+        lines.feed(data[start : start + 4096])
 
 
 _QUADRATIC = "- at `$|a|`x"
@@ -217,11 +218,11 @@ FUNCTIONS: dict[str, tuple[Callable[[str], object], Hostile]] = {
     ),
     "a server's error": (_server_error, _hostile("|key.|", "|model |", "|wait 1|", "|{|", '|"|', "|retry after |")),
     "an error that is not JSON": (_plain_error, _hostile("|<|", "|{|", "|data: {}\n|", "|[|", "| |<html>")),
-    "OpenAI's stream": (_stream, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|: |")),
+    "a stream of events or lines": (_stream, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|: |")),
     "Ollama's line": (lambda said: ollama.token(said.encode(errors="replace"), "m", SERVER), _hostile("|[|")),
     "another Aura's stream": (_read_events, _hostile("|data: a\n|", "data: |a|", "|\n|", "|\r|", "|event: token\n|")),
 }
-REFUSALS = (ConfigError, ProviderError, ValueError, sse.TooLong, sse.NotEvents, ollama.NotALine, RecursionError)
+REFUSALS = (ConfigError, ProviderError, ValueError, ollama.NotALine, RecursionError)
 
 
 def feed(patterns: list[Pattern]) -> None:

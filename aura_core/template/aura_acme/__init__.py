@@ -1,20 +1,31 @@
 """Acme for Aura: answers stream from `POST /chat` as server-sent events."""
 
-import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
-from aura_core import ChatRequest, ProviderError, Token, Usage, hookimpl
+from aura_core import ChatRequest, Model, ProviderError, Token, Usage, hookimpl, secret
+from aura_core.streams import (
+    Endpoint,
+    Read,
+    Scrub,
+    SseReader,
+    bad_response,
+    decoding,
+    error_body,
+    failure,
+    read_reason,
+    status_error,
+    upstream_id,
+    whole_body,
+)
 from msgspec import Meta
 
 if TYPE_CHECKING:
     import httpx
-
-EVENT_LIMIT = 8 * 1024 * 1024
 
 
 class AcmeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,13 +41,14 @@ class AcmeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api_key_env: Annotated[
         str, Meta(description="variable that holds the API key", extra={"own_default": "ACME_API_KEY"})
     ] = ""
+    api_key_file: Annotated[str, Meta(description="file that holds the API key; it goes before api_key_env")] = ""
     connect_timeout: Annotated[float, Meta(gt=0, le=600, description="seconds to wait for a connection")] = 10.0
 
     def __post_init__(self) -> None:
         try:
             parts = urlsplit(self.base_url)
             known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:  # a port that is no number, say
+        except ValueError:  # the port is not a number, say
             known = False
         if not known or re.search(r"[\s@?#]", self.base_url):
             raise ValueError("base_url: it must be http:// or https://, a host, and no user, query or fragment")
@@ -49,7 +61,20 @@ class Event(msgspec.Struct):
     thinking: str = ""
     finish: str | None = None
     usage: Any = None  # what an answer does not need is not required to be right
-    error: str | None = None
+    error: Any = None
+
+
+class Models(msgspec.Struct):
+    """The answer of `GET /models`."""
+
+    models: list[Model]
+
+
+class AcmeClient(NamedTuple):
+    """One client for all answers, and what messages say about its server."""
+
+    http: "httpx.AsyncClient"
+    server: Endpoint
 
 
 @hookimpl
@@ -59,49 +84,65 @@ def provider_settings() -> type[msgspec.Struct]:
 
 
 @hookimpl
-def open_client(settings: AcmeSettings) -> "AbstractAsyncContextManager[httpx.AsyncClient]":
-    """One client for all answers. The core calls this in a worker thread: slow imports belong here."""
+def open_client(settings: AcmeSettings) -> AbstractAsyncContextManager[AcmeClient]:
+    """Make the client. The core calls this in a worker thread: slow imports belong here."""
     import httpx
 
+    key = secret(settings, "api_key")
+    # identity: a server may compress its answer unless it is told not to.
+    headers = {"content-type": "application/json", "accept-encoding": "identity"}
+    if key:
+        headers["authorization"] = f"Bearer {key}"
+
     @asynccontextmanager
-    async def client() -> AsyncIterator[httpx.AsyncClient]:
-        # identity: a server may compress what it is not told to leave as it is, and events() reads bytes as they are.
-        headers = {"content-type": "application/json", "accept-encoding": "identity"}
-        if key := os.environ.get(settings.api_key_env or " ", "").strip():
-            headers["authorization"] = f"Bearer {key}"
+    async def client() -> AsyncIterator[AcmeClient]:
         async with httpx.AsyncClient(
             base_url=settings.base_url,
             headers=headers,
             timeout=httpx.Timeout(None, connect=settings.connect_timeout),  # the core has the other limits
-            # httpx's own limit would let the 101st answer wait. On a connection that is kept, it takes what came behind
+            # httpx's own limit would let the 101st answer wait. On a connection that is reused, it takes what came after
             # an answer for the next one (httpcore 1.0), so each answer gets a new connection.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             follow_redirects=False,  # the key goes to the host that the operator named, and to no other
             trust_env=False,
         ) as opened:
-            yield opened
+            yield AcmeClient(opened, endpoint(settings, key))
 
     return client()
 
 
+def endpoint(settings: AcmeSettings, key: str) -> Endpoint:
+    """What messages say about the server. Scrub keeps the key, and parts of it, out of the server's own words."""
+    where = "api_key_file" if settings.api_key_file else settings.api_key_env
+    return Endpoint(
+        f"Acme at {settings.base_url}",
+        Scrub(key),
+        f"check the key in {where}" if where else "set api_key_env",
+        "is base_url right?",
+        "Acme's protocol",
+        "aura models acme lists what it has.",
+    )
+
+
 @hookimpl
-async def stream_chat(
-    request: ChatRequest, settings: AcmeSettings, client: "httpx.AsyncClient"
-) -> AsyncIterator[Token]:
+async def stream_chat(request: ChatRequest, settings: AcmeSettings, client: AcmeClient) -> AsyncIterator[Token]:
     """Stream an answer. Whoever leaves it closes the connection, and the server stops generating."""
     import httpx
 
+    server, content = client.server, msgspec.json.encode(body(request))
     answered = False
     try:
-        async with client.stream("POST", "/chat", content=msgspec.json.encode(body(request))) as response:
+        async with client.http.stream("POST", "/chat", content=content, headers=request.headers) as response:
             answered = True
+            read = decoding(pieces(response), response.headers.get("content-encoding"), server.name)
             if response.status_code != 200:
-                raise status_error(response.status_code, response.headers.get("retry-after"), settings)
-            if (coding := response.headers.get("content-encoding", "identity")) != "identity":
-                raise ProviderError(f"Acme's answer is coded in {coding}, which was not asked for.", "bad_response")
-            async with aclosing(events(response.aiter_raw())) as found:
-                async for data in found:
-                    yield token(data)
+                said = await error_body(read, httpx.TransportError)
+                raise status_error(server, response.status_code, response.headers, said, request.model)
+            yield Token(upstream_id=upstream_id(response.headers))
+            reader = SseReader(server.name)
+            while piece := await read():
+                for event in reader.feed(piece):
+                    yield token(event.data, server, request.model)
     except httpx.ConnectTimeout:
         limit = settings.connect_timeout
         raise ProviderError(f"No connection to Acme within {limit:g} s (connect_timeout).", "timeout") from None
@@ -121,29 +162,24 @@ def body(request: ChatRequest) -> dict[str, Any]:
     return found
 
 
-async def events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The data of each server-sent event. Bytes, as a chunk may end in the middle of a character."""
-    rest = b""
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > EVENT_LIMIT:
-            raise bad_response()
-        for line in lines:
-            name, _, value = line.rstrip(b"\r").partition(b":")
-            if name == b"data":
-                yield value
-            elif name.lstrip().startswith(b"<"):  # a page, not a stream
-                raise bad_response()
+def pieces(response: "httpx.Response") -> Read:
+    """The body's bytes as they come, b"" at the end."""
+    raw = response.aiter_raw()
+
+    async def read() -> bytes:
+        return await anext(raw, b"")
+
+    return read
 
 
-def token(data: bytes) -> Token:
+def token(data: bytes, server: Endpoint, model: str) -> Token:
     """What one event says."""
     try:
         event = msgspec.json.decode(data, type=Event)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise bad_response() from None
+        raise bad_response(server, data, begun=True) from None
     if event.error is not None:
-        raise ProviderError(f"Acme failed: {event.error}", "llm_error")
+        raise failure(server, read_reason(event.error), model)
     return Token(event.text, event.thinking, event.finish, counted(event.usage))
 
 
@@ -155,27 +191,20 @@ def counted(usage: Any) -> Usage | None:
         return None
 
 
-def status_error(status: int, retry_after: str | None, settings: AcmeSettings) -> ProviderError:
-    """A status other than 200, and what to do about it. The body is not shown: it may hold a part of the key."""
-    wait = float(retry_after) if retry_after and retry_after.isdecimal() else None
-    if status in (401, 403):
-        hint = f"check the key in {settings.api_key_env}" if settings.api_key_env else "set api_key_env"
-        return ProviderError(f"Acme refused access; {hint}.", "auth")
-    if status == 402:
-        return ProviderError("The account at Acme has no credit left.", "quota_exceeded")
-    if status == 404:
-        return ProviderError("Acme has no such model, or base_url is wrong.", "model_not_found")
-    if status == 429:
-        return ProviderError("Acme limits the rate of requests.", "rate_limited", wait)
-    if status in (500, 502, 503, 504, *range(520, 525), 529):
-        return ProviderError(f"Acme is busy or not reachable (status {status}).", "unavailable", wait)
-    if 300 <= status < 400:
-        return ProviderError("Acme redirects to another address; name that one as base_url.", "bad_response")
-    if status < 500:
-        return ProviderError(f"Acme refused the request (status {status}).", "bad_request")
-    return ProviderError(f"Acme failed (status {status}).", "llm_error")
+@hookimpl
+async def list_models(client: AcmeClient) -> list[Model]:
+    """What `GET /models` lists, for `aura models` and `aura doctor`."""
+    import httpx
 
-
-def bad_response() -> ProviderError:
-    """What answers there does not speak Acme's protocol."""
-    return ProviderError("The server's answer is not Acme's protocol; is base_url right?", "bad_response")
+    server = client.server
+    try:
+        async with client.http.stream("GET", "/models") as response:
+            read = decoding(pieces(response), response.headers.get("content-encoding"), server.name)
+            if response.status_code != 200:
+                said = await error_body(read, httpx.TransportError)
+                raise status_error(server, response.status_code, response.headers, said, "")
+            return msgspec.json.decode(await whole_body(read, server.name), type=Models).models
+    except httpx.TransportError:
+        raise ProviderError(f"{server.name} does not answer; is it running?", "unavailable") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise bad_response(server) from None

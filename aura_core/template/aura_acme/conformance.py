@@ -19,9 +19,9 @@ conformance = Conformance(
         Transcript(
             name="an answer with its usage",
             body=b'data: {"text": "Hello"}\n\n'
-            b'data: {"text": " world", "finish": "stop", "usage": {"prompt": 9, "completion": 2}}\n\n',
+            b'data: {"text": " world", "finish": "stop", "usage": {"prompt": 9, "completion": 2, "cache_read": 4}}\n\n',
             tokens=["Hello", " world"],
-            usage=Usage(9, 2),
+            usage=Usage(9, 2, cache_read=4),
         ),
         Transcript(
             name="an answer that is too long",

@@ -1,9 +1,12 @@
 """Acme keeps every promise of a provider, and its answers reach a client over a real server."""
 
+import asyncio
 from pathlib import Path
 
+from aura_core import Model
 from aura_core.testing import AuraServer, Check, Reply, Upstream
 
+from aura_acme import AcmeSettings, list_models, open_client
 from aura_acme.conformance import write
 
 AGENT = "---\nprovider: acme\nmodel: tiny\ntemperature: 0.5\n---\nYou are brief.\n"
@@ -30,3 +33,13 @@ def test_an_answer_reaches_the_client(tmp_path: Path) -> None:
         "stream": True,
         "temperature": 0.5,
     }
+
+
+def test_the_models_are_listed() -> None:
+    async def listed(url: str) -> list[Model]:
+        async with open_client(AcmeSettings(base_url=url)) as client:
+            return await list_models(client)
+
+    with Upstream() as upstream:
+        upstream.on("/models", Reply([b'{"models": [{"name": "tiny", "context": 4096}]}']))
+        assert asyncio.run(listed(upstream.url)) == [Model("tiny", context=4096)]

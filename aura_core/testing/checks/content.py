@@ -126,8 +126,12 @@ def _judge_finish(answer: PlayedAnswer, expected: str, name: str) -> None:
     if len(answer.finishes) != 1:
         said = f"a finish reason {len(answer.finishes)} times: {answer.finishes}" if answer.finishes else "none"
         raise Broken(f"{name}: it said {said}{_ended(answer)}")
-    if FINISH_REASONS.get(answer.finishes[0].lower()) != expected:
-        raise Broken(f"{name}: it said {answer.finishes[0]!r}, not {expected!r}")
+    said = answer.finishes[0]
+    if not isinstance(said, str) or said.lower() not in FINISH_REASONS:
+        known = ", ".join(sorted(word for word, means in FINISH_REASONS.items() if means == expected))
+        raise Broken(f"{name}: it said {said!r}, which Aura does not know; words for {expected!r} are {known}")
+    if FINISH_REASONS[said.lower()] != expected:
+        raise Broken(f"{name}: it said {said!r}, not {expected!r}")
     at = next(index for index, token in enumerate(answer.tokens) if token.finish_reason is not None)
     if any(token.content or token.reasoning for token in answer.tokens[at + 1 :]):
         raise Broken(f"{name}: text came after the finish reason, where the core drops it")
@@ -135,13 +139,17 @@ def _judge_finish(answer: PlayedAnswer, expected: str, name: str) -> None:
 
 @check("usage", "hooks", "settings", server=False)
 async def usage(harness: Harness) -> None:
-    """The usage is what the provider counted, and none where it counted nothing."""
+    """The usage is what the provider counted, and none where it counted nothing; tokens of the cache and of reasoning
+    are a part of the prompt and of the completion."""
     if not harness.conformance.transcripts:
         raise Inapplicable("there is no transcript")
     for transcript in harness.conformance.transcripts:
         answer = await harness.replay(transcript)
         if answer.usage != transcript.usage:
             raise Broken(f"{transcript.name}: it said {answer.usage}, the provider {transcript.usage}")
+        used = answer.usage
+        if used and (used.cache_read + used.cache_write > used.prompt or used.reasoning > used.completion):
+            raise Broken(f"{transcript.name}: in {used} a part is larger than the whole; add it to the whole")
 
 
 async def _told(harness: Harness) -> AsyncIterator[tuple[PlayedAnswer, Sequence[str]]]:

@@ -23,7 +23,7 @@ FAILURES = ("error", "ABORT", "network_error", "insufficient_system_resource")
 _DATA = b"data:"
 
 
-@check("side-fields", "hooks", "settings", "text", "truncation")
+@check("side-fields", "hooks", "settings", "text", "truncation", since="0.2")
 async def side_fields(harness: Harness) -> None:
     """A field that an answer does not need costs it nothing: with a value of an odd type in it, or beside one that
     nobody knows, text, reasoning and end are the same."""
@@ -54,7 +54,7 @@ async def side_fields(harness: Harness) -> None:
         raise Inapplicable("its records are no lines of JSON objects")
 
 
-@check("failing-finish", "hooks", "settings", "text", "finish")
+@check("failing-finish", "hooks", "settings", "text", "finish", since="0.2")
 async def failing_finish(harness: Harness) -> None:
     """A word of failure in the place of the finish reason (`error`, `abort`, in any case) is an error, never an end
     that looks good; the text before it stays."""
@@ -77,7 +77,7 @@ async def failing_finish(harness: Harness) -> None:
                 raise Broken(f"with {word!r} in {'.'.join(path)} the text was {answer.said!r}")
 
 
-@check("coded", "hooks", "settings")
+@check("coded", "hooks", "settings", since="0.2")
 async def coded(harness: Harness) -> None:
     """An answer in a coding that was not asked for is decoded, or refused with `bad_response` and the coding's name."""
     body = harness.conformance.whole(["One", " two"])

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from typing import Any
 
-from aura_core.errors import ProviderError
+from aura_core.errors import CODES, ProviderError
 from aura_core.testing.conformance import Failure
 from aura_core.testing.harness import PATIENCE, PIECE, Broken, Harness, PlayedAnswer, until
 from aura_core.testing.registry import check
@@ -20,15 +20,14 @@ STATUSES = {
     403: "auth",
     422: "bad_request",
     429: "rate_limited",
-    500: "unavailable",
     502: "unavailable",
     503: "unavailable",
     504: "unavailable",
-    520: "unavailable",
-    524: "unavailable",
     529: "unavailable",
 }
-"""What a status means where the body says nothing."""
+"""The code of a status where the body says nothing."""
+STATUSES_OF_0_2 = {500: "unavailable", 520: "unavailable", 524: "unavailable"}
+"""The same of those that plugins for 0.1 took for other codes."""
 CUTS = 14
 SILENCE = 0.5
 MOMENT = 0.05
@@ -45,7 +44,7 @@ async def errors(harness: Harness) -> None:
         _judge_rest(answer, failure)
     if harness.conformance.write is None:
         return
-    for status, code in STATUSES.items():
+    for status, code in (STATUSES | STATUSES_OF_0_2 if harness.asks_for("0.2") else STATUSES).items():
         _judge(await harness.ask(Reply([PAGE], status, HTML)), f"status {status} with a page", code)
     answer = await harness.ask(Reply([PAGE], 429, HTML | {"retry-after": "7"}))
     if answer.error is not None and answer.error.retry_after != 7:
@@ -58,6 +57,8 @@ async def errors(harness: Harness) -> None:
 
 
 def _judge(answer: PlayedAnswer, name: str, code: str) -> None:
+    if isinstance(answer.raised, ProviderError) and answer.raised.code not in CODES:
+        raise Broken(f"{name}: its code {answer.raised.code!r} does not exist; known are {', '.join(CODES)}")
     if answer.error is None:
         raise Broken(f"{name}: it ended with {answer.end} after the text {answer.text!r}; expected was {code}")
     if answer.error.code != code:
@@ -97,7 +98,7 @@ async def dropped(harness: Harness) -> None:
                 raise Broken(f"{name}: it sent {count} requests")
 
 
-@check("unasked", "hooks", "settings")
+@check("unasked", "hooks", "settings", since="0.2")
 async def unasked(harness: Harness) -> None:
     """What a server says unasked, behind an answer or while the connection waits for the next question, is never taken
     for an answer: that connection is closed, and not used again (RFC 9112, section 9.2)."""

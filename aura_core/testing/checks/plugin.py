@@ -63,7 +63,7 @@ async def _judge_returned(harness: Harness) -> None:
 @check("settings", "hooks", server=False)
 async def settings(harness: Harness) -> None:
     """The settings are a frozen Struct that refuses unknown keys and explains each of its own; a secret is named by a
-    `…_env` setting, and only the instance of the plugin's own name has a default for it."""
+    `…_env` setting with a sibling `…_file`, and only the instance of the plugin's own name has a default for it."""
     struct = harness.plugins.hooks[harness.conformance.plugin].settings_type
     if struct is None:
         if harness.conformance.settings:
@@ -73,6 +73,7 @@ async def settings(harness: Harness) -> None:
     config = struct.__struct_config__
     if not config.frozen or not config.forbid_unknown_fields:
         raise Broken(f"{struct.__name__} is not declared with frozen=True and forbid_unknown_fields=True")
+    known = [field.encode_name for field in msgspec.structs.fields(struct)]
     for field, described in zip(msgspec.structs.fields(struct), fields(struct), strict=True):
         key = field.encode_name
         if not described.description:
@@ -83,6 +84,10 @@ async def settings(harness: Harness) -> None:
             raise Broken(
                 f"{key} has the default {field.default!r} for every instance, and another server would get that key;"
                 ' declare it with Meta(extra={"own_default": …})'
+            )
+        if key.endswith("_env") and key.removesuffix("_env") + "_file" not in known and harness.asks_for("0.2"):
+            raise Broken(
+                f"{key} has no sibling {key.removesuffix('_env')}_file; add it, and read both with aura_core.secret"
             )
     harness.make()
     unknown = harness.conformance.table(harness.upstream.url) | {"no_such_key": 1}

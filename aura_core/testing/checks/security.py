@@ -12,7 +12,7 @@ import msgspec
 from aura_core.config.fields import fields
 from aura_core.testing.capture_logs import collected
 from aura_core.testing.conformance import KEY
-from aura_core.testing.harness import Broken, Harness, Inapplicable, hook
+from aura_core.testing.harness import Broken, Harness, Inapplicable, PlayedAnswer, hook
 from aura_core.testing.registry import check
 from aura_core.testing.upstream import Reply, Request, Upstream
 from aura_core.types import Message
@@ -35,21 +35,26 @@ async def secrets(harness: Harness) -> None:
         for status in (400, 401, 403, 404, 429, 500, 503):
             for body in [*_echoes(KEY), *_echoes(_MASKED)]:
                 answer = await harness.ask(Reply([body], status, {"content-type": "application/json"}))
-                if answer.error is not None and _leaks(answer.error.message):
-                    raise Broken(f"status {status}, {body!r}: the message is {answer.error.message!r}")
+                if _leaks(said := _said(answer)):
+                    raise Broken(f"status {status}, {body!r}: it said {said!r}")
         await harness.ask(Reply([0.02], ending="reset"))
         for failure in harness.conformance.failures:
             answer = await harness.replay(failure)
-            if answer.error is not None and _leaks(answer.error.message):
-                raise Broken(f"{failure.name}: the message is {answer.error.message!r}")
+            if _leaks(said := _said(answer)):
+                raise Broken(f"{failure.name}: it said {said!r}")
     for line in logged:
         if _leaks(line):
             raise Broken(f"it logged {line!r}")
 
 
+def _said(answer: PlayedAnswer) -> str:
+    """All that the plugin says of a failure, before the core hides what it knows of the key."""
+    raised, words = answer.raised, answer.error.message if answer.error is not None else ""
+    return " ".join(filter(None, [words, str(raised or ""), str(getattr(raised, "upstream_words", ""))]))
+
+
 def _echoes(key: str) -> list[bytes]:
-    """What servers say of a key, in the usual shapes. The core hides a whole one; it knows nothing of a part, as it
-    stands in many a 401."""
+    """What servers say of a key, in the usual shapes: all of it, or a part, as many a 401 has it."""
     text = f"Incorrect API key provided: {key}. Sign in at http://x.example/"
     shapes: list[Any] = [{"error": {"message": text, "code": None}}, {"error": text}, {"message": text, "detail": text}]
     return [*(msgspec.json.encode(shape) for shape in shapes), text.encode()]
@@ -117,6 +122,59 @@ async def _without_key(harness: Harness) -> None:
             raise Broken("it sent the login that .netrc has for the host")
         if _leaks(f"{request.path} {request.headers} {request.body!r}"):
             raise Broken("an instance of another name, which names no variable, sent the key of the plugin's own")
+
+
+@check("secret-files", "hooks", "settings", since="0.2")
+async def secret_files(harness: Harness) -> None:
+    """A secret in a file, named by a `…_file` setting, is sent as the same secret in a variable is; the white space
+    around it is not."""
+    named = harness.instance.secrets
+    if not named:
+        raise Inapplicable("its settings name no secret")
+    with_variable = await _sent(harness, [Message("user", "Hello")])
+    if not _carrying(with_variable):
+        raise Inapplicable("the secret in its variable is not sent as it is")
+    table = harness.conformance.table(harness.upstream.url)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "secret"
+        file.write_text(f" {KEY}\n")
+        files = {name: str(file) for name in map(_file_setting, table | _own_defaults(harness)) if name}
+        for variable in named:
+            os.environ.pop(variable, None)
+        async with harness.opened(table | files) as instance:
+            before = len(harness.questions)
+            answer = await harness.start(on=instance).finish()
+    sent = harness.questions[before:]
+    if not sent or _carrying(sent[-1]) != _carrying(with_variable):
+        raise Broken(f"with {', '.join(files)} the request does not carry the secret as with a variable; {answer.end}")
+
+
+def _carrying(sent: Request) -> dict[str, str]:
+    """The headers that hold the key."""
+    return {name: value for name, value in sent.headers.items() if _leaks(value)}
+
+
+def _own_defaults(harness: Harness) -> dict[str, Any]:
+    return {key: value.value for key, value in harness.instance.values.items()}
+
+
+def _file_setting(key: str) -> str:
+    """The sibling that names a file, "" for a setting that does not name a secret."""
+    return f"{key.removesuffix('_env')}_file" if key.endswith("_env") else ""
+
+
+@check("headers", "hooks", "settings", since="0.2")
+async def headers(harness: Harness) -> None:
+    """The headers of the request, `x-request-id` and `traceparent`, go to the provider as they are."""
+    asked = {"x-request-id": "aura-kit-7f3a", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    sent = await _sent(harness, [Message("user", "Hello")], headers=dict(asked))
+    for name, value in asked.items():
+        if sent.headers.get(name) != value:
+            raise Broken(f"{name} was {value!r}, and the request has {sent.headers.get(name)!r}")
+    again = await _sent(harness, [Message("user", "Hello")])
+    for name, value in asked.items():
+        if again.headers.get(name) == value:
+            raise Broken(f"{name} of one request stands in the next one, too")
 
 
 @check("request", "hooks", "settings")

@@ -23,7 +23,7 @@ RAW = [
 """Bodies of no dialect."""
 
 
-@check("door-served", "door-question")
+@check("door-served", "door-text", "door-error", "door-whole")
 async def served(harness: DoorHarness) -> None:
     """Over a real server an answer arrives streamed and whole, from an agent that cannot stream too, and fails as one."""
     with harness.serve() as server:
@@ -72,7 +72,7 @@ def _in_one_piece(harness: DoorHarness, server: Served, dialog: Dialog) -> None:
         _refused(harness, answer, f"{dialog.name}, the agent {agent!r}")
 
 
-@check("door-bodies", "door-question")
+@check("door-bodies", "door-refusals", "door-question")
 async def bodies(harness: DoorHarness) -> None:
     """Whatever body is sent, none is answered with a fault of the server: a client hears what is wrong with it."""
     with harness.serve() as server:
@@ -106,7 +106,7 @@ def _damaged(value: Any) -> Iterator[Any]:
                 yield [*value[:index], part, *value[index + 1 :]]
 
 
-@check("door-token", "door-routes")
+@check("door-token", "door-refusals")
 async def token(harness: DoorHarness) -> None:
     """Without the server's token no route answers, and the refusal is in the door's words; with it all do."""
     bearer = {"authorization": f"Bearer {TOKEN}"}

@@ -3,20 +3,17 @@
 import { AnswerView } from "../../../aura_core/web/answer.js";
 import { isRunning, take, type Answer } from "../../../aura_core/web/chat.js";
 import { h } from "../../../aura_core/web/dom.js";
-import type { Host } from "../../../aura_core/web/host-types.js";
+import { Painter } from "../../../aura_core/web/painter.js";
 import type { Step } from "../workflow/file.js";
 import { Channel } from "./channel.js";
 import type { FromWorkflow, Shown, ToWorkflow } from "./messages.js";
-
-/** Milliseconds of a frame that painting may take. */
-const BUDGET = 8;
 
 const channel = new Channel<FromWorkflow, ToWorkflow>((message) => {
   if (message.type === "workflow") show(message.shown);
   else if (message.type === "begin") steps[message.step]?.begin(message.answer);
   else for (const { step, event } of message.events) steps[step]?.hear(event);
 });
-const host = { copy: channel.copy, codeActions: channel.codeActions } as unknown as Host;
+const host = { copy: channel.copy, codeActions: channel.codeActions };
 
 class StepView {
   #step;
@@ -48,7 +45,7 @@ class StepView {
     this.#answer = answer;
     this.#view = answer && new AnswerView(answer, this.#step.name, host, { again: () => channel.post({ type: "run", from: this.#number }) });
     this.#place.replaceChildren(...(this.#view ? [this.#view.element] : []));
-    if (this.#view) paint(this.#view);
+    if (this.#view) painter.add(this.#view);
     this.tick();
   }
 
@@ -61,7 +58,7 @@ class StepView {
   hear(event: Parameters<typeof take>[1]): void {
     if (!this.#answer || !this.#view || !take(this.#answer, event)) return;
     this.#view.hear(event);
-    paint(this.#view);
+    painter.add(this.#view);
     if (!isRunning(this.#answer)) say(`Step ${this.#number + 1}, ${this.#step.name}: ${label(this.#answer)}`);
     this.tick();
   }
@@ -81,6 +78,7 @@ class StepView {
   }
 }
 
+const painter = new Painter(staying);
 let steps: StepView[] = [];
 let key = "";
 const title = h("h1");
@@ -138,19 +136,11 @@ function note({ problems, trusted, trouble, path }: Shown): void {
   if (trouble) notes.append(h("div", { class: "failure" }, h("p", {}, trouble)));
 }
 
-const unpainted = new Set<AnswerView>();
-
-function paint(view: AnswerView): void {
-  if (unpainted.size === 0) requestAnimationFrame(paintAll);
-  unpainted.add(view);
-}
-
-function paintAll(): void {
-  const deadline = performance.now() + BUDGET;
+/** Stay at the end of the steps where the reader is there. */
+function staying(paint: () => void): void {
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight <= 24;
-  for (const view of unpainted) if (!view.paint(deadline)) unpainted.delete(view);
+  paint();
   if (atEnd) log.scrollTop = log.scrollHeight;
-  if (unpainted.size) requestAnimationFrame(paintAll);
 }
 
 /** Bring a step that begins into sight, if the reader is following. scrollIntoView would move the frame, too. */

@@ -42,7 +42,7 @@ def stream_chat(request: ChatRequest, settings: AzureSettings, client: "OpenAICl
     deployment = settings.deployment(request.model)
     limit = wire.limit_parameter(settings.max_tokens_parameter, False, request.model, deployment)
     body = wire.body(request, deployment, limit, settings.include_usage)
-    return chat.stream(client, settings.path(deployment), body, deployment)
+    return chat.stream(client, settings.path(deployment), body, deployment, request.headers)
 
 
 @hookimpl

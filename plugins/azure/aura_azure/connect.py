@@ -7,13 +7,14 @@ from typing import Any
 
 import httpx2
 from aura_openai.client import OpenAI, OpenAIClient, OwnHeaders
-from aura_openai.connect import read_key
 from aura_openai.errors import PROTOCOL, remedy
+from aura_openai.settings import key_place
 from aura_openai.transport import certificates, http_client
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from aura_azure import entra
 from aura_azure.settings import AzureSettings
+from aura_core import secret
 from aura_core.streams import Endpoint, Scrub
 
 
@@ -24,7 +25,7 @@ class Classic(OwnHeaders, AsyncAzureOpenAI):
 def connect(settings: AzureSettings) -> AbstractAsyncContextManager[OpenAIClient]:
     """A client for one resource. Raises ProviderError where a key or azure-identity is missing."""
     by_key = settings.auth == "key"
-    key = read_key(settings.api_key_env, required=True) if by_key else ""
+    key = secret(settings, "api_key", required=True) if by_key else ""
     identity = None if by_key else entra.load()
     return _open(settings, key, identity, certificates(settings.url()))
 
@@ -58,10 +59,9 @@ def _sdk(settings: AzureSettings, key: str, token: entra.TokenProvider | None, h
 
 
 def _server(settings: AzureSettings, key: str) -> Endpoint:
-    variable = settings.api_key_env if settings.auth == "key" else ""
     check = (
-        f"check the key in {variable}"
-        if variable
+        f"check the key in {key_place(settings)}"
+        if settings.auth == "key"
         else "give the identity the role Cognitive Services OpenAI User on the resource"
     )
     version = "and api_version " if settings.api_version else ""

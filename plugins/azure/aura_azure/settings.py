@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from urllib.parse import quote
 
 import msgspec
-from aura_openai.settings import ConnectTimeout, DefaultModel, IncludeUsage, MaxTokensParameter, address
+from aura_openai.settings import ApiKeyFile, ConnectTimeout, DefaultModel, IncludeUsage, MaxTokensParameter, address
 from msgspec import Meta
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
@@ -32,6 +32,7 @@ class AzureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             extra={"own_default": "AZURE_OPENAI_API_KEY"},
         ),
     ] = ""
+    api_key_file: ApiKeyFile = ""
     api_version: Annotated[
         str,
         Meta(

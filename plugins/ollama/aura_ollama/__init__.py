@@ -44,13 +44,14 @@ def stream_chat(request: ChatRequest, client: "OllamaClient") -> AsyncIterator[T
 @hookimpl
 async def default_model(client: "OllamaClient") -> str | None:
     """The model that was pulled last."""
-    models = await list_models(client)
-    return models[0].name if models else None
+    from aura_ollama import api
+
+    return await api.newest_model(client)
 
 
 @hookimpl
 async def list_models(client: "OllamaClient") -> list[Model]:
-    """The pulled models that can chat, newest first."""
+    """The pulled models that can chat, newest first, with their longest context."""
     from aura_ollama import api
 
     return await api.list_models(client)

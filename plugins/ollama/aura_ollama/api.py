@@ -1,21 +1,33 @@
 """Ollama's HTTP API: one request, one line of NDJSON at a time."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from itertools import zip_longest
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
 from aura_core import ChatRequest, Model, ProviderError, Token, Usage
-from aura_core.streams import Endpoint, bad_response, count, error_in, failure, loads, parts, read_reason
+from aura_core.streams import (
+    Endpoint,
+    NdjsonReader,
+    bad_response,
+    count,
+    error_in,
+    failure,
+    loads,
+    parts,
+    read_reason,
+)
 from aura_ollama import cut
 from aura_ollama.client import OllamaClient
-from aura_ollama.lines import Lines
 from aura_ollama.settings import TOP_LEVEL
 
 T = TypeVar("T")
-LINE_LIMIT = 8 * 1024 * 1024  # as Ollama's own Go client has it
+SHOWN = 40
+"""Models whose context is asked for: one request each."""
 
 
 class Content(msgspec.Struct, gc=False):
@@ -50,6 +62,12 @@ class Tags(msgspec.Struct):
     models: list[Tag] | None = None
 
 
+class Shown(msgspec.Struct):
+    """The answer of `POST /api/show`."""
+
+    model_info: Any = None
+
+
 class Version(msgspec.Struct):
     """The answer of `GET /api/version`."""
 
@@ -67,13 +85,16 @@ _decode = msgspec.json.Decoder(Line).decode
 
 async def answer(client: OllamaClient, request: ChatRequest) -> AsyncGenerator[Token, None]:
     """The tokens of an answer. Closing it closes the connection, and Ollama stops generating. Raises ProviderError."""
-    body = await client.chat(msgspec.json.encode(_body(request)), request.model)
-    server, read, lines = client.server, body.read, Lines(LINE_LIMIT)
+    body = await client.chat(msgspec.json.encode(_body(request)), request.model, request.headers)
+    server, read = client.server, body.read
+    reader = NdjsonReader(server.name)
     begun = finished = broken = False
     try:
+        if body.upstream_id:
+            yield Token(upstream_id=body.upstream_id)
         try:
             while chunk := await read():
-                for line in lines.feed(chunk):
+                for line in reader.feed(chunk):
                     said = token(line, request.model, server)
                     begun = True
                     if said.finish_reason is not None:
@@ -83,12 +104,11 @@ async def answer(client: OllamaClient, request: ChatRequest) -> AsyncGenerator[T
                     yield said
         except aiohttp.ClientError:
             broken = True  # what came before still counts
-        if lines.rest and not _cut(lines.rest):
-            said = token(lines.rest, request.model, server)
+        rest = reader.rest()
+        if rest and not _cut(rest):
+            said = token(rest, request.model, server)
             finished = finished or said.finish_reason is not None
             yield said
-    except OverflowError:
-        raise ProviderError("A line of Ollama's answer is longer than 8 MiB.", "bad_response") from None
     except NotALine as exc:
         raise bad_response(server, exc.args[0], begun) from None
     finally:
@@ -150,11 +170,34 @@ async def prompt_tokens(client: OllamaClient, request: ChatRequest) -> int:
         return max([said.usage.prompt async for said in tokens if said.usage is not None], default=0)
 
 
+async def newest_model(client: OllamaClient) -> str | None:
+    """The model that was pulled last, of those that can chat. Raises ProviderError."""
+    return next((tag.name for tag in await _tags(client)), None)
+
+
 async def list_models(client: OllamaClient) -> list[Model]:
-    """The pulled models that can chat, newest first. Raises ProviderError."""
+    """The pulled models that can chat, newest first, with the context of the first SHOWN ones. Raises ProviderError."""
+    tags = await _tags(client)
+    contexts = await asyncio.gather(*(_context(client, tag.name) for tag in tags[:SHOWN]))
+    return [
+        Model(tag.name, f"{tag.size / 1e9:.1f} GB" if tag.size else "", context)
+        for tag, context in zip_longest(tags, contexts)
+    ]
+
+
+async def _tags(client: OllamaClient) -> list[Tag]:
     tags = _decoded(client, await client.get("api/tags"), Tags).models or []
-    chatty = [tag for tag in tags if tag.capabilities is None or "completion" in tag.capabilities]
-    return [Model(tag.name, f"{tag.size / 1e9:.1f} GB" if tag.size else "") for tag in chatty]
+    return [tag for tag in tags if tag.capabilities is None or "completion" in tag.capabilities]
+
+
+async def _context(client: OllamaClient, model: str) -> int | None:
+    """The longest context that a model can have (`POST /api/show`); None where the server does not say."""
+    try:
+        shown = _decoded(client, await client.post("api/show", msgspec.json.encode({"model": model})), Shown)
+    except ProviderError:
+        return None
+    info = shown.model_info if isinstance(shown.model_info, dict) else {}
+    return next((count(value) for key, value in info.items() if str(key).endswith(".context_length")), None) or None
 
 
 async def version(client: OllamaClient) -> None:

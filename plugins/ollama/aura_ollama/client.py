@@ -1,9 +1,7 @@
 """The way to one Ollama server: httpx's requests and responses over aiohttp's transport."""
 
-import asyncio
-import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,16 +10,12 @@ import httpx
 from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
-from aura_core import ProviderError
-from aura_core.streams import Read, decoding, status_error
+from aura_core import ProviderError, secret
+from aura_core.streams import Read, decoding, error_body, status_error, upstream_id, whole_body
 from aura_ollama.connections import session
 from aura_ollama.errors import server
 from aura_ollama.settings import OllamaSettings
 
-READ_AHEAD = 64 * 1024  # aiohttp holds up to twice that for a client that does not read
-BODY_LIMIT = 8 * 1024 * 1024
-ERROR_LIMIT = 64 * 1024
-ERROR_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -30,7 +24,7 @@ async def connect(settings: OllamaSettings) -> AsyncIterator["OllamaClient"]:
     # Reading the certificates takes longer than everything else here, and most servers are local.
     https = settings.url().startswith("https:")
     context = httpx.create_ssl_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    own = session(context, read_bufsize=READ_AHEAD)
+    own = session(context)
     async with AiohttpTransport(verify=context, client=own) as transport:
         yield OllamaClient(transport, settings)
 
@@ -49,6 +43,7 @@ class Body:
         # No method of its own: that would tie what was read ahead to itself, until the garbage collector finds it.
         read = _reader(stream._aiohttp_response.content)
         self.read = decoding(read, response.headers.get("content-encoding"), server)
+        self.upstream_id = upstream_id(response.headers)
 
 
 def _reader(content: aiohttp.StreamReader) -> Read:
@@ -77,31 +72,34 @@ class OllamaClient:
         self._settings = settings
         self._base = httpx.URL(settings.url() + "/")
         self._chat = self._base.join("api/chat")
-        self._headers = httpx.Headers({"accept-encoding": "identity", "content-type": "application/json"})
-        key = _key(settings.api_key_env)
+        headers = httpx.Headers({"accept-encoding": "identity", "content-type": "application/json"})
+        key = secret(settings, "api_key")
         if key:
-            self._headers["authorization"] = f"Bearer {key}"
+            headers["authorization"] = f"Bearer {key}"
         self.server = server(settings, key)
         # aiohttp's transport takes `pool` for all that comes before the request, a slow resolver included.
         limit = settings.connect_timeout
-        self._extensions = {"timeout": {"connect": limit, "pool": limit}}
+        extensions = {"timeout": {"connect": limit, "pool": limit}}
+        self._common: dict[str, Any] = {"headers": headers, "extensions": extensions}
 
-    async def chat(self, content: bytes, model: str) -> Body:
+    async def chat(self, content: bytes, model: str, headers: Mapping[str, str]) -> Body:
         """Ask for an answer, whose body is still to be read, and then to be closed. Raises ProviderError."""
-        request = httpx.Request("POST", self._chat, headers=self._headers, content=content, extensions=self._extensions)
+        request = httpx.Request("POST", self._chat, content=content, **self._common)
+        request.headers.update(headers)
         return await self._send(request, model)
 
     async def get(self, path: str) -> bytes:
         """The whole body of a resource. Raises ProviderError."""
-        url = self._base.join(path)
-        body = await self._send(httpx.Request("GET", url, headers=self._headers, extensions=self._extensions))
-        whole = bytearray()
+        return await self._whole(httpx.Request("GET", self._base.join(path), **self._common))
+
+    async def post(self, path: str, content: bytes) -> bytes:
+        """The whole answer to a question that is not a chat. Raises ProviderError."""
+        return await self._whole(httpx.Request("POST", self._base.join(path), content=content, **self._common))
+
+    async def _whole(self, request: httpx.Request) -> bytes:
+        body = await self._send(request)
         try:
-            while chunk := await body.read():
-                whole += chunk
-                if len(whole) > BODY_LIMIT:
-                    raise ProviderError("Ollama's answer is longer than 8 MiB.", "bad_response")
-            return bytes(whole)
+            return await whole_body(body.read, self.server.name)
         except aiohttp.ClientError as exc:
             where = self._settings.url()
             raise ProviderError(f"The connection to Ollama at {where} was lost.", "unavailable") from exc
@@ -128,31 +126,7 @@ class OllamaClient:
         if response.status_code == 200:
             return body
         try:
-            said = await _beginning(body)
+            said = await error_body(body.read, aiohttp.ClientError)
         finally:
             await body.aclose()
         raise status_error(self.server, response.status_code, response.headers, said, model)
-
-
-def _key(variable: str) -> str:
-    """The key that a variable holds, "" where there is none. Raises ProviderError, without the key."""
-    key = os.environ.get(variable or " ", "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise ProviderError(
-            f"The variable {variable} holds characters that no header can carry; set it to the key alone.", "auth"
-        )
-    return key
-
-
-async def _beginning(body: Body) -> bytes:
-    """The beginning of an error's body, as far as it comes soon."""
-    said = b""
-    try:
-        async with asyncio.timeout(ERROR_SECONDS):
-            while len(said) <= ERROR_LIMIT and (chunk := await body.read()):
-                said += chunk
-    except (TimeoutError, aiohttp.ClientError):
-        pass  # the status alone says enough
-    except ProviderError as exc:
-        said += exc.message.encode()  # the words can't be read; why is all that can be told besides the status
-    return said

@@ -6,8 +6,8 @@ from aura_ollama.settings import OllamaSettings
 
 def server(settings: OllamaSettings, key: str) -> Endpoint:
     """The server of an instance, whose key no message holds."""
-    variable = settings.api_key_env
-    access = f"check the key in {variable}" if variable else "set api_key_env, if the server wants a key"
+    place = "api_key_file" if settings.api_key_file else settings.api_key_env
+    access = f"check the key in {place}" if place else "set api_key_env, if the server wants a key"
     return Endpoint(
         f"Ollama at {settings.url()}",
         Scrub(key),

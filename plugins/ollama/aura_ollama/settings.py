@@ -28,6 +28,7 @@ class OllamaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             extra={"own_default": "OLLAMA_API_KEY"},
         ),
     ] = ""
+    api_key_file: Annotated[str, Meta(description="file that holds the API key; it goes before api_key_env")] = ""
     connect_timeout: Annotated[float, Meta(gt=0, le=600, description="seconds to wait for a connection")] = 5.0
 
     def __post_init__(self) -> None:

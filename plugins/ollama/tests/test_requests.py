@@ -3,13 +3,14 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import aura_ollama
 import pytest
 from aura_ollama.settings import OllamaSettings
 
-from aura_core import ChatRequest, Message, ProviderError
+from aura_core import ChatRequest, Message, ProviderError, Token
 from aura_core.testing import AuraServer, Reply, Upstream
 
 KEY = "ollama-4f9c2e7b81d05a63"
@@ -163,3 +164,34 @@ def test_a_prompt_that_ollama_cut_is_a_warning_in_the_log_and_in_doctor(
         assert "60,000 characters were sent, and it read 4,096 tokens; raise num_ctx" in text
     assert len(advice) == 1
     assert upstream.requests[-1].json()["options"] == {"num_predict": 1}
+
+
+def test_the_servers_id_of_the_request_is_told_before_the_text() -> None:
+    """Ollama itself gives none; a gateway in front of it does."""
+    body = b'{"message":{"content":"Hi"},"done":true,"done_reason":"stop"}\n'
+
+    async def tokens(url: str) -> list[Token]:
+        async with aura_ollama.open_client(OllamaSettings(base_url=url)) as client:
+            request = ChatRequest([Message("user", "Hello")], "m")
+            return [token async for token in aura_ollama.stream_chat(request, client)]
+
+    with Upstream(Reply([body], headers={"x-request-id": "req_7"})) as upstream:
+        assert asyncio.run(tokens(upstream.url))[0] == Token(upstream_id="req_7")
+        upstream.default = Reply([body])
+        assert asyncio.run(tokens(upstream.url))[0].content == "Hi"
+
+
+def test_choosing_a_model_asks_for_no_context(upstream_tags: Upstream) -> None:
+    async def asked(url: str) -> str | None:
+        async with aura_ollama.open_client(OllamaSettings(base_url=url)) as client:
+            return await aura_ollama.default_model(client)
+
+    assert asyncio.run(asked(upstream_tags.url)) == "big:latest"
+    assert [request.path for request in upstream_tags.requests] == ["/api/tags"]
+
+
+@pytest.fixture
+def upstream_tags() -> Iterator[Upstream]:
+    with Upstream() as upstream:
+        upstream.on("/api/tags", Reply([b'{"models": [{"name": "big:latest"}, {"name": "small:1b"}]}']))
+        yield upstream

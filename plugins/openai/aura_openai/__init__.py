@@ -41,7 +41,7 @@ def stream_chat(request: ChatRequest, settings: OpenAISettings, client: "OpenAIC
 
     limit = wire.limit_parameter(settings.max_tokens_parameter, settings.official(), request.model)
     body = wire.body(request, request.model, limit, settings.include_usage)
-    return chat.stream(client, "/chat/completions", body, request.model)
+    return chat.stream(client, "/chat/completions", body, request.model, request.headers)
 
 
 @hookimpl

@@ -1,7 +1,7 @@
 """Ask for an answer and read its stream; the one loop that every token of this protocol passes."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -9,31 +9,48 @@ import msgspec
 from aiohttp import ClientError
 
 from aura_core import Model, ProviderError, Token
-from aura_core.streams import Read, bad_response, error_in, failure, loads, read_reason
-from aura_openai.client import OpenAIClient
-from aura_openai.sse import NotEvents, Splitter, TooLong
-from aura_openai.transport import ERROR_LIMIT, ERROR_SECONDS
-from aura_openai.wire import DONE, LIFE, NotChunk, is_cut, token
+from aura_core.streams import (
+    NotEvents,
+    Read,
+    ServerSentEvent,
+    SseReader,
+    bad_response,
+    count,
+    error_body,
+    error_in,
+    failure,
+    loads,
+    read_reason,
+)
+from aura_openai.client import NO_HEADERS, OpenAIClient
+from aura_openai.odd import inside
+from aura_openai.wire import DONE, LIFE, NotChunk, as_error, is_cut, token
 
 LAST_WORD = 0.1
 """Seconds to wait for the response's end after `[DONE]`: only a response that ended gives its connection back."""
 
 
-async def stream(client: OpenAIClient, path: str, content: bytes, model: str) -> AsyncGenerator[Token, None]:
+async def stream(
+    client: OpenAIClient, path: str, content: bytes, model: str, headers: Mapping[str, str] = NO_HEADERS
+) -> AsyncGenerator[Token, None]:
     """Send a request and yield its answer. Leaving it closes the connection, and the server stops generating.
 
     It just ends where the stream ends: without a finish reason the core calls that an interruption.
     """
-    body = await client.post(path, content, model)
-    server, read, splitter = client.server, body.read, Splitter()
+    body = await client.post(path, content, model, headers)
+    server, read = client.server, body.read
+    reader = SseReader(server.name)
     begun = finished = broken = False
     try:
+        if body.upstream_id:
+            yield Token(upstream_id=body.upstream_id)
         try:
             while chunk := await read():
-                found = splitter.feed(chunk)
-                if not found:
+                events = reader.feed(chunk)
+                if not events:
                     yield LIFE  # a comment, or a part of an event
-                for data in found:
+                for event in events:
+                    data = _data(event) if event.name else event.data
                     if data[0] == 91 and data.strip() == DONE:  # "["
                         await _drain(read)
                         return
@@ -42,26 +59,29 @@ async def stream(client: OpenAIClient, path: str, content: bytes, model: str) ->
                     if said.finish_reason is not None:
                         finished = True
                     yield said
-                splitter.feed(b"")  # what is foreign behind these events is told now: the next read may never come
+                reader.feed(b"")  # what is foreign behind these events is told now: the next read may never come
         except ClientError:
             broken = True  # what came before still counts
-        data = splitter.rest().strip()
+        last = reader.rest()
+        data = b"" if last is None else _data(last).strip()
         if data and not is_cut(data) and data != DONE:
             said = token(data, server, model)
             finished = finished or said.finish_reason is not None
             yield said
         if broken and not finished:
             raise ProviderError(f"The connection to {server.name} broke in the middle of the answer.", "interrupted")
-        if splitter.stray and not begun:
-            raise bad_response(server, splitter.stray)
+        if reader.stray and not begun:
+            raise bad_response(server, reader.stray)
     except NotChunk as exc:
         raise bad_response(server, exc.args[0], begun) from None
-    except TooLong:
-        raise ProviderError(f"{server.name} sent a line that is longer than 8 MiB.", "bad_response") from None
     except NotEvents as exc:
-        raise await _no_stream(exc.args[0], read, client, model, begun) from None
+        raise await _no_stream(exc.beginning, read, client, model, begun) from None
     finally:
         await body.aclose()
+
+
+def _data(event: ServerSentEvent) -> bytes:
+    return as_error(event.data) if event.name == "error" else event.data
 
 
 async def list_models(client: OpenAIClient) -> list[Model]:
@@ -71,11 +91,36 @@ async def list_models(client: OpenAIClient) -> list[Model]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise bad_response(client.server) from None
     models = listed.data if isinstance(listed, _Models) else listed  # Together AI lists them bare
-    return [Model(model.id) for model in sorted(models or [], key=lambda model: model.id)]
+    return [model.described() for model in sorted(models or [], key=lambda model: model.id)]
 
 
 class _Listed(msgspec.Struct):
+    """A model as servers list it. OpenAI's own list has no limits; the others have names of their own for them."""
+
     id: str
+    context_length: Any = None  # OpenRouter, Together
+    context_window: Any = None  # Groq
+    max_context_length: Any = None  # Mistral, LM Studio
+    max_model_len: Any = None  # vLLM, SGLang
+    max_completion_tokens: Any = None  # Groq
+    top_provider: Any = None  # OpenRouter
+    meta: Any = None  # llama.cpp
+
+    def described(self) -> Model:
+        contexts = (
+            self.context_length,
+            self.context_window,
+            self.max_context_length,
+            self.max_model_len,
+            inside(self.meta, "n_ctx"),
+            inside(self.meta, "n_ctx_train"),
+        )
+        outputs = self.max_completion_tokens, inside(self.top_provider, "max_completion_tokens")
+        return Model(self.id, "", _first(contexts), _first(outputs))
+
+
+def _first(values: Iterable[Any]) -> int | None:
+    return next((number for value in values if (number := count(value))), None)
 
 
 class _Models(msgspec.Struct):
@@ -91,10 +136,7 @@ async def _drain(read: Read) -> None:
 
 async def _no_stream(body: bytes, read: Read, client: OpenAIClient, model: str, begun: bool) -> ProviderError:
     """Why a status of 200 brought a JSON text or a page: the former may say what went wrong."""
-    with suppress(TimeoutError, ClientError):
-        async with asyncio.timeout(ERROR_SECONDS):
-            while len(body) <= ERROR_LIMIT and (chunk := await read()):
-                body += chunk
+    body += await error_body(read, ClientError)
     said: Any = body
     with suppress(ValueError, RecursionError):
         if isinstance(fields := loads(body), dict):

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 else:
     Base = object
 
+NO_HEADERS: Mapping[str, str] = {}
+
 
 class OwnHeaders(Base):
-    """Of an SDK client: it sends what its instance names, and nothing out of OPENAI_CUSTOM_HEADERS and the like."""
+    """An SDK client that sends the headers of its instance, and none from OPENAI_CUSTOM_HEADERS and the like."""
 
     own_headers: Mapping[str, str] = {}
 
@@ -46,9 +48,9 @@ class OpenAIClient:
         self._sdk = sdk
         self._connect_timeout = connect_timeout
         # The SDK demands a key where the server wants none; the header is left out then.
-        self._options: Any = {} if authorized else {"headers": {"Authorization": omit}}
+        self._headers: Mapping[str, str | Omit] = {} if authorized else {"Authorization": omit}
 
-    async def post(self, path: str, content: bytes, model: str) -> Body:
+    async def post(self, path: str, content: bytes, model: str, headers: Mapping[str, str] = NO_HEADERS) -> Body:
         """Send a request; the response's body is still to be read, and then to be closed. Raises ProviderError."""
         try:
             # A raw response has no type for streaming in the SDK; it gives what `cast_to` says.
@@ -56,7 +58,7 @@ class OpenAIClient:
                 path,
                 cast_to=httpx2.Response,
                 content=content,
-                options=self._options,
+                options={"headers": {**self._headers, **headers}},
                 stream=True,
                 stream_cls=AsyncStream[object],
             )
@@ -67,7 +69,7 @@ class OpenAIClient:
     async def get(self, path: str) -> bytes:
         """The body of an answer. Raises ProviderError."""
         try:
-            response = await self._sdk.get(path, cast_to=httpx2.Response, options=self._options)
+            response = await self._sdk.get(path, cast_to=httpx2.Response, options={"headers": self._headers})
         except openai.OpenAIError as exc:
             raise self.explain(exc, "") from exc
         return response.content

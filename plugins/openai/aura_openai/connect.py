@@ -4,11 +4,11 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from aura_core import ProviderError
+from aura_core import secret
 from aura_core.streams import Endpoint, Scrub
 from aura_openai.client import OpenAI, OpenAIClient
 from aura_openai.errors import PROTOCOL, remedy
-from aura_openai.settings import OPENAI_KEY, OpenAISettings, secret
+from aura_openai.settings import OPENAI_KEY, OpenAISettings, key_place
 from aura_openai.transport import certificates, http_client
 
 NO_KEY = "aura-sends-no-key"
@@ -18,30 +18,17 @@ def connect(settings: OpenAISettings) -> AbstractAsyncContextManager[OpenAIClien
     """A client for one server. Raises ProviderError where a key is missing."""
     # OPENAI_API_KEY is the default of [providers.openai], which may be a local server without keys.
     required = settings.official() or settings.api_key_env not in ("", OPENAI_KEY)
-    key = read_key(settings.api_key_env, required)
+    key = secret(settings, "api_key", required)
     return _open(settings, key, certificates(settings.url()))
-
-
-def read_key(variable: str, required: bool) -> str:
-    """The key that a variable holds, "" where there is none. Raises ProviderError where one is needed."""
-    try:
-        key = secret(variable)
-    except ValueError as exc:
-        raise ProviderError(f"{exc}; set it to the key alone.", "auth") from None
-    if key or not required:
-        return key
-    if variable:
-        raise ProviderError(f"The variable {variable} holds no API key; set it where Aura is started.", "auth")
-    raise ProviderError("No API key: api_key_env in the provider's table names the variable that holds it.", "auth")
 
 
 @asynccontextmanager
 async def _open(settings: OpenAISettings, key: str, context: ssl.SSLContext) -> AsyncIterator[OpenAIClient]:
-    variable, url, official = settings.api_key_env, settings.url(), settings.official()
+    place, url, official = key_place(settings), settings.url(), settings.official()
     server = Endpoint(
         "OpenAI" if official else f"The server at {url}",
         Scrub(key),
-        f"check the key in {variable}" if variable else "set api_key_env, if the server wants a key",
+        f"check the key in {place}" if place else "set api_key_env, if the server wants a key",
         "is base_url right? It usually ends in /v1.",
         PROTOCOL,
         "" if official else "GET /models lists what it has.",

@@ -53,11 +53,26 @@ def _usage(used: Any) -> Usage | None:
         return None
     prompt, completion = _sum(used, _PROMPT), _sum(used, _COMPLETION)
     completion = completion or max(0, count(used.get("total_tokens")) - prompt)
-    return Usage(prompt, completion) if prompt or completion else None
+    if not (prompt or completion):
+        return None
+    read = count(used.get("prompt_cache_hit_tokens")) or count(inside(used, "prompt_tokens_details", "cached_tokens"))
+    written = count(inside(used, "prompt_tokens_details", "cache_write_tokens"))
+    thought = count(inside(used, "completion_tokens_details", "reasoning_tokens"))
+    return Usage(prompt, completion, read, written, thought)
 
 
 def _sum(used: dict[str, Any], names: tuple[str, ...]) -> int:
     return next((number for name in names if (number := count(used.get(name)))), 0)
+
+
+def filtered(results: Any) -> str:
+    """The categories that Azure's content filter found, as `hate (high), violence`."""
+    found = []
+    for category, result in results.items() if isinstance(results, dict) else ():
+        if inside(result, "filtered") is True:
+            severity = inside(result, "severity")
+            found.append(f"{category} ({severity})" if isinstance(severity, str) else str(category))
+    return ", ".join(found)
 
 
 def inside(fields: Any, *names: str) -> Any:

@@ -1,8 +1,7 @@
 """What an operator may set for an OpenAI-compatible server, and how an address is read."""
 
-import os
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,6 +19,7 @@ MaxTokensParameter = Annotated[
 IncludeUsage = Annotated[
     bool, Meta(description="ask for the token counts with stream_options; false for servers that refuse it")
 ]
+ApiKeyFile = Annotated[str, Meta(description="file that holds the API key; it goes before api_key_env")]
 DefaultModel = Annotated[str, Meta(description="model of agents that name none")]
 
 
@@ -40,6 +40,7 @@ class OpenAISettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             extra={"own_default": OPENAI_KEY},
         ),
     ] = ""
+    api_key_file: ApiKeyFile = ""
     default_model: DefaultModel = ""
     max_tokens_parameter: MaxTokensParameter = "auto"
     include_usage: IncludeUsage = True
@@ -66,6 +67,11 @@ class OpenAISettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return host == "openai.com" or host.endswith(".openai.com")
 
 
+def key_place(settings: Any) -> str:
+    """Where an instance has its key, for messages: the variable, or the setting that names the file; "" for nowhere."""
+    return "api_key_file" if settings.api_key_file else str(settings.api_key_env)
+
+
 def address(name: str, text: str) -> str:
     """A URL that a person wrote, without the slash at its end. Raises ValueError."""
     text = text.strip()
@@ -89,10 +95,3 @@ def header(name: str, text: str) -> None:
     """Check that a text can be sent in a header. Raises ValueError, without the text."""
     if not (text.isascii() and text.isprintable()):
         raise ValueError(f"{name}: it holds characters that no header can carry")
-
-
-def secret(variable: str) -> str:
-    """The value of a variable that holds a key, "" where there is none. Raises ValueError, without the value."""
-    key = os.environ.get(variable, "").strip() if variable else ""
-    header(variable, key)
-    return key

@@ -1,6 +1,5 @@
 """The SDK's way to the network: aiohttp, without a pool limit, without redirects, cookies, proxies or .netrc."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,12 +10,8 @@ import httpx2
 from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp.httpx2 import AiohttpTransport
 
-from aura_core import ProviderError
-from aura_core.streams import Read, decoding
+from aura_core.streams import Read, decoding, error_body, upstream_id
 from aura_openai.connections import session
-
-ERROR_LIMIT = 64 * 1024
-ERROR_SECONDS = 5.0
 
 
 def certificates(url: str) -> ssl.SSLContext:
@@ -96,6 +91,7 @@ class Body:
         # No method of its own: that would tie what was read ahead to itself, until the garbage collector finds it.
         read = _reader(stream._aiohttp_response.content)
         self.read = decoding(read, response.headers.get("content-encoding"), server)
+        self.upstream_id = upstream_id(response.headers)
 
 
 def _reader(content: aiohttp.StreamReader) -> Read:
@@ -119,16 +115,7 @@ class _Beginning(httpx2.AsyncByteStream):
         self._read = Body(response, "It").read
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        body = bytearray()
-        try:
-            async with asyncio.timeout(ERROR_SECONDS):
-                while len(body) <= ERROR_LIMIT and (chunk := await self._read()):
-                    body += chunk
-        except (TimeoutError, aiohttp.ClientError):
-            pass
-        except ProviderError as exc:
-            body += exc.message.encode()  # the words can't be read; why is all that can be told besides the status
-        yield bytes(body)
+        yield await error_body(self._read, aiohttp.ClientError)
 
     async def aclose(self) -> None:
         await self._response.aclose()

@@ -34,25 +34,44 @@ class Delta(msgspec.Struct, gc=False):
     reasoning_details: msgspec.Raw = _ABSENT
 
 
+class PromptDetails(msgspec.Struct, gc=False):
+    """Parts of the prompt; OpenRouter names what was written to the cache."""
+
+    cached_tokens: int | None = 0
+    cache_write_tokens: int | None = 0
+
+
+class CompletionDetails(msgspec.Struct, gc=False):
+    """Parts of the answer."""
+
+    reasoning_tokens: int | None = 0
+
+
 class Counts(msgspec.Struct, gc=False):
-    """What was used so far; some servers know only the sum, some have Anthropic's names."""
+    """What was used so far; some servers know only the sum, some have Anthropic's names. DeepSeek names cache hits
+    outside of the details."""
 
     prompt_tokens: int | None = 0
     completion_tokens: int | None = 0
     total_tokens: int | None = 0
     input_tokens: int | None = 0
     output_tokens: int | None = 0
+    prompt_cache_hit_tokens: int | None = 0
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
 
 
 class Choice(msgspec.Struct, gc=False):
     """One answer's part of a chunk; Azure's content filter sends some without a delta. Moonshot counts in `usage`,
-    OpenRouter says what went wrong in `error`."""
+    OpenRouter says what went wrong in `error`, and the model's own word for the end in `native_finish_reason`."""
 
     index: int | None = 0
     delta: Delta | None = None
     finish_reason: str | None = None
     usage: Counts | None = None
     error: Any = None
+    native_finish_reason: str | None = None
+    content_filter_results: msgspec.Raw = _ABSENT
 
 
 class Chunk(msgspec.Struct, gc=False):
@@ -116,8 +135,9 @@ def token(data: bytes, server: Endpoint, model: str) -> Token:
             used = choice.usage
         usage = None if used is None else _usage(used)
         delta = choice.delta
+        detail = _detail(choice) if reason else ""
         if delta is None:
-            return Token(finish_reason=reason or None, usage=usage)
+            return Token(finish_reason=reason or None, usage=usage, detail=detail)
         # Some servers send the same thought under several names.
         reasoning = delta.reasoning or delta.reasoning_content or ""
         if not reasoning and delta.reasoning_details is not _ABSENT:
@@ -125,7 +145,7 @@ def token(data: bytes, server: Endpoint, model: str) -> Token:
         text = delta.content or ""
         if delta.refusal:
             text += delta.refusal
-        return Token(text, reasoning, reason or None, usage)
+        return Token(text, reasoning, reason or None, usage, detail)
     if used is not None and chunk.choices is not None:
         return Token(usage=_usage(used))
     return LIFE if chunk.choices else _odd(data, server, model)
@@ -134,9 +154,23 @@ def token(data: bytes, server: Endpoint, model: str) -> Token:
 def _usage(used: Counts) -> Usage:
     prompt = used.prompt_tokens or used.input_tokens or 0
     completion = used.completion_tokens or used.output_tokens or (used.total_tokens or 0) - prompt
-    if 0 <= prompt <= _MANY and 0 <= completion <= _MANY:  # some servers count in every chunk
+    if not (0 <= prompt <= _MANY and 0 <= completion <= _MANY):
+        prompt, completion = count(prompt), count(completion)
+    asked, said = used.prompt_tokens_details, used.completion_tokens_details
+    if asked is None and said is None and not used.prompt_cache_hit_tokens:  # some servers count in every chunk
         return Usage(prompt, completion)
-    return Usage(count(prompt), count(completion))
+    read = used.prompt_cache_hit_tokens or (asked.cached_tokens if asked else 0)
+    written = asked.cache_write_tokens if asked else 0
+    return Usage(prompt, completion, count(read), count(written), count(said.reasoning_tokens if said else 0))
+
+
+def _detail(choice: Choice) -> str:
+    """What a server says about the end beside its finish reason: the model's own word, the categories of a filter."""
+    if choice.native_finish_reason and choice.native_finish_reason != choice.finish_reason:
+        return choice.native_finish_reason
+    if choice.finish_reason == "content_filter" and choice.content_filter_results is not _ABSENT:
+        return odd.filtered(loads(bytes(choice.content_filter_results)))
+    return ""
 
 
 def _odd(data: bytes, server: Endpoint, model: str) -> Token:
@@ -156,6 +190,13 @@ def _odd(data: bytes, server: Endpoint, model: str) -> Token:
         if reason is not None:
             raise failure(server, reason, model)
     return odd.token(fields, choice)
+
+
+def as_error(data: bytes) -> bytes:
+    """The data of an event named `error`: words alone, as some gateways send them, become an error in JSON."""
+    if data.lstrip()[:1] in (b"{", b"[", b"") or data.strip() == DONE:
+        return data
+    return b'{"error":%b}' % msgspec.json.encode(data.decode(errors="replace"))
 
 
 def is_cut(data: bytes) -> bool:

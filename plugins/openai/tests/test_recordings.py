@@ -13,7 +13,6 @@ import httpx
 import pytest
 from aiohttp.http_parser import HttpResponseParserPy
 from aura_openai.settings import OpenAISettings
-from aura_openai.sse import Splitter
 
 from aura_core import ChatRequest, Message, ProviderError, Token
 from aura_core.testing import AuraServer, Reply, SseEvent, Upstream, split_at
@@ -356,17 +355,3 @@ def test_an_error_field_of_an_old_llama_server_is_an_error(upstream: Upstream, a
     assert (last.data["code"], "CUDA out of memory" in last.data["message"]) == ("llm_error", True)
     assert aura.ask("it")[-1].data["code"] == "interrupted"
     assert aura.ask("it")[-1].name == "done"
-
-
-def test_many_data_lines_are_one_event_and_no_work_that_grows_with_their_square() -> None:
-    splitter, lines, found = Splitter(), 1_000_000, list[bytes]()
-
-    def feed() -> None:
-        for _ in range(10):
-            found.extend(splitter.feed(b"data: x\n" * (lines // 10)))
-        found.extend(splitter.feed(b"data: y\n\ndata: 1\n\n"))
-
-    thread = threading.Thread(target=feed, daemon=True)
-    thread.start()
-    thread.join(60)  # a second, or else an hour
-    assert found == [b"x\n" * lines + b"y", b"1"]

@@ -1,0 +1,74 @@
+"""The id of a request, and a valid traceparent, go on to the provider; a client can choose no other header."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from aura_core.testing import NDJSON, SSE, AuraServer, Reply, Upstream
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+REPLIES = {
+    "openai": Reply([SSE.body({"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}, b"[DONE]")]),
+    "azure": Reply([SSE.body({"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}, b"[DONE]")]),
+    "ollama": Reply([NDJSON.body({"message": {"content": "Hi"}, "done": True, "done_reason": "stop"})]),
+}
+
+
+def _asked(tmp_path: Path, plugin: str, headers: list[tuple[str, str]]) -> dict[str, str]:
+    """The headers of the provider's request, and of Aura's answer as `answered`."""
+    with Upstream(REPLIES[plugin]) as upstream:
+        place = "endpoint" if plugin == "azure" else "base_url"
+        toml = f'[providers.it]\nplugin = "{plugin}"\n{place} = "{upstream.url}"\napi_key_env = "MY_KEY"\n'
+        with AuraServer(tmp_path, {"it.md": "---\nprovider: it\nmodel: m\n---\n"}, toml) as aura:
+            url = f"{aura.url}/api/agents/it/chat/stream"
+            response = httpx.post(url, json={"prompt": "Hello"}, headers=headers, timeout=30, trust_env=False)
+            assert "event: done" in response.text, response.text
+    return upstream.requests[-1].headers | {"answered": response.headers["x-request-id"]}
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-0123456789")
+
+
+@pytest.mark.parametrize("plugin", REPLIES)
+def test_every_own_plugin_sends_them(plugin: str, tmp_path: Path) -> None:
+    sent = _asked(tmp_path, plugin, [("X-Request-Id", "from-nginx.7"), ("traceparent", TRACE)])
+    assert (sent["x-request-id"], sent["traceparent"]) == ("from-nginx.7", TRACE)
+
+
+def test_an_id_that_is_not_valid_is_replaced_as_in_the_answer(tmp_path: Path) -> None:
+    sent = _asked(tmp_path, "openai", [("X-Request-Id", "a b; c")])
+    assert sent["x-request-id"] == sent["answered"] != "a b; c"
+    assert "traceparent" not in sent
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        TRACE.upper(),
+        TRACE[:-1],
+        TRACE + "0",
+        "01" + TRACE[2:],
+        "ff" + TRACE[2:],
+        f"00-{'0' * 32}-b7ad6b7169203331-01",
+        f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01",
+        TRACE + ", " + TRACE,
+        "x" * 4000,
+    ],
+)
+def test_a_traceparent_that_is_not_valid_is_left_out(trace: str, tmp_path: Path) -> None:
+    sent = _asked(tmp_path, "ollama", [("traceparent", trace)])
+    assert "traceparent" not in sent
+
+
+def test_two_traceparents_are_none(tmp_path: Path) -> None:
+    assert "traceparent" not in _asked(tmp_path, "ollama", [("traceparent", TRACE), ("traceparent", TRACE)])
+
+
+def test_no_other_header_of_a_client_goes_on(tmp_path: Path) -> None:
+    given = [("tracestate", "a=1"), ("baggage", "user=alice"), ("cookie", "c=1"), ("authorization", "Bearer client")]
+    sent = _asked(tmp_path, "openai", given)
+    assert not {"tracestate", "baggage", "cookie"} & sent.keys()
+    assert sent["authorization"] == "Bearer sk-0123456789"
