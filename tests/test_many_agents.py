@@ -29,7 +29,7 @@ def _names(body: bytes) -> list[str]:
     return [agent.name for agent in msgspec.json.decode(body, type=AgentList).agents]
 
 
-def test_a_list_is_made_once_for_all_who_ask_and_not_on_the_loop(
+def test_a_list_is_built_once_for_all_requests_and_not_on_the_loop(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []
@@ -51,7 +51,7 @@ def test_a_list_is_made_once_for_all_who_ask_and_not_on_the_loop(
     assert [thread is threading.main_thread() for thread in threads] == [False]
 
 
-def test_a_list_is_that_of_now(runtime: Runtime) -> None:
+def test_a_list_is_up_to_date(runtime: Runtime) -> None:
     listing = Listing(runtime, runtime.doors.native, LIST)
 
     async def ask() -> None:

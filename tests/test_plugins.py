@@ -128,7 +128,7 @@ def test_entry_points_that_cannot_be_read_are_a_warning(
     assert warning.endswith("); reinstall or uninstall it")
 
 
-def test_a_distribution_that_cannot_say_its_name_stops_no_other(fake_plugin: FakePlugin, tmp_path: Path) -> None:
+def test_a_distribution_without_a_readable_name_affects_no_other(fake_plugin: FakePlugin, tmp_path: Path) -> None:
     fake_plugin("nameless", BAD["broken"][0])
     fake_plugin("good", GOOD)
     (metadata,) = tmp_path.glob("site/aura-nameless/*/METADATA")
@@ -164,7 +164,7 @@ def _aura(*arguments: str, site: Path, cwd: Path, **environ: str) -> subprocess.
     )
 
 
-def test_aura_plugins_tells_them_apart(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_aura_plugins_lists_them(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     for name in ("broken", "leaves", "wrongsig"):
         fake_plugin(name, BAD[name][0])
     fake_plugin("good", GOOD)

@@ -37,7 +37,7 @@ def test_the_old_name_of_the_core_is_used_only_where_we_warn_of_it() -> None:
     assert found == {"CHANGELOG.md", "SECURITY.md"}
 
 
-def test_nobody_is_told_to_install_a_name_that_we_have_not_published() -> None:
+def test_no_text_recommends_installing_a_name_that_we_have_not_published() -> None:
     """None of our distributions is on an index: a third party's package of that name would be installed."""
     advice = re.compile(r"""\binstall\b.*(?<!-e)[\s"']aura[-_][\w{](?!.* @ )""")
     assert advice.search("it is not installed; pip install aura-{plugin}")
@@ -53,7 +53,7 @@ def test_no_build_product_is_committed() -> None:
     assert not [n for n in names if re.search(r"(^|/)(uv\.lock|node_modules|dist|__pycache__|\.venv)(/|$)|\.vsix$", n)]
 
 
-def test_what_uv_obeys_is_what_pip_is_given() -> None:
+def test_uv_and_pip_get_the_same_constraints() -> None:
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     pins = [line for line in text.splitlines() if line and not line.startswith("#")]
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
