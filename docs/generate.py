@@ -121,7 +121,7 @@ def help_of(command: str) -> str:
 
 def metrics() -> str:
     """The names in `GET /metrics`."""
-    rendered = Metrics(lambda: 0, lambda: 0, {}).render().decode()
+    rendered = Metrics(lambda: 0, lambda: 0, lambda: 0, {}).render().decode()
     found = re.findall(r"^# HELP (\S+) (.+)\n# TYPE \S+ (\S+)$", rendered, re.MULTILINE)
     return table("name | type | meaning", ((code(name), kind, text) for name, text, kind in found))
 
