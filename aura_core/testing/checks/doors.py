@@ -71,7 +71,7 @@ async def question(harness: DoorHarness) -> None:
                     raise Broken(f"{dialog.name}: stream is {asked.stream}; the client asked for {stream}")
 
 
-@check("door-text", "door-question")
+@check("door-text", "door-routes", "door-question")
 async def text(harness: DoorHarness) -> None:
     """Text arrives with every character, wherever it is cut into tokens, and whatever pings come between."""
     for dialog in harness.streams():
@@ -85,7 +85,7 @@ async def text(harness: DoorHarness) -> None:
             _expect(heard(dialog.hear, pinged, dialog.name), said, "stop", f"{dialog.name} with pings")
 
 
-@check("door-reasoning", "door-question")
+@check("door-reasoning", "door-routes", "door-question", "door-text")
 async def reasoning(harness: DoorHarness) -> None:
     """A model's reasoning is never part of the text: it comes as such, or not at all."""
     for dialog in harness.streams():
@@ -97,7 +97,7 @@ async def reasoning(harness: DoorHarness) -> None:
             raise Broken(f"{dialog.name}: a client hears the reasoning {seen.reasoning!r}")
 
 
-@check("door-cut", "door-text")
+@check("door-cut", "door-routes", "door-question", "door-text", "door-reasoning")
 async def cut(harness: DoorHarness) -> None:
     """A stream that was cut is never taken for one that ended: only the last frame says how it ended."""
     for dialog in harness.streams():
@@ -111,7 +111,7 @@ async def cut(harness: DoorHarness) -> None:
                 raise Broken(f"{dialog.name}: a client hears {seen.text!r} in a stream that was cut after {at} bytes")
 
 
-@check("door-end", "door-text")
+@check("door-end", "door-routes", "door-question", "door-text")
 async def end(harness: DoorHarness) -> None:
     """An answer has one end, and one that reached its limit is told from one that is complete."""
     for dialog in harness.streams():
@@ -126,7 +126,7 @@ async def end(harness: DoorHarness) -> None:
             raise Broken(f"{dialog.name}: both `length` and `stop` are told as {ends['stop']!r}")
 
 
-@check("door-error", "door-text")
+@check("door-error", "door-routes", "door-question", "door-text", "door-reasoning")
 async def error(harness: DoorHarness) -> None:
     """A failure is one end, with its message, before the first text and after some; the text before it stays."""
     for dialog in harness.streams():
@@ -144,7 +144,7 @@ async def error(harness: DoorHarness) -> None:
                     raise Broken(f"{dialog.name}, {code}: a client hears the text {seen.text!r}")
 
 
-@check("door-whole", "door-question")
+@check("door-whole", "door-routes", "door-question")
 async def one_piece(harness: DoorHarness) -> None:
     """An answer in one piece holds every character of the text, and says how it ended."""
     for dialog in harness.wholes():
@@ -156,7 +156,7 @@ async def one_piece(harness: DoorHarness) -> None:
                 _expect(heard(dialog.hear_whole, body, dialog.name), said, reason, f"{dialog.name} in one piece")
 
 
-@check("door-separate", "door-text")
+@check("door-separate", "door-routes", "door-question", "door-text")
 async def separate(harness: DoorHarness) -> None:
     """Nothing of one client's answer is in another's, however they alternate."""
     for dialog in harness.streams():

@@ -24,7 +24,16 @@ RAW = [
 """Bodies of no dialect."""
 
 
-@check("door-served", "door-text", "door-error", "door-whole")
+@check(
+    "door-served",
+    "door-routes",
+    "door-question",
+    "door-text",
+    "door-reasoning",
+    "door-error",
+    "door-whole",
+    "door-refusals",
+)
 async def served(harness: DoorHarness) -> None:
     """Over a real server an answer arrives streamed and whole, also from an agent that cannot stream; failures, too."""
     with harness.serve() as server:
@@ -73,7 +82,7 @@ def _in_one_piece(harness: DoorHarness, server: Served, dialog: Dialog) -> None:
         _refused(harness, answer, f"{dialog.name}, the agent {agent!r}")
 
 
-@check("door-bodies", "door-refusals", "door-question")
+@check("door-bodies", "door-routes", "door-refusals", "door-question")
 async def bodies(harness: DoorHarness) -> None:
     """Whatever body is sent, none is answered with a fault of the server: a client hears what is wrong with it."""
     with harness.serve() as server:
@@ -107,7 +116,7 @@ def _damaged(value: Any) -> Iterator[Any]:
                 yield [*value[:index], part, *value[index + 1 :]]
 
 
-@check("door-token", "door-refusals")
+@check("door-token", "door-routes", "door-question", "door-refusals")
 async def token(harness: DoorHarness) -> None:
     """Without the server's token no route answers, and the refusal is in the door's words; with it all do."""
     bearer = {"authorization": f"Bearer {TOKEN}"}
@@ -132,7 +141,7 @@ def _closed(harness: DoorHarness, answer: httpx.Response, path: str) -> None:
     _refused(harness, answer, f"{path} without the token")
 
 
-@check("door-leaving", "door-served")
+@check("door-leaving", "door-routes", "door-question", "door-text", "door-served")
 async def leaving(harness: DoorHarness) -> None:
     """A client that leaves in the middle frees its place at once, and the next one is served."""
     with harness.serve() as server:
