@@ -11,11 +11,12 @@ import msgspec
 from msgspec import UNSET
 
 from aura_core.answer.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent, Values
-from aura_core.doors.native import Answer, ChatBody
+from aura_core.door import AgentInfo
+from aura_core.doors.native import Answer, ChatBody, question
 from aura_core.errors import ConfigError
 from aura_core.limits import CONNECT_TIMEOUT, REMOTE_ANSWER_LIMIT, REMOTE_WORDS_LIMIT
 from aura_core.problems import Problem, ProblemBody
-from aura_core.runtime import AgentInfo, Runtime
+from aura_core.runtime import Runtime
 
 _EVENTS: dict[bytes, msgspec.json.Decoder[Event]] = {
     b"token": msgspec.json.Decoder(TokenEvent),
@@ -59,7 +60,7 @@ class LocalClient:
         return self._runtime.agent_info(self._runtime.agents.entries[bound.agent.id.lower()])
 
     async def ask(self, agent: AgentInfo, body: ChatBody) -> AsyncGenerator[Event, None]:
-        relay = self._runtime.answer(await self._runtime.bind(agent.id), body, Values())
+        relay = self._runtime.answer(await self._runtime.bind(agent.id), question(agent.id, body), Values())
         try:
             while not relay.drained:
                 for event in await relay.take():

@@ -33,18 +33,25 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 class Problem(Exception):
     """A refusal, or a failed answer on a route without a stream.
 
-    `detail` says what happened and what to do, `retry_after` is the number of seconds to wait before a retry, and
-    `partial` is the text received before the failure.
+    `code` is a code of PROBLEMS, or an error code of an answer. `detail` says what happened and what to do,
+    `retry_after` is the number of seconds to wait before a retry, `partial` is the text received before the failure,
+    and `field` names the refused part of the body, like `messages[0].content`.
     """
 
     def __init__(
-        self, code: str, detail: str, retry_after: float | None = None, partial: str | msgspec.UnsetType = UNSET
+        self,
+        code: str,
+        detail: str,
+        retry_after: float | None = None,
+        partial: str | msgspec.UnsetType = UNSET,
+        field: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.retry_after = RESTART_AFTER if retry_after is None and code == "server_shutdown" else retry_after
         self.partial = partial
+        self.field = field
         if code in PROBLEMS:
             self.status, self.title = PROBLEMS[code]
         else:

@@ -13,10 +13,10 @@ from aura_core.cli.options import config_options, load_settings, open_runtime
 from aura_core.cli.terminal import Screen, pour, say
 from aura_core.client import Client, LocalClient, RemoteClient
 from aura_core.config.suggest import did_you_mean
+from aura_core.door import AgentInfo
 from aura_core.doors.native import ChatBody, HistoryMessage
 from aura_core.errors import CODES, ConfigError
 from aura_core.problems import Problem
-from aura_core.runtime import AgentInfo
 from aura_core.text import without_halves
 
 _WORDLESS = {

@@ -1,6 +1,8 @@
 """`aura test-plugin`: hold an installed plugin to every promise of a provider, and print how it went."""
 
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -11,8 +13,10 @@ from aura_core.errors import words_of
 from aura_core.plugins.distributions import published
 from aura_core.plugins.loader import GROUP as PLUGINS
 from aura_core.testing.conformance import GROUP
-from aura_core.testing.runner import Conformance, Kit, Result, surroundings
+from aura_core.testing.door_conformance import DOOR_GROUP
+from aura_core.testing.runner import Conformance, DoorConformance, DoorKit, Kit, ProviderKit, Result, surroundings
 
+T = TypeVar("T")
 _SIGNS = {"ok": ("ok", "green"), "skipped": ("--", "dim"), "failed": ("XX", "red")}
 
 
@@ -23,7 +27,8 @@ _SIGNS = {"ok": ("ok", "green"), "skipped": ("--", "dim"), "failed": ("XX", "red
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Read FILE instead of ./aura.toml.")
 @json_option
 def command(name: str, live: bool, model: str | None, config: Path | None, as_json: bool) -> int:
-    """Test the installed plugin NAME against the promises of a provider. Exits with 1 when one is broken.
+    """Test the installed plugin NAME against the promises of a provider, of a door, or of both. Exits with 1 when one
+    is broken.
 
     With --live NAME may be any instance of aura.toml.
     """
@@ -35,7 +40,7 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
     else:
         if model or config:
             raise click.UsageError("--model and --config belong to --live")
-        found = Kit(described(name)).results()
+        found = (result for kit in kits(name) for result in kit.results())
     report: list[Result] = []
     for result in found:
         report.append(result)
@@ -51,26 +56,32 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
     return 1 if failed else 0
 
 
-def described(name: str) -> Conformance:
-    """The description that the plugin publishes. Raises ClickException."""
-    descriptions = {ep.name: ep for ep in published(GROUP)[0]}
+def kits(name: str) -> list[Kit]:
+    """The checks of each description that the plugin publishes. Raises ClickException."""
     installed = [ep.name for ep in published(PLUGINS)[0]]
     if name not in installed:
         hint = did_you_mean(name, installed) or f"; installed are {', '.join(sorted(installed))}"
         raise click.ClickException(f"no plugin {name!r} is installed{hint}")
-    if name not in descriptions:
+    providers = [ep for ep in published(GROUP)[0] if ep.name == name]
+    doors = [ep for ep in published(DOOR_GROUP)[0] if ep.name == name]
+    if not providers and not doors:
         raise click.ClickException(
-            f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r};"
-            " docs/plugins.md says how"
+            f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r} (or"
+            f" {DOOR_GROUP!r}, of a door); docs/plugins.md says how"
         )
-    where = descriptions[name].value
+    found: list[Kit] = [ProviderKit(_loaded(ep, Conformance)) for ep in providers[-1:]]
+    return found + [DoorKit(_loaded(ep, DoorConformance)) for ep in doors[-1:]]
+
+
+def _loaded(description: EntryPoint, kind: type[T]) -> T:
+    where = description.value
     with surroundings():
         try:
-            found = descriptions[name].load()
+            found = description.load()
         except BaseException as exc:  # SystemExit, too: it is the plugin's
             raise click.ClickException(f"{where} cannot be loaded: {words_of(exc)}") from None
-    if not isinstance(found, Conformance):
-        raise click.ClickException(f"{where} is no aura_core.testing.Conformance")
+    if not isinstance(found, kind):
+        raise click.ClickException(f"{where} is not an aura_core.testing.{kind.__name__}")
     return found
 
 

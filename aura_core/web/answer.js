@@ -113,9 +113,10 @@ export class AnswerView {
 
   /** The state of the turn, in words. */
   get state() {
-    const { state, model, began, thought } = this.#answer;
+    const { state, model, silent, began, thought } = this.#answer;
     const since = (/** @type {number} */ from) => Math.floor((Date.now() - from) / 1000);
     if (state === "connecting") return `Connecting, ${since(began)} s`;
+    if (state === "waiting" && silent) return `Asking ${model}, as ${silent} does not answer, ${since(began)} s`;
     if (state === "waiting") return `Waiting for ${model}, ${since(began)} s`;
     if (state === "thinking") return `${model} is thinking, ${since(thought ?? began)} s`;
     const gap = Date.now() - this.#heard;

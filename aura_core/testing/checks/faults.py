@@ -190,7 +190,9 @@ async def stall(harness: Harness) -> None:
 @check("retries", "hooks", "settings")
 async def retries(harness: Harness) -> None:
     """One question is one request: trying again is the core's decision."""
-    await harness.ask(harness.reply(harness.conformance.whole(["One"])))  # a first request may need others, such as a login
+    await harness.ask(
+        harness.reply(harness.conformance.whole(["One"]))
+    )  # a first request may need others, such as a login
     for name, reply in {
         "status 503": Reply(status=503),
         "status 429": Reply(status=429, headers={"retry-after": "0"}),

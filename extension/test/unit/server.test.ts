@@ -89,3 +89,19 @@ test("Start Aura types the port that the address has", () => {
   expect(["http://localhost", "http://127.9.9.9:1", "http://[::1]:2"].every((url) => isLocal(new URL(url)))).toBe(true);
   expect(["http://127.0.0.1.example", "http://10.0.0.1"].some((url) => isLocal(new URL(url)))).toBe(false);
 });
+
+test("a turn tells who is asked instead of a provider that does not answer", async () => {
+  const { url } = await serve((_, response) => {
+    response.write(": ping\n\n: asking ollama\n\n: something else\n\n");
+    token(response, "hello");
+    done(response);
+  });
+  const heard: unknown[] = [];
+  await client(url).turn({ agent: "steady", prompt: "Hello" }, (event) => heard.push(event), new AbortController().signal);
+  expect(heard).toEqual([
+    { type: "open" },
+    { type: "asking", provider: "ollama" },
+    { type: "token", content: "hello" },
+    { type: "done", totalTokens: 3, finishReason: "stop" },
+  ]);
+});
