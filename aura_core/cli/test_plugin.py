@@ -14,7 +14,7 @@ from aura_core.plugins.distributions import published
 from aura_core.plugins.loader import GROUP as PLUGINS
 from aura_core.testing.conformance import GROUP
 from aura_core.testing.door_conformance import DOOR_GROUP
-from aura_core.testing.runner import Conformance, DoorConformance, DoorKit, Kit, ProviderKit, Result, surroundings
+from aura_core.testing.runner import Checks, Conformance, DoorConformance, DoorKit, Kit, Result, surroundings
 
 T = TypeVar("T")
 _SIGNS = {"ok": ("ok", "green"), "skipped": ("--", "dim"), "failed": ("XX", "red")}
@@ -56,7 +56,7 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
     return 1 if failed else 0
 
 
-def kits(name: str) -> list[Kit]:
+def kits(name: str) -> list[Checks]:
     """The checks of each description that the plugin publishes. Raises ClickException."""
     installed = [ep.name for ep in published(PLUGINS)[0]]
     if name not in installed:
@@ -66,10 +66,10 @@ def kits(name: str) -> list[Kit]:
     doors = [ep for ep in published(DOOR_GROUP)[0] if ep.name == name]
     if not providers and not doors:
         raise click.ClickException(
-            f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r} (or"
-            f" {DOOR_GROUP!r}, of a door); docs/plugins.md says how"
+            f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r}, or for"
+            f" a door of the group {DOOR_GROUP!r}; docs/plugins.md says how"
         )
-    found: list[Kit] = [ProviderKit(_loaded(ep, Conformance)) for ep in providers[-1:]]
+    found: list[Checks] = [Kit(_loaded(ep, Conformance)) for ep in providers[-1:]]
     return found + [DoorKit(_loaded(ep, DoorConformance)) for ep in doors[-1:]]
 
 
