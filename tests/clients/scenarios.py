@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 PROMPT = "Hello brave new world"
 PARTIAL = "This answer will break off in the middle"
-FAILURE = "This failure was asked for by the agent's options."
+FAILURE = "The agent's options request this failure."
 
 
 class Played(NamedTuple):

@@ -75,7 +75,7 @@ def test_every_variable_is_documented() -> None:
 
 def test_every_route_is_documented() -> None:
     app = typing.cast("typing.Any", create_app(Runtime(settings.load({}, {}), {})))
-    while not hasattr(app, "routes"):  # inside of what wraps it
+    while not hasattr(app, "routes"):  # what the application is wrapped in
         app = app._app
     routes = {
         f"{method} {re.sub(r':[a-z]+}', '}', route.path)}"
