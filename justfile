@@ -46,6 +46,11 @@ real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
 
+# All clients of the OpenAI API that people have, each in an environment that is made once (2 GB)
+clients:
+    {{uv}} python tests/clients/environments.py
+    {{uv}} pytest -m "clients or not clients" tests/clients
+
 # Measure start-up time and memory, compared with the necessary imports
 startup:
     {{uv}} python benchmarks/startup.py
@@ -67,4 +72,4 @@ shuffled times="20" paths=faults:
     for n in $(seq {{times}}); do {{uv}} pytest -q -p randomly {{paths}} || exit 1; done
 
 faults := "tests/faults tests/test_cancel.py tests/test_fuzz.py tests/test_lifecycle.py tests/test_local_security.py \
-    tests/test_property.py tests/test_refusals.py tests/test_relay.py tests/test_wire.py"
+    tests/test_property.py tests/test_refusals.py tests/test_relay.py tests/test_wire.py tests/failover"

@@ -47,6 +47,6 @@ def _missing(name: str, variable: str) -> str:
     if variable:
         return f"The variable {variable} is not set; set it where Aura is started."
     return (
-        f"No {name.replace('_', ' ')} is configured: let {name}_env in the provider's table name the variable that holds"
-        f" it, or {name}_file the file."
+        f"No {name.replace('_', ' ')} is configured: let {name}_env in the provider's table name the variable that"
+        f" holds it, or {name}_file the file."
     )

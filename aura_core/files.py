@@ -13,7 +13,7 @@ FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOC
 
 def read_file(path: Path) -> bytes:
     """The bytes of a regular file of at most FILE_LIMIT. Raises OSError, and ConfigError for any other file,
-with a text that says what it is, without its name."""
+    with a text that says what it is, without its name."""
     _check(path.stat())  # before opening, which alone can rewind a tape
     return read_descriptor(os.open(path, FLAGS))
 

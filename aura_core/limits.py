@@ -33,6 +33,18 @@ RETRY_AFTER_LIMIT = 10.0
 """The longest `retry_after`, in seconds, after which the core itself retries."""
 RETRY_DELAY = 0.25
 """Seconds before the first retry of an unreachable provider; doubled for each further one."""
+RETRY_JITTER = 0.25
+"""The part of a delay by which it is longer or shorter at random, so that many do not return together."""
+REST_AFTER_UNAVAILABLE = 5.0
+"""Seconds for which a candidate of a fallback is skipped after it was unavailable."""
+REST_AFTER_TIMEOUT = 30.0
+"""The same after it said nothing in its time."""
+REST_LIMIT = 60.0
+"""The longest such time that a provider may ask for with `retry_after`, in seconds."""
+REST_COUNTED = 60.0
+"""Seconds after its rest in which a candidate that nobody has asked again still counts as resting, in the metrics."""
+RESTS_KEPT = 1000
+"""Candidates whose rest is remembered."""
 
 # Plugins and their instances (plugins/)
 HOOK_TIMEOUT = 10.0
@@ -54,6 +66,8 @@ FILE_LIMIT = 1024 * 1024
 """Bytes of an agent file, an aura.toml or another file that a person writes."""
 FRONT_MATTER_LIMIT = 64 * 1024
 """Characters of an agent's front matter: reading YAML takes 30 µs for each."""
+FALLBACK_LIMIT = 8
+"""Providers in the fallback of an agent."""
 DOTS_LIMIT = 200
 """Dots in a line of an aura.toml: parsing a key takes time quadratic in the number of its parts."""
 JUST_WRITTEN = 2.5

@@ -33,9 +33,9 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 class Problem(Exception):
     """A refusal, or a failed answer on a route without a stream.
 
-    `code` is a code of PROBLEMS, or an error code of an answer. `detail` says what happened and what to do, `retry_after` is
-    the number of seconds to wait before a retry, `partial` is the text received before the failure, and `field` names
-    the refused part of the body, like `messages[0].content`.
+    `code` is a code of PROBLEMS, or an error code of an answer. `detail` says what happened and what to do,
+    `retry_after` is the number of seconds to wait before a retry, `partial` is the text received before the failure,
+    and `field` names the refused part of the body, like `messages[0].content`.
     """
 
     def __init__(

@@ -159,7 +159,7 @@ def test_a_fault_in_reading_a_file_breaks_only_itself(
 
 
 @pytest.mark.parametrize("text", ["", " \n\n", "\ufeff"])
-def test_a_file_that_is_emptied_keeps_its_last_good_version(text: str, tmp_path: Path) -> None:
+def test_an_emptied_file_keeps_its_last_valid_version(text: str, tmp_path: Path) -> None:
     file = tmp_path / "a.md"
     file.write_text("Be kind.")
     store = AgentStore(tmp_path)
@@ -175,7 +175,7 @@ def test_without_a_file_there_is_an_assistant(tmp_path: Path) -> None:
     assert list(AgentStore(tmp_path / "missing").entries) == ["assistant"]
 
 
-def test_changes_are_told_in_a_line_each(tmp_path: Path) -> None:
+def test_each_change_is_logged_in_one_line(tmp_path: Path) -> None:
     store = AgentStore(tmp_path)
     file = tmp_path / "chat.md"
     file.write_text("---\ntemperature: 0.7\n---\nBe kind.")
@@ -255,7 +255,7 @@ def test_a_client_that_does_not_open_delays_no_edit(
 
 
 @pytest.mark.parametrize("directory", ["agents", "far/away/agents"])
-def test_a_drive_that_is_not_there_is_waited_for(
+def test_a_missing_drive_is_waited_for(
     directory: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on Windows, where no folder above `Z:\\agents` need exist, not even `Z:\\`."""
@@ -282,7 +282,7 @@ def test_a_drive_that_is_not_there_is_waited_for(
     asyncio.run(asyncio.wait_for(main(), 30))
 
 
-def test_a_change_of_the_settings_is_seen_without_its_event(
+def test_a_change_of_the_settings_is_noticed_without_an_event(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "aura.agents")
@@ -302,7 +302,7 @@ def test_a_change_of_the_settings_is_seen_without_its_event(
     assert [record.getMessage() for record in caplog.records] == [f"{file} changed; restart to apply"]
 
 
-def test_a_watch_that_fails_begins_anew(
+def test_a_failed_watch_restarts(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "aura.agents")
@@ -325,7 +325,7 @@ def test_a_watch_that_fails_begins_anew(
     assert "a: added" in caplog.text
 
 
-def test_a_folder_behind_a_link_that_is_set_anew(tmp_path: Path) -> None:
+def test_a_folder_behind_a_link_that_is_retargeted(tmp_path: Path) -> None:
     for number in ("1", "2"):
         (tmp_path / number).mkdir()
         (tmp_path / number / "a.md").write_text(f"---\nprovider: echo\noptions: {{text: '{number}'}}\n---\n")
@@ -361,7 +361,7 @@ def _refused(_: Path) -> None:
     raise PermissionError(13, "Permission denied")
 
 
-def test_names_and_texts_that_are_no_unicode_are_shown_all_the_same(tmp_path: Path) -> None:
+def test_names_and_texts_that_are_not_unicode_are_shown(tmp_path: Path) -> None:
     Path(os.fsdecode(bytes(tmp_path) + b"/bad\xff.md")).write_text("hi")
     (tmp_path / "a.md").write_text('---\nname: "a\\ud83e\\udd16 \\ud83e"\n---\n')
     store = AgentStore(tmp_path)

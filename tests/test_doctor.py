@@ -79,7 +79,7 @@ def test_no_key_is_shown_wherever_it_was_put(tmp_path: Path, fake_plugin: Callab
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
-def test_what_is_known_is_told_at_once_and_kept_when_somebody_stops_it(
+def test_results_are_printed_at_once_and_kept_after_ctrl_c(
     arguments: tuple[str, ...], tmp_path: Path, fake_plugin: Callable[..., None]
 ) -> None:
     fake_plugin(
@@ -142,7 +142,7 @@ async def default_model():
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_one_cause_is_told_once(as_json: bool, tmp_path: Path, fake_plugin: Callable[..., None]) -> None:
+def test_each_cause_is_reported_once(as_json: bool, tmp_path: Path, fake_plugin: Callable[..., None]) -> None:
     fake_plugin("asks", ASKS)
     (tmp_path / "aura.toml").write_text("[server]\nretries = 0\n")
     (tmp_path / "agents").mkdir()

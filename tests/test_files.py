@@ -66,7 +66,7 @@ def _in_time(call: Callable[[], object]) -> None:
 
 @posix
 @pytest.mark.parametrize("kind", ODD)
-def test_an_agent_that_is_no_regular_file_is_an_error_and_is_not_opened(
+def test_an_agent_that_is_not_a_regular_file_is_an_error_and_is_not_opened(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -80,7 +80,7 @@ def test_an_agent_that_is_no_regular_file_is_an_error_and_is_not_opened(
 
 @posix
 @pytest.mark.parametrize("kind", ODD)
-def test_settings_that_are_no_regular_file_are_not_waited_for(
+def test_settings_that_are_not_a_regular_file_do_not_block(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -83,12 +83,12 @@ def _stands_for_aura(reply: bytes, streaming: bool = True, agent: bytes = b"e") 
     "url",
     ["http://127.0.0.1:99999", "127.0.0.1:port", "ftp://127.0.0.1", "http://", "http://127.0.0.1/?a=b", "http://[::1"],
 )
-def test_an_address_that_is_none_is_named(url: str) -> None:
+def test_an_invalid_address_is_reported(url: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(url) + ".*, such as http://127.0.0.1:5300"):
         RemoteClient(url, None, "AURA_TOKEN")
 
 
-def test_an_address_where_nobody_answers_is_named_with_the_cause(tmp_path: Path) -> None:
+def test_an_unreachable_address_is_reported_with_the_cause(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"127.0.0.1:{free.getsockname()[1]}"
     _fails(_chat(tmp_path, url), f"aura: Aura does not answer at http://{url} ([Errno", "start it with: aura serve")
@@ -98,7 +98,7 @@ def test_an_address_where_nobody_answers_is_named_with_the_cause(tmp_path: Path)
     _fails(_chat(tmp_path, "https://127.0.0.1:1", SSL_CERT_FILE=nothing), "SSL_CERT_FILE: No such file")
 
 
-def test_a_server_without_tls_is_named_with_the_cause() -> None:
+def test_a_server_without_tls_is_reported_with_the_cause() -> None:
     def answer() -> None:
         connection, _ = plain.accept()
         with connection:
@@ -131,7 +131,7 @@ def test_an_address_needs_no_scheme_and_a_token_no_ascii(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("agent", ["what?", "a/b", "a#b", "ä", "a%2fb", "..", "\udcff", "a" * 70_000])
-def test_any_agent_can_be_asked_for(agent: str, tmp_path: Path) -> None:
+def test_any_agent_name_can_be_requested(agent: str, tmp_path: Path) -> None:
     with AuraServer(tmp_path) as aura:
         assert "There is no" in _problem(aura.url, agent)
 
@@ -168,7 +168,7 @@ def test_a_proxy_may_change_line_ends(tmp_path: Path) -> None:
         (b'{"content": "\xff"}', False),
     ],
 )
-def test_what_is_no_answer_of_aura_is_told(body: bytes, streaming: bool) -> None:
+def test_a_response_of_another_program_is_reported(body: bytes, streaming: bool) -> None:
     with _stands_for_aura(body, streaming) as upstream:
         assert _problem(upstream.url) == f"There is no Aura at {upstream.url}: the answer is none of its own."
 
@@ -177,7 +177,7 @@ FAILS = "---\nprovider: echo\noptions: {{text: a, fail_after: {}, code: {}, retr
 
 
 @pytest.mark.parametrize("streaming", ["true", "false"])
-def test_an_answer_that_fails_keeps_its_text_and_says_when_to_come_again(streaming: str, tmp_path: Path) -> None:
+def test_a_failed_answer_keeps_its_text_and_shows_when_to_retry(streaming: str, tmp_path: Path) -> None:
     agents = {
         "e.md": FAILS.format(0, "rate_limited", 30, streaming),
         "part.md": FAILS.format(1, "interrupted", "null", streaming),
@@ -195,7 +195,7 @@ def test_an_answer_that_fails_keeps_its_text_and_says_when_to_come_again(streami
     _fails(drained, "failed (server_shutdown): ", "Try again in 5 s.")
 
 
-def test_what_is_not_aura_is_told(tmp_path: Path) -> None:
+def test_a_server_other_than_aura_is_reported(tmp_path: Path) -> None:
     with Upstream(Reply([b"<html>"])) as foreign:
         _fails(_chat(tmp_path, foreign.url), "There is no Aura at")
     with Upstream() as foreign:
@@ -236,7 +236,7 @@ def _head(status: bytes, kind: bytes = b"application/json", more: bytes = b"") -
 
 
 @pytest.mark.parametrize("status", [b"200 OK", b"404 Not Found"])
-def test_a_body_without_end_is_left(status: bytes) -> None:
+def test_an_endless_body_is_abandoned(status: bytes) -> None:
     with _sends(_head(status), b"x" * 65536) as (url, sent):
         assert _problem(url).startswith(f"There is no Aura at {url}")
         assert sum(sent) < 2 * REMOTE_ANSWER_LIMIT
@@ -266,20 +266,20 @@ def _ask(url: str, streaming: bool = True) -> list[object]:
         (b" " * 65536, False),
     ],
 )
-def test_an_answer_without_end_is_left(piece: bytes, streaming: bool) -> None:
+def test_an_endless_answer_is_abandoned(piece: bytes, streaming: bool) -> None:
     with _sends(_head(b"200 OK", b"text/event-stream"), piece) as (url, sent):
         assert _ask(url, streaming)[-1] == ErrorEvent("The answer is longer than 32 MiB.", "bad_response")
         assert sum(sent) < 2 * REMOTE_ANSWER_LIMIT + 4_000_000
 
 
-def test_what_is_packed_is_not_unpacked() -> None:
+def test_a_compressed_body_is_not_decompressed() -> None:
     """CWE-409: a megabyte that decompresses to a gigabyte."""
     bomb = gzip.compress(b" " * 50_000_000)
     with _sends(_head(b"200 OK", more=b"content-encoding: gzip\r\n") + bomb, b"") as (url, _):
         assert "the answer is none of its own" in _problem(url)
 
 
-def test_json_without_bottom_is_not_aura(tmp_path: Path) -> None:
+def test_endlessly_nested_json_is_not_aura(tmp_path: Path) -> None:
     """CWE-674. Regression: a traceback."""
     with _sends(_head(b"200 OK") + DEEP, b"") as (url, _):
         _fails(_chat(tmp_path, url), "the answer is none of its own")
@@ -304,7 +304,7 @@ def test_a_name_and_a_message_have_a_length(tmp_path: Path) -> None:
 HIDDEN = "\x1b]0;title\x07 \x9b31m \u202egnp.exe \u2066 a\u200bb \r \x08 \u2028 \ufeff"
 
 
-def test_nothing_that_a_server_says_steers_the_terminal(tmp_path: Path) -> None:
+def test_no_text_of_a_server_controls_the_terminal(tmp_path: Path) -> None:
     """CWE-150: names, models, errors and answers, on stdout and on stderr."""
     said = json.dumps(HIDDEN).encode()
     agent = b'{"id":"e","name":%b,"description":"","provider":%b,"model":%b,"temperature":null,"streaming":true,'

@@ -17,6 +17,7 @@ from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Valu
 from aura_core.cli.options import config_options, json_option, open_runtime
 from aura_core.cli.terminal import Screen, print_json
 from aura_core.config.agents import BUILT_IN
+from aura_core.config.fallback import FallbackEntry
 from aura_core.config.fields import toml
 from aura_core.config.settings import SECTIONS, Settings
 from aura_core.door import Question
@@ -281,9 +282,20 @@ async def _agent(runtime: Runtime, agent_id: str, listed: dict[str, list[Model]]
     entry = runtime.agents.entries[agent_id.lower()]
     if entry.error:
         return [Check("agents", agent_id, "failed", entry.error)]
-    checks = [await _first_token(runtime, bound)]
-    checks += [Check("agents", agent_id, "warning", advice) for advice in await _advice(runtime, bound, listed)]
+    checks = []
+    for number, candidate in enumerate((bound, *bound.fallback)):  # each alone, as it would be asked in its turn
+        alone = msgspec.structs.replace(candidate, fallback=())
+        name = f"{agent_id} ({_behind(alone)}{', fallback' if number else ''})"
+        checks.append(await _first_token(runtime, alone, name))
+        place = name if number else agent_id
+        checks += [Check("agents", place, "warning", advice) for advice in await _advice(runtime, alone, listed)]
     return checks
+
+
+def _behind(bound: Bound) -> str:
+    """The instance; with the model if the agent's file names one for a fallback."""
+    model = bound.asks.model if isinstance(bound.asks, FallbackEntry) else None
+    return f"{bound.instance.name} {model}" if model else bound.instance.name
 
 
 def _question(bound: Bound) -> Question:
@@ -308,9 +320,8 @@ async def _advice(runtime: Runtime, bound: Bound, listed: dict[str, list[Model]]
     return [*advice, *limit_warnings(request, listed[name])]
 
 
-async def _first_token(runtime: Runtime, bound: Bound) -> Check:
+async def _first_token(runtime: Runtime, bound: Bound, name: str) -> Check:
     """Ask twice: the first time a model may have to be loaded, the second time it only answers."""
-    name = f"{bound.agent.id} ({bound.instance.name})"
     seconds: list[float] = []
     for _ in range(2):
         relay = runtime.answer(bound, _question(bound), Values())

@@ -28,8 +28,10 @@ PLACEHOLDER = re.compile("acme", re.IGNORECASE)
 )
 @click.option("--door", is_flag=True, help="A door, which takes requests of clients, in place of a provider.")
 def command(name: str, directory: Path | None, door: bool) -> None:
-    """Write the distribution aura-NAME: a provider that streams over HTTP, its tests and its proof. With --door: a door,
-    which takes the requests of clients in a dialect of your own."""
+    """Write the distribution aura-NAME: a provider that streams over HTTP, its tests and its proof.
+
+    With --door it is a door, which takes requests in the dialect of other clients.
+    """
     check(name)
     folder = directory or Path(f"aura-{name.replace('_', '-')}")
     texts = {folder / path: text for path, text in files(name, DOOR_TEMPLATE if door else TEMPLATE).items()}

@@ -9,8 +9,10 @@ import click
 import aura_core
 from aura_core.cli.options import config_options, load_settings, runtime_of
 from aura_core.cli.terminal import say, say_lines
+from aura_core.config.sources import Value
 from aura_core.errors import ConfigError
 from aura_core.limits import AGENTS_SHOWN
+from aura_core.plugins.loader import CORE_PLUGIN
 from aura_core.runtime import Runtime
 
 DEMO = Path(aura_core.__file__).parent / "demo"
@@ -35,6 +37,8 @@ def command(
 
     # Read once: a worker that replaces another later must not find the file as it is then, or without its token.
     settings = load_settings(config, agents_directory, ask=True, host=host, port=port)
+    if demo:  # one of its agents needs another instance, which is asked when the first one does not answer
+        settings.tables.setdefault("backup", {"plugin": Value(CORE_PLUGIN, "--demo")})
     if settings.unguarded is not None:
         raise ConfigError(settings.unguarded)
 

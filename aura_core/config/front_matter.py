@@ -86,7 +86,8 @@ def _composed(text: str) -> tuple[Any, yaml.Node | None]:
 
 
 def yaml_mapping(text: str, path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """The keys of the front matter, and the line of each in the file, where it begins on line 2. Raises ConfigError."""
+    """The keys of the front matter, and the line of each in the file, where it begins on line 2; of a list, also the
+    line of each item, as `key[0]`. Raises ConfigError."""
     try:
         loader, node = _composed(text)
         if node is None:
@@ -94,11 +95,13 @@ def yaml_mapping(text: str, path: Path) -> tuple[dict[str, Any], dict[str, int]]
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(f"{path}:2: the front matter must be 'key: value' lines")
         where: dict[str, int] = {}
-        for key_node, _ in node.value:
+        for key_node, value_node in node.value:
             key, line = str(loader.construct_object(key_node, deep=True)), key_node.start_mark.line + 2
             if key in where:
                 raise ConfigError(f"{path}:{line}: {key!r} stands twice; it is on line {where[key]} too")
             where[key] = line
+            if isinstance(value_node, yaml.SequenceNode):
+                where |= {f"{key}[{n}]": item.start_mark.line + 2 for n, item in enumerate(value_node.value)}
         data: dict[Any, Any] = loader.construct_document(node)
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark

@@ -74,6 +74,10 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retries: Annotated[
         int, Meta(ge=0, le=10, description="further attempts at an unreachable provider before the first token")
     ] = 1
+    fallback_after: Annotated[
+        Seconds,
+        Meta(description="wait for the first token of a provider that has a fallback; an agent's first_token_timeout wins"),
+    ] = 15
 
 
 class AgentsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

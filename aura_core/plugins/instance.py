@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -277,11 +278,14 @@ def _secret_files(struct: type[msgspec.Struct]) -> list[str]:
 
 def _whole_paths(table: Table, struct: type[msgspec.Struct]) -> Table:
     """The files of secrets by whole paths: a relative one belongs to the folder of the file that names it."""
-    return {
-        key: msgspec.structs.replace(value, value=os.path.join(value.folder or "", os.path.expanduser(value.value)))  # noqa: PTH111, PTH118  # Path's own expanduser raises where there is no such user
-        for key in _secret_files(struct)
-        if (value := table.get(key)) is not None and isinstance(value.value, str) and value.value
-    }
+    whole = {}
+    for key in _secret_files(struct):
+        value = table.get(key)
+        if value is not None and isinstance(value.value, str) and value.value:
+            # Path's own expanduser raises where there is no such user.
+            path = (value.folder or Path()) / os.path.expanduser(value.value)  # noqa: PTH111
+            whole[key] = msgspec.structs.replace(value, value=str(path))
+    return whole
 
 
 def _strict(struct: type[msgspec.Struct]) -> bool:

@@ -187,7 +187,13 @@ def _metrics(runtime: Runtime) -> "Metrics | None":
         from aura_core.telemetry.metrics import Metrics
     except ModuleNotFoundError:
         return None
-    metrics = Metrics(lambda: len(runtime.relays), lambda: runtime.budget.held, runtime.abandonments, runtime.worker)
+    metrics = Metrics(
+        lambda: len(runtime.relays),
+        lambda: runtime.budget.held,
+        lambda: len(runtime.rests),
+        runtime.abandonments,
+        runtime.worker,
+    )
     runtime.observers.append(metrics.observe)
     return metrics
 

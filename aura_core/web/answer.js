@@ -1,5 +1,5 @@
 // @ts-check
-// One answer on the page: its state, its reasoning, its text as it comes, and how it ended.
+// One answer on the page: its state, its reasoning, its text as it arrives, and how it ended.
 
 import { isRunning } from "./chat.js";
 import { about, ending } from "./error-advice.js";
@@ -9,13 +9,13 @@ import { Markdown } from "./markdown.js";
 /** @typedef {import("./chat.js").Answer} Answer */
 /** @typedef {Pick<import("./host-types.js").Host, "copy" | "codeActions">} Host */
 
-/** Characters of a text that are rendered before the clock is looked at again. */
+/** Characters of a text that are rendered before the clock is checked again. */
 const SLICE = 8 * 1024;
-/** Milliseconds of silence in the middle of an answer that are worth a word. */
+/** Milliseconds without new text after which the state line shows the gap. */
 const GAP = 4000;
 
 /**
- * What can be done about an answer: ask for it again, for the rest of it, edit its question, ask somebody else.
+ * Actions for an answer: ask again, continue it, edit its question, choose another agent.
  * @typedef {{ again: () => void, goOn?: () => void, edit?: () => void, otherAgent?: () => void }} Actions
  */
 
@@ -64,7 +64,7 @@ export class AnswerView {
     else if (event.type === "reasoning") this.#more("", event.content);
   }
 
-  /** Take what the answer has now, which somebody else has changed. It must not have ended before. */
+  /** Show the current data of the answer, which was changed elsewhere. It must not have ended before. */
   refresh() {
     const { text, reasoning } = this.#answer;
     this.#heard = Date.now();
@@ -83,7 +83,7 @@ export class AnswerView {
   }
 
   /**
-   * Put on the page what has come. Returns whether something is left to do when the time is up.
+   * Render the received text. Returns whether some of it is left when the time is up.
    * @param {number} deadline  on the clock of `performance.now`
    */
   paint(deadline) {
@@ -102,7 +102,7 @@ export class AnswerView {
     return false;
   }
 
-  /** Bring the line of the turn's state up to date; once a second is enough. */
+  /** Update the line with the turn's state; once a second is enough. */
   tick() {
     const running = isRunning(this.#answer);
     this.element.classList.toggle("running", running);
@@ -111,11 +111,12 @@ export class AnswerView {
     this.#summarize();
   }
 
-  /** What the turn is doing, in words. */
+  /** The state of the turn, in words. */
   get state() {
-    const { state, model, began, thought } = this.#answer;
+    const { state, model, silent, began, thought } = this.#answer;
     const since = (/** @type {number} */ from) => Math.floor((Date.now() - from) / 1000);
     if (state === "connecting") return `Connecting, ${since(began)} s`;
+    if (state === "waiting" && silent) return `Asking ${model}, as ${silent} does not answer, ${since(began)} s`;
     if (state === "waiting") return `Waiting for ${model}, ${since(began)} s`;
     if (state === "thinking") return `${model} is thinking, ${since(thought ?? began)} s`;
     const gap = Date.now() - this.#heard;
@@ -167,7 +168,7 @@ export class AnswerView {
     return box;
   }
 
-  /** @param {number} from  when the provider is ready to be asked again */
+  /** @param {number} from  when the provider accepts requests again */
   #retryButton(from) {
     const button = h("button", { type: "button", class: "retry", onclick: () => this.#actions.again() });
     const count = () => {
@@ -207,7 +208,7 @@ export class AnswerView {
       bar.append(h("button", { type: "button", class: "quiet", onclick: act }, label));
     }
     if (this.#host.copy) bar.append(copyButton(this.#host.copy, text));
-    // Long lines scroll, by keyboard too.
+    // Long lines scroll, also by keyboard.
     const pre = h("pre", { tabindex: "0", role: "group", "aria-label": language ? `Code, ${language}` : "Code" }, code);
     return h("div", { class: "code" }, bar, pre);
   }

@@ -1,4 +1,4 @@
-// The servers' tokens: one for each server, in the system's secret storage, and never in a setting or a log.
+// The servers' tokens: one per server, in the system's secret storage, never in a setting or a log.
 
 import * as vscode from "vscode";
 
@@ -13,7 +13,7 @@ export class Tokens {
     return Promise.resolve(this.#secrets.get(key(origin)));
   }
 
-  /** Ask for the token. Returns whether one was given. */
+  /** Ask for the token. Returns whether one was entered. */
   async ask(origin: string): Promise<boolean> {
     const token = await vscode.window.showInputBox({
       title: `Token for ${origin}`,

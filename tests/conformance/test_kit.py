@@ -68,14 +68,14 @@ def test_a_plugin_that_is_broken_fails_one_check_and_the_others_say_why_they_wer
     assert results["text"].detail == "it builds on `hooks`, which is broken"
 
 
-def test_a_wrapper_with_a_description_is_told_that_it_is_no_provider(fake_plugin: FakePlugin) -> None:
+def test_a_wrapper_with_a_description_is_reported_as_not_a_provider(fake_plugin: FakePlugin) -> None:
     fake_plugin("shout", (Path(__file__).parent / "shouting.py").read_text(encoding="utf-8"))
     results = {result.name: result for result in Kit(Conformance(plugin="shout")).results()}
     assert "a wrapper is none itself" in results["hooks"].detail
     assert {result.status for name, result in results.items() if name != "hooks"} == {"skipped"}
 
 
-def test_a_setting_that_the_plugin_has_no_hook_for_is_told_once(fake_plugin: FakePlugin) -> None:
+def test_a_setting_without_a_hook_is_reported_once(fake_plugin: FakePlugin) -> None:
     fake_plugin("good", HEAD + "async def stream_chat(request):\n    yield Token('x', finish_reason='stop')\n")
     described = Conformance(plugin="good", settings={"base_url": "{url}"}, write=lambda tokens: b"", dialect=SSE)
     results = {result.name: result for result in Kit(described).results()}
@@ -123,7 +123,7 @@ def test_what_is_logged_is_seen_from_the_level_asked_for_and_the_level_is_put_ba
     assert logger.level == logging.NOTSET
 
 
-def test_a_plugin_that_never_lets_go_is_broken_and_holds_nobody_up(
+def test_a_plugin_that_never_stops_fails_and_delays_nothing(
     fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aura_core.testing.runner.LIMIT", 0.5)

@@ -33,7 +33,7 @@ def healthcheck() -> list[str]:
     return [sys.executable, *command[1:]]
 
 
-def test_the_image_runs_without_rights_and_gets_the_signal_that_drains() -> None:
+def test_the_image_runs_unprivileged_and_receives_the_signal_that_drains() -> None:
     names = [name for name, _ in instructions()]
     assert argument("USER") not in ("root", "0")
     assert "USER" in names[len(names) - names[::-1].index("FROM") :]
@@ -69,7 +69,7 @@ def test_the_image_trusts_the_folder_that_is_mounted_into_it_and_needs_no_home(t
     assert f"aura.toml: {told}" in details, "it is read, with a warning"
 
 
-def test_the_image_holds_what_it_copies_and_nothing_else() -> None:
+def test_the_image_contains_only_what_it_copies() -> None:
     copied = [
         name for instruction, rest in instructions() if instruction == "COPY" for name in rest.split()[:-1]
         if not rest.startswith("--from")
@@ -115,7 +115,7 @@ def test_the_build_makes_an_aura_with_every_provider(tmp_path: Path) -> None:
     )
     plugins = json.loads(listed.stdout)["plugins"]
     assert {plugin["name"]: plugin["status"] for plugin in plugins} == dict.fromkeys(
-        ["azure", "echo", "ollama", "openai"], "ok"
+        ["azure", "echo", "ollama", "openai", "openai_api"], "ok"
     )
     python = aura.with_name("python")
     subprocess.run([python, "-c", "import prometheus_client, azure.identity.aio"], env=environ, check=True)

@@ -1,4 +1,4 @@
-// The webview's end of the line to the extension host.
+// The webview's side of the channel to the extension host.
 
 import type { CodeAction, Remedy } from "../../../aura_core/web/host-types.js";
 import type { Reply, EditorRequest } from "./messages.js";
@@ -32,7 +32,7 @@ export class Channel<From, To extends { type: string }> {
     this.#api.postMessage(request);
   }
 
-  /** What is kept while the view is hidden. */
+  /** The state that is kept while the view is hidden. */
   get state(): Record<string, unknown> {
     return (this.#api.getState() as Record<string, unknown> | undefined) ?? {};
   }

@@ -1,4 +1,4 @@
-// What is kept of chats, whose word counts, and what two windows make of one chat.
+// The stored data of chats, precedence of concurrent changes, and two windows with one chat.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,13 +9,13 @@ import { AGENT, newChat, newFolder, Window } from "./window.js";
 
 const MINUTE = 60_000;
 
-/** As if the window that runs this turn had ended a while ago without a word. */
+/** As if the window that runs this turn had ended a while ago without a message. */
 function forsake(folder: string, chat: string, turn: string): void {
   const past = (Date.now() - LEASE - 1000) / 1000;
   utimesSync(join(folder, chat, `${turn}.json`), past, past);
 }
 
-test("a chat is there again after a restart, and an answer whose window is gone has ended", () => {
+test("a chat is restored after a restart, and an answer whose window is gone has ended", () => {
   const folder = newFolder();
   const chat = newChat("echo");
   const one = new Window(folder);
@@ -30,7 +30,7 @@ test("a chat is there again after a restart, and an answer whose window is gone 
   expect(kept).toMatchObject({ question: { text: "hello" }, answer: { state: "stopped", reason: "the window was closed", text: "so far" } });
 });
 
-test("an answer stays as the extension host heard it, whatever a view saves", () => {
+test("an answer keeps the extension host's state, whatever a view saves", () => {
   const one = new Window(newFolder());
   const chat = newChat("echo");
   const turn = one.ask(chat, "hello");
@@ -100,7 +100,7 @@ test("two windows that change different things of a chat lose neither", () => {
   expect(new Window(folder).store.open(chat.id).chat).toMatchObject({ title: "A better name", attached: [{ label: "a", text: "b" }], last: chat.last });
 });
 
-test("a window hears what another does, and nothing of what it did itself", () => {
+test("a window gets the changes of another, and none of its own", () => {
   const folder = newFolder();
   const [one, two] = [new Window(folder), new Window(folder)];
   const chat = newChat("echo");
@@ -112,7 +112,7 @@ test("a window hears what another does, and nothing of what it did itself", () =
   expect(two.heard).toHaveLength(1);
 });
 
-test("an answer that runs in another window runs on here, stops there when it is stopped here, and ends", () => {
+test("an answer of another window is shown here, can be stopped here, and ends", () => {
   const folder = newFolder();
   const [one, two] = [new Window(folder), new Window(folder)];
   const chat = newChat("echo");
@@ -130,7 +130,7 @@ test("an answer that runs in another window runs on here, stops there when it is
   expect(two.heard.at(-1)?.turns).toMatchObject([{ id: turn.id, answer: { state: "stopped", text: "text" } }]);
 });
 
-test("an answer that says nothing for long is not taken for forsaken while its window lives", () => {
+test("a silent answer does not count as abandoned while its window is alive", () => {
   vi.useFakeTimers({ toFake: ["Date"] });
   const folder = newFolder();
   const [one, two] = [new Window(folder), new Window(folder)];
@@ -145,7 +145,7 @@ test("an answer that says nothing for long is not taken for forsaken while its w
   vi.useRealTimers();
 });
 
-test("when the window that runs an answer is gone, those who look at it hear that", () => {
+test("when the window that runs an answer is gone, other windows are notified", () => {
   const folder = newFolder();
   const [one, two] = [new Window(folder), new Window(folder)];
   const chat = newChat("echo");
@@ -233,7 +233,7 @@ test("a turn that cannot be read at all hides no other", () => {
   expect(new Window(folder).store.open(chat.id)).toMatchObject({ damaged: 1, turns: [{ question: { text: "second" } }] });
 });
 
-test("a chat whose own record is damaged or lost is made of its turns", () => {
+test("a chat whose own record is damaged or lost is rebuilt from its turns", () => {
   const folder = newFolder();
   const one = new Window(folder);
   const chat = newChat("echo");
@@ -246,7 +246,7 @@ test("a chat whose own record is damaged or lost is made of its turns", () => {
   expect(new Window(folder).questions).toEqual({ first: ["first", "second"] });
 });
 
-test("a record that was cut off anywhere costs that change at most, and none that comes after it", () => {
+test("a record truncated anywhere loses at most that change, and no later one", () => {
   const folder = newFolder();
   const one = new Window(folder);
   const chat = newChat("echo");
@@ -289,7 +289,7 @@ test.each([...HOSTILE.map((value) => [JSON.stringify(value), value]), ["of a meg
   expect(one.troubles).toEqual([]);
 });
 
-test("a file is never named by what is no id, not even by a mistake elsewhere", () => {
+test("only a valid id becomes a file name, even after a mistake elsewhere", () => {
   const { files } = new Window(newFolder());
   const turn = newTurn(newChat("echo"), { text: "q" }, AGENT);
   for (const id of ["../x", "..", "", "a/b"]) {
@@ -309,7 +309,7 @@ test("a file is never named by what is no id, not even by a mistake elsewhere", 
   expect(readdirSync(files.folder)).toEqual([]);
 });
 
-test("what is not ours in the folder is passed over", () => {
+test("foreign files in the folder are ignored", () => {
   const folder = newFolder();
   new Window(folder).say(newChat("echo"), "mine");
   writeFileSync(join(folder, "notes.txt"), "");
@@ -334,9 +334,9 @@ test("each place remembers its chat", () => {
   next.store.show("tab", undefined);
   const last = new Window(folder);
   expect([last.store.shown("view"), last.store.shown("tab")]).toEqual([a, undefined]);
-  // Each window knows what it shows itself, whatever another one does.
+  // Each window knows what it shows, whatever another one does.
   expect([one.store.shown("view"), one.store.shown("tab")]).toEqual([a, b]);
-  // A window that is reloaded closes its tabs as it goes.
+  // A reloaded window closes its tabs.
   last.store.dispose();
   last.store.show("view", undefined);
   expect(new Window(folder).store.shown("view")).toBe(a);
@@ -359,7 +359,7 @@ test("a draft is kept, listed by its first line even alone, and forgotten when i
   expect(new Window(folder).store.list()).toHaveLength(1);
 });
 
-test("a chat is found by its title, and by what was asked or answered in it", async () => {
+test("a chat is found by its title, its questions and its answers", async () => {
   const one = new Window(newFolder());
   const chats = [newChat("echo"), newChat("echo"), newChat("echo"), newChat("echo")];
   const [title, question, answer, none] = chats.map(({ id }) => id);
@@ -374,7 +374,7 @@ test("a chat is found by its title, and by what was asked or answered in it", as
   expect(await one.store.find(" ")).toEqual([]);
 });
 
-test("a workspace whose folder cannot be read says so", () => {
+test("a workspace folder that cannot be read is reported", () => {
   const folder = newFolder();
   new Window(folder).say(newChat("echo"), "q");
   renameSync(folder, `${folder}.away`);

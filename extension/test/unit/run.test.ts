@@ -1,4 +1,4 @@
-// A workflow's run against a real HTTP server: only whole results go on, and only whole ones are written as such.
+// A workflow's run against a real HTTP server: only complete results are passed on and written as results.
 
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,7 +23,7 @@ function client(url: string): Server {
   return new Server({ url: () => url, token: () => Promise.resolve(undefined), log: () => {} });
 }
 
-/** A run that writes whatever ends. */
+/** A run that writes every finished step. */
 function start(url: string, before = store.read(steps), audience: Partial<Audience> = {}): WorkflowRun {
   const server = client(url);
   const run: WorkflowRun = new WorkflowRun(steps, before, (...turn) => server.turn(...turn), {
@@ -44,7 +44,7 @@ function written(): Written[] {
   return (JSON.parse(readFileSync(join(folder, ".aura", "runs", "flow", latest), "utf8")) as { steps: Written[] }).steps;
 }
 
-test("each step gets the whole result of the one before, and all are written", async () => {
+test("each step gets the complete result of the previous one, and all are written", async () => {
   const { url, heard } = await serve(({ agent }, response) => {
     token(response, `result `);
     token(response, `of ${agent}`);
@@ -80,7 +80,7 @@ test("a step that fails keeps its text, marked, and passes nothing on", async ()
   expect(heard).toHaveLength(2);
 });
 
-test("a stream that is cut without an end is no result", async () => {
+test("a stream without a terminal event is not a result", async () => {
   let cut = () => {};
   const { url, heard } = await serve((_, response) => {
     token(response, "half a sen");
@@ -91,7 +91,7 @@ test("a stream that is cut without an end is no result", async () => {
   expect(written()).toMatchObject([{ status: "failed", partial: "half a sen", error: { code: "connection_lost" } }]);
 });
 
-test("stop closes the connection, writes what there was at once, and begins nothing more", async () => {
+test("stop closes the connection, writes the partial text at once, and starts no further step", async () => {
   let closed = 0;
   const { url, heard } = await serve((_, response) => {
     token(response, "a beginning");
@@ -100,14 +100,14 @@ test("stop closes the connection, writes what there was at once, and begins noth
   const run = start(url, [], { heard: (_, event) => event.type === "token" && setTimeout(() => run.stop("the window was closed")) });
   const ran = run.run();
   await vi.waitFor(() => expect(run.answers[0]?.state).toBe("stopped"), 10_000);
-  // Written before anything else could happen: the process may end now.
+  // Written synchronously: the process may end now.
   expect(written()).toMatchObject([{ status: "stopped", partial: "a beginning", reason: "the window was closed" }]);
   await ran;
   await vi.waitFor(() => expect(closed).toBe(1), 10_000);
   expect(heard).toHaveLength(1);
 });
 
-test("while a step runs, the file on disk holds none of it", async () => {
+test("while a step runs, the file on disk contains none of its text", async () => {
   let open: () => void = () => {};
   const gate = new Promise<void>((resolve) => (open = resolve));
   const { url, heard } = await serve(async ({ agent }, response) => {
@@ -123,7 +123,7 @@ test("while a step runs, the file on disk holds none of it", async () => {
   expect(written().map(({ name }) => name)).toEqual(["one", "two", "three"]);
 });
 
-test("a run from a step on takes the earlier result, and forgets the later ones", async () => {
+test("a run from a step on uses the earlier result, and drops the later ones", async () => {
   const { url, heard } = await serve(({ agent }, response) => {
     token(response, `of ${agent}`);
     done(response);
@@ -145,7 +145,7 @@ test("results hold only up to the first step that was changed", async () => {
   expect(store.read(changed).map((answer) => answer?.text)).toEqual(["of one"]);
 });
 
-test("a broken file among the runs is passed over, and half a file is never left", async () => {
+test("an invalid file among the runs is ignored, and a partial file is never left", async () => {
   const { url } = await serve(({ agent }, response) => {
     token(response, `of ${agent}`);
     done(response);

@@ -1,4 +1,4 @@
-// The connection to the server: what it sends, to whom, and what it makes of other answers.
+// The connection to the server: its requests, their targets, and unexpected responses.
 
 import { expect, test, vi } from "vitest";
 import type { TurnEvent } from "../../../aura_core/web/host-types.js";
@@ -47,7 +47,7 @@ test("aborting a turn closes its connection", async () => {
   await vi.waitFor(() => expect(closed).toHaveBeenCalled(), 10_000);
 });
 
-test("no server, another server, a silent server and a locked one are told apart", async () => {
+test("no server, another server, a silent server and one that requires a token are distinguished", async () => {
   expect(await client("http://127.0.0.1:9").look()).toMatchObject({ failure: { code: "unreachable" } });
   expect(await client("ftp://nowhere").look()).toMatchObject({ failure: { message: expect.stringContaining("aura.server.url") } });
   const html = await serve(() => {}, (_, response) => void response.setHeader("content-type", "text/html").end("<p>"));
@@ -65,7 +65,7 @@ test("no server, another server, a silent server and a locked one are told apart
   expect(describe(state, 0)).toMatchObject({ icon: "key", text: "Aura: token" });
 });
 
-test("a change is told once", async () => {
+test("a change is reported once", async () => {
   const { url } = await serve(() => {});
   const server = client(url);
   const told = vi.fn();
@@ -88,4 +88,20 @@ test("Start Aura types the port that the address has", () => {
   expect(commandLine("aura serve --port 7000", new URL("http://localhost:6000"))).toBe("aura serve --port 7000");
   expect(["http://localhost", "http://127.9.9.9:1", "http://[::1]:2"].every((url) => isLocal(new URL(url)))).toBe(true);
   expect(["http://127.0.0.1.example", "http://10.0.0.1"].some((url) => isLocal(new URL(url)))).toBe(false);
+});
+
+test("a turn tells who is asked instead of a provider that does not answer", async () => {
+  const { url } = await serve((_, response) => {
+    response.write(": ping\n\n: asking ollama\n\n: something else\n\n");
+    token(response, "hello");
+    done(response);
+  });
+  const heard: unknown[] = [];
+  await client(url).turn({ agent: "steady", prompt: "Hello" }, (event) => heard.push(event), new AbortController().signal);
+  expect(heard).toEqual([
+    { type: "open" },
+    { type: "asking", provider: "ollama" },
+    { type: "token", content: "hello" },
+    { type: "done", totalTokens: 3, finishReason: "stop" },
+  ]);
 });

@@ -1,4 +1,4 @@
-// A real local HTTP server that speaks Aura's protocol as the test says.
+// A real local HTTP server that speaks Aura's protocol, scripted by the test.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,4 +1,4 @@
-// A window of VS Code as far as its chats go: the files of one workspace, and what it hears of other windows.
+// The part of a VS Code window that handles chats: the files of one workspace, and the messages of other windows.
 
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,7 +34,7 @@ export class Window {
     };
   }
 
-  /** Ask as a view does: the turn and what it changes of its chat are saved, then it runs. */
+  /** Ask like a view: the turn and its changes of the chat are saved, then it runs. */
   ask(chat: Chat, text: string): Turn {
     const turn = newTurn(chat, { text }, AGENT);
     turn.asked = asked = Math.max(asked + 1, turn.asked); // not two in one millisecond
@@ -51,7 +51,7 @@ export class Window {
     return turn;
   }
 
-  /** What one sees: of each chat its questions. */
+  /** What the user sees: the questions of each chat. */
   get questions(): Record<string, string[]> {
     return Object.fromEntries(this.store.list().map(({ id, title }) => [title || id, this.asked(id)]));
   }
