@@ -9,7 +9,7 @@ ANSWER_RESERVE = 32 * 1024
 """Bytes of `server.max_buffered` that each answer under way has for itself: its part of the limit, whatever it sends."""
 BUFFER_STEP = 32 * 1024
 """Bytes by which an answer's buffer grows up to BUFFERED_SIZE, if its client is slow and the process holds little."""
-GENEROUS_PART = 0.25
+GENEROUS_PART = 0.125
 """The part of `server.max_buffered` up to which buffers grow: clients that do not read leave the rest to others."""
 TURN_SIZE = 160
 """Bytes that a turn of a conversation takes beside its text: as it is decoded, and as a message for the provider."""
