@@ -86,6 +86,8 @@ LINGER_SIZE = 16 * 1024 * 1024
 SEND_BUFFER = 128 * 1024
 """Bytes of a connection's send buffer; bounds the kernel's share of a stalled stream: 0.2 instead of 3.9 MB, no loss
 of speed."""
+MAPPED_SIZE = 128 * 1024
+"""Bytes from which on a block of memory is returned to the system as soon as it is freed."""
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 LAST_EVENT_TIME = 1.0
