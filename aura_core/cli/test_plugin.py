@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from aura_core.cli import completion
 from aura_core.cli.options import json_option
 from aura_core.cli.terminal import Screen, keep_stdout, print_json, say
+from aura_core.cli.values import FilePath, Text
 from aura_core.config.suggest import did_you_mean
 from aura_core.errors import words_of
 from aura_core.interrupts import plugin_code
@@ -22,10 +24,10 @@ _SIGNS = {"ok": ("ok", "green"), "skipped": ("--", "dim"), "failed": ("XX", "red
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.plugins)
 @click.option("--live", is_flag=True, help="Ask the real service, with the settings of aura.toml, instead of a script.")
-@click.option("--model", metavar="MODEL", help="With --live: the model to ask.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Read FILE instead of ./aura.toml.")
+@click.option("--model", type=Text(), metavar="MODEL", help="With --live: the model to ask.")
+@click.option("--config", type=FilePath(path_type=Path), metavar="FILE", help="Read FILE instead of ./aura.toml.")
 @json_option
 def command(name: str, live: bool, model: str | None, config: Path | None, as_json: bool) -> int:
     """Test the installed plugin NAME against the promises of a provider, of a door, or of both. Exits with 1 when one
