@@ -201,8 +201,7 @@ def agent_ids(directory: Path, within: Path | None = None) -> list[str]:
     """
     check_folder(directory, within, _shown(directory))
     try:
-        with os.scandir(directory) as found:
-            ids = {_id_of(Path(item.name)) for item in found if _is_agent(item)}
+        ids = {_id_of(Path(name)) for name in _scan(directory)}
     except OSError:
         ids = set()
     return sorted(each for each in ids if ID.fullmatch(each)) or [ASSISTANT.id]
