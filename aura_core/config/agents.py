@@ -17,7 +17,7 @@ from aura_core.config.decode import decode, keys
 from aura_core.config.delimiters import split
 from aura_core.config.foreign import near_miss
 from aura_core.config.front_matter import yaml_mapping
-from aura_core.config.reading import check_folder, exposed, read_text
+from aura_core.config.reading import check_folder, exposed, read_text, why_unreadable
 from aura_core.config.untrusted import NotTrusted, Refusal
 from aura_core.errors import ConfigError
 from aura_core.limits import FRONT_MATTER_LIMIT
@@ -265,9 +265,7 @@ def _text(file: Path, shown: Path, within: Path | None) -> str:
     except NotTrusted:
         raise
     except OSError as exc:
-        if isinstance(exc, FileNotFoundError) and file.is_symlink():
-            raise ConfigError(f"{shown}: is a link to a file that is not there") from None
-        raise ConfigError(f"{shown}: cannot be read: {exc.strerror}") from None
+        raise ConfigError(f"{shown}: {why_unreadable(file, exc)}") from None
     except ConfigError as exc:
         raise ConfigError(f"{shown}: {exc}") from None
 

@@ -277,6 +277,8 @@ def _files(config: Path | None) -> tuple[list[Path], list[str]]:
                 found.append(path)
             elif path is config:
                 raise ConfigError(f"{path}: no such file")
+            elif os.path.lexists(path):  # a link to nothing, say: to read it will tell what is wrong
+                found.append(path)
         except OSError as exc:
             warnings.append(f"{path}: cannot be read: {exc.strerror}")
             if path is config:
