@@ -148,8 +148,8 @@ def _roots(directory: Path, config: Iterable[Path], within: Path | None) -> set[
     """The folders in which an edit may happen; for an untrusted folder only those inside it."""
     named = [directory, *config]
     links = {link.parent for path in named for link in (path, *path.parents) if link.is_symlink()}
-    # The directory may appear late, or vanish and come back: then the nearest folder above it is watched. On Windows not
-    # even the drive need exist.
+    # The directory may appear late, or vanish and come back: then the nearest folder above it is watched. On Windows
+    # even the drive may be missing.
     folders = [folder for folder in (directory, *directory.parents) if not (within and leads_out(folder, within))]
     nearest = [folder.resolve() for folder in folders if folder.is_dir()][:1]
     return links | {*nearest} | {path.parent for path in config if path.parent.is_dir()}
