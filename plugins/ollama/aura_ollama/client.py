@@ -16,8 +16,6 @@ from aura_ollama.connections import session
 from aura_ollama.errors import server
 from aura_ollama.settings import OllamaSettings
 
-READ_AHEAD = 64 * 1024  # aiohttp buffers up to twice that for a client that does not read
-
 
 @asynccontextmanager
 async def connect(settings: OllamaSettings) -> AsyncIterator["OllamaClient"]:
@@ -25,7 +23,7 @@ async def connect(settings: OllamaSettings) -> AsyncIterator["OllamaClient"]:
     # Reading the certificates takes longer than all the rest, and most servers are local.
     https = settings.url().startswith("https:")
     context = httpx.create_ssl_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    own = session(context, read_bufsize=READ_AHEAD)
+    own = session(context)
     async with AiohttpTransport(verify=context, client=own) as transport:
         yield OllamaClient(transport, settings)
 
