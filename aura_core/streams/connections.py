@@ -1,7 +1,4 @@
-"""Connections to a server, kept between answers: what comes unasked is never an answer, and a stale one is replaced.
-
-aura_ollama and aura_openai have the same file: neither may depend on the other, and a test compares the two.
-"""
+"""Connections to a server, reused between answers: unsolicited bytes are never an answer, stale ones are replaced."""
 
 import functools
 import select
@@ -10,22 +7,29 @@ import ssl
 from typing import Any
 
 import aiohttp
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+from aiohttp import AddrInfoType, ClientHandlerType, ClientRequest, ClientResponse
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
-STALE = 408  # what a server says on a connection that was idle for too long, whatever was asked meanwhile
+STALE = 408  # sent by servers on a connection that was idle for too long, whatever the request
 INTERIM_LIMIT = 16
-"""Interim answers that may come before the answer; servers send one, or two."""
+"""Interim responses that may precede the response; servers send one or two."""
 INTERIM_PIECE = 16 * 1024
-"""Bytes that are parsed at once: of these, some 600 may be interim answers."""
+"""Bytes that are parsed at once: they hold at most about 600 interim responses."""
+READ_AHEAD = 8 * 1024
+"""aiohttp stops reading while twice as many bytes of a response wait for a slow client."""
+RECEIVE_BUFFER = 32 * 1024
+"""Bytes of a connection's receive buffer (Linux doubles it): the most that one read returns, and that the kernel holds
+for a slow client. With a round trip of 100 ms it allows 300 KB a second, many times the output of a model."""
 _PROBE = b"HTTP/1.1 204 Probe\r\n\r\n"
 
 
 def session(context: ssl.SSLContext, **more: Any) -> aiohttp.ClientSession:
-    """A session without cookies or a pool limit, which replaces stale connections; `more` is aiohttp's own."""
+    """A session without cookies or a pool limit, which reads in small pieces and replaces stale connections; `more` is
+    aiohttp's own."""
     return aiohttp.ClientSession(
-        connector=Connector(ssl=context),
+        connector=Connector(ssl=context, socket_factory=_small_socket),
+        read_bufsize=READ_AHEAD,
         cookie_jar=aiohttp.DummyCookieJar(),
         request_class=Request,
         middlewares=(replace_stale,),
@@ -34,8 +38,8 @@ def session(context: ssl.SSLContext, **more: Any) -> aiohttp.ClientSession:
 
 
 class InterimLimit(ResponseHandler):
-    """aiohttp's connection, with a bound on interim answers (100 Continue): it reads any number, and a server that
-    sends nothing else would hold the event loop for seconds. What sends more is closed, as what is not HTTP is."""
+    """aiohttp's connection with a limit on interim responses (100 Continue): aiohttp reads any number, and a server
+    that sends nothing else would block the event loop for seconds. Beyond the limit the connection is closed."""
 
     _interim = 0
 
@@ -54,7 +58,7 @@ class InterimLimit(ResponseHandler):
                 return
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        """Called by aiohttp with the head of each answer that it has read, and its body."""
+        """Called by aiohttp with the head and the body of each response."""
         if 100 <= data[0].code < 200:
             self._interim += 1
             if self._interim > INTERIM_LIMIT:
@@ -67,20 +71,20 @@ class InterimLimit(ResponseHandler):
 
 
 class Connection(InterimLimit):
-    """aiohttp's own, which (3.14) takes any bytes for the next answer, and whose reader waits for ever when the framing
-    breaks.
+    """aiohttp's connection, which (3.14) takes unsolicited bytes for the next response, and whose reader waits forever
+    when the framing breaks.
 
-    RFC 9112, section 9.2: a connection on which something comes that no request asked for is closed. Unasked is what
-    comes between the end of an answer and the end of the next request, or behind an answer in the same piece.
+    RFC 9112, section 9.2: a connection that receives unsolicited bytes must be closed. Unsolicited bytes arrive between
+    the end of a response and the end of the next request, or behind a response in the same read.
     """
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self.requests = 0
-        self.heard = False  # some byte has come since the last request
-        self._expecting = True  # a server may refuse a new connection before it has read the request
-        self._answers = 0  # heads that have come since the last request
-        self._ended = False  # the body has come
+        self.heard = False  # whether bytes have arrived since the last request
+        self._expecting = True  # a server may refuse a new connection before it reads the request
+        self._answers = 0  # heads since the last request
+        self._ended = False  # whether the body is complete
 
     def set_response_params(self, **params: Any) -> None:
         """Called by aiohttp with each request, before it is written."""
@@ -117,19 +121,19 @@ class Connection(InterimLimit):
         self._ended = True
 
     def set_exception(self, exc: Any, *cause: Any) -> None:
-        """No more HTTP comes; aiohttp says that only to whoever waits for the next answer's head."""
+        """No more HTTP follows; aiohttp tells only a caller that waits for the next head."""
         super().set_exception(exc, *cause)
         body = getattr(self, "_payload", None)
         if isinstance(exc, HttpProcessingError) and body is not None and not (body.is_eof() or body.exception()):
-            body.set_exception(aiohttp.ClientPayloadError("broken off by what is no HTTP"))
+            body.set_exception(aiohttp.ClientPayloadError("interrupted by bytes that are not HTTP"))
 
     def has_unread(self) -> bool:
-        """Whether something has come that the event loop has not read yet; with TLS it may be none of the answer's."""
+        """Whether bytes have arrived that are not read yet; with TLS they need not belong to a response."""
         sock = self.transport.get_extra_info("socket") if self.transport is not None else None
         return sock is not None and _is_readable(sock)
 
     def _has_begun_another(self) -> bool:
-        """Whether a part of a head came behind the answer: then it swallows a probe that is fed to the same parser."""
+        """Whether part of a head followed the response: then the parser takes a probe for the rest of that head."""
         if self._parser is None or self._should_close:
             return False
         try:
@@ -145,7 +149,7 @@ class Connection(InterimLimit):
 
 
 class Request(ClientRequest):
-    """aiohttp's own, which knows its connection. `fresh`: it must be a new one."""
+    """aiohttp's request, which knows its connection. With `fresh` it must be a new one."""
 
     connection: Connection | None = None
     fresh = False
@@ -157,19 +161,19 @@ class Request(ClientRequest):
 
 
 class Connector(aiohttp.TCPConnector):
-    """Connections without a limit: aiohttp's own would let the 101st stream wait, and httpx's don't reach it
-    (httpx-aiohttp 0.2)."""
+    """Connections without a limit on their number: with aiohttp's default the 101st stream would wait, and
+    httpx-aiohttp 0.2 does not pass httpx's limits on."""
 
     def __init__(self, **more: Any) -> None:
         super().__init__(limit=0, **more)
-        # There is no public way. With an aiohttp that has another one only tests notice what Connection no longer does.
+        # aiohttp has no public hook for this. If it changes, only our tests notice that Connection is unused.
         factory = getattr(self, "_factory", None)
         if isinstance(factory, functools.partial) and factory.func is ResponseHandler:
             own: type[ResponseHandler] = Connection
             self._factory = functools.partial(own, *factory.args, **factory.keywords)
 
     async def connect(self, req: ClientRequest, *args: Any, **more: Any) -> Any:
-        """A connection for a request: a kept one on which nothing has come, or a new one."""
+        """A connection for a request: a reused one without unsolicited bytes, or a new one."""
         aside = []
         try:
             while True:
@@ -190,9 +194,9 @@ class Connector(aiohttp.TCPConnector):
 
 
 async def replace_stale(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    """Ask again, once and at once, on a new connection where a kept one turns out to be stale: it ends before any byte
-    of the answer, or says 408. A server may close a connection while a request is on its way there; it has then done
-    nothing with it."""
+    """Repeat a request once, immediately, on a new connection if a reused one was stale: it ended before the first byte
+    of the response, or the status is 408. The server closed it while the request was on its way, and has not
+    processed it."""
     assert isinstance(request, Request)
     try:
         response = await handler(request)
@@ -205,6 +209,14 @@ async def replace_stale(request: ClientRequest, handler: ClientHandlerType) -> C
         response.close()
     request.fresh = True
     return await handler(request)
+
+
+def _small_socket(address: AddrInfoType) -> socket.socket:
+    """A socket for this address. Its buffer is set before it connects, when TCP agrees on its window."""
+    family, kind, protocol, _, _ = address
+    sock = socket.socket(family, kind, protocol)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    return sock
 
 
 def _is_readable(sock: socket.socket) -> bool:
