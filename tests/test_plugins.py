@@ -297,7 +297,8 @@ def test_a_plugin_that_never_awaits_leaves_the_others_alone(tmp_path: Path, fake
 
 
 def test_the_api_is_small_and_light() -> None:
-    assert aura_core.__all__ == ["ChatRequest", "Message", "Model", "ProviderError", "Token", "Usage", "hookimpl"]
+    names = ["ChatRequest", "Message", "Model", "ProviderError", "Token", "Usage", "hookimpl", "secret"]
+    assert aura_core.__all__ == names
     code = "import sys, aura_core; print(sorted({'litestar', 'uvicorn', 'httpx', 'anyio', 'yaml'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
