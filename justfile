@@ -46,6 +46,11 @@ real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
 
+# All clients of the OpenAI API that people have, each in an environment that is made once (2 GB)
+clients:
+    {{uv}} python tests/clients/environments.py
+    {{uv}} pytest -m "clients or not clients" tests/clients
+
 # Measure start-up time and memory, compared with the necessary imports
 startup:
     {{uv}} python benchmarks/startup.py
@@ -58,9 +63,13 @@ bench *ARGS:
 figures run=".cache/bench.json":
     {{uv}} --with matplotlib python benchmarks/publish.py "{{run}}"
 
+# Attack a real server with thousands of connections, and put the figures into docs/security-testing.md: ten minutes
+attack *ARGS:
+    {{uv}} python tests/attack/run.py {{ARGS}}
+
 # Run the tests of faults twenty times, each time in another order; `just shuffled 1 "tests plugins"` for all tests
 shuffled times="20" paths=faults:
     for n in $(seq {{times}}); do {{uv}} pytest -q -p randomly {{paths}} || exit 1; done
 
 faults := "tests/faults tests/test_cancel.py tests/test_fuzz.py tests/test_lifecycle.py tests/test_local_security.py \
-    tests/test_property.py tests/test_refusals.py tests/test_relay.py tests/test_wire.py"
+    tests/test_property.py tests/test_refusals.py tests/test_relay.py tests/test_wire.py tests/failover"

@@ -12,7 +12,8 @@ from msgspec import UNSET
 
 from aura_core.answer.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent, Values
 from aura_core.deadline import timeout
-from aura_core.doors.native import Answer, ChatBody
+from aura_core.door import AgentInfo
+from aura_core.doors.native import Answer, ChatBody, question
 from aura_core.errors import CODES, ConfigError
 from aura_core.limits import (
     CONNECT_TIMEOUT,
@@ -24,7 +25,7 @@ from aura_core.limits import (
     SHORTEST_SILENCE,
 )
 from aura_core.problems import PROBLEMS, Problem
-from aura_core.runtime import AgentInfo, Runtime
+from aura_core.runtime import Runtime
 from aura_core.streams import NotEvents, SseReader
 
 _EVENTS: dict[str, msgspec.json.Decoder[Event]] = {
@@ -77,7 +78,7 @@ class LocalClient:
         return self._runtime.agent_info(self._runtime.agents.entries[bound.agent.id.lower()])
 
     async def ask(self, agent: AgentInfo, body: ChatBody) -> AsyncGenerator[Event, None]:
-        relay = self._runtime.answer(await self._runtime.bind(agent.id), body, Values())
+        relay = self._runtime.answer(await self._runtime.bind(agent.id), question(agent.id, body), Values())
         try:
             while not relay.drained:
                 for event in await relay.take():

@@ -1,8 +1,8 @@
-"""The hooks that a plugin may implement; `stream_chat` makes it a provider.
+"""The hooks that a plugin may implement: `stream_chat` makes it a provider, `doors` makes it a door.
 
-Every hook is `firstresult`, and an implementation takes only the arguments that it names. `settings` is an instance of
-the Struct that `provider_settings` names, `client` what `open_client` yielded; both are None where the plugin declares
-none.
+Every hook but `doors` is `firstresult`, and an implementation takes only the arguments that it names. `settings` is an
+instance of the Struct that `provider_settings` names, `client` what `open_client` yielded; both are None where the
+plugin declares none.
 """
 
 from collections.abc import AsyncIterator, Awaitable
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pluggy
 
+from aura_core.door import Door
 from aura_core.types import ChatRequest, Model, Token
 
 hookspec = pluggy.HookspecMarker("aura")
@@ -73,3 +74,8 @@ def check_request(request: ChatRequest, settings: Any, client: Any) -> Awaitable
 @hookspec(firstresult=True)
 def check_health(settings: Any, client: Any) -> Awaitable[None]:  # type: ignore[empty-body]
     """Raise ProviderError to say what is wrong with this instance; return to say that it answers."""
+
+
+@hookspec
+def doors() -> list[Door]:  # type: ignore[empty-body]
+    """The dialects in which clients may ask agents; called once, when the plugin is loaded. Pure, no I/O."""

@@ -5,6 +5,20 @@ BUFFERED_FRAMES = 256
 """Frames that may wait for one client; then the plugin waits."""
 BUFFERED_SIZE = 256 * 1024
 """Their total size as the framing measures it: bytes or characters. A single larger frame passes alone."""
+ANSWER_RESERVE = 32 * 1024
+"""Bytes of `server.max_buffered` that each answer under way has for itself: its part of the limit, whatever it sends."""
+BUFFER_STEP = 32 * 1024
+"""Bytes by which an answer's buffer grows up to BUFFERED_SIZE, if its client is slow and the process holds little."""
+GENEROUS_PART = 0.125
+"""The part of `server.max_buffered` up to which buffers grow: clients that do not read leave the rest to others."""
+TURN_SIZE = 160
+"""Bytes that a turn of a conversation takes beside its text: as it is decoded, and as a message for the provider."""
+SMALL_SHARE = 128 * 1024
+"""Bytes of a request and its answer up to which they may use all of `server.max_buffered`."""
+LARGE_PART = 0.75
+"""The part of it that larger ones may use: bodies of megabytes leave room for usual requests."""
+WHOLE_ANSWER_LIMIT = 16 * 1024 * 1024
+"""Bytes of the text of an answer that is sent in one piece. The longest that models say are below 1 MiB."""
 STEPS_WITHOUT_PAUSE = 256
 """Tokens that a plugin may yield in a row before other tasks run; it may never await."""
 CLEANUP_LIMIT = 2.0
@@ -19,6 +33,18 @@ RETRY_AFTER_LIMIT = 10.0
 """The longest `retry_after`, in seconds, after which the core itself retries."""
 RETRY_DELAY = 0.25
 """Seconds before the first retry of an unreachable provider; doubled for each further one."""
+RETRY_JITTER = 0.25
+"""The part of a delay by which it is longer or shorter at random, so that many do not return together."""
+REST_AFTER_UNAVAILABLE = 5.0
+"""Seconds for which a candidate of a fallback is skipped after it was unavailable."""
+REST_AFTER_TIMEOUT = 30.0
+"""The same after it said nothing in its time."""
+REST_LIMIT = 60.0
+"""The longest such time that a provider may ask for with `retry_after`, in seconds."""
+REST_COUNTED = 60.0
+"""Seconds after its rest in which a candidate that nobody has asked again still counts as resting, in the metrics."""
+RESTS_KEPT = 1000
+"""Candidates whose rest is remembered."""
 
 # Plugins and their instances (plugins/)
 HOOK_TIMEOUT = 10.0
@@ -40,6 +66,8 @@ FILE_LIMIT = 1024 * 1024
 """Bytes of an agent file, an aura.toml or another file that a person writes."""
 FRONT_MATTER_LIMIT = 64 * 1024
 """Characters of an agent's front matter: reading YAML takes 30 µs for each."""
+FALLBACK_LIMIT = 8
+"""Providers in the fallback of an agent."""
 DOTS_LIMIT = 200
 """Dots in a line of an aura.toml: parsing a key takes time quadratic in the number of its parts."""
 JUST_WRITTEN = 2.5
@@ -58,6 +86,8 @@ LINGER_SIZE = 16 * 1024 * 1024
 SEND_BUFFER = 128 * 1024
 """Bytes of a connection's send buffer; bounds the kernel's share of a stalled stream: 0.2 instead of 3.9 MB, no loss
 of speed."""
+MAPPED_SIZE = 128 * 1024
+"""Bytes from which on a block of memory is returned to the system as soon as it is freed."""
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 LAST_EVENT_TIME = 1.0

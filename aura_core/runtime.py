@@ -8,63 +8,70 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from types import MappingProxyType
+from typing import Any, Literal
 
 import msgspec
 
+from aura_core.answer.candidates import Candidate, Rests
 from aura_core.answer.events import Framing
+from aura_core.answer.fallback import Fallback
 from aura_core.answer.relay import Limits, Relay
 from aura_core.answer.stream_record import StreamRecord
-from aura_core.config.agents import BUILT_IN, Agent, AgentStore, Entry
+from aura_core.budget import FULL, Budget, Share
+from aura_core.config.agents import BUILT_IN, Agent, AgentStore, Entry, FrontMatter
 from aura_core.config.decode import decode
+from aura_core.config.fallback import FallbackEntry
 from aura_core.config.settings import Settings
 from aura_core.config.untrusted import Refusal
-from aura_core.doors.native import ChatBody, messages
+from aura_core.door import AgentInfo, Question, system_prompt
+from aura_core.doors.table import Doors
 from aura_core.errors import ConfigError, ProviderError
 from aura_core.interrupts import plugin_code
+from aura_core.limits import ANSWER_RESERVE
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import Plugin, Plugins, allowed_by_environment
 from aura_core.plugins.options import misspelt
 from aura_core.plugins.registry import Providers, Unusable
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
-from aura_core.types import ChatRequest, Token
+from aura_core.types import ChatRequest, Message, Token
 
 log = logging.getLogger("aura")
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
-class AgentInfo(msgspec.Struct, frozen=True):
-    """An agent as clients see it; null where unset."""
-
-    id: str
-    name: str
-    description: str
-    provider: str | None
-    model: str | None
-    temperature: float | None
-    streaming: bool
-    tags: list[str]
-    error: str | None
-
-
 class ProviderInfo(msgspec.Struct, frozen=True):
-    """A provider, or a plugin that is none, as operators see it."""
+    """A provider, a door or a wrapper, as operators see it. `kind` is None where a plugin could not be loaded."""
 
     name: str
     plugin: str
     distribution: str | None
     version: str | None
+    kind: Literal["provider", "door", "wrapper"] | None
     status: str
     error: str | None
     remedy: str | None
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """An agent and the instance that answers for it."""
+    """An agent and an instance that answers for it, as `asks` says: with which model, temperature and options.
+
+    The first token must come within `limit` seconds (0: only the server's limit holds); `limited_by` names that setting.
+    `fallback` are those that are asked next, in their order.
+    """
 
     agent: Agent
     instance: Instance
+    asks: FrontMatter | FallbackEntry
+    limit: float = 0
+    limited_by: str = ""
+    fallback: tuple["Bound", ...] = ()
+
+    @property
+    def model(self) -> str | None:
+        """The model, as far as it is known without asking anybody."""
+        return self.asks.model or self.instance.known_model
 
 
 class Runtime:
@@ -76,9 +83,12 @@ class Runtime:
         self.providers = Providers(settings, self.plugins, environ)
         named = settings.agents_within is None and "agents.directory" in settings.origins
         self.agents = AgentStore(settings.directory, settings.agents_within, named)
+        self.doors = Doors(self.plugins.doors)
         self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
+        self.budget = Budget(settings.server.max_buffered)
         self.relays: dict[Relay, tuple[str, Bound]] = {}
         self.abandonments = Counter[str]()
+        self.rests = Rests()
         self.worker: int | None = None  # its number, where there are several
         self.observers: list[Callable[[StreamRecord], None]] = []
         self.draining = False
@@ -135,67 +145,91 @@ class Runtime:
             raise Problem("agent_invalid", entry.error or "The agent's file is broken.")
         if entry.agent.front_matter.provider is None:
             await self.providers.choose()
-        return Bound(entry.agent, self._instance(entry.agent))
+        return self._bound(entry.agent)
 
-    def _instance(self, agent: Agent) -> Instance:
+    def _bound(self, agent: Agent) -> Bound:
+        """Raises Problem where the agent's provider, or one of its fallback, cannot answer."""
+        front_matter = agent.front_matter
+        limit, limited_by = front_matter.first_token_timeout or 0.0, "the agent's first_token_timeout"
+        instance = self._instance(agent, front_matter.provider, front_matter.options)
+        if not front_matter.fallback:
+            return Bound(agent, instance, front_matter, limit, limited_by)
+        if front_matter.first_token_timeout is None:
+            limit, limited_by = self.settings.server.fallback_after, "server.fallback_after"
+        others = []
+        last = len(front_matter.fallback) - 1
+        for number, entry in enumerate(front_matter.fallback):
+            own = self._instance(agent, entry.provider, entry.options, f"fallback[{number}]")
+            if own is not instance or entry.model not in (
+                None,
+                front_matter.model,
+            ):  # else it was chosen, or is the default
+                others.append(Bound(agent, own, entry, 0 if number == last else limit, limited_by))
+        return Bound(agent, instance, front_matter, limit, limited_by, tuple(others))
+
+    def _instance(self, agent: Agent, name: str | None, options: dict[str, Any], entry: str = "") -> Instance:
+        """The instance of this name, which takes these options; `entry` names the part of the fallback they stand in."""
+        prefix = f"{entry}: " if entry else ""
         try:
-            instance = self.providers.get(agent.front_matter.provider)
+            instance = self.providers.get(name)
         except Unusable as why:
             code = "provider_misconfigured" if why.installed else "provider_not_installed"
             default = self.settings.origins.get("defaults.provider", "[defaults]")
-            place = agent.where("provider") if agent.front_matter.provider else default
-            raise Problem(code, f"{place}: {why}") from None
+            place = agent.where(entry or "provider") if name else default
+            raise Problem(code, f"{place}: {prefix}{why}") from None
         struct = instance.hooks.options_type
-        if agent.front_matter.options and struct is not None:
+        if options and struct is not None:
             try:
-                decode(agent.front_matter.options, struct, lambda key: f"{agent.where('options')}: options")
+                decode(options, struct, lambda key: f"{agent.where(entry or 'options')}: {prefix}options")
             except ConfigError as exc:
                 raise Problem("agent_invalid", str(exc)) from None
         return instance
 
-    def _known_instance(self, agent: Agent) -> Instance | None:
-        """As `_instance`; None while it takes asking to know who serves the agent, and so whose options it has."""
+    def _known_bound(self, agent: Agent) -> Bound | None:
+        """As `_bound`; None while it takes asking to know who serves the agent, and so whose options it has."""
         undecided = agent.front_matter.provider is None and self.providers.undecided
-        return None if undecided else self._instance(agent)
+        return None if undecided else self._bound(agent)
 
     def agent_error(self, entry: Entry) -> str | None:
         """Why the agent does not answer, or not in the version that its file has now."""
         if entry.error is not None or entry.agent is None:
             return entry.error
         try:
-            self._known_instance(entry.agent)
+            self._known_bound(entry.agent)
         except Problem as problem:
             return problem.detail
         return None
 
     def option_warnings(self, entry: Entry) -> list[str]:
         """The options of an agent that its plugin lets pass, and that are probably misspelt."""
-        agent, instance = entry.agent, None
-        if agent is None or not agent.front_matter.options:
+        agent, bound = entry.agent, None
+        if agent is None:
             return []
         with suppress(Problem):
-            instance = self._known_instance(agent)
-        if instance is None:
+            bound = self._known_bound(agent)
+        if bound is None:
             return []
+        places = ["options", *(f"fallback[{number}]" for number in range(len(bound.fallback)))]
         return [
-            f"{agent.where('options')}: the option {option!r} is passed on as it is, as the plugin {instance.plugin!r}"
-            f" does not know it; did you mean {meant!r}?"
-            for option, meant in misspelt(agent.front_matter.options, instance.hooks.options_type)
+            f"{agent.where(place)}: the option {option!r} is passed on as it is, as the plugin"
+            f" {each.instance.plugin!r} does not know it; did you mean {meant!r}?"
+            for place, each in zip(places, (bound, *bound.fallback), strict=True)
+            for option, meant in misspelt(each.asks.options, each.instance.hooks.options_type)
         ]
 
     def agent_info(self, entry: Entry) -> AgentInfo:
         """What clients may know of an agent."""
         agent = entry.agent
         if agent is None:
-            return AgentInfo(entry.id, entry.id, "", None, None, None, True, [], entry.error)
+            return AgentInfo(entry.id, entry.id, "", None, None, None, True, [], error=entry.error)
         front_matter = agent.front_matter
         provider, model, streaming = front_matter.provider, front_matter.model, True
-        instance = None
+        bound = None
         with suppress(Problem):
-            instance = self._known_instance(agent)
-        if instance is not None:
-            provider, model = instance.name, front_matter.model or instance.known_model
-            streaming = self.streams(Bound(agent, instance))
+            bound = self._known_bound(agent)
+        if bound is not None:
+            provider, model = bound.instance.name, bound.model
+            streaming = self.streams(bound)
         return AgentInfo(
             agent.id,
             front_matter.name or agent.id,
@@ -205,6 +239,7 @@ class Runtime:
             front_matter.temperature,
             streaming,
             front_matter.tags,
+            [entry.provider for entry in front_matter.fallback],
             self.agent_error(entry),
         )
 
@@ -214,17 +249,27 @@ class Runtime:
         models = tuple(instance.known_model for instance in self.providers.instances.values())
         return self.agents.version, self.providers.chosen, models
 
-    def agent_infos(self) -> list[AgentInfo]:
-        """All agents by id."""
-        return [self.agent_info(entry) for _, entry in sorted(self.agents.entries.items())]
+    def agent_infos(self, answering: bool = False) -> list[AgentInfo]:
+        """All agents by id, or only those that can answer."""
+        entries = [entry for _, entry in sorted(self.agents.entries.items())]
+        return [self.agent_info(entry) for entry in entries if not answering or self.can_answer(entry)]
+
+    def can_answer(self, entry: Entry) -> bool:
+        """Whether a question to the agent is taken; one whose file broke goes on as it was."""
+        if entry.agent is None:
+            return False
+        try:
+            self._known_bound(entry.agent)
+        except Problem:
+            return False
+        return True
 
     def streams(self, bound: Bound) -> bool:
         """Whether the agent's answers can stream; where a plugin fails to say, they can."""
-        front_matter, instance = bound.agent.front_matter, bound.instance
+        instance = bound.instance
         try:
-            model = front_matter.model or instance.known_model or ""
             with plugin_code():
-                return instance.supports_streaming(model, deepcopy(front_matter.options))
+                return instance.supports_streaming(bound.model or "", deepcopy(bound.asks.options))
         except KeyboardInterrupt:
             raise
         except BaseException as exc:  # SystemExit, too: it is the plugin's
@@ -245,27 +290,41 @@ class Runtime:
     def answer(
         self,
         bound: Bound,
-        body: ChatBody,
+        question: Question,
         framing: Framing,
         stuck: Callable[[], object] | None = None,
         request_id: str = "-",
         headers: Mapping[str, str] = NO_HEADERS,
+        share: Share | None = None,
     ) -> Relay:
-        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or
-        stops; the caller must `release` the relay."""
+        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or stops;
+        whoever calls must `release` the relay.
+
+        Frames that wait for the client count in `share`; without one, for a caller in this process, there is no limit.
+        """
         self.check_room()
-        relay = Relay(
-            lambda: self._start(bound, body, headers),
-            self.limits,
-            framing,
-            _named(bound.instance),
-            self.redact,
-            stuck,
-            lambda: self.abandonments.update([bound.instance.plugin]),
-            bound.instance.name,
-        )
+        if share is not None and not share.grow(ANSWER_RESERVE):
+            raise Problem("too_many_streams", FULL, retry_after=1)
+        first = self._candidate(bound, question, headers)
+        candidates: Candidate | Fallback = first
+        if bound.fallback:
+            others = [self._candidate(other, question, headers) for other in bound.fallback]
+            candidates = Fallback([first, *others], self.rests)
+        relay = Relay(candidates, self.limits, framing, self.redact, stuck, share)
         self.relays[relay] = request_id, bound
         return relay
+
+    def _candidate(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> Candidate:
+        instance = bound.instance
+        return Candidate(
+            lambda: self._start(bound, question, headers),
+            _named(instance),
+            instance.name,
+            lambda: bound.model,
+            bound.limit,
+            bound.limited_by,
+            lambda: self.abandonments.update([instance.plugin]),
+        )
 
     def release(self, relay: Relay) -> None:
         """Close an answer, free its slot, and log how it went."""
@@ -276,8 +335,7 @@ class Runtime:
         started = self.relays.pop(relay, None)
         if started is not None:
             request_id, bound = started
-            model = bound.agent.front_matter.model or bound.instance.known_model
-            self._tell(relay.record(request_id, bound.agent.id, bound.instance.name, model))
+            self._tell(relay.record(request_id, bound.agent.id))
 
     def _tell(self, record: StreamRecord) -> None:
         """Log and count an answer that is over; it must end well for its client even where one of these raises."""
@@ -288,10 +346,10 @@ class Runtime:
                 with suppress(Exception):  # the log itself may be what fails
                     log.exception("an answer's figures could not be taken")
 
-    async def _start(self, bound: Bound, body: ChatBody, headers: Mapping[str, str]) -> AsyncIterator[Token]:
+    async def _start(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> AsyncIterator[Token]:
         instance = bound.instance
         client = await instance.client()
-        request = await self.request(bound, body, headers)
+        request = await self.request(bound, question, headers)
         iterator: AsyncIterator[Token] | None = instance.hooks.stream_chat(
             request=request, settings=instance.settings, client=client
         )
@@ -299,16 +357,18 @@ class Runtime:
             raise ProviderError(f"The provider plugin {_named(instance)!r} returned nothing.")
         return iterator
 
-    async def request(self, bound: Bound, body: ChatBody, headers: Mapping[str, str] = NO_HEADERS) -> ChatRequest:
+    async def request(self, bound: Bound, question: Question, headers: Mapping[str, str] = NO_HEADERS) -> ChatRequest:
         """What the provider is asked. Raises ProviderError where no model is known."""
-        front_matter = bound.agent.front_matter
-        model = front_matter.model or await bound.instance.model()
+        asks = bound.asks
+        model = asks.model or await bound.instance.model()
+        system = system_prompt(bound.agent.prompt, question.context)
+        limits = [limit for limit in (asks.max_tokens, question.max_tokens) if limit is not None]
         return ChatRequest(
-            messages(body, bound.agent.prompt),
+            [Message("system", system), *question.messages] if system else list(question.messages),
             model,
-            front_matter.temperature,
-            front_matter.max_tokens,
-            deepcopy(front_matter.options),  # a plugin may change what it gets; the agent is everybody's
+            asks.temperature,
+            min(limits, default=None),
+            deepcopy(asks.options),  # a plugin may change its copy; the agent is shared
             dict(headers),
         )
 
@@ -324,7 +384,8 @@ class Runtime:
         for entry in self.agents.entries.values():
             try:
                 if entry.agent is not None:
-                    names.add(self._instance(entry.agent).name)
+                    bound = self._bound(entry.agent)
+                    names |= {each.instance.name for each in (bound, *bound.fallback)}
             except Problem:
                 continue
         return names
@@ -349,24 +410,32 @@ class Runtime:
         await self.providers.close()
 
     def provider_infos(self) -> list[ProviderInfo]:
-        """Every instance, every table without a plugin, and every plugin that could not be loaded."""
+        """Every instance, every table without a plugin, every door and wrapper, and every plugin that could not be
+        loaded."""
         infos = []
         for name, instance in self.providers.instances.items():
             plugin = self.providers.plugin_of(instance)
             status = "ok" if not instance.error else "error" if instance.configured else "unconfigured"
             remedy = "correct it in aura.toml or the environment" if instance.error else None
             infos.append(
-                ProviderInfo(name, plugin.name, plugin.distribution, plugin.version, status, instance.error, remedy)
+                ProviderInfo(
+                    name, plugin.name, plugin.distribution, plugin.version, "provider", status, instance.error, remedy
+                )
             )
+        for plugin in self.plugins.all:
+            if plugin.door:
+                infos.append(_plugin_info(plugin.name, plugin, "door"))
+            elif plugin.status == "ok" and not plugin.provider:
+                infos.append(_plugin_info(plugin.name, plugin, "wrapper"))
         unusable = [plugin for plugin in self.plugins.all if plugin.status != "ok"]
         for name, why in self.providers.missing.items():
             table = self.settings.tables[name]
             wanted = str(table["plugin"].value) if "plugin" in table else name
-            infos += [_unusable(name, p) for p in unusable if p.name == wanted][:1] or [
-                ProviderInfo(name, wanted, None, None, "missing", why, None)
+            infos += [_plugin_info(name, p) for p in unusable if p.name == wanted][:1] or [
+                ProviderInfo(name, wanted, None, None, "provider", "missing", why, None)
             ]
         for plugin in unusable:
-            if (info := _unusable(plugin.name, plugin)) not in infos:  # a table of its own name may be there
+            if (info := _plugin_info(plugin.name, plugin)) not in infos:  # a table of its own name may be there
                 infos.append(info)
         return sorted(infos, key=lambda info: info.name)
 
@@ -381,7 +450,7 @@ def _named(instance: Instance) -> str:
     return f"{instance.plugin} (wrapped by {', '.join(wrappers)})" if wrappers else instance.plugin
 
 
-def _unusable(name: str, plugin: Plugin) -> ProviderInfo:
+def _plugin_info(name: str, plugin: Plugin, kind: Literal["door", "wrapper"] | None = None) -> ProviderInfo:
     return ProviderInfo(
-        name, plugin.name, plugin.distribution, plugin.version, plugin.status, plugin.error, plugin.remedy
+        name, plugin.name, plugin.distribution, plugin.version, kind, plugin.status, plugin.error, plugin.remedy
     )

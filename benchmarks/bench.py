@@ -17,8 +17,8 @@ from pathlib import Path
 
 import installed
 import startup
-from contenders import DIRECT, Contender, add_options, all_of_them, raw
-from goals import verdicts
+from contenders import DIRECT, DOOR, Contender, add_options, all_of_them, raw
+from goals import DOOR_SCENARIOS, verdicts
 from measures import SCENARIOS, WARM, Failed, Scenario, measure
 from processes import Missing, ServerProcess
 from report import NAMES, Results, tables
@@ -30,6 +30,8 @@ def takes(contender: Contender, name: str, scenario: Scenario) -> bool:
     """Whether a scenario applies to a contender."""
     if contender.name == DIRECT:
         return name.startswith(("first", "delay", "hangup"))
+    if DOOR in contender.name:
+        return name in DOOR_SCENARIOS
     return name == "bulk50" if "*" in contender.name else True
 
 

@@ -15,7 +15,7 @@ mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "aura", "font.family": 
 from matplotlib import pyplot as plt  # noqa: E402  # after the choice of the back end
 from report import NAMES, Results, number, of  # noqa: E402
 
-WHO = {name: label for name, label in NAMES.items() if name != "no server" and "*" not in name}
+WHO = {name: label for name, label in NAMES.items() if name != "no server" and not {"*", "+"} & set(name)}
 PANELS = [
     ("CPU for a token, µs: 200 streams at 50 tokens/s", "sat200", "cpu"),
     ("CPU for a token, µs: 50 bursts", "burst50", "cpu"),

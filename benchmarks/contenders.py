@@ -19,8 +19,11 @@ import peers
 from processes import Missing, ServerProcess
 
 RAW = [sys.executable, str(Path(__file__).with_name("raw.py"))]
+DOOR = "+v1"
+"""Marks the Aura that is asked through the OpenAI API."""
 DIRECT = "no server"
 RELAY = "bare relay"
+PLUGINS = "ollama,ollama+v1,openai,ollama*2,openai*2"
 
 
 class Contender(NamedTuple):
@@ -72,7 +75,7 @@ def all_of_them(
         Contender(RELAY, lambda: raw("relay", str(port))[0], native),
     ]
     plugins = filter(None, given.plugins.split(","))
-    found += [Contender(f"aura-{n}", partial(start, n), prompt) for n in plugins]
+    found += [Contender(f"aura-{n}", partial(start, n), openai if DOOR in n else prompt) for n in plugins]
     python = given.peers_python
     starts: dict[str, Callable[[], ServerProcess]] = {
         "nginx": lambda: peers.nginx(place(), port),
@@ -91,8 +94,8 @@ def all_of_them(
 
 
 def aura(place: Path, upstream: int, command: str, name: str, models: list[str]) -> ServerProcess:
-    """Aura with an agent for each model; `ollama*2` is one with two workers."""
-    plugin, _, workers = name.partition("*")
+    """Aura with an agent for each model; `ollama*2` is one with two workers, `ollama+v1` is asked as OpenAI is."""
+    plugin, _, workers = name.removesuffix(DOOR).partition("*")
     (place / "agents").mkdir()
     for model in models:
         (place / "agents" / f"{model}.md").write_text(f"---\nprovider: {plugin}\nmodel: {model}\n---\n")
@@ -118,7 +121,8 @@ def aura(place: Path, upstream: int, command: str, name: str, models: list[str])
     assert address is not None
     seconds = time.perf_counter() - begin
     threading.Thread(target=_drain, args=[process.stderr], daemon=True).start()
-    return ServerProcess(process, f"{address[0]}/api/agents/MODEL/chat/stream", seconds)
+    path = "/v1/chat/completions" if DOOR in name else "/api/agents/MODEL/chat/stream"
+    return ServerProcess(process, f"{address[0]}{path}", seconds)
 
 
 def _drain(log: Iterable[str]) -> None:
@@ -128,6 +132,6 @@ def _drain(log: Iterable[str]) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """--aura, --plugins, --peers and --peers-python."""
     parser.add_argument("--aura", default=f"{sys.executable} -m aura_core", help="the command that runs Aura")
-    parser.add_argument("--plugins", default="ollama,openai,ollama*2,openai*2", help="`ollama*2` has two workers")
+    parser.add_argument("--plugins", default=PLUGINS, help="`ollama*2` has two workers, `ollama+v1` the OpenAI API")
     parser.add_argument("--peers", default="nginx,tensorzero,litellm", help="by comma; those installed take part")
     parser.add_argument("--peers-python", default=sys.executable, help="a Python that has litellm and tensorzero")

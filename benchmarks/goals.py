@@ -4,11 +4,12 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from contenders import DIRECT, RELAY
+from contenders import DIRECT, DOOR, RELAY
 from report import NAMES, Failures, Results, of, spread
 
 OLLAMA, OPENAI = "aura-ollama", "aura-openai"
 BOTH = (OLLAMA, OPENAI)
+DOOR_SCENARIOS = {"sat200": "200 paced streams", "burst50": "bursts", "request": "a request with one token"}
 
 
 class Verdict(NamedTuple):
@@ -52,6 +53,9 @@ def verdicts(results: Results, failed: Failures) -> list[Verdict]:
         times(f"Aura, Ollama, {said}: at most 5x the relay's CPU for a token", 5, scenario, "cpu", OLLAMA, RELAY)
         times(f"Aura, OpenAI, {said}: less CPU for a token than TensorZero", 1, scenario, "cpu", OPENAI, "tensorzero")
         times(f"Aura, OpenAI, {said}: at most 2x Ollama's CPU for a token", 2, scenario, "cpu", OPENAI, OLLAMA)
+    for scenario, said in DOOR_SCENARIOS.items():
+        goal = f"Through the OpenAI API, {said}: CPU within 15 % of the native route's"
+        times(goal, 1.15, scenario, "cpu", f"{OLLAMA}{DOOR}", OLLAMA)
     for name in BOTH:
         goal = f"{NAMES[name]}, 50 paced streams: CPU for a token at least 8x below LiteLLM's"
         times(goal, 8, "paced50", "cpu", "litellm", name, least=True)

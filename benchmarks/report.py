@@ -13,6 +13,7 @@ NAMES = {
     "nginx": "nginx (bytes only)",
     "bare relay": "bare relay (bytes only)",
     "aura-ollama": "Aura, Ollama",
+    "aura-ollama+v1": "Aura, Ollama, through the OpenAI API",
     "aura-openai": "Aura, OpenAI",
     "aura-ollama*2": "Aura, Ollama, two workers",
     "aura-openai*2": "Aura, OpenAI, two workers",

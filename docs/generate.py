@@ -21,12 +21,14 @@ from aura_core.cli import COMMANDS, aura
 from aura_core.config.agents import FrontMatter
 from aura_core.config.fields import fields
 from aura_core.config.settings import SECTIONS
+from aura_core.door import Encoder
 from aura_core.echo import EchoOptions
 from aura_core.errors import CODES
 from aura_core.plugins.loader import Plugins
 from aura_core.problems import PROBLEMS
 from aura_core.telemetry.metrics import Metrics
-from aura_core.testing.checks import PROMISES
+from aura_core.testing.checks import DOOR_PROMISES, PROMISES
+from aura_core.testing.door_registry import DoorPromise
 from aura_core.testing.registry import Promise
 
 FOLDER = Path(__file__).parent
@@ -119,7 +121,7 @@ def help_of(command: str) -> str:
 
 def metrics() -> str:
     """The names in `GET /metrics`."""
-    rendered = Metrics(lambda: 0, {}).render().decode()
+    rendered = Metrics(lambda: 0, lambda: 0, lambda: 0, {}).render().decode()
     found = re.findall(r"^# HELP (\S+) (.+)\n# TYPE \S+ (\S+)$", rendered, re.MULTILINE)
     return table("name | type | meaning", ((code(name), kind, text) for name, text, kind in found))
 
@@ -131,8 +133,19 @@ def hooks() -> str:
 
 
 def types() -> str:
-    """Everything in `aura_core.__all__` that is not a function, with its fields."""
-    found = [getattr(aura_core, name) for name in aura_core.__all__ if isinstance(getattr(aura_core, name), type)]
+    """The types of `aura_core.__all__` that a provider needs, with their fields."""
+    return listed(of_door=False)
+
+
+def door_types() -> str:
+    """The types of `aura_core.__all__` that only a door needs."""
+    return listed(of_door=True)
+
+
+def listed(of_door: bool) -> str:
+    """The types of `aura_core.__all__` that are, or are not, for doors alone."""
+    found = [each for name in aura_core.__all__ if isinstance(each := getattr(aura_core, name), type)]
+    found = [each for each in found if (each.__module__ in ("aura_core.door", "aura_core.problems")) == of_door]
     return "\n".join(f"```python\n{call(each)}\n```\n\n{prose(each)}\n" for each in found)
 
 
@@ -191,7 +204,25 @@ def promises() -> str:
     return "\n".join(f"### {each.name}\n\n{each.promise}{builds_on(each)}\n" for each in PROMISES.values())
 
 
-def builds_on(promise: Promise) -> str:
+def door_promises() -> str:
+    """Every check of a door."""
+    return "\n".join(f"### {each.name}\n\n{each.promise}{builds_on(each)}\n" for each in DOOR_PROMISES.values())
+
+
+def encoder() -> str:
+    """The methods and attributes of an encoder."""
+    methods = [each for name, each in vars(Encoder).items() if inspect.isfunction(each) and not name.startswith("_")]
+    rows = (
+        (
+            code(re.sub(r"^def (.+) -> bytes$", r"\1", signature(each)).replace("self, ", "").replace("self", "")),
+            " ".join(prose(each).split()),
+        )
+        for each in methods
+    )
+    return table("method | returns", rows)
+
+
+def builds_on(promise: Promise | DoorPromise) -> str:
     """The other checks on which a check builds."""
     return f" (Builds on {', '.join(code(name) for name in promise.needs)}.)" if promise.needs else ""
 
@@ -279,6 +310,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "causes": causes,
     "finish words": finish_words,
     "promises": promises,
+    "door types": door_types,
+    "door promises": door_promises,
+    "encoder": encoder,
     "modules": modules,
     "exceptions": exceptions,
 }

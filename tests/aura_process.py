@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,12 +14,11 @@ from pathlib import Path
 class Process:
     """`aura serve` in a separate process; `program` is what Python runs as `aura`."""
 
-    def __init__(
-        self, folder: Path, *arguments: str, program: Sequence[str] = ("-m", "aura_core"), **environ: str
-    ) -> None:
+    def __init__(self, folder: Path, *arguments: str, command: list[str] | None = None, **environ: str) -> None:
         env = os.environ | {"AURA_PLUGINS": "echo", "AURA_TRUST": str(folder)} | environ
-        command = [sys.executable, *program, "serve", "--port", "0", *arguments]
-        self.popen = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+        aura = command or [sys.executable, "-m", "aura_core"]
+        started = [*aura, "serve", "--port", "0", *arguments]
+        self.popen = subprocess.Popen(started, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
         assert self.popen.stderr is not None
         self.first = self.popen.stderr.readline()
         address = re.search(r"http://\S+", self.first)

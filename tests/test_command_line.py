@@ -145,7 +145,13 @@ ERRORS: dict[str, tuple[list[str], dict[str, str], str, int, str]] = {
         1,
         "aura.toml:2: refusing to listen on 0.0.0.0 without",
     ),
-    "no host's name": (["serve", "--host", "a..b"], {"AURA_TOKEN": "x"}, "", 1, "cannot listen on a..b: it is no host"),
+    "not a host name": (
+        ["serve", "--host", "a..b"],
+        {"AURA_TOKEN": "x"},
+        "",
+        1,
+        "on a..b: it is not a valid host name",
+    ),
     "a label too long": (["serve", "--host", "a" * 70], {"AURA_TOKEN": "x"}, "", 1, "aaa: it is no host"),
     "a token that is no text": (
         ["serve"],

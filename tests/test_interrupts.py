@@ -68,7 +68,10 @@ def test_ctrl_c_ends_a_command_that_waits_for_a_plugin(
         assert process.stderr is not None
         assert "it waits" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        said, error = process.communicate(timeout=LIMIT)
+        try:
+            said, error = process.communicate(timeout=LIMIT)
+        finally:
+            process.kill()
     assert (process.returncode, said, error.strip()) == (1, "", "")
 
 

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from aura_core.config import settings
-from aura_core.runtime import AgentInfo, Runtime
-from aura_core.server.listing import AgentList, Listing
+from aura_core.door import AgentInfo
+from aura_core.doors.native import LIST, AgentList
+from aura_core.runtime import Runtime
+from aura_core.server.listing import Listing
 from aura_core.testing import AuraServer
 
 AGENT = "---\nname: Agent {0}\nprovider: echo\nmodel: m\noptions: {{text: hi}}\n---\nYou are {0}.\n"
@@ -33,15 +35,15 @@ def test_a_list_is_built_once_for_all_requests_and_not_on_the_loop(
     threads: list[threading.Thread] = []
     infos = runtime.agent_infos
 
-    def counted() -> list[AgentInfo]:
+    def counted(answering: bool = False) -> list[AgentInfo]:
         threads.append(threading.current_thread())
         return infos()
 
     monkeypatch.setattr(runtime, "agent_infos", counted)
-    listing = Listing(runtime)
+    listing = Listing(runtime, runtime.doors.native, LIST)
 
     async def ask() -> list[bytes]:
-        return [*await asyncio.gather(*(listing.json() for _ in range(20))), await listing.json()]
+        return [*await asyncio.gather(*(listing.body() for _ in range(20))), await listing.body()]
 
     answers = asyncio.run(ask())
     assert len(_names(answers[0])) == 50
@@ -50,28 +52,28 @@ def test_a_list_is_built_once_for_all_requests_and_not_on_the_loop(
 
 
 def test_a_list_is_up_to_date(runtime: Runtime) -> None:
-    listing = Listing(runtime)
+    listing = Listing(runtime, runtime.doors.native, LIST)
 
     async def ask() -> None:
-        assert "Agent 7" in _names(await listing.json())
+        assert "Agent 7" in _names(await listing.body())
         (runtime.agents.directory / "agent7.md").write_text(AGENT.format("seven"))
         await asyncio.to_thread(runtime.agents.reload)
-        assert "Agent seven" in _names(await listing.json())
-        before = msgspec.json.decode(await listing.json(), type=AgentList).agents
+        assert "Agent seven" in _names(await listing.body())
+        before = msgspec.json.decode(await listing.body(), type=AgentList).agents
         (runtime.agents.directory / "agent7.md").write_text("Hi.")
         runtime.agents.reload()
         runtime.providers.instances["echo"].remember_model("another")
-        after = msgspec.json.decode(await listing.json(), type=AgentList).agents
+        after = msgspec.json.decode(await listing.body(), type=AgentList).agents
         assert (before[0].model, {agent.model for agent in after}) == ("m", {"m", "another"})
 
     asyncio.run(ask())
 
 
 def test_a_change_while_a_list_is_made_is_in_the_next(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    listing = Listing(runtime)
+    listing = Listing(runtime, runtime.doors.native, LIST)
     infos = runtime.agent_infos
 
-    def changing() -> list[AgentInfo]:
+    def changing(answering: bool = False) -> list[AgentInfo]:
         found = infos()
         monkeypatch.setattr(runtime, "agent_infos", infos)
         (runtime.agents.directory / "agent7.md").write_text(AGENT.format("seven"))
@@ -79,23 +81,23 @@ def test_a_change_while_a_list_is_made_is_in_the_next(runtime: Runtime, monkeypa
         return found
 
     monkeypatch.setattr(runtime, "agent_infos", changing)
-    assert "Agent seven" in _names(asyncio.run(listing.json()))
+    assert "Agent seven" in _names(asyncio.run(listing.body()))
 
 
 def test_a_list_that_cannot_be_made_fails_its_own_request_alone(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> list[AgentInfo]:
+    def broken(answering: bool = False) -> list[AgentInfo]:
         monkeypatch.undo()
         raise ValueError
 
     monkeypatch.setattr(runtime, "agent_infos", broken)
-    listing = Listing(runtime)
+    listing = Listing(runtime, runtime.doors.native, LIST)
 
     async def ask() -> None:
         with pytest.raises(ValueError, match=r"^$"):
-            await listing.json()
-        assert len(_names(await listing.json())) == 50
+            await listing.body()
+        assert len(_names(await listing.body())) == 50
 
     asyncio.run(ask())
 

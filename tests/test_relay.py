@@ -11,13 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
+from encoders import Sse
 
-from aura_core import Token
-from aura_core.answer.events import DoneEvent, Event, Sse, TokenEvent, Values
+from aura_core import End, Message, Question, Token, Usage
+from aura_core.answer.candidates import Candidate
+from aura_core.answer.events import DoneEvent, Event, TokenEvent, Values
 from aura_core.answer.relay import Relay
 from aura_core.config import settings
 from aura_core.config.settings import ServerSettings
-from aura_core.doors.native import ChatBody
 from aura_core.runtime import Runtime
 from aura_core.server.uvicorn_protocol import Protocol
 from aura_core.testing import AuraServer, SseEvent
@@ -276,7 +277,7 @@ def test_a_sign_of_life_never_extends_the_wait_for_the_first_token(tmp_path: Pat
 def test_silence_after_the_finish_ends_in_done(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.answer.relay.FINISH_GRACE", 0.2)
+    monkeypatch.setattr("aura_core.answer.asking.FINISH_GRACE", 0.2)
     events, _ = _run(tmp_path, fake_plugin, "yield Token('a', finish_reason='stop')\nawait asyncio.sleep(30)")
     assert events[-1].name == "done"
 
@@ -284,7 +285,7 @@ def test_silence_after_the_finish_ends_in_done(
 def test_signs_of_life_after_the_finish_do_not_keep_it_open(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.answer.relay.FINISH_GRACE", 0.5)
+    monkeypatch.setattr("aura_core.answer.asking.FINISH_GRACE", 0.5)
     body = "yield Token('a', finish_reason='stop')\nwhile True:\n    await asyncio.sleep(0.01)\n    yield Token()"
     events, _ = _run(tmp_path, fake_plugin, body)
     assert events[-1].data == DONE
@@ -293,7 +294,7 @@ def test_signs_of_life_after_the_finish_do_not_keep_it_open(
 def test_usage_that_is_repeated_after_the_finish_does_not_keep_it_open(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.answer.relay.FINISH_GRACE", 0.5)
+    monkeypatch.setattr("aura_core.answer.asking.FINISH_GRACE", 0.5)
     body = (
         "yield Token('a', finish_reason='stop')\nwhile True:\n    await asyncio.sleep(0.01)\n"
         "    yield Token(usage=Usage(1, 2))"
@@ -348,7 +349,7 @@ def test_one_event_ends_an_answer_that_is_read_late() -> None:
         return answer()
 
     async def read() -> list[Event]:
-        relay = Relay(start, ServerSettings(), Values(), "it")
+        relay = Relay(Candidate(start, "it"), ServerSettings(), Values())
         await relay.wait_closed()
         await asyncio.sleep(0)
         relay.fail("timeout", "too late")
@@ -400,7 +401,7 @@ def _piped(tokens: list[str], end: bool) -> tuple[_Narrow, list[bytes]]:
         return answer()
 
     async def run() -> tuple[_Narrow, list[bytes]]:
-        relay, connection = Relay(start, ServerSettings(), Sse(), "it"), _Narrow()
+        relay, connection = Relay(Candidate(start, "it"), ServerSettings(), Sse()), _Narrow()
 
         async def open_() -> None:
             while True:
@@ -426,13 +427,13 @@ def test_a_connection_that_is_full_is_waited_for() -> None:
     words = [f"word{number} " for number in range(100)]
     connection, last = _piped(words, end=True)
     assert 2 <= len(connection.written) <= 1 + connection.opened
-    assert b"".join([*connection.written, *last]) == b"".join([*map(Sse.token, words), Sse.done(DoneEvent(0, "stop"))])
+    assert b"".join([*connection.written, *last]) == b"".join([*map(Sse.text, words), Sse.done(End("stop", Usage()))])
     assert last[-1].startswith(b"event: done")
 
 
 def test_an_answer_may_be_closed_while_its_connection_is_full() -> None:
     connection, last = _piped(["a", "b"], end=False)
-    assert (connection.written, last) == ([Sse.token("a")], [])
+    assert (connection.written, last) == ([Sse.text("a")], [])
 
 
 def test_an_answer_that_is_over_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -498,8 +499,10 @@ finally:
 """
 
 
-def test_a_clean_up_runs_to_its_end(tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 20)
+def test_a_clean_up_runs_to_completion(
+    tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aura_core.answer.asking.CLEANUP_LIMIT", 20)
     done = tmp_path / "cleaned"
     body = CLEANUP.format(f"await asyncio.sleep(0.2); pathlib.Path({str(done)!r}).touch()")
     events, aura = _run(tmp_path, fake_plugin, body, "idle_timeout = 1")
@@ -511,7 +514,7 @@ def test_a_clean_up_runs_to_its_end(tmp_path: Path, fake_plugin: FakePlugin, mon
 def test_a_clean_up_that_hangs_is_abandoned_counted_and_logged(
     tmp_path: Path, fake_plugin: FakePlugin, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 60)
+    monkeypatch.setattr("aura_core.answer.asking.CLEANUP_LIMIT", 60)
     fake_plugin(
         "it",
         HEAD + CLEANUP.format("await asyncio.sleep(60)").replace("\n", "\n    "),
@@ -520,7 +523,7 @@ def test_a_clean_up_that_hangs_is_abandoned_counted_and_logged(
         assert aura.ask("it")[-1].data["code"] == "timeout"
         _wait_until_idle(aura)  # a clean-up does not occupy a slot
         assert not aura.runtime.abandonments
-        monkeypatch.setattr("aura_core.answer.relay.CLEANUP_LIMIT", 0.2)
+        monkeypatch.setattr("aura_core.answer.asking.CLEANUP_LIMIT", 0.2)
         assert aura.ask("it")[-1].data["code"] == "timeout"
         end = time.monotonic() + 10
         while not aura.runtime.abandonments and time.monotonic() < end:
@@ -585,7 +588,7 @@ def test_a_bounded_buffer_keeps_backpressure(tmp_path: Path, fake_plugin: FakePl
 
 def test_departures_cost_the_same_however_many_there_are(tmp_path: Path) -> None:
     """Regression: each close iterated over all others: 1,000 at once blocked the loop for 110 ms; and closed
-answers were kept in memory until the next close."""
+    answers were kept in memory until the next close."""
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "s.md").write_text("---\nprovider: echo\noptions: {delay: 60}\n---\n")
 
@@ -593,7 +596,7 @@ answers were kept in memory until the next close."""
         environ = {"AURA_PLUGINS": "echo"}
         runtime = Runtime(settings.load({"agents.directory": str(tmp_path / "agents")}, environ), environ)
         bound = await runtime.bind("s")
-        relays = [runtime.answer(bound, ChatBody("Hi"), Values()) for _ in range(300)]
+        relays = [runtime.answer(bound, Question("s", [Message("user", "Hi")]), Values()) for _ in range(300)]
         await asyncio.sleep(0.1)  # all of them wait for their provider
         costs = []
         for relay in relays:

@@ -18,11 +18,11 @@ import pytest
 
 from aura_core.answer.events import DoneEvent, ErrorEvent, TokenEvent
 from aura_core.client import RemoteClient, _events
+from aura_core.door import AgentInfo
 from aura_core.doors.native import ChatBody
 from aura_core.errors import ConfigError
 from aura_core.limits import REMOTE_ANSWER_LIMIT
 from aura_core.problems import Problem
-from aura_core.runtime import AgentInfo
 from aura_core.testing import AuraServer, Reply, Upstream
 
 TOKEN = "šŧröng pässword"

@@ -69,8 +69,9 @@ def test_the_core_and_its_plugins_have_one_version_and_fit_together() -> None:
         tomllib.loads(path.read_text(encoding="utf-8"))["project"] for path in ROOT.glob("plugins/*/pyproject.toml")
     ]
     assert {project["version"] for project in projects} == {__version__}
-    template = tomllib.loads((ROOT / "aura_core/template/pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for project in [*projects, template]:
+    others = [ROOT / "aura_core/template", ROOT / "aura_core/template_door", *ROOT.glob("docs/examples/*")]
+    projects += [tomllib.loads((each / "pyproject.toml").read_text(encoding="utf-8"))["project"] for each in others]
+    for project in projects:
         wanted = [*project["dependencies"], *chain(*project.get("optional-dependencies", {}).values())]
         ours = [text for text in wanted if text.startswith("aura-")]
         assert ours

@@ -17,6 +17,7 @@ TIMEOUT = 300  # seconds; a longer run of a test counts as a hang
 HANG = 15  # the same for tests that are expected to hang without their guard
 RELAY, FAULTS = "tests/test_relay.py", "tests/faults/test_client_faults.py"
 SECURITY = "tests/test_local_security.py"
+FAILOVER = "tests/failover"
 
 
 class Sabotage(NamedTuple):
@@ -40,7 +41,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/relay.py", "self._check_provider(now, limits)\n", "pass\n", f"{RELAY}::test_limits[False-idle_timeout]"
     ),
     "no pause in a plugin that never awaits": Sabotage(
-        "answer/relay.py",
+        "answer/asking.py",
         "await asyncio.sleep(0)",
         "pass",
         f"{RELAY}::test_a_plugin_that_never_awaits_does_not_block_others",
@@ -66,63 +67,63 @@ SABOTAGES: dict[str, Sabotage] = {
         hangs=True,
     ),
     "no catch of SystemExit": Sabotage(
-        "answer/relay.py",
+        "answer/asking.py",
         "except BaseException as exc:  # SystemExit",
         "except Exception as exc:  # SystemExit",
         f"{RELAY}::test_a_plugin_that_ends_with[SystemExit]",
     ),
     "no close of the iterator": Sabotage(
-        "answer/relay.py",
+        "answer/asking.py",
         "await aclose()",
         "pass",
         f"{RELAY}::test_an_abandoned_iterator_is_closed_in_its_own_task",
     ),
     "no mending of surrogates": Sabotage(
-        "answer/relay.py",
+        "answer/writer.py",
         "except UnicodeEncodeError:",
         "except ZeroDivisionError:",
         f"{RELAY}::test_half_a_surrogate_of_the_reasoning_does_not_reach_the_text",
     ),
     "no guard of the last event": Sabotage(
         "answer/relay.py",
-        "if self._buffer.ended:\n            return\n        if self.finish_reason is not None:  # nothing",
-        "if self.finish_reason is not None:  # nothing",
+        "if self._buffer.ended:\n            return\n        if self._asking.finish_reason is not None:  # nothing",
+        "if self._asking.finish_reason is not None:  # nothing",
         f"{RELAY}::test_one_event_ends_an_answer_that_is_read_late",
     ),
     "failure after success": Sabotage(
         "answer/relay.py",
-        "if self.finish_reason is not None:  # nothing",
+        "if self._asking.finish_reason is not None:  # nothing",
         "if False:  # nothing",
         f"{RELAY}::test_silence_after_the_finish_ends_in_done",
     ),
     "a fault after the finish": Sabotage(
-        "answer/relay.py",
-        "if self.finish_reason is not None:\n                self._finish()",
-        "if False:\n                self._finish()",
+        "answer/asking.py",
+        "if self.finish_reason is not None:\n                self._owner.on_answer()",
+        "if False:\n                self._owner.on_answer()",
         f"{RELAY}::test_retries_happen_only_before_the_first_token[after the finish]",
     ),
     "text after the finish": Sabotage(
-        "answer/relay.py",
+        "answer/asking.py",
         "            if self.finish_reason is None:\n",
         "            if True:\n",
         f"{RELAY}::test_a_plugin_that_ends_with[text after the finish]",
     ),
     "no cancelling of the plugin": Sabotage(
-        "answer/relay.py",
-        "self._pump.cancel()\n        self._reaper",
+        "answer/asking.py",
+        "self.task.cancel()\n        self._reaper",
         "self._reaper",
         "tests/test_cancel.py::test_a_disconnect_stops_the_generation[after a token-close]",
     ),
     "no limit on a clean-up": Sabotage(
-        "answer/relay.py",
+        "answer/asking.py",
         "self._reaper = self._loop.call_later(CLEANUP_LIMIT, self._abandon)",
         "pass",
         f"{RELAY}::test_a_clean_up_that_hangs_is_abandoned_counted_and_logged",
     ),
     "a retry after something was said": Sabotage(
-        "answer/relay.py",
-        "self._limits.retries or self.first_token_at is not None",
-        "self._limits.retries",
+        "answer/asking.py",
+        "self._retries or self._writer.begun",
+        "self._retries",
         f"{RELAY}::test_retries_happen_only_before_the_first_token[after a token]",
     ),
     "a retry for every code": Sabotage(
@@ -138,18 +139,48 @@ SABOTAGES: dict[str, Sabotage] = {
         f"{RELAY}::test_retries_happen_only_before_the_first_token[limited, and not soon free]",
     ),
     "a retry beyond the limit": Sabotage(
-        "answer/relay.py",
-        "return None if limit and",
-        "return delay if limit and",
+        "answer/asking.py",
+        "or self._now() + delay >= self.deadline",
+        "",
         f"{RELAY}::test_no_retry_outlives_the_first_token_timeout",
+    ),
+    "another provider in the middle of an answer": Sabotage(
+        "answer/relay.py",
+        "if self._fallback is None or self._writer.begun:\n            self.fail(failure.code",
+        "if self._fallback is None:\n            self.fail(failure.code",
+        f"{FAILOVER}/test_faults.py::test_a_fault_at_the_primary[S08 cut in the middle: a part is a part-native]",
+    ),
+    "refused content for the next provider": Sabotage(
+        "answer/fallback.py",
+        " or self._failures[-1].code not in _NEXT",
+        "",
+        f"{FAILOVER}/test_faults.py::test_a_fault_at_the_primary[S13 refused content: the reason, and nobody else is asked-native]",
+    ),
+    "no rest after a failure": Sabotage(
+        "answer/candidates.py",
+        "if seconds <= 0:",
+        "if True:",
+        f"{FAILOVER}/test_faults.py::test_s15_an_outage_costs_few_probes_and_the_primary_comes_back",
+    ),
+    "every request is a probe": Sabotage(
+        "answer/candidates.py",
+        "if not rest.probed and",
+        "if",
+        f"{FAILOVER}/test_rests.py::test_one_request_probes_and_the_others_go_on_without",
+    ),
+    "a probe that nobody gives back": Sabotage(
+        "answer/relay.py",
+        "            self._fallback.left()\n",
+        "            pass\n",
+        f"{FAILOVER}/test_faults.py::test_a_client_that_leaves_frees_the_probe",
     ),
     "no write timeout": Sabotage(
         "answer/relay.py", "self._stuck()", "pass", "tests/test_cancel.py::test_a_reader_that_never_reads_is_cut_off"
     ),
     "no half of a pair counts": Sabotage(
-        "answer/relay.py",
-        "if self.first_token_at is None:  # it will",
-        "if False:  # it will",
+        "answer/writer.py",
+        "if not self.begun:  # from here",
+        "if not self.begun and text.isprintable():  # from here",
         f"{RELAY}::test_a_plugin_that_ends_with[half a character and no finish]",
     ),
     "nobody notices a hang-up": Sabotage(

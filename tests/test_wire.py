@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from aura_core.door import system_prompt
 from aura_core.testing import AuraServer
 
 BLOCK = b""": ok
@@ -154,10 +155,8 @@ async def stream_chat(request):
 
 
 def test_context_alone_makes_a_system_message_without_a_prompt() -> None:
-    from aura_core.doors.native import ChatBody, messages
-
-    assert messages(ChatBody("p", [], "ctx"), "")[0].content == "\n\nAdditional context:\nctx"
-    assert [m.role for m in messages(ChatBody("p"), " \n")] == ["user"]
+    assert system_prompt("", "ctx") == "\n\nAdditional context:\nctx"
+    assert system_prompt(" \n", "") == ""
 
 
 def test_the_whole_answer_in_one_piece(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Token counts, which may be anything where a plugin names them, made fit for clients, metrics and the log."""
+"""Check the token counts that plugins report, before they reach clients, metrics and the log."""
 
 from typing import Any
 
@@ -7,8 +7,14 @@ from aura_core.types import Usage
 
 
 def checked(usage: Usage) -> Usage:
-    """The same counts as far as they are some: whole, not negative, and no larger than a client can hold."""
-    return Usage(_count(usage.prompt), _count(usage.completion))
+    """The same counts, with 0 for whatever is not a whole number above 0; none is larger than a client can hold."""
+    return Usage(
+        _count(usage.prompt),
+        _count(usage.completion),
+        _count(usage.cache_read),
+        _count(usage.cache_write),
+        _count(usage.reasoning),
+    )
 
 
 def total(usage: Usage) -> int:

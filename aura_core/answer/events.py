@@ -1,19 +1,15 @@
-"""What a client is told of an answer: token, reasoning, done, error; as values, and as the bytes of the SSE wire."""
+"""What a client is told of an answer, as values: token, reasoning, done, error; and a provider's finish reasons."""
 
 import logging
-from typing import Any, Protocol
 
 import msgspec
 
+from aura_core.answer import counts
+from aura_core.door import Encoder, End, Failure
 from aura_core.errors import ProviderError
 from aura_core.limits import UNKNOWN_WORDS
 
 log = logging.getLogger("aura.relay")
-
-_encode = msgspec.json.Encoder().encode
-
-OK = b": ok\n\n"
-PING = b": ping\n\n"
 
 
 class TokenEvent(msgspec.Struct, frozen=True, gc=False, tag="token", tag_field="event"):
@@ -97,52 +93,6 @@ def finish_reason(word: object, server: str) -> str | None:
 Event = TokenEvent | ReasoningEvent | DoneEvent | ErrorEvent
 
 
-class Framing(Protocol):
-    """How a relay hands out what it relays. Text that holds a lone surrogate raises UnicodeEncodeError."""
-
-    ping: Any
-
-    def size(self, frame: Any, /) -> int: ...
-    def token(self, content: str) -> Any: ...
-    def reasoning(self, content: str) -> Any: ...
-    def done(self, event: DoneEvent) -> Any: ...
-    def error(self, event: ErrorEvent) -> Any: ...
-
-
-class Sse:
-    """Server-Sent Events, byte for byte as docs/http-api.md has them."""
-
-    ping = PING
-
-    @staticmethod
-    def size(frame: bytes) -> int:
-        return len(frame)
-
-    @staticmethod
-    def token(content: str) -> bytes:
-        return b'event: token\ndata: {"content": ' + _encode(content) + b"}\n\n"
-
-    @staticmethod
-    def reasoning(content: str) -> bytes:
-        return b'event: reasoning\ndata: {"content": ' + _encode(content) + b"}\n\n"
-
-    @staticmethod
-    def done(event: DoneEvent) -> bytes:
-        return b'event: done\ndata: {"totalTokens": %d, "finishReason": %b}\n\n' % (
-            event.total_tokens,
-            _encode(event.finish_reason),
-        )
-
-    @staticmethod
-    def error(event: ErrorEvent) -> bytes:
-        retry = b"" if event.retry_after is None else b', "retryAfter": %b' % _number(event.retry_after)
-        return b'event: error\ndata: {"message": %b, "code": %b%b}\n\n' % (
-            _encode(event.message),
-            _encode(event.code),
-            retry,
-        )
-
-
 class Values:
     """The events themselves, for callers in this process."""
 
@@ -153,24 +103,27 @@ class Values:
         return len(event.content)
 
     @staticmethod
-    def token(content: str) -> TokenEvent:
-        content.encode()
+    def asking(provider: str) -> None: ...
+
+    @staticmethod
+    def answering(provider: str, model: str) -> None: ...
+
+    @staticmethod
+    def text(content: str) -> TokenEvent:
         return TokenEvent(content)
 
     @staticmethod
     def reasoning(content: str) -> ReasoningEvent:
-        content.encode()
         return ReasoningEvent(content)
 
     @staticmethod
-    def done(event: DoneEvent) -> DoneEvent:
-        return event
+    def done(end: End) -> DoneEvent:
+        return DoneEvent(counts.total(end.usage), end.finish_reason)
 
     @staticmethod
-    def error(event: ErrorEvent) -> ErrorEvent:
-        return event
+    def error(failure: Failure) -> ErrorEvent:
+        return ErrorEvent(failure.message, failure.code, failure.retry_after)
 
 
-def _number(seconds: float) -> bytes:
-    """A number of seconds, without a fraction where it has none."""
-    return _encode(int(seconds) if seconds == int(seconds) else round(seconds, 3))
+Framing = Encoder | Values
+"""How a relay hands out what it relays: as bytes, or as values. An empty frame is not handed out."""

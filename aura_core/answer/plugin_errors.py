@@ -1,19 +1,20 @@
-"""What a plugin's exception means to a user, and whether another attempt may help."""
+"""Translate a plugin's exception into an error for the client, and decide whether to retry."""
 
 import errno
 import logging
 import math
+import random
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
 
 from aura_core.errors import CODES, ProviderError
-from aura_core.limits import LARGEST_NUMBER, RETRY_AFTER_LIMIT, RETRY_DELAY
+from aura_core.limits import LARGEST_NUMBER, RETRY_AFTER_LIMIT, RETRY_DELAY, RETRY_JITTER
 
 log = logging.getLogger("aura.relay")
 
-# What sockets, TLS and asyncio's streams raise. IncompleteReadError is an EOFError.
+# Exceptions of sockets, TLS and asyncio's streams. IncompleteReadError is an EOFError.
 _LOST = (ConnectionError, socket.gaierror, ssl.SSLError, EOFError)
 _NO_WAY = {
     errno.EHOSTUNREACH,
@@ -24,15 +25,22 @@ _NO_WAY = {
     errno.EADDRNOTAVAIL,
 }
 
-# So asyncio and anyio say that none of a host's addresses could be reached.
+# The messages of asyncio and anyio if none of a host's addresses could be reached.
 _SUMMED_UP = ("Multiple exceptions: ", "All connection attempts failed")
 
 
 def explain(exc: BaseException, plugin: str, redact: Callable[[str], str], begun: bool) -> ProviderError:
-    """The failure as a client is told of it; `begun`: it has some of the answer. The plugin's own faults are logged."""
+    """The error for the client; `begun`: some text was sent. Faults of the plugin itself are logged."""
     if isinstance(exc, ProviderError):
         code = exc.code if exc.code in CODES else "llm_error"
-        return ProviderError(redact(str(exc.message)), code, _seconds(exc.retry_after))
+        return ProviderError(
+            redact(str(exc.message)),
+            code,
+            _seconds(exc.retry_after),
+            upstream_status=exc.upstream_status if isinstance(exc.upstream_status, int) else 0,
+            upstream_id=redact(str(exc.upstream_id)),
+            upstream_words=redact(str(exc.upstream_words)),
+        )
     if isinstance(exc, TimeoutError):
         return ProviderError("The provider took too long.", "timeout")
     if _is_lost(exc):
@@ -40,13 +48,16 @@ def explain(exc: BaseException, plugin: str, redact: Callable[[str], str], begun
         if begun:
             return ProviderError("The connection to the provider was lost.", "interrupted")
         return ProviderError("The provider cannot be reached.", "unavailable")
+    if isinstance(exc, MemoryError):
+        log.warning("plugin %r got no memory for an answer", plugin)
+        return ProviderError("The server is out of memory; try again in a moment.", "unavailable")
     log.error("plugin %r failed", plugin, exc_info=exc)
     fault = str(exc) if isinstance(exc, TypeError) and str(exc).startswith("it yielded") else type(exc).__name__
     return ProviderError(f"The provider plugin {plugin!r} is faulty ({fault}); the server's log says more.")
 
 
 def _is_lost(exc: BaseException) -> bool:
-    """Whether it is the network's fault; a file that is missing, or a process out of files, is the plugin's or ours."""
+    """Whether the network failed. A missing file, or too many open files, is a fault of the plugin or of Aura."""
     if isinstance(exc, _LOST):
         return True
     if not isinstance(exc, OSError):
@@ -55,13 +66,14 @@ def _is_lost(exc: BaseException) -> bool:
 
 
 def retry_delay(failure: ProviderError, attempt: int) -> float | None:
-    """Seconds until the next attempt, or None where waiting does not help. `attempt` counts from 0."""
+    """Seconds until the next attempt, or None if a retry does not help. `attempt` counts from 0. Delays are random within
+    a range, but never shorter than the provider asked for."""
     delay = failure.retry_after
     if failure.code == "unavailable" and delay is None:
-        return RETRY_DELAY * 2.0**attempt
+        return RETRY_DELAY * 2.0**attempt * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
     if failure.code not in ("unavailable", "rate_limited") or delay is None or delay > RETRY_AFTER_LIMIT:
         return None
-    return delay
+    return delay * random.uniform(1, 1 + RETRY_JITTER)
 
 
 def _seconds(value: Any) -> float | None:

@@ -1,36 +1,39 @@
-"""Guard one answer: run the plugin's iterator, bound it in space and time, and end it with exactly one event.
+"""Guard one answer: ask its candidates, limit its size and time, and end it with exactly one event.
 
-The plugin's iterator lives in one task of its own, the pump, from its first step to its clean-up. The pump frames what
-the plugin yields and puts it into the frame buffer; the consumer takes all that is ready at once. One timer per answer
-watches every limit. A client that leaves, a limit that passes and a server that stops all end in the same way: the
-terminal event is set, the pump is cancelled, and its clean-up gets `CLEANUP_LIMIT` seconds.
+A plugin's iterator runs in a task of its own (`Asking`), from its first step to its clean-up. That task encodes the
+plugin's tokens as frames and puts them into the frame buffer; the consumer takes all frames that are ready at once. One
+timer per answer checks all limits. If the client disconnects, a limit passes or the server stops, the terminal event is
+set, the task is cancelled, and its clean-up gets `CLEANUP_LIMIT` seconds. As long as no text was sent, a candidate that
+failed or sent nothing in its time is followed by the next one, after its task has ended.
 
-Four words for an end: an answer has *ended* when its terminal event is set, and takes no more; it *succeeded* when
-that event is `done`; it is *drained* when the consumer has taken everything, the terminal event included; it is
-*closed* when the plugin's clean-up is over, too.
+States of an answer: it has *ended* when its terminal event is set, and accepts no more text; it *succeeded* when that
+event is `done`; it is *drained* when the consumer has taken all frames; it is *closed* when the plugin's clean-up is
+done as well.
 """
 
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from aura_core.answer import counts
-from aura_core.answer.events import DoneEvent, ErrorEvent, Framing, finish_reason
+from aura_core.answer.asking import Asking
+from aura_core.answer.candidates import Candidate
+from aura_core.answer.events import Framing, Values
+from aura_core.answer.fallback import Fallback
 from aura_core.answer.frame_buffer import FrameBuffer, Sink
-from aura_core.answer.plugin_errors import explain, retry_delay
-from aura_core.answer.stream_record import StreamRecord
+from aura_core.answer.stream_record import Attempt, StreamRecord
+from aura_core.answer.writer import NOT_RELAYED, EncoderFault, Writer
+from aura_core.budget import Share
 from aura_core.deadline import fired_late
+from aura_core.door import End, Failure
 from aura_core.errors import ProviderError
-from aura_core.limits import CLEANUP_LIMIT, FINISH_GRACE, SECOND_LOOK, SIGNS_OF_LIFE, STEPS_WITHOUT_PAUSE
-from aura_core.types import Token, Usage
+from aura_core.limits import CLEANUP_LIMIT, SECOND_LOOK
+from aura_core.types import Usage
 
 log = logging.getLogger("aura.relay")
-
-Start = Callable[[], Awaitable[AsyncIterator[Token]]]
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -45,50 +48,49 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Relay:
-    """One answer on its way from a plugin to one client.
+    """One answer, from a plugin to one client.
 
-    `start` gives the plugin's iterator; it is called in the pump, again for each retry. `redact` cleans what reaches a
-    user. `take` what there is until `drained`, or `pipe` it to a connection; then `close`, whatever happened.
+    `redact` removes secrets from texts for users. Call `take` until it is `drained`, or `pipe` to a connection; then
+    call `close` in any case.
     """
 
     def __init__(
         self,
-        start: Start,
+        candidates: Candidate | Fallback,
         limits: Limits,
         framing: Framing,
-        plugin: str,
         redact: Callable[[str], str] = str,
         stuck: Callable[[], object] | None = None,
-        abandoned: Callable[[], None] | None = None,
-        server: str = "",
+        share: Share | None = None,
     ) -> None:
-        """Begin at once. `stuck` is called when the consumer has written for longer than `write_timeout`, `abandoned`
-        when the plugin's clean-up takes too long. `server` is the instance's name, for the log.
+        """Start at once. `stuck` is called when a write of the consumer takes longer than `write_timeout`. `share` is what
+        the frame buffer takes of the process's budget.
         """
-        self.plugin = plugin
-        self._server = server or plugin
-        self.usage: Usage | None = None
-        self.finish_reason: str | None = None
-        self.error: ErrorEvent | None = None
+        self.error: Failure | None = None
         self.succeeded = False
-        self.tokens = 0
         self.first_token_at: float | None = None
-        self._start = start
         self._limits = limits
         self._framing = framing
         self._redact = redact
         self._stuck = stuck
-        self._abandoned = abandoned
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
-        self.started_at = self._progress_at = self._finish_by = self._now()
-        self._buffer = FrameBuffer(framing.size)
-        self._half = ""  # a high surrogate that waits for its other half
-        self._half_frame: Callable[[str], Any] = framing.token
+        self.started_at = self._now()
+        self._buffer = FrameBuffer(framing.size if isinstance(framing, Values) else len, share)
+        self._writer = Writer(self._buffer, framing, self._begin)
         self._timer: asyncio.TimerHandle | None = None
-        self._reaper: asyncio.TimerHandle | None = None
-        self._pump = self._loop.create_task(self._run(), name=f"aura-pump-{plugin}")
-        self._pump.add_done_callback(self._pump_done)
+        self._attempts: list[Attempt] = []
+        timeout = limits.first_token_timeout
+        self._first_token_by = self.started_at + timeout if timeout else math.inf  # for all candidates together
+        self._silent = False  # the current candidate's time is over; the next one is asked when it is closed
+        if isinstance(candidates, Fallback):
+            self._fallback: Fallback | None = candidates
+            self._ask(candidates.asked)
+            if candidates.skipped:
+                self._say_who_is_asked()
+        else:
+            self._fallback = None
+            self._ask(candidates)
         self._tick()
 
     # The consumer's side
@@ -103,244 +105,185 @@ class Relay:
         return await self._buffer.take()
 
     async def pipe(self, sink: Sink) -> list[Any]:
-        """Write all that comes to `sink`, as it comes. Returns the last frames, for the caller to write; none where the
-        answer was closed.
+        """Write frames to `sink` as they arrive. Returns the last frames for the caller to write; none if the answer was
+        closed.
         """
         return await self._buffer.pipe(sink)
+
+    @property
+    def tokens(self) -> int:
+        """The frames of text so far."""
+        return self._writer.tokens
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts, as far as the provider has reported them."""
+        return self._asking.usage
+
+    @property
+    def finish_reason(self) -> str | None:
+        """How the provider ended the answer."""
+        return self._asking.finish_reason
 
     def fail(self, code: str, message: str, retry_after: float | None = None) -> None:
         """End the answer with an error: a limit, a server that stops, a provider that failed."""
         if self._buffer.ended:
             return
-        if self.finish_reason is not None:  # nothing turns success into failure
-            self._finish()
+        if self._asking.finish_reason is not None:  # nothing turns success into failure
+            self.on_answer()
         else:
-            self.error = ErrorEvent(message, code, retry_after)
+            self.error = Failure(message, code, retry_after)
             self._end(self._framing.error, self.error)
 
     def close(self) -> None:
-        """Let go: the consumer has everything, or has left. The upstream closes at once, without waiting for it."""
+        """Release everything: the consumer has all frames, or is gone. The upstream connection closes without waiting."""
         self._buffer.close()
         self._stop_timer()
-        self._stop_pump()
+        self._let_go()
 
     @property
     def closed(self) -> bool:
-        """Whether the plugin's clean-up is over, too."""
-        return self._pump.done()
+        """Whether the plugin's clean-up is done."""
+        return self._asking.task.done()
 
     def when_closed(self, callback: Callable[["Relay"], None]) -> None:
-        """Call back once it is closed."""
-        self._pump.add_done_callback(lambda _pump: callback(self))
+        """Call `callback` when the relay is closed."""
+        self._asking.task.add_done_callback(lambda _task: callback(self))
 
     async def wait_closed(self) -> None:
-        """Wait for the plugin's clean-up; at most as long as it is allowed to take."""
-        await asyncio.wait({self._pump}, timeout=CLEANUP_LIMIT + 0.5)
+        """Wait for the plugin's clean-up, at most for its time limit."""
+        await asyncio.wait({self._asking.task}, timeout=CLEANUP_LIMIT + 0.5)
 
-    def record(self, request_id: str, agent: str, provider: str, model: str | None) -> StreamRecord:
-        """How the answer went, for the log; known once it is closed."""
+    def record(self, request_id: str, agent: str) -> StreamRecord:
+        """The figures of the answer for the log; complete when it is closed."""
+        asking, now = self._asking, self._now()
         outcome = "error" if self.error is not None else "done" if self.succeeded else "cancelled"
-        first = None if self.first_token_at is None else _milliseconds(self.first_token_at - self.started_at)
-        usage = self.usage or Usage()
+        code = self.error.code if self.error else asking.finish_reason if self.succeeded else None
+        asking.note(outcome, code)
+        who = asking.candidate
+        if self._fallback is not None and self.error is not None and self.first_token_at is None:
+            who = self._fallback.blamed
+        usage = asking.usage or Usage()
         return StreamRecord(
             request_id,
             agent,
-            provider,
-            model,
+            who.provider,
+            who.model(),
             outcome,
-            self.error.code if self.error else self.finish_reason if self.succeeded else None,
-            first,
-            _milliseconds(self._now() - self.started_at),
-            self.tokens,
+            code,
+            None if self.first_token_at is None else _milliseconds(self.first_token_at - self.started_at),
+            _milliseconds(now - self.started_at),
+            self._writer.tokens,
             usage.prompt,
             usage.completion,
+            self._redact(asking.detail) if asking.detail else None,
+            self._redact(asking.upstream_id) if asking.upstream_id else None,
+            [*self._attempts, *asking.attempts],
         )
 
-    # The pump's side
+    # Who is asked
 
-    async def _run(self) -> None:
-        for attempt in range(self._limits.retries + 1):
-            failure = await self._attempt()
-            if self._buffer.ended:
-                return
-            if self.finish_reason is not None:
-                self._finish()
-                return
-            delay = self._retry_delay(failure, attempt)
-            if delay is None:
-                self.fail(failure.code, failure.message, failure.retry_after)
-                return
-            await asyncio.sleep(delay)
-
-    async def _attempt(self) -> ProviderError:
-        """Run the plugin once. Returns why there is no (or no whole) answer; of no interest after a finish reason."""
-        self.finish_reason = self.usage = None
-        try:
-            iterator = await self._start()
-            try:
-                await self._relay(iterator)
-            finally:
-                # A generator that ended or raised is closed already; one that we left is not.
-                aclose = getattr(iterator, "aclose", None)
-                if aclose is not None:
-                    await aclose()
-        except BaseException as exc:  # SystemExit, a stray CancelledError, anything: it is the plugin's
-            return self._explain(exc)
-        if self.first_token_at is None:
-            return ProviderError("The provider ended its answer without saying anything.", "bad_response")
-        return ProviderError(
-            "The answer was cut off: the provider ended without saying that it finished.", "interrupted"
+    def _ask(self, candidate: Candidate) -> None:
+        deadline = self._first_token_by
+        if candidate.limit:
+            deadline = min(deadline, self._now() + candidate.limit)
+        # A probe is a single attempt: another candidate can answer.
+        retries = 0 if self._fallback is not None and self._fallback.probe else self._limits.retries
+        self._asking = Asking(
+            candidate, self, self._buffer, self._writer, self._framing, self._redact, retries, deadline
         )
 
-    async def _relay(self, iterator: AsyncIterator[Token]) -> None:
-        """The hot path: a few microseconds for each token."""
-        now, frame_token, frame_reasoning = self._now, self._framing.token, self._framing.reasoning
-        steps = signs = 0
-        async for token in iterator:
-            if self._buffer.ended:
-                return
-            if type(token) is not Token:
-                raise TypeError(f"it yielded {type(token).__name__}, not Token")
-            steps += 1
-            if steps == STEPS_WITHOUT_PAUSE:  # a plugin may never await
-                steps = 0
-                await asyncio.sleep(0)
-            if self.finish_reason is None:
-                if token.reasoning:
-                    signs = 0
-                    self._progress_at = now()
-                    if not self._put(frame_reasoning, token.reasoning):
-                        await self._wait_for_room()
-                if content := token.content:
-                    signs = 0
-                    self._progress_at = now()
-                    if not self._put(frame_token, content):
-                        await self._wait_for_room()
-                elif signs < SIGNS_OF_LIFE and not token.reasoning:
-                    signs += 1
-                    self._progress_at = now()
-                if token.finish_reason is not None:
-                    self.finish_reason = finish_reason(token.finish_reason, self._server)
-                    self._finish_by = now() + FINISH_GRACE
-                    if self.finish_reason is not None:
-                        self._watch_until(self._finish_by)
-            if token.usage is not None:
-                if type(token.usage) is not Usage:
-                    raise TypeError(f"it yielded a usage of {type(token.usage).__name__}, not Usage")
-                self.usage = counts.checked(token.usage)
+    def _ask_next(self) -> None:
+        """Ask the next candidate, or end with an error if there is none. The candidate before it is closed."""
+        assert self._fallback is not None
+        following = self._fallback.next()
+        if following is None:
+            self._fail_for_all()
+            return
+        self._attempts += self._asking.attempts
+        self._silent = False
+        self._ask(following)
+        self._watch_until(self._asking.deadline)
+        self._say_who_is_asked()
 
-    def _put(self, frame: Callable[[str], Any], text: str) -> bool:
-        """Frame a text and hand it over. Returns whether there is room for more."""
-        if text.__class__ is not str:
-            raise TypeError(f"it yielded a Token of {type(text).__name__}, not of str")
-        if self._half:
-            text = self._join_halves(frame, text)
+    def _fail_for_all(self) -> None:
+        assert self._fallback is not None
+        failure = self._fallback.failure()
+        self.fail(failure.code, failure.message, failure.retry_after)
+
+    def _say_who_is_asked(self) -> None:
         try:
-            framed = frame(text)
-        except UnicodeEncodeError:
-            text = self._mend(frame, text)
-            if not text:
-                return True
-            framed = frame(text)
-        return self._hand_over(framed)
+            self._writer.add(self._framing.asking, self._asking.candidate.provider)
+        except EncoderFault as exc:
+            self._writer.log_fault(exc)
+            self.fail("llm_error", NOT_RELAYED)
 
-    def _hand_over(self, framed: Any) -> bool:
-        if self.first_token_at is None:
-            self.first_token_at = self._now()
-        self.tokens += 1
-        return self._buffer.put(framed)
+    def _begin(self) -> None:
+        """The candidate sends its first text: from now on no other one is asked."""
+        self.first_token_at = self._now()
+        self._tell_who_answers()
 
-    async def _wait_for_room(self) -> None:
-        try:
-            await self._buffer.wait_for_room()
-        finally:
-            self._progress_at = self._now()  # the client was slow, not the provider
+    def _tell_who_answers(self) -> None:
+        if self._fallback is not None:
+            self._fallback.answered()
+        candidate = self._asking.candidate
+        self._writer.add(self._framing.answering, candidate.provider, candidate.model() or "")
 
-    def _join_halves(self, frame: Callable[[str], Any], text: str) -> str:
-        if frame is not self._half_frame:
-            self._add_lone_half()
-        half, self._half = self._half, ""
-        return half + text
+    # Called by `Asking`
 
-    def _add_lone_half(self) -> None:
-        self._half = ""
-        self._hand_over(self._half_frame("\ufffd"))
+    def on_finish_reason(self, by: float) -> None:
+        self._watch_until(by)
 
-    def _mend(self, frame: Callable[[str], Any], text: str) -> str:
-        """Join surrogate pairs, keep a last high half for the next token, replace what stays alone."""
-        if "\ud800" <= text[-1] <= "\udbff":
-            self._half, self._half_frame, text = text[-1], frame, text[:-1]
-            if self.first_token_at is None:  # it will be sent, so no other attempt may follow
-                self.first_token_at = self._now()
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    def on_answer(self) -> None:
+        asking = self._asking
+        self.succeeded = True
+        self._end(self._framing.done, End(asking.finish_reason or "stop", asking.usage or Usage()))
+
+    def on_failure(self, failure: ProviderError) -> None:
+        if self._fallback is None or self._writer.begun:
+            self.fail(failure.code, failure.message, failure.retry_after)
+        else:
+            self._fallback.failed(failure)
+            self._ask_next()
+
+    def on_closed(self, asking: Asking) -> None:
+        if asking is not self._asking or self._buffer.ended:
+            return
+        if self._silent:
+            self._ask_next()
+        else:
+            self.fail("llm_error", NOT_RELAYED)
 
     # Ends
 
-    def _finish(self) -> None:
-        self.succeeded = True
-        self._end(self._framing.done, DoneEvent(counts.total(self.usage or Usage()), self.finish_reason or "stop"))
-
-    def _end(self, frame: Callable[[Any], Any], event: DoneEvent | ErrorEvent) -> None:
-        """Hand over the last event; where it cannot be framed, an error that says so."""
+    def _end(self, frame: Callable[[Any], Any], how: End | Failure) -> None:
+        """Put the terminal event into the buffer; if it cannot be encoded, an error event instead."""
         try:
-            if self._half:
-                self._add_lone_half()
-            self._buffer.end(frame(event))
-        except Exception as exc:
-            self._end_badly(exc)
-        self._stop_pump()
+            self._writer.flush()
+            if self.succeeded and not self._writer.begun:
+                self._tell_who_answers()
+            self._buffer.end(self._writer.encoded(frame, how))
+        except EncoderFault as exc:
+            self._writer.log_fault(exc)
+            self._end_badly()
+        self._let_go()
 
-    def _end_badly(self, why: Exception) -> None:
-        self.succeeded, self.error = False, ErrorEvent(_NOT_RELAYED, "llm_error")
+    def _end_badly(self) -> None:
+        self.succeeded, self.error = False, Failure(NOT_RELAYED, "llm_error")
         try:
-            self._buffer.end(self._framing.error(self.error))
-        except Exception:
-            self._buffer.close()  # the answer is cut: a client takes that for a failure, too
-        log.error("the end of an answer of plugin %r cannot be framed", self.plugin, exc_info=why)
+            self._buffer.end(self._writer.encoded(self._framing.error, self.error))
+        except EncoderFault:
+            self._buffer.close()  # the stream ends without a terminal event, which clients report as a failure
 
-    def _stop_pump(self) -> None:
-        if self._pump.done() or self._reaper is not None or asyncio.current_task() is self._pump:
-            return
-        self._pump.cancel()
-        self._reaper = self._loop.call_later(CLEANUP_LIMIT, self._abandon)
-
-    def _abandon(self) -> None:
-        self._pump.cancel()
-        if self._abandoned is not None:
-            self._abandoned()
-        log.error("plugin %r: its clean-up took over %g s and was abandoned", self.plugin, CLEANUP_LIMIT)
-
-    def _pump_done(self, pump: asyncio.Task[None]) -> None:
-        if self._reaper is not None:
-            self._reaper.cancel()
-        self.fail("llm_error", _NOT_RELAYED)  # first: what is logged may raise, too
-        if not pump.cancelled() and (exc := pump.exception()) is not None:
-            log.error("the relay of plugin %r failed", self.plugin, exc_info=exc)
-
-    def _explain(self, exc: BaseException) -> ProviderError:
-        try:
-            if not self._buffer.ended:
-                return explain(exc, self.plugin, self._redact, self.first_token_at is not None)
-            if not isinstance(exc, (asyncio.CancelledError, GeneratorExit, ProviderError)):
-                log.warning("plugin %r raised while it was closed", self.plugin, exc_info=exc)
-            return ProviderError("closed")
-        except BaseException as own:  # its __str__ raises, say
-            raise RuntimeError(f"{type(exc).__name__} cannot be told") from own
-
-    def _retry_delay(self, failure: ProviderError, attempt: int) -> float | None:
-        """Seconds until the next attempt, or None: only while nothing was said, and only within the limit."""
-        if attempt >= self._limits.retries or self.first_token_at is not None:
-            return None
-        delay = retry_delay(failure, attempt)
-        if delay is None:
-            return None
-        limit = self._limits.first_token_timeout
-        return None if limit and self._now() + delay >= self.started_at + limit else delay
+    def _let_go(self) -> None:
+        self._asking.stop()
+        if self._fallback is not None:
+            self._fallback.left()
 
     # Limits
 
     def _watch_until(self, when: float) -> None:
-        if self._timer is None or when < self._timer.when():
+        if when < (math.inf if self._timer is None else self._timer.when()):
             self._stop_timer()
             self._timer = self._loop.call_at(when, self._tick, when)
 
@@ -349,10 +292,10 @@ class Relay:
             self._timer.cancel()
 
     def _tick(self, due: float = math.inf) -> None:
-        """Look at every limit, then sleep until the next of them can pass. `due` is when the timer was to fire."""
+        """Check all limits, and set the timer to the earliest of them. `due` is when the timer should have fired."""
         self._timer = None
         now, limits = self._now(), self._limits
-        if fired_late(due, now):  # what has come meanwhile is read first
+        if fired_late(due, now):  # read the data that has arrived in the meantime first
             self._watch_until(now + SECOND_LOOK)
             return
         if not self._buffer.ended:
@@ -361,34 +304,48 @@ class Relay:
         if not self._buffer.ended:
             looks.append(self._provider_deadline(now, limits)[0])
             if self.first_token_at is None and limits.idle_timeout:
-                looks.append(now + limits.idle_timeout)  # the first token may come and be the last
+                looks.append(now + limits.idle_timeout)  # the first token may be the last one
             if limits.total_timeout:
                 looks.append(self.started_at + limits.total_timeout)
-        soonest = min(looks)
-        if soonest < math.inf:
-            self._watch_until(soonest)
+        self._watch_until(min(looks))
 
     def _check_provider(self, now: float, limits: Limits) -> None:
         deadline, why = self._provider_deadline(now, limits)
         if limits.total_timeout and now >= self.started_at + limits.total_timeout:
             self.fail("timeout", f"The answer took longer than {limits.total_timeout:g} s (server.total_timeout).")
         elif now >= deadline:
+            self._give_up(why)
+
+    def _give_up(self, why: str) -> None:
+        """The time of the current candidate is over."""
+        if self._fallback is None or self._writer.begun or self._asking.finish_reason is not None:
             self.fail("timeout", why)
+            return
+        if not self._silent:
+            self._asking.note("error", "timeout")
+            self._fallback.failed(ProviderError(why, "timeout"))
+        if self._now() >= self._first_token_by:
+            self._fail_for_all()
+        else:
+            self._silent = True
+            self._asking.stop()  # `on_closed` asks the next one
 
     def _provider_deadline(self, now: float, limits: Limits) -> tuple[float, str]:
-        if self.finish_reason is not None:
-            return self._finish_by, ""
-        if self.first_token_at is None:
-            limit, since, name = limits.first_token_timeout, self.started_at, "first_token_timeout"
-            why = f"No token arrived within {limit:g} s (server.{name})."
-        else:
-            limit, name = limits.idle_timeout, "idle_timeout"
-            since = now if self._buffer.full else self._progress_at
-            why = f"The provider said nothing more for {limit:g} s (server.{name})."
-        return (since + limit if limit else math.inf), why
+        asking = self._asking
+        if asking.finish_reason is not None:
+            return asking.finish_by, ""
+        if self._writer.begun:
+            since = now if self._buffer.full else asking.progress_at
+            why = f"The provider said nothing more for {limits.idle_timeout:g} s (server.idle_timeout)."
+            return (since + limits.idle_timeout if limits.idle_timeout else math.inf), why
+        if self._silent or asking.deadline >= self._first_token_by:
+            why = f"No token arrived within {limits.first_token_timeout:g} s (server.first_token_timeout)."
+            return self._first_token_by, why
+        candidate = asking.candidate
+        return asking.deadline, f"No token arrived within {candidate.limit:g} s ({candidate.limited_by})."
 
     def _check_client(self, now: float, limits: Limits) -> float:
-        """Ping a client that hears nothing, give up one that does not read. Returns when to look again."""
+        """Send a ping after a silence; cut off a client that does not read. Returns when to check again."""
         ping, write = limits.heartbeat or math.inf, limits.write_timeout or math.inf
         if self._buffer.writing:
             if now >= self._buffer.sent_at + write and not self._buffer.progressed():
@@ -399,12 +356,9 @@ class Relay:
             return min(self._buffer.sent_at + write, now + ping)
         if now < self._buffer.sent_at + ping:
             return min(self._buffer.sent_at + ping, now + write)
-        if self._buffer.waited_for and not self._buffer.ended and self._framing.ping is not None:
+        if self._buffer.waited_for and not self._buffer.ended and self._framing.ping:
             self._buffer.put(self._framing.ping)
         return now + min(ping, write)
-
-
-_NOT_RELAYED = "The server failed to relay the answer; its log says more."
 
 
 def _milliseconds(seconds: float) -> float:

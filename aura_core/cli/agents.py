@@ -24,10 +24,17 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
         print_json({"agents": infos})
     else:
         rows = [
-            [info.id, info.name, info.provider or "-", info.model or "-", "yes" if info.streaming else "no"]
+            [
+                info.id,
+                info.name,
+                info.provider or "-",
+                info.model or "-",
+                ", ".join(info.fallback) or "-",
+                "yes" if info.streaming else "no",
+            ]
             for info in infos
         ]
-        print_table(["agent", "name", "provider", "model", "streams"], rows)
+        print_table(["agent", "name", "provider", "model", "fallback", "streams"], rows)
         for info in infos:
             if info.error:
                 say(f"{info.id}: {info.error}", err=True)

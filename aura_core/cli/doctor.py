@@ -18,9 +18,10 @@ from aura_core.cli.options import config_options, json_option, open_runtime
 from aura_core.cli.terminal import Screen, print_json
 from aura_core.config.agents import BUILT_IN
 from aura_core.config.environment import variable
+from aura_core.config.fallback import FallbackEntry
 from aura_core.config.fields import toml
 from aura_core.config.settings import SECTIONS, Settings
-from aura_core.doors.native import ChatBody
+from aura_core.door import Question
 from aura_core.errors import ProviderError, words_of
 from aura_core.plugins.distributions import strangers
 from aura_core.plugins.instance import Instance
@@ -29,7 +30,7 @@ from aura_core.plugins.model_limits import limit_warnings
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
 from aura_core.text import counted
-from aura_core.types import Model
+from aura_core.types import Message, Model
 
 PROMPT = "Say hello."
 
@@ -132,7 +133,7 @@ def _plugins(runtime: Runtime) -> Iterator[Check]:
         elif plugin.status == "disabled":
             yield Check("plugins", name, "note", f"switched off; {plugin.remedy}")
         else:
-            yield Check("plugins", name, "ok", "provider" if plugin.provider else "wrapper")
+            yield Check("plugins", name, "ok", plugin.kind)
     for warning in runtime.plugins.warnings:
         yield Check("plugins", "environment", "warning", warning)
 
@@ -283,15 +284,30 @@ async def _agent(runtime: Runtime, agent_id: str, listed: dict[str, list[Model]]
     entry = runtime.agents.entries[agent_id.lower()]
     if entry.error:
         return [Check("agents", agent_id, "failed", entry.error)]
-    checks = [await _first_token(runtime, bound)]
-    checks += [Check("agents", agent_id, "warning", advice) for advice in await _advice(runtime, bound, listed)]
+    checks = []
+    for number, candidate in enumerate((bound, *bound.fallback)):  # each alone, as it would be asked in its turn
+        alone = msgspec.structs.replace(candidate, fallback=())
+        name = f"{agent_id} ({_behind(alone)}{', fallback' if number else ''})"
+        checks.append(await _first_token(runtime, alone, name))
+        place = name if number else agent_id
+        checks += [Check("agents", place, "warning", advice) for advice in await _advice(runtime, alone, listed)]
     return checks
+
+
+def _behind(bound: Bound) -> str:
+    """The instance; with the model if the agent's file names one for a fallback."""
+    model = bound.asks.model if isinstance(bound.asks, FallbackEntry) else None
+    return f"{bound.instance.name} {model}" if model else bound.instance.name
+
+
+def _question(bound: Bound) -> Question:
+    return Question(bound.agent.id, [Message("user", PROMPT)])
 
 
 async def _advice(runtime: Runtime, bound: Bound, listed: dict[str, list[Model]]) -> list[str]:
     """What is likely to go wrong; `listed` keeps the models of each instance, which are asked for once."""
     try:
-        request = await runtime.request(bound, ChatBody(PROMPT))
+        request = await runtime.request(bound, _question(bound))
     except ProviderError:
         return []  # the failed answer has reported it already
     try:
@@ -306,12 +322,11 @@ async def _advice(runtime: Runtime, bound: Bound, listed: dict[str, list[Model]]
     return [*advice, *limit_warnings(request, listed[name])]
 
 
-async def _first_token(runtime: Runtime, bound: Bound) -> Check:
+async def _first_token(runtime: Runtime, bound: Bound, name: str) -> Check:
     """Request two answers: the first may have to load the model, the second measures the answer alone."""
-    name = f"{bound.agent.id} ({bound.instance.name})"
     seconds: list[float] = []
     for _ in range(2):
-        relay = runtime.answer(bound, ChatBody(PROMPT), Values())
+        relay = runtime.answer(bound, _question(bound), Values())
         try:
             event = (await relay.take())[0]
         finally:

@@ -38,12 +38,26 @@ You review what you are given. Name the most important problem first, then how t
 
 PLACEHOLDER = '"..."'
 """Stands for the value of a setting without a default: valid TOML, so that the line can be uncommented first."""
+STEADY = """\
+---
+name: Steady
+description: "Answers even when its provider does not."
+# provider: openai          # who is asked first; without it Aura picks one that answers
+# model: gpt-6-luna
+first_token_timeout: 10     # seconds for the first token; then the next provider is asked
+fallback:                   # asked in this order, while nothing has been said
+  # - {provider: ollama, model: "qwen2.5-coder:7b"}
+  - provider: echo          # the last resort, which needs no model and no network
+    options: {text: "No provider answers at the moment. Please try again in a minute."}
+---
+You are a helpful assistant. Answer briefly.
+"""
 
 
 @click.command()
 @click.argument("folder", default=".", metavar="[DIR]", type=FilePath(path_type=Path, file_okay=False))
 def command(folder: Path) -> None:
-    """Write a commented aura.toml and two agents into DIR. What is there stays as it is.
+    """Write a commented aura.toml and three agents into DIR. What is there stays as it is.
 
     Where neither aura.toml nor agents/ was there, DIR is trusted from then on.
     """
@@ -55,6 +69,7 @@ def command(folder: Path) -> None:
         folder / "aura.toml": aura_toml(),
         agents / "assistant.md": ASSISTANT,
         agents / "reviewer.md": REVIEWER,
+        agents / "steady.md": STEADY,
     }
     written = {path: write_new(path, text) for path, text in texts.items()}
     for path, new in written.items():

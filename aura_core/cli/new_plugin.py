@@ -15,6 +15,7 @@ from aura_core.plugins.distributions import published
 from aura_core.plugins.loader import GROUP, NAME
 
 TEMPLATE = Path(__file__).parents[1] / "template"
+DOOR_TEMPLATE = Path(__file__).parents[1] / "template_door"
 PLACEHOLDER = re.compile("acme", re.IGNORECASE)
 
 
@@ -26,11 +27,15 @@ PLACEHOLDER = re.compile("acme", re.IGNORECASE)
     type=FilePath(path_type=Path, file_okay=False),
     help="Folder to write; aura-NAME without it.",
 )
-def command(name: str, directory: Path | None) -> None:
-    """Write the distribution aura-NAME: a provider that streams over HTTP, with its tests."""
+@click.option("--door", is_flag=True, help="A door, which takes requests of clients, in place of a provider.")
+def command(name: str, directory: Path | None, door: bool) -> None:
+    """Write the distribution aura-NAME: a provider that streams over HTTP, its tests and its proof.
+
+    With --door it is a door, which takes requests in the dialect of other clients.
+    """
     check(name)
     folder = directory or Path(f"aura-{name.replace('_', '-')}")
-    texts = {folder / path: text for path, text in files(name).items()}
+    texts = {folder / path: text for path, text in files(name, DOOR_TEMPLATE if door else TEMPLATE).items()}
     there = [path for path in texts if path.exists()]
     if there:
         raise click.ClickException(f"{there[0]} exists already; name another folder with --directory")
@@ -58,11 +63,11 @@ def check(name: str) -> None:
         raise click.UsageError(f"{name!r} is taken: {owner} has a plugin of that name")
 
 
-def files(name: str) -> dict[str, str]:
-    """The texts of the files, by path in the distribution's folder."""
-    paths = (path for path in sorted(TEMPLATE.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+def files(name: str, template: Path = TEMPLATE) -> dict[str, str]:
+    """What is written, by path in the distribution's folder."""
+    paths = (path for path in sorted(template.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
     return {
-        _named(path.relative_to(TEMPLATE).as_posix(), name): _named(path.read_text(encoding="utf-8"), name)
+        _named(path.relative_to(template).as_posix(), name): _named(path.read_text(encoding="utf-8"), name)
         for path in paths
     }
 

@@ -23,12 +23,11 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
     for intruder in intruders:
         say(intruder, err=True)
     if as_json:
-        print_json({"plugins": [msgspec.structs.asdict(plugin) for plugin in plugins]})
+        print_json({"plugins": [msgspec.structs.asdict(plugin) | {"kind": plugin.kind or None} for plugin in plugins]})
     else:
-        rows = []
-        for plugin in plugins:
-            kind = "provider" if plugin.provider else "wrapper" if plugin.status == "ok" else "-"
-            rows.append([plugin.name, plugin.distribution, plugin.version, kind, plugin.status])
+        rows = [
+            [plugin.name, plugin.distribution, plugin.version, plugin.kind or "-", plugin.status] for plugin in plugins
+        ]
         print_table(["plugin", "distribution", "version", "kind", "status"], rows)
         for plugin in plugins:
             if plugin.error:

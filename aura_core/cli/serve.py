@@ -11,8 +11,10 @@ import aura_core
 from aura_core.cli.options import config_options, load_settings, runtime_of
 from aura_core.cli.terminal import say, say_lines
 from aura_core.cli.values import Number, Text
+from aura_core.config.sources import Value
 from aura_core.errors import ConfigError
 from aura_core.limits import AGENTS_SHOWN
+from aura_core.plugins.loader import CORE_PLUGIN
 
 if TYPE_CHECKING:
     from aura_core.runtime import Runtime
@@ -39,6 +41,8 @@ def command(
 
     # Read once: a worker that replaces another later must not read a changed file, or miss the token.
     settings = load_settings(config, agents_directory, ask=True, host=host, port=port)
+    if demo:  # one of its agents needs another instance, which is asked when the first one does not answer
+        settings.tables.setdefault("backup", {"plugin": Value(CORE_PLUGIN, "--demo")})
     if settings.unguarded is not None:
         raise ConfigError(settings.unguarded)
 

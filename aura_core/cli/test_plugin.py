@@ -1,33 +1,35 @@
-"""`aura test-plugin`: check whether an installed plugin keeps every promise of a provider."""
+"""`aura test-plugin`: check whether an installed plugin keeps every promise of a provider, or of a door."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from aura_core.cli import completion
 from aura_core.cli.options import json_option
 from aura_core.cli.terminal import Screen, keep_stdout, print_json, say
-from aura_core.cli.values import FilePath, Text
 from aura_core.config.suggest import did_you_mean
 from aura_core.errors import words_of
 from aura_core.interrupts import plugin_code
 from aura_core.text import counted
 
 if TYPE_CHECKING:  # heavy, and a shell's completion imports this module
-    from aura_core.testing.runner import Conformance, Result
+    from importlib.metadata import EntryPoint
 
+    from aura_core.testing.runner import Checks, Result
+
+T = TypeVar("T")
 _SIGNS = {"ok": ("ok", "green"), "skipped": ("--", "dim"), "failed": ("XX", "red")}
 
 
 @click.command()
-@click.argument("name", shell_complete=completion.plugins)
+@click.argument("name")
 @click.option("--live", is_flag=True, help="Ask the real service, with the settings of aura.toml, instead of a script.")
-@click.option("--model", type=Text(), metavar="MODEL", help="With --live: the model to ask.")
-@click.option("--config", type=FilePath(path_type=Path), metavar="FILE", help="Read FILE instead of ./aura.toml.")
+@click.option("--model", metavar="MODEL", help="With --live: the model to ask.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Read FILE instead of ./aura.toml.")
 @json_option
 def command(name: str, live: bool, model: str | None, config: Path | None, as_json: bool) -> int:
-    """Test the installed plugin NAME against the promises of a provider. Exits with 1 when one is broken.
+    """Test the installed plugin NAME against the promises of a provider, of a door, or of both. Exits with 1 when one
+    is broken.
 
     With --live NAME may be any instance of aura.toml.
     """
@@ -39,9 +41,7 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
     else:
         if model or config:
             raise click.UsageError("--model and --config belong to --live")
-        from aura_core.testing.runner import Kit
-
-        found = Kit(described(name)).results()
+        found = (result for kit in kits(name) for result in kit.results())
     report: list[Result] = []
     for result in found:
         report.append(result)
@@ -57,34 +57,43 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
     return 1 if failed else 0
 
 
-def described(name: str) -> "Conformance":
-    """The conformance description that the plugin publishes. Raises ClickException."""
+def kits(name: str) -> "list[Checks]":
+    """The checks of each description that the plugin publishes. Raises ClickException."""
     from aura_core.plugins.distributions import published
     from aura_core.plugins.loader import GROUP as PLUGINS
     from aura_core.testing.conformance import GROUP
-    from aura_core.testing.runner import Conformance, surroundings
+    from aura_core.testing.door_conformance import DOOR_GROUP
+    from aura_core.testing.runner import Conformance, DoorConformance, DoorKit, Kit
 
-    descriptions = {ep.name: ep for ep in published(GROUP)[0]}
     installed = [ep.name for ep in published(PLUGINS)[0]]
     if name not in installed:
         hint = did_you_mean(name, installed) or f"; installed are {', '.join(sorted(installed))}"
         raise click.ClickException(f"no plugin {name!r} is installed{hint}")
-    if name not in descriptions:
+    providers = [ep for ep in published(GROUP)[0] if ep.name == name]
+    doors = [ep for ep in published(DOOR_GROUP)[0] if ep.name == name]
+    if not providers and not doors:
         raise click.ClickException(
-            f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r};"
-            " docs/plugins.md says how"
+            f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r}, or for"
+            f" a door of the group {DOOR_GROUP!r}; docs/plugins.md says how"
         )
-    where = descriptions[name].value
+    found: list[Checks] = [Kit(_loaded(ep, Conformance)) for ep in providers[-1:]]
+    return found + [DoorKit(_loaded(ep, DoorConformance)) for ep in doors[-1:]]
+
+
+def _loaded(description: "EntryPoint", kind: type[T]) -> T:
+    from aura_core.testing.runner import surroundings
+
+    where = description.value
     with surroundings():
         try:
             with plugin_code():
-                found = descriptions[name].load()
+                found = description.load()
         except KeyboardInterrupt:
             raise
         except BaseException as exc:  # a plugin may raise SystemExit, or anything else
             raise click.ClickException(f"{where} cannot be loaded: {words_of(exc)}") from None
-    if not isinstance(found, Conformance):
-        raise click.ClickException(f"{where} is not an aura_core.testing.Conformance")
+    if not isinstance(found, kind):
+        raise click.ClickException(f"{where} is not an aura_core.testing.{kind.__name__}")
     return found
 
 

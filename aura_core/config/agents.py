@@ -15,22 +15,19 @@ from msgspec import Meta
 from aura_core import files
 from aura_core.config.decode import decode, keys
 from aura_core.config.delimiters import split
+from aura_core.config.fallback import FallbackEntry, Positive, Temperature, read_fallback
 from aura_core.config.foreign import near_miss
 from aura_core.config.front_matter import yaml_mapping
 from aura_core.config.reading import check_folder, exposed, read_text
 from aura_core.config.untrusted import NotTrusted, Refusal
 from aura_core.errors import ConfigError
-from aura_core.limits import FRONT_MATTER_LIMIT
+from aura_core.limits import FRONT_MATTER_LIMIT, LONGEST_TIME
 from aura_core.text import counted
 
 log = logging.getLogger("aura.agents")
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NOT_AGENTS = {"readme.md", "agents.md"}
-
-
-Temperature = Annotated[float, Meta(ge=0, le=2)]
-Positive = Annotated[int, Meta(ge=1)]
 
 
 class FrontMatter(msgspec.Struct, frozen=True):
@@ -44,6 +41,16 @@ class FrontMatter(msgspec.Struct, frozen=True):
     max_tokens: Annotated[Positive | None, Meta(description="longest answer, in tokens")] = None
     options: Annotated[dict[str, Any], Meta(description="handed to the provider, which checks them")] = {}
     tags: Annotated[list[str], Meta(description="free words for clients to group by")] = []
+    fallback: Annotated[
+        list[FallbackEntry],
+        Meta(description="providers that are asked next, in this order, while nothing has been said"),
+    ] = []
+    first_token_timeout: Annotated[
+        Annotated[float, Meta(ge=0, le=LONGEST_TIME)] | None,
+        Meta(
+            description="seconds for the first token of each provider that has another one behind it, or of the only one"
+        ),
+    ] = None
 
 
 class Agent(msgspec.Struct, frozen=True):
@@ -201,8 +208,7 @@ def agent_ids(directory: Path, within: Path | None = None) -> list[str]:
     """
     check_folder(directory, within, _shown(directory))
     try:
-        with os.scandir(directory) as found:
-            ids = {_id_of(Path(item.name)) for item in found if _is_agent(item)}
+        ids = {_id_of(Path(name)) for name in _scan(directory)}
     except OSError:
         ids = set()
     return sorted(each for each in ids if ID.fullmatch(each)) or [ASSISTANT.id]
@@ -305,7 +311,16 @@ def parse(agent_id: str, text: str, path: Path) -> Agent:
         notes.append(f"{path}:{where.get(key, 2)}: {key!r} is not Aura's and is ignored")
     for key in [key for key, value in data.items() if value is None]:
         del data[key]  # `model:` with nothing after it sets nothing
-    front_matter = decode(data, FrontMatter, lambda key: f"{path}:{where[key]}" if key in where else str(path))
+
+    def place(key: str | None) -> str:
+        return f"{path}:{where[key]}" if key in where else str(path)
+
+    listed = data.pop("fallback", None)
+    front_matter = decode(data, FrontMatter, place)
+    if listed is not None:
+        fm = front_matter
+        own = FallbackEntry(fm.provider or "", fm.model, fm.temperature, fm.max_tokens)
+        front_matter = msgspec.structs.replace(fm, fallback=read_fallback(listed, own, place))
     return Agent(agent_id, front_matter, prompt.strip(), path, where, tuple(notes))
 
 

@@ -124,7 +124,8 @@ def _composed(text: str) -> tuple[Any, yaml.Node | None]:
 
 
 def yaml_mapping(text: str, path: Path, known: Collection[str]) -> tuple[dict[str, Any], dict[str, int]]:
-    """The keys of the front matter, and the line of each in the file, where it begins on line 2.
+    """The keys of the front matter, and the line of each in the file, where it begins on line 2; of a list, also the
+    line of each item, as `key[0]`.
 
     Only the values of `known` keys are read; others are None. Raises ConfigError.
     """
@@ -144,6 +145,8 @@ def yaml_mapping(text: str, path: Path, known: Collection[str]) -> tuple[dict[st
                 raise ConfigError(f"{path}:{line}: the key '{printable(key)}' holds a hidden character")
             where[key] = line
             data[key] = loader.construct_object(value_node, deep=True) if key in known else None
+            if isinstance(value_node, yaml.SequenceNode):
+                where |= {f"{key}[{n}]": item.start_mark.line + 2 for n, item in enumerate(value_node.value)}
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         raise ConfigError(f"{path}:{mark.line + 2 if mark else 2}: {_yaml_hint(exc)}") from None

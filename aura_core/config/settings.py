@@ -41,6 +41,14 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = []
     max_streams: Annotated[int, Meta(ge=1, description="answers that run at the same time, per process")] = 1000
     max_body: Annotated[int, Meta(ge=1024, description="largest request body, in bytes")] = 4_194_304
+    max_buffered: Annotated[
+        int,
+        Meta(
+            ge=1024 * 1024,
+            description="bytes of request bodies and of answers not yet read, all clients together, per process;"
+            " at least twice `max_body`",
+        ),
+    ] = 268_435_456
     first_token_timeout: Annotated[
         Seconds, Meta(description="wait for the first token, retries included; reasoning counts as one")
     ] = 300
@@ -69,6 +77,12 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retries: Annotated[
         int, Meta(ge=0, le=10, description="further attempts at an unreachable provider before the first token")
     ] = 1
+    fallback_after: Annotated[
+        Seconds,
+        Meta(
+            description="wait for the first token of a provider that has a fallback; an agent's first_token_timeout wins"
+        ),
+    ] = 15
 
 
 class AgentsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -186,6 +200,7 @@ def load(
     assert isinstance(agents, AgentsSettings)
     assert isinstance(defaults, DefaultsSettings)
     _check_callers(server, sections["server"])
+    _check_sizes(server, sections["server"])
     named = [server.token_env, *(v.value for table in tables.values() for k, v in table.items() if k.endswith("_env"))]
     said = sections["agents"].get("directory")
     # Path's own expanduser raises where there is no such user.
@@ -255,6 +270,15 @@ def _check_callers(server: ServerSettings, table: Table) -> None:
         for entry in getattr(server, key):
             if not pattern.fullmatch(entry):
                 raise ConfigError(f"{table[key].origin}: {key}: {entry!r} is {otherwise}")
+
+
+def _check_sizes(server: ServerSettings, table: Table) -> None:
+    if server.max_buffered < 2 * server.max_body:
+        said = table.get("max_buffered") or table["max_body"]
+        raise ConfigError(
+            f"{said.origin}: max_buffered: {server.max_buffered} is less than twice max_body ({server.max_body}):"
+            " the server would refuse a body of that size"
+        )
 
 
 def _folder(directory: Value | None) -> Path:

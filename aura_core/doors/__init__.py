@@ -1,1 +1,1 @@
-"""The dialects of clients: how a request is read."""
+"""The dialects of clients: the core's own door, and the table of all that are open."""

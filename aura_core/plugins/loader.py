@@ -16,9 +16,11 @@ import pluggy
 from aura_core import hookspecs
 from aura_core._version import __version__
 from aura_core.config.suggest import did_you_mean
+from aura_core.door import Door
 from aura_core.errors import words_of
 from aura_core.limits import PLUGIN_ERROR_LIMIT
 from aura_core.plugins.distributions import name_of, published, requirements_of, version_of
+from aura_core.plugins.doors import BadDoor, checked, rivals
 from aura_core.plugins.importing import contained
 
 log = logging.getLogger("aura.plugins")
@@ -43,8 +45,15 @@ class Plugin(msgspec.Struct, frozen=True):
     version: str
     status: Literal["ok", "error", "disabled"] = "ok"
     provider: bool = False
+    door: bool = False
     error: str | None = None
     remedy: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it is: provider, door, both, or else a wrapper; "" where it is not loaded."""
+        kinds = [name for name, is_it in (("provider", self.provider), ("door", self.door)) if is_it]
+        return ", ".join(kinds) or ("wrapper" if self.status == "ok" else "")
 
 
 class BadPlugin(Exception):
@@ -82,12 +91,14 @@ class _Marked:
 
 
 class Plugins:
-    """All plugins of this environment: `all` lists them, `hooks[NAME]` are the providers that can be called."""
+    """All plugins of this environment: `all` lists them, `hooks[NAME]` are the providers that can be called, and
+    `doors[NAME]` the doors that can be opened."""
 
     def __init__(self, allowed: Iterable[str] | None = None) -> None:
         """Load every entry point of the group `aura`, or only those allowed (`echo` always is)."""
         self.all: list[Plugin] = []
         self.hooks: dict[str, Hooks] = {}
+        self.doors: dict[str, list[Door]] = {}
         self._objects: dict[str, Any] = {}
         self._pm = pluggy.PluginManager("aura")
         self._pm.add_hookspecs(hookspecs)
@@ -100,6 +111,7 @@ class Plugins:
         for ep in found:
             rivals = [name_of(other.dist) for other in found if other.name == ep.name and other is not ep]
             self.all.append(self._load(ep, allow, rivals))
+        self._open()
         self._bind()
 
     def _load(self, ep: EntryPoint, allow: set[str] | None, rivals: list[str]) -> Plugin:
@@ -109,7 +121,8 @@ class Plugins:
         try:
             self._check_name(plugin, rivals)
             with contained(ep.name, self.warnings):
-                return msgspec.structs.replace(plugin, provider=self._register(ep))
+                plain = self._register(ep)
+            return msgspec.structs.replace(plugin, provider="stream_chat" in plain, door="doors" in plain)
         except BadPlugin as bad:
             return _quarantine(plugin, str(bad), bad.remedy)
         except KeyboardInterrupt:  # the user's
@@ -131,15 +144,15 @@ class Plugins:
             names = " and ".join(sorted({plugin.distribution, *rivals}))
             raise BadPlugin(f"{names} both call themselves {plugin.name!r}", f"uninstall one of {names}")
 
-    def _register(self, ep: EntryPoint) -> bool:
-        """Import and register the plugin, and say whether it is a provider."""
+    def _register(self, ep: EntryPoint) -> set[str]:
+        """Import and register the plugin; the hooks that it implements itself."""
         loaded = ep.load()
         if twin := next((name for name, other in self._objects.items() if other is loaded), None):
             raise BadPlugin(f"it is the same as {twin!r}, under another name", _author(ep))
         marked = self._marked(loaded)
         try:
             self._pm.register(marked, name=ep.name)
-            provides = self._check_hooks(ep, marked)
+            plain = self._check_hooks(ep, marked)
         except BaseException as exc:
             if self._pm.has_plugin(ep.name):
                 self._pm.unregister(name=ep.name)
@@ -147,7 +160,7 @@ class Plugins:
                 raise BadPlugin(" ".join(str(exc).split()), _author(ep)) from exc
             raise
         self._objects[ep.name] = loaded
-        return provides
+        return plain
 
     def _marked(self, loaded: Any) -> _Marked:
         found = _Marked()
@@ -159,7 +172,7 @@ class Plugins:
                 setattr(found, name, getattr(loaded, name))
         return found
 
-    def _check_hooks(self, ep: EntryPoint, module: Any) -> bool:
+    def _check_hooks(self, ep: EntryPoint, module: Any) -> set[str]:
         own = []
         for caller in self._pm.get_hookcallers(module) or ():
             for impl in caller.get_hookimpls():
@@ -168,17 +181,48 @@ class Plugins:
                 if not caller.has_spec() and not impl.optionalhook:
                     hint = did_you_mean(caller.name, _SPECIFICATIONS)
                     raise BadPlugin(f"there is no hook {caller.name!r}{hint}", _author(ep))
-                if _wraps(impl) and caller.name in _STRUCTS:
+                if _wraps(impl) and caller.name in {*_STRUCTS, "doors"}:
                     raise BadPlugin(f"it wraps {caller.name!r}, which is each plugin's own", _author(ep))
                 _check_shape(caller.name, impl, _author(ep))
                 own.append((caller.name, impl))
         if not own:
             raise BadPlugin("it implements no hook", f"mark its functions with @aura_core.hookimpl; {_author(ep)}")
-        plain = [name for name, impl in own if not _wraps(impl)]
-        if plain and "stream_chat" not in plain:
+        plain = {name for name, impl in own if not _wraps(impl)}
+        if (of_provider := sorted(plain - {"doors"})) and "stream_chat" not in plain:
             # Such an answer would speak for every provider.
-            raise BadPlugin(f"it implements {plain[0]!r} but not 'stream_chat', so it is no provider", _author(ep))
-        return bool(plain)
+            raise BadPlugin(
+                f"it implements {of_provider[0]!r} but not 'stream_chat', so it is not a provider", _author(ep)
+            )
+        return plain
+
+    def _open(self) -> None:
+        """Ask each plugin for its doors, one by one; of those that have one path, open none."""
+        for plugin in [plugin for plugin in self.all if plugin.door]:
+            try:
+                with contained(plugin.name, self.warnings):
+                    given = self._only("doors", plugin.name)()
+                    self.doors[plugin.name] = checked(given[0] if given else None)
+            except KeyboardInterrupt:  # the user's
+                raise
+            except BadDoor as bad:
+                self._shut(plugin.name, str(bad), _uninstall(plugin))
+            except BaseException as exc:
+                log.debug("plugin %r: its doors cannot be had", plugin.name, exc_info=True)
+                self._shut(plugin.name, f"its doors cannot be opened: {words_of(exc)}", _uninstall(plugin))
+        for name, why in rivals(self.doors).items():
+            self._shut(name, why, "uninstall one of them, or leave one out of " + ALLOW_LIST)
+
+    def _only(self, hook: str, name: str) -> pluggy.HookCaller:
+        """The hook of one plugin."""
+        others = [plugin for other, plugin in self._pm.list_name_plugin() if other != name]
+        return self._pm.subset_hook_caller(hook, others)
+
+    def _shut(self, name: str, why: str, remedy: str) -> None:
+        """Quarantine a plugin for its doors, with all else that it does."""
+        self.doors.pop(name, None)
+        self._pm.unregister(name=name)
+        index = next(index for index, plugin in enumerate(self.all) if plugin.name == name and plugin.status == "ok")
+        self.all[index] = _quarantine(self.all[index], why, remedy)
 
     def _bind(self) -> None:
         """Give each provider its hook callers; possible only when all plugins are known."""
@@ -249,7 +293,7 @@ def _struct(caller: pluggy.HookCaller) -> type[msgspec.Struct] | None:
 
 def _quarantine(plugin: Plugin, error: str, remedy: str) -> Plugin:
     return msgspec.structs.replace(
-        plugin, status="error", provider=False, error=error[:PLUGIN_ERROR_LIMIT], remedy=remedy
+        plugin, status="error", provider=False, door=False, error=error[:PLUGIN_ERROR_LIMIT], remedy=remedy
     )
 
 

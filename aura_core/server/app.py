@@ -18,15 +18,16 @@ from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp
 
 from aura_core._version import __version__
-from aura_core.doors.native import Answer, ChatBody
+from aura_core.door import AgentInfo
+from aura_core.doors.native import AGENT, LIST, STREAM, WHOLE, AgentList, Answer, ChatBody
 from aura_core.errors import CODES
 from aura_core.problems import Problem, ProblemBody
-from aura_core.runtime import AgentInfo, ProviderInfo, Runtime
-from aura_core.server.guard import Guard, request_id
-from aura_core.server.listing import AgentList, Listing
+from aura_core.runtime import ProviderInfo, Runtime
+from aura_core.server.budgeted import Budgeted
+from aura_core.server.door_routes import DoorRoutes
+from aura_core.server.guard import Guard, refuse
 from aura_core.server.page import page_routes
-from aura_core.server.request_body import ChatHttpRequest
-from aura_core.server.responses import EventStream, WholeAnswer
+from aura_core.server.request_body import json_request
 
 if TYPE_CHECKING:
     from aura_core.telemetry.metrics import Metrics
@@ -68,49 +69,46 @@ class _Litestar(Litestar):
 
 def create_app(runtime: Runtime) -> ASGIApp:
     """The whole server as one ASGI application."""
-    listing = Listing(runtime)
+    # The routes of the door `native` do what those of any door do; they are written out for the document.
+    native = DoorRoutes(runtime, runtime.doors.native)
 
     @get("/api/agents", summary="List the agents", responses=_problems(*_GUARD))
     async def list_agents() -> Response[AgentList]:
-        content: Any = await listing.json()  # encoded already
-        return Response(content, media_type="application/json")
+        return await native.agents(LIST)
 
     @get("/api/agents/{agentId:str}", summary="Show one agent", responses=_problems(*_GUARD, 404))
-    async def get_agent(agentId: AgentId) -> AgentInfo:  # noqa: N803  # the name in the public path
-        entry = runtime.agents.get(agentId)
-        if entry is None:
-            raise Problem("agent_not_found", "There is no agent of this name; GET /api/agents lists them.")
-        await runtime.choose()
-        return runtime.agent_info(entry)
+    async def get_agent(agentId: AgentId) -> Response[AgentInfo]:  # noqa: N803  # the name in the public path
+        return await native.agent(AGENT, agentId)
 
     @post(
         "/api/agents/{agentId:str}/chat/stream",
         status_code=200,
         summary="Answer as a stream of events: token, reasoning, done, error",
-        request_class=ChatHttpRequest,
+        request_class=json_request(STREAM.body),
         responses={200: ResponseSpec(str, media_type="text/event-stream", description="Events", examples=_STREAM)}
         | _problems(*_GUARD, *_CHAT),
     )
-    async def stream_chat(agentId: AgentId, data: Annotated[ChatBody, Body()]) -> EventStream:  # noqa: N803
-        bound = await runtime.bind(agentId)
-        if not runtime.streams(bound):
-            runtime.check_room()
-            raise Problem(
-                "streaming_not_supported",
-                f"This agent's model cannot stream: POST /api/agents/{bound.agent.id}/chat instead.",
-            )
-        return EventStream(runtime, bound, data)
+    async def stream_chat(
+        request: Request[Any, Any, Any],
+        agentId: AgentId,  # noqa: N803
+        data: Annotated[ChatBody, Body()],
+    ) -> Response[None]:
+        return await native.answer(STREAM, data, {"agentId": agentId}, request.scope)
 
     @post(
         "/api/agents/{agentId:str}/chat",
         status_code=200,
         summary="Answer in one piece",
-        request_class=ChatHttpRequest,
+        request_class=json_request(WHOLE.body),
         responses={200: ResponseSpec(Answer, description="The answer", generate_examples=False)}
         | _problems(*_GUARD, *_CHAT, *_FAILURES),
     )
-    async def chat(agentId: AgentId, data: Annotated[ChatBody, Body()]) -> WholeAnswer:  # noqa: N803
-        return WholeAnswer(runtime, await runtime.bind(agentId), data)
+    async def chat(
+        request: Request[Any, Any, Any],
+        agentId: AgentId,  # noqa: N803
+        data: Annotated[ChatBody, Body()],
+    ) -> Response[None]:
+        return await native.answer(WHOLE, data, {"agentId": agentId}, request.scope)
 
     @get("/api/providers", summary="List the providers", responses=_problems(*_GUARD))
     async def list_providers() -> ProviderList:
@@ -139,6 +137,9 @@ def create_app(runtime: Runtime) -> ASGIApp:
             raise Problem("not_found", "There are no metrics: Aura is installed without its extra metrics.")
         return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
 
+    others = [opened for opened in runtime.doors.all if opened is not runtime.doors.native]
+    foreign = [handler for opened in others for handler in DoorRoutes(runtime, opened).handlers()]
+
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         yield
@@ -156,6 +157,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
             probe,
             show_metrics,
             *page_routes(),
+            *foreign,
         ],
         exception_handlers={Problem: _on_problem, HTTPException: _on_http_exception, Exception: _on_exception},
         openapi_config=OpenAPIConfig(
@@ -177,7 +179,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
         lifespan=[lifespan],
         logging_config=None,
     )
-    return Guard(app, runtime.settings)
+    return Budgeted(Guard(app, runtime.settings, runtime.doors), runtime.budget)
 
 
 def _metrics(runtime: Runtime) -> "Metrics | None":
@@ -185,7 +187,13 @@ def _metrics(runtime: Runtime) -> "Metrics | None":
         from aura_core.telemetry.metrics import Metrics
     except ModuleNotFoundError:
         return None
-    metrics = Metrics(lambda: len(runtime.relays), runtime.abandonments, runtime.worker)
+    metrics = Metrics(
+        lambda: len(runtime.relays),
+        lambda: runtime.budget.held,
+        lambda: len(runtime.rests),
+        runtime.abandonments,
+        runtime.worker,
+    )
     runtime.observers.append(metrics.observe)
     return metrics
 
@@ -206,8 +214,8 @@ _FAILURES = {info.status for info in CODES.values()}
 
 
 def _on_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
-    body = problem.body(request_id(request.scope))
-    return Response(body, status_code=problem.status, headers=problem.headers())
+    reply = refuse(problem, request.scope)
+    return Response(reply.body, status_code=reply.status, headers=reply.headers)
 
 
 def _no_route() -> Problem:
@@ -242,5 +250,9 @@ def _on_http_exception(request: Request[Any, Any, Any], exc: HTTPException) -> R
 
 
 def _on_exception(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+    if isinstance(exc, MemoryError):
+        log.warning("a request got no memory: %s %s", request.method, request.url.path)
+        problem = Problem("too_many_streams", "The server is out of memory; try again in a moment.", retry_after=1)
+        return _on_problem(request, problem)
     log.error("a request failed: %s %s", request.method, request.scope.get("route_handler"), exc_info=exc)
     return _on_problem(request, Problem("internal_error", "The server failed; its log says more."))

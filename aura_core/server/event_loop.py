@@ -1,4 +1,4 @@
-"""Run the server to its end on an event loop that no plugin can stop, and whose end no plugin can hold up."""
+"""Run the server on an event loop that plugins can neither stop nor keep from ending."""
 
 import asyncio
 import logging
@@ -14,12 +14,12 @@ log = logging.getLogger("aura.server")
 
 
 def run(main: Coroutine[Any, Any, None], make_loop: Callable[[], asyncio.AbstractEventLoop] | None) -> list[Any]:
-    """Run `main`, then cancel what is left, which gets `CLEANUP_LIMIT` seconds in all.
+    """Run `main`, then cancel the remaining tasks, which get `CLEANUP_LIMIT` seconds in all.
 
-    Unlike `asyncio.run` it goes on when a task or a callback raises SystemExit or KeyboardInterrupt, which asyncio lets
-    through to whoever runs the loop, and when something stops the loop. Returns the tasks and threads that did not end.
-    Keep them until the process ends, without the interpreter's own clean-up: whoever collects such a task runs it once
-    more, and the interpreter waits for threads.
+    Unlike `asyncio.run` it continues when a task or a callback raises SystemExit or KeyboardInterrupt, which asyncio
+    passes on to the caller of the loop, and when something stops the loop. Returns the tasks and threads that did not
+    end. Keep references to them and leave with `os._exit`: collecting such a task would run it once more, and the
+    interpreter would wait for the threads.
     """
     loop = (make_loop or asyncio.new_event_loop)()
     try:
@@ -38,12 +38,12 @@ def _drive(loop: asyncio.AbstractEventLoop, task: "asyncio.Task[Any]") -> None:
         except BaseException as exc:
             if task.done() or loop.is_closed() or _is_ctrl_c(exc):
                 raise
-            log.error("what a plugin had started would have ended the server, which goes on", exc_info=exc)
+            log.error("a task or callback of a plugin would have ended the server, which continues", exc_info=exc)
     task.result()
 
 
 def _is_ctrl_c(exc: BaseException) -> bool:
-    """Whether a person asked for it: the server has a handler of its own while it runs."""
+    """Whether a person pressed Ctrl-C: while the server runs, it has its own handler."""
     return (
         isinstance(exc, KeyboardInterrupt)
         and threading.current_thread() is threading.main_thread()
@@ -52,7 +52,7 @@ def _is_ctrl_c(exc: BaseException) -> bool:
 
 
 def _end(loop: asyncio.AbstractEventLoop) -> list[Any]:
-    """Cancel all tasks, and wait for them and for threads, not for ever. Gives those that go on."""
+    """Cancel all tasks, and wait a limited time for them and for threads. Returns those that still run."""
     if loop.is_closed():
         return []
     end = time.monotonic() + CLEANUP_LIMIT

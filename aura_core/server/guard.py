@@ -15,15 +15,19 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from aura_core.config.loopback import is_loopback
 from aura_core.config.settings import Settings
+from aura_core.door import Reply
+from aura_core.doors.table import Doors
 from aura_core.problems import Problem
 
 REQUEST_ID = "aura_request_id"
+DOORS = "aura_doors"
 NO_HOST_CHECK = ("/health", "/health/ready")
 PUBLIC = {"/", *NO_HOST_CHECK}
 PUBLIC_PREFIX = "/web/"
 NOT_KEPT = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 """Headers of every answer that does not set them itself: nothing keeps it, and no browser guesses what it is."""
 _GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_HEADER_NAMES = re.compile(rb"[A-Za-z0-9_-]+(?: ?, ?[A-Za-z0-9_-]+)*")
 _TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?")
 
@@ -31,8 +35,9 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))
 class Guard:
     """An ASGI application around another: Host, Origin and token, in this order; then X-Request-Id and CORS headers."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, doors: Doors) -> None:
         self._app = app
+        self._doors = doors
         self._hosts = {host.lower() for host in settings.server.allowed_hosts}
         self._origins = {origin.lower().rstrip("/") for origin in settings.server.allowed_origins}
         self._token = settings.token.encode() if settings.token else None
@@ -48,7 +53,8 @@ class Guard:
         headers = {name: b",".join(values) for name, values in found.items()}
         given = headers.get(b"x-request-id", b"")
         identity = given if _GOOD_ID.fullmatch(given) else secrets.token_hex(8).encode()
-        scope[REQUEST_ID] = identity.decode()  # type: ignore[literal-required]  # our own key
+        own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+        own[REQUEST_ID], own[DOORS] = identity.decode(), self._doors
         extra = [(b"x-request-id", identity)]
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         if origin in self._origins:
@@ -62,7 +68,7 @@ class Guard:
                 await send_problem(problem, scope, send)
                 return
         if _is_preflight(scope, headers, origin in self._origins):
-            await _answer(send, 204, _PREFLIGHT, b"")
+            await _answer(send, 204, _preflight(headers), b"")
         else:
             await self._app(scope, receive, send)
 
@@ -108,11 +114,18 @@ def upstream_headers(scope: Scope) -> dict[str, str]:
     return headers
 
 
+def refuse(problem: Problem, scope: Scope) -> Reply:
+    """The refusal of a request, in the words of the door that its path belongs to."""
+    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    doors: Doors = own[DOORS]
+    return doors.refuse(scope["path"], problem, request_id(scope))
+
+
 async def send_problem(problem: Problem, scope: Scope, send: Send) -> None:
-    """Answer with problem details."""
-    body = problem.body(request_id(scope))
-    headers = [(name.encode(), value.encode()) for name, value in problem.headers().items()]
-    await _answer(send, problem.status, headers, body)
+    """Answer with a refusal."""
+    reply = refuse(problem, scope)
+    headers = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
+    await _answer(send, reply.status, headers, reply.body)
 
 
 async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
@@ -151,13 +164,17 @@ def _is_preflight(scope: Scope, headers: dict[bytes, bytes], allowed: bool) -> b
 def _cors(origin: bytes) -> list[tuple[bytes, bytes]]:
     return [
         (b"access-control-allow-origin", origin),
-        (b"access-control-expose-headers", b"X-Request-Id, Retry-After"),
+        (b"access-control-expose-headers", b"X-Request-Id, Retry-After, Retry-After-Ms, X-Should-Retry"),
         (b"vary", b"Origin"),
     ]
 
 
-_PREFLIGHT = [
-    (b"access-control-allow-methods", b"GET, POST"),
-    (b"access-control-allow-headers", b"Authorization, Content-Type, X-Request-Id"),
-    (b"access-control-max-age", b"600"),
-]
+def _preflight(headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """Allow what an allowed origin asks for: clients of some dialects send dozens of headers of their own."""
+    asked = headers.get(b"access-control-request-headers", b"")
+    named = b", " + asked if _HEADER_NAMES.fullmatch(asked) else b""
+    return [
+        (b"access-control-allow-methods", b"GET, POST"),
+        (b"access-control-allow-headers", b"Authorization, Content-Type, X-Request-Id" + named),
+        (b"access-control-max-age", b"600"),
+    ]

@@ -1,90 +1,136 @@
 """Read a client's JSON body so that whatever it holds gets a clear answer, and never a 500."""
 
 import asyncio
+import math
 import re
+import sys
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException
+from litestar.types import Scope
 
+from aura_core.budget import FULL
 from aura_core.config.decode import explain
-from aura_core.doors.native import ChatBody
-from aura_core.limits import BODY_PIECE, MESSAGE_LIMIT
+from aura_core.door import Question
+from aura_core.limits import BODY_PIECE, MESSAGE_LIMIT, TURN_SIZE
 from aura_core.problems import Problem
+from aura_core.server.budgeted import share_of
 from aura_core.telemetry import redact
 
-_decode = msgspec.json.Decoder(ChatBody).decode
 # The escapes of half a character, which JSON.stringify writes of a text cut inside an emoji.
 _LONE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
 _PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_MISSING = "Object missing required field `"
 _LONGEST = 12  # bytes of the escapes of one character
 
 
-class ChatHttpRequest(Request[None, None, State]):
-    """A request whose body is a ChatBody: 415, 413, 400, in this order.
+class JsonRequest(Request[None, None, State]):
+    """A request whose body is JSON of one type: 415, 413, 400, in this order.
 
-    Litestar itself ignores the Content-Type, so that any web page could post without a preflight, and answers 500 to
-    bad UTF-8 and to deep nesting.
+    Litestar itself ignores the Content-Type, so that any web page could post without a preflight, answers 500 to bad
+    UTF-8 and to deep nesting, and keeps the raw body until the answer ends.
     """
 
+    decode: ClassVar[Callable[[bytes | bytearray], Any]]
+
     async def body(self) -> bytes:
-        """The raw body, if it is declared to be JSON and is not too large. Raises Problem."""
-        declared = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if declared != "application/json":
-            raise Problem("unsupported_media_type", "Send the header 'Content-Type: application/json'.")
+        """One byte: Litestar asks whether there is a body before it asks for the JSON."""
+        return b"{"
+
+    async def json(self) -> Any:
+        """The decoded body; the raw one is not kept. Raises Problem that names the field."""
+        return await decoded(await read(self), type(self).decode)
+
+
+def json_request(body: Any) -> type[JsonRequest]:
+    """The class of requests whose body is of this type."""
+    return type("JsonRequest", (JsonRequest,), {"decode": staticmethod(msgspec.json.Decoder(body).decode)})
+
+
+async def read(request: Request[Any, Any, Any]) -> bytearray:
+    """The raw body, if it is declared as JSON and not too large. It counts in the request's share. Raises Problem."""
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if declared != "application/json":
+        raise Problem("unsupported_media_type", "Send the header 'Content-Type: application/json'.")
+    limit = request.route_handler.resolve_request_max_body_size() or math.inf
+    share = share_of(request.scope)
+    body, more, size = bytearray(), True, int(request.headers.get("content-length") or 0)
+    while more and size <= limit:
+        event = await request.receive()
+        if event["type"] == "http.disconnect":
+            raise Problem("invalid_request", "The body is incomplete.")
+        body += event["body"]
+        size, more = max(size, len(body)), event["more_body"]
+        # Our own connection has already counted the bytes as they arrived.
+        if len(body) > share.size and not share.grow(len(body) - share.size):
+            raise Problem("too_many_streams", FULL, retry_after=1)
+    if size > limit:
+        raise Problem("payload_too_large", f"The body is larger than {limit} bytes (server.max_body).")
+    if not body:
+        raise Problem("invalid_request", "The body is empty; send a JSON object.")
+    share.body = len(body)
+    return body
+
+
+async def decoded(raw: bytearray, decode: Callable[[bytes | bytearray], Any]) -> Any:
+    """The value of a JSON text. Raises Problem that names the field."""
+    try:
         try:
-            body = await super().body()
-        except HTTPException as exc:
-            if exc.status_code == 500:  # Litestar's word for a client that left in the middle of its body
-                raise Problem("invalid_request", "The body did not come whole.") from None
-            if exc.status_code != 413:
+            return decode(raw)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            if not await _replace_halves(raw):
                 raise
-            limit = self.route_handler.resolve_request_max_body_size()
-            raise Problem("payload_too_large", f"The body is larger than {limit} bytes (server.max_body).") from None
-        if not body:
-            raise Problem("invalid_request", "The body is empty; send a JSON object with a prompt.")
-        return body
-
-    async def json(self) -> ChatBody:
-        """The decoded body. Raises Problem that names the field."""
-        body = await self.body()
-        try:
-            try:
-                return _decode(body)
-            except msgspec.ValidationError:
-                raise
-            except msgspec.DecodeError:
-                whole = await _without_halves(body)
-                if whole == body:
-                    raise
-                return _decode(whole)
-        except msgspec.ValidationError as exc:
-            text = explain(_short(exc))[1].replace("a table", "an object")  # JSON's word; a person's files are TOML
-            raise Problem("invalid_request", redact.message(text, [])) from None
-        except msgspec.DecodeError as exc:
-            raise Problem("invalid_request", f"The body is not valid JSON: {redact.message(str(exc), [])}.") from None
-        except UnicodeDecodeError:
-            raise Problem("invalid_request", "The body is not valid UTF-8.") from None
-        except RecursionError:
-            raise Problem("invalid_request", "The body is nested too deeply.") from None
+            return decode(raw)
+    except msgspec.ValidationError as exc:
+        text = explain(_short(exc))[1].replace("a table", "an object")  # JSON's word; a person's files are TOML
+        raise Problem("invalid_request", redact.message(text, []), field=_field(exc)) from None
+    except msgspec.DecodeError as exc:
+        raise Problem("invalid_request", f"The body is not valid JSON: {redact.message(str(exc), [])}.") from None
+    except UnicodeDecodeError:
+        raise Problem("invalid_request", "The body is not valid UTF-8.") from None
+    except RecursionError:
+        raise Problem("invalid_request", "The body is nested too deeply.") from None
 
 
-async def _without_halves(text: bytes) -> bytes:
-    """A JSON text with U+FFFD for each escaped half of a character. Others get their turn while it is looked at."""
-    if b"\0" in text:
-        return text  # which is no JSON
-    masked = text.replace(rb"\\", b"\0\0")  # so that each backslash that is left begins an escape
-    pieces, start = [], 0
-    while start < len(masked):
-        end = _end_of_piece(masked, start + BODY_PIECE)
-        pieces.append(_LONE.sub(rb"\\ufffd", masked[start:end]))
-        start = end
+def count_texts(scope: Scope, question: Question) -> None:
+    """Count the texts of a question, which are kept until the answer ends, in place of the raw body. Raises Problem.
+
+    With one emoji, each character of a text takes four bytes. A text that is not ASCII is kept as UTF-8, too, as soon
+    as it has been encoded for the provider.
+    """
+    share = share_of(scope)
+    texts = [message.content for message in question.messages]
+    texts.append(question.context)
+    size = sum(map(sys.getsizeof, texts)) + TURN_SIZE * len(texts)
+    size += sum(len(text) for text in texts if not text.isascii())
+    if not share.change(share.body, size):
+        raise Problem("too_many_streams", FULL, retry_after=1)
+    share.body = size
+
+
+async def _replace_halves(text: bytearray) -> bool:
+    """Put U+FFFD in place of each escaped half of a character; other tasks run meanwhile. Returns whether there were
+    any."""
+    found = False
+    start = 0
+    while start < len(text):
+        # Each backslash that is left in the copy begins an escape, as no piece begins inside one.
+        masked = bytes(text[start : start + BODY_PIECE + _LONGEST]).replace(rb"\\", b"\0\0")
+        end = _end_of_piece(masked, BODY_PIECE)
+        for half in _LONE.finditer(masked, 0, end):
+            text[start + half.start() : start + half.end()] = rb"\ufffd"
+            found = True
+        start += end
         await asyncio.sleep(0)
-    return b"".join(pieces).replace(b"\0\0", rb"\\")
+    return found
 
 
 def _end_of_piece(masked: bytes, end: int) -> int:
@@ -103,3 +149,13 @@ def _short(exc: msgspec.ValidationError) -> msgspec.ValidationError:
     if len(text) <= 2 * MESSAGE_LIMIT:
         return exc
     return msgspec.ValidationError(f"{text[:MESSAGE_LIMIT]}…{text[-MESSAGE_LIMIT:]}")
+
+
+def _field(exc: msgspec.ValidationError) -> str | None:
+    """The path of what is wrong: `messages[0].content`; None where the body as a whole is, or the path is too long."""
+    said, _, path = str(exc).rpartition(" - at `$")
+    path = path.removesuffix("`").removeprefix(".") if said else ""
+    if (said or str(exc)).startswith(_MISSING):
+        missing = (said or str(exc)).removeprefix(_MISSING).removesuffix("`")
+        path = f"{path}.{missing}" if path else missing
+    return path if 0 < len(path) <= MESSAGE_LIMIT and path.isprintable() else None

@@ -1,23 +1,25 @@
-"""The two ways in which an answer leaves: as a stream of events, and whole, as one JSON object."""
+"""The two ways in which an answer leaves, in the bytes of its door: as a stream, and whole."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from litestar.response import Response
 from litestar.types import Receive, Scope, Send
 
-from aura_core.answer.events import OK, DoneEvent, ErrorEvent, Framing, Sse, TokenEvent, Values
+from aura_core.answer.events import Framing, ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Relay
-from aura_core.doors.native import Answer, ChatBody
+from aura_core.budget import FULL, Share
+from aura_core.door import Encoder, End, Failure, Question, WholeAnswer
+from aura_core.doors.table import OpenDoor, as_bytes, made
+from aura_core.limits import WHOLE_ANSWER_LIMIT
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
+from aura_core.server.budgeted import share_of
 from aura_core.server.guard import request_id, upstream_headers
 from aura_core.server.uvicorn_protocol import CONNECTION, Protocol
 
 STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store, no-transform"),  # a proxy that compresses would hold the stream back
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
@@ -27,13 +29,13 @@ STREAM_HEADERS = [
 class _Relayed(Response[None]):
     """A response that begins its answer when it is sent, and ends it when it is sent or its client has left."""
 
-    framing: Framing
-
-    def __init__(self, runtime: Runtime, bound: Bound, body: ChatBody) -> None:
+    def __init__(self, runtime: Runtime, bound: Bound, opened: OpenDoor, encoder: Encoder, question: Question) -> None:
         super().__init__(None)
         self._runtime = runtime
         self._bound = bound
-        self._body = body
+        self._opened = opened
+        self._encoder = encoder
+        self._question = question
 
     def to_asgi_response(self, *_args: Any, **_kwargs: Any) -> Any:
         """Give itself: Litestar's own would add headers and buffer."""
@@ -46,8 +48,15 @@ class _Relayed(Response[None]):
         task = asyncio.current_task()
         assert task is not None
         abort: Callable[[], object] = connection.abort if connection is not None else task.cancel
+        self._share = share_of(scope)
         relay = self._runtime.answer(
-            self._bound, self._body, self.framing, abort, request_id(scope), upstream_headers(scope)
+            self._bound,
+            self._question,
+            self._framing(),
+            abort,
+            request_id(scope),
+            upstream_headers(scope),
+            self._share,
         )
         watcher = asyncio.create_task(_watch(receive, relay), name="aura-disconnect")
         try:
@@ -56,20 +65,31 @@ class _Relayed(Response[None]):
             watcher.cancel()
             self._runtime.release(relay)
 
+    def _framing(self) -> Framing:
+        raise NotImplementedError
+
+    def _made(self, what: str, make: Callable[..., bytes], *given: Any) -> bytes:
+        """What the encoder makes. Raises Problem where it fails."""
+        return made(self._opened, f"{what} of {type(self._encoder).__qualname__}", as_bytes, make, *given)
+
     async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
         raise NotImplementedError
 
 
 class EventStream(_Relayed):
-    """The answer as Server-Sent Events: headers at once, then everything that is ready in one write."""
+    """The answer as it comes: headers at once, then everything that is ready in one write."""
 
-    framing = Sse()
+    def _framing(self) -> Framing:
+        return self._encoder
 
     async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
-        heartbeat = b"%g" % self._runtime.limits.heartbeat
-        headers = [*STREAM_HEADERS, (b"aura-heartbeat", heartbeat)]
+        encoder = self._encoder
+        headers = [(b"content-type", encoder.content_type.encode()), *STREAM_HEADERS]
+        if encoder.ping:
+            headers.append((b"aura-heartbeat", b"%g" % self._runtime.limits.heartbeat))
+        begin = self._made("begin", encoder.begin)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": OK, "more_body": True})
+        await send({"type": "http.response.body", "body": begin, "more_body": True})
         frames = await relay.take() if connection is None else await relay.pipe(connection)
         while frames:
             more = not relay.drained
@@ -77,28 +97,93 @@ class EventStream(_Relayed):
             frames = await relay.take()
 
 
-class WholeAnswer(_Relayed):
-    """The answer as one JSON object; what fails is a problem that keeps the text that had come."""
+class _Parts(Values):
+    """The parts of an answer, and who gave it."""
 
-    framing = Values()
+    who = "", ""
+
+    def answering(self, provider: str, model: str) -> None:  # type: ignore[override]  # it keeps what it is told
+        self.who = provider, model
+
+    @staticmethod
+    def done(end: End) -> Any:
+        return end
+
+    @staticmethod
+    def error(failure: Failure) -> Any:
+        return failure
+
+
+class OnePiece(_Relayed):
+    """The answer in one piece; what fails is a refusal that keeps the text that had come."""
+
+    def _framing(self) -> Framing:
+        self._parts = _Parts()
+        return self._parts
 
     async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
-        parts: list[str] = []
+        text, thoughts = Text(self._share), Text(self._share)
         while not relay.drained:
-            for event in await relay.take():
-                if isinstance(event, TokenEvent):
-                    parts.append(event.content)
-                elif isinstance(event, ErrorEvent):
-                    raise Problem(event.code, event.message, event.retry_after, "".join(parts))
-                elif isinstance(event, DoneEvent):
-                    body = msgspec.json.encode(Answer("".join(parts), event.total_tokens, event.finish_reason))
+            for part in await relay.take():
+                if isinstance(part, TokenEvent | ReasoningEvent):
+                    why = (text if isinstance(part, TokenEvent) else thoughts).add(part.content)
+                    if why is not None:
+                        relay.fail(why, _WHY[why])
+                        if why == "unavailable":  # the text would take the memory that there is not
+                            raise Problem(why, _WHY[why], 1)
+                        raise Problem(why, _WHY[why], partial=text.so_far())
+                elif isinstance(part, Failure):
+                    raise Problem(part.code, part.message, part.retry_after, text.so_far())
+                elif isinstance(part, End):
+                    answer = WholeAnswer(text.so_far(), thoughts.so_far(), part)
+                    self._made("answering", self._encoder.answering, *self._parts.who)
+                    body = self._made("whole", self._encoder.whole, answer)
+                    if not self._share.change(text.size + thoughts.size, len(body)):
+                        raise Problem("unavailable", FULL, 1)
                     headers = [
-                        (b"content-type", b"application/json"),
+                        (b"content-type", self._encoder.whole_content_type.encode()),
                         (b"cache-control", b"no-store"),
                         (b"content-length", str(len(body)).encode()),
                     ]
                     await send({"type": "http.response.start", "status": 200, "headers": headers})
                     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class Text:
+    """The text of an answer that is sent in one piece, as far as it has arrived. It counts in the request's share.
+
+    It is kept as UTF-8: each short string would take 50 bytes more than its characters.
+    """
+
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self._bytes = bytearray()
+
+    def add(self, content: str) -> str | None:
+        """Append a piece. Returns an error code if the answer is too long, or too much is held for all clients."""
+        piece = content.encode()
+        if len(self._bytes) + len(piece) > WHOLE_ANSWER_LIMIT:
+            return "llm_error"
+        if not self._share.grow(len(piece)):
+            return "unavailable"
+        self._bytes += piece
+        return None
+
+    def so_far(self) -> str:
+        """All of it."""
+        return self._bytes.decode()
+
+    @property
+    def size(self) -> int:
+        """The bytes that it counts."""
+        return len(self._bytes)
+
+
+_WHY = {
+    "llm_error": f"The answer is longer than {WHOLE_ANSWER_LIMIT // 2**20} MiB and cannot be sent in one piece; ask for"
+    " a stream.",
+    "unavailable": FULL,
+}
 
 
 async def _watch(receive: Receive, relay: Relay) -> None:

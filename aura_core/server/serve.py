@@ -20,7 +20,7 @@ from typing import Any
 import uvicorn
 
 from aura_core.errors import ConfigError
-from aura_core.limits import BACKLOG, FORCED_SHUTDOWN, LAST_EVENT_TIME, SAME_SIGNAL, SEND_BUFFER
+from aura_core.limits import BACKLOG, FORCED_SHUTDOWN, LAST_EVENT_TIME, MAPPED_SIZE, SAME_SIGNAL, SEND_BUFFER
 from aura_core.runtime import Runtime
 from aura_core.server import event_loop
 from aura_core.server.app import create_app
@@ -29,11 +29,13 @@ from aura_core.server.uvicorn_protocol import Protocol
 
 log = logging.getLogger("aura.server")
 
-M_ARENA_MAX = -8  # mallopt(3)
+# mallopt(3)
+M_ARENA_MAX = -8
+M_MMAP_THRESHOLD = -3
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there. Raises ConfigError, in words that say what to do."""
+    """A socket that listens there. Raises ConfigError that says what to do."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -41,7 +43,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as exc:
         raise ConfigError(f"cannot listen on {host}: {exc.strerror or exc}") from None
     except UnicodeError:  # `a..b`, a label of over 63 letters
-        raise ConfigError(f"cannot listen on {host}: it is no host's name") from None
+        raise ConfigError(f"cannot listen on {host}: it is not a valid host name") from None
     try:
         return _bound(socket.socket(family, kind, protocol), address)
     except OSError as exc:
@@ -53,10 +55,10 @@ def listen(host: str, port: int) -> socket.socket:
 def listen_together(host: str, port: int, count: int) -> list[socket.socket]:
     """A socket for each of several workers, at one address, as `listen` has it.
 
-    On Linux the kernel deals new connections out among them. On one socket, as elsewhere, whoever wakes first takes all
-    that wait: of 50 connections at once one of two workers often had every one.
+    On Linux the kernel distributes new connections among them. With one shared socket the first worker to wake accepts
+    all that wait: of 50 simultaneous connections one of two workers often got all.
     """
-    first = listen(host, port)  # which also tells whether the port is free: the others would share it with anybody
+    first = listen(host, port)  # also checks that the port is free: sockets with SO_REUSEPORT would share it
     if sys.platform != "linux":
         return [first] * count
     family, kind, protocol, address = first.family, first.type, first.proto, first.getsockname()
@@ -85,7 +87,8 @@ def _bound(sock: socket.socket, address: Any) -> socket.socket:
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn that drains: running answers go on, new ones are refused, and a limit ends them with an event."""
+    """uvicorn that drains: running answers continue, new ones are refused, and after a time limit each remaining answer
+    ends with an error event."""
 
     def __init__(
         self,
@@ -94,14 +97,16 @@ class DrainingServer(uvicorn.Server):
         chosen: Callable[[str], None] | None = None,
         settled: Callable[[], None] | None = None,
     ) -> None:
-        """`listening` is called as soon as the server listens; `chosen` is told, in a sentence, which provider serves
-        agents that name none, where there are such; `settled` is called when the clients that agents use are open.
+        """`listening` is called as soon as the server listens; `chosen` is called with a sentence that says which
+        provider serves agents without one, if there are such; `settled` is called when the agents' clients are open.
         """
         super().__init__(
             uvicorn.Config(
                 create_app(runtime),
-                # uvicorn calls it, and asks for no class.
-                http=partial(Protocol, write_timeout=runtime.settings.server.write_timeout),  # type: ignore[arg-type]
+                # uvicorn only calls it; it need not be a class.
+                http=partial(  # type: ignore[arg-type]
+                    Protocol, write_timeout=runtime.settings.server.write_timeout, budget=runtime.budget
+                ),
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -109,7 +114,7 @@ class DrainingServer(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
-                timeout_keep_alive=runtime.settings.server.keep_alive,  # type: ignore[arg-type]  # a float does
+                timeout_keep_alive=runtime.settings.server.keep_alive,  # type: ignore[arg-type]  # a float works
                 timeout_graceful_shutdown=FORCED_SHUTDOWN,
             )
         )
@@ -123,11 +128,11 @@ class DrainingServer(uvicorn.Server):
         self.left: list[Any] = []
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until a signal ends it. `left` are then the tasks and threads of plugins that did not end."""
+        """Serve until a signal ends it. Afterwards `left` holds the tasks and threads of plugins that did not end."""
         self.left = event_loop.run(self.serve(sockets), self.config.get_loop_factory())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen; then, in the background, open what agents need."""
+        """Listen; then open the clients that agents use, in the background."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self._listening is not None:
@@ -145,10 +150,10 @@ class DrainingServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGHUP drains, too: a terminal that closes, or a supervisor that uses it."""
+        """Let SIGHUP drain, too: a closed terminal sends it, and some supervisors do."""
         with super().capture_signals():
             hangup = getattr(signal, "SIGHUP", None)
-            # Under `nohup` it is ignored, and stays so.
+            # `nohup` ignores it; keep that.
             if (
                 hangup is None
                 or threading.current_thread() is not threading.main_thread()
@@ -163,7 +168,7 @@ class DrainingServer(uvicorn.Server):
                 signal.signal(hangup, previous)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains, the second leaves at once."""
+        """The first signal drains, a second one exits at once."""
         now = time.monotonic()
         if self._loop is None:
             self.should_exit = self.force_exit = True
@@ -171,7 +176,7 @@ class DrainingServer(uvicorn.Server):
         if self._runtime.draining:
             if now - self._signalled_at > SAME_SIGNAL:
                 self.should_exit = self.force_exit = True
-                logging.getLogger("uvicorn.error").disabled = True  # it would log what is cut short as a traceback
+                logging.getLogger("uvicorn.error").disabled = True  # no tracebacks of cut requests
             return
         self._signalled_at = now
         self._runtime.draining = True
@@ -216,12 +221,12 @@ def serve(
     """Serve on a listening socket until a signal ends it; see DrainingServer for `listening` and `chosen`."""
 
     def settled() -> None:
-        # What lives now lives on: collecting it again and again costs 13-15 % of a request.
+        # These objects live until the end: scanning them again and again costs 13-15 % of a request.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
 
-    _use_one_arena()
+    _return_memory()
     server = DrainingServer(runtime, listening, chosen, settled)
     server.run(sockets=[sock])
     if server.left:
@@ -234,10 +239,14 @@ def _name(left: "asyncio.Task[Any] | threading.Thread") -> str:
     return f"thread {left.name}" if isinstance(left, threading.Thread) else f"task {left.get_name()}"
 
 
-def _use_one_arena() -> None:
-    """Keep glibc from giving each thread memory of its own: only the loop's thread works here, the others wait.
+def _return_memory() -> None:
+    """Tell glibc to give memory back to the system: by default it keeps much of what a crowd of clients needed.
 
-    It saves 4 MiB, which the short-lived threads that open clients would leave behind.
+    One arena for all threads, as only the loop's thread allocates much, saves 4 MiB that the short-lived threads which
+    open clients would leave behind. A fixed size from which on an allocation is mapped by itself, and so returned when
+    it is freed: glibc raises that size to the largest one freed so far, megabytes after the first long prompt.
     """
     with suppress(AttributeError, OSError, TypeError):  # another C library, or Windows
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_ARENA_MAX, 1)
+        mallopt(M_MMAP_THRESHOLD, MAPPED_SIZE)

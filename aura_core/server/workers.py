@@ -1,4 +1,4 @@
-"""Several processes that answer on one address; the parent starts them, passes signals on, replaces what crashes."""
+"""Several worker processes on one address; the parent starts them, forwards signals and replaces crashed workers."""
 
 import logging
 import os
@@ -19,17 +19,17 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "
 
 
 class FirstWord:
-    """A word that several processes agree on: whichever says one first is right, and a process that comes later, in
-    place of one that crashed, learns it. Make it before they are forked. POSIX only."""
+    """A word that several processes agree on: the first one said is valid for all, also for a process that replaces a
+    crashed one later. Create it before forking. POSIX only."""
 
     first = False
     """Whether this process said it."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # it is there as long as the processes are
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # it must exist as long as the processes
 
     def say(self, word: str) -> str:
-        """The word that holds: this one, unless another was said before."""
+        """The valid word: this one, unless another was said before."""
         import fcntl
 
         fcntl.lockf(self._file, fcntl.LOCK_EX)
@@ -45,9 +45,9 @@ class FirstWord:
 
 def supervise(count: int, work: Callable[[int], None], left: Callable[[int], None] = lambda number: None) -> None:
     """Fork `count` processes, each of which runs `work` with its number. Returns when a signal has ended all of them;
-    `left` is told the number of each that nobody replaces. A worker whose parent was killed ends by itself.
+    `left` is called with the number of each worker that ends for good. Workers end by themselves if the parent dies.
 
-    POSIX only. Call it while there is one thread and no event loop.
+    POSIX only. Call it while the process has one thread and no event loop.
     """
     workers: dict[int, int] = {}
     stopping: list[int] = []
@@ -60,7 +60,7 @@ def supervise(count: int, work: Callable[[int], None], left: Callable[[int], Non
 
     def start(number: int) -> None:
         """Fork a worker, unless all are to stop."""
-        # No signal may come between the fork and the entry: it would miss the new worker, or find our handler in it.
+        # Block signals between fork and bookkeeping: one would miss the new worker, or run our handler in it.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             if stopping:
@@ -80,7 +80,7 @@ def supervise(count: int, work: Callable[[int], None], left: Callable[[int], Non
         while workers:
             pid, status = os.wait()
             if pid not in workers:
-                continue  # the first process of a container gets orphans; a shell may leave children when it `exec`s us
+                continue  # as PID 1 of a container we inherit orphans; a shell that `exec`s us may leave children
             number = workers.pop(pid)
             if not stopping:
                 log.error("worker %d ended with code %d; starting another", number, os.waitstatus_to_exitcode(status))
@@ -96,13 +96,13 @@ def supervise(count: int, work: Callable[[int], None], left: Callable[[int], Non
 
 
 def _run(number: int, work: Callable[[int], None], life: int) -> NoReturn:
-    """Be a worker, until it has done its work or its parent is gone."""
+    """Be a worker, until its work is done or its parent has died."""
     code = 1
     try:
-        # A group of its own: Ctrl-C in the terminal reaches the parent alone, which passes it on once.
+        # Its own process group: Ctrl-C in the terminal reaches only the parent, which forwards it once.
         os.setpgid(0, 0)
         for sig in SIGNALS:
-            if signal.getsignal(sig) is not signal.SIG_IGN:  # `nohup` has SIGHUP ignored
+            if signal.getsignal(sig) is not signal.SIG_IGN:  # `nohup` ignores SIGHUP
                 signal.signal(sig, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         threading.Thread(target=_end_with_parent, args=[life], name="aura-parent", daemon=True).start()
@@ -112,14 +112,14 @@ def _run(number: int, work: Callable[[int], None], life: int) -> NoReturn:
         log.exception("worker %d failed", number)
     finally:
         try:
-            logging.shutdown()  # os._exit would lose the lines that wait to be written
+            logging.shutdown()  # os._exit would lose buffered lines
         finally:
             os._exit(code)
 
 
 def _end_with_parent(life: int) -> None:
-    """Drain when the parent is gone without a word (SIGKILL): nobody else would ever end this process."""
-    os.read(life, 1)  # the end of the pipe, when no process holds its other side
+    """Drain if the parent dies without a signal to us (SIGKILL): nothing else would end this process."""
+    os.read(life, 1)  # returns at the end of the pipe: no process holds its other side
     os.kill(os.getpid(), signal.SIGTERM)
 
 

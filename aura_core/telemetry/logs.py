@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from aura_core.answer.stream_record import StreamRecord
+from aura_core.answer.stream_record import Attempt, StreamRecord
 from aura_core.limits import LOG_FLUSH, LOG_QUEUE
 from aura_core.telemetry.redact import hide
 from aura_core.text import printable, printable_json, printable_lines
@@ -33,10 +33,8 @@ class TextFormatter(logging.Formatter):
         stream: StreamRecord | None = getattr(record, "stream", None)
         if stream is None:
             return line
-        fields = " ".join(
-            f"{key}={_word(value)}" for key, value in msgspec.structs.asdict(stream).items() if value is not None
-        )
-        return f"{line} {fields}"
+        fields = msgspec.structs.asdict(stream) | {"attempts": _several(stream.attempts)}
+        return f"{line} " + " ".join(f"{key}={_word(value)}" for key, value in fields.items() if value is not None)
 
     def format(self, record: logging.LogRecord) -> str:
         # What a plugin or an upstream says may hold escape sequences, or lines that look like ours.
@@ -60,14 +58,33 @@ class JsonFormatter(logging.Formatter):
         }
         stream: StreamRecord | None = getattr(record, "stream", None)
         if stream is not None:
-            fields |= msgspec.structs.asdict(stream)
+            fields |= msgspec.to_builtins(stream)
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         # Now, as in JSON a quote in a secret is written in another way.
         secrets = self._secrets()
-        fields = {key: hide(value, secrets) if isinstance(value, str) else value for key, value in fields.items()}
+        fields = _hidden(fields, secrets)
         # Not msgspec: it raises on half a surrogate pair, which an exception's text may hold.
         return printable_json(json.dumps(fields, default=str, ensure_ascii=False))
+
+
+def _hidden(value: Any, secrets: list[str]) -> Any:
+    """The value with every secret in it hidden."""
+    if isinstance(value, str):
+        return hide(value, secrets)
+    if isinstance(value, dict):
+        return {key: _hidden(inner, secrets) for key, inner in value.items()}
+    return [_hidden(inner, secrets) for inner in value] if isinstance(value, list) else value
+
+
+def _several(attempts: list[Attempt]) -> str | None:
+    """The attempts of an answer in one line, where it took more than one."""
+    if len(attempts) < 2:
+        return None
+    return ", ".join(
+        f"{attempt.provider} {attempt.model or '-'} {attempt.code or attempt.outcome} {attempt.ms:g} ms"
+        for attempt in attempts
+    )
 
 
 def _word(value: Any) -> str:

@@ -20,19 +20,38 @@ class Metrics:
 
     CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 
-    def __init__(self, active: Callable[[], int], abandonments: Mapping[str, int], worker: int | None = None) -> None:
-        """`active` counts the answers under way, `abandonments` the abandoned clean-ups by plugin; `worker` is this
-        process's number, where there are several."""
+    def __init__(
+        self,
+        active: Callable[[], int],
+        buffered: Callable[[], int],
+        resting: Callable[[], int],
+        abandonments: Mapping[str, int],
+        worker: int | None = None,
+    ) -> None:
+        """`active` counts the answers under way, `buffered` the bytes held for clients, `resting` the candidates that are
+        skipped, `abandonments` the abandoned clean-ups by plugin; `worker` is this process's number, where there are
+        several."""
         self._registry = registry = CollectorRegistry()
         self._worker = [] if worker is None else [str(worker)]
         label = ["worker"] if self._worker else []
         provider = "gen_ai_provider_name"
-        gauge = Gauge("aura_active_streams", "Answers under way.", label, registry=registry)
-        (gauge.labels(*self._worker) if label else gauge).set_function(active)
+        for name, meaning, value in (
+            ("aura_active_streams", "Answers under way.", active),
+            ("aura_buffered_bytes", "Bytes of requests and unread answers, of server.max_buffered.", buffered),
+            ("aura_resting_candidates", "Candidates of a fallback that are skipped after a failure.", resting),
+        ):
+            gauge = Gauge(name, meaning, label, registry=registry)
+            (gauge.labels(*self._worker) if label else gauge).set_function(value)
         self._streams = Counter(
             "aura_streams",
             "Answers that ended, by outcome and code.",
             [provider, "outcome", "code", *label],
+            registry=registry,
+        )
+        self._attempts = Counter(
+            "aura_attempts",
+            "Attempts at providers, retries and fallbacks included, by outcome and code.",
+            ["provider", "outcome", "code", *label],
             registry=registry,
         )
         self._first_token = Histogram(
@@ -61,6 +80,8 @@ class Metrics:
         """Count an answer that is over."""
         provider = record.provider
         self._streams.labels(provider, record.outcome, record.code or "", *self._worker).inc()
+        for attempt in record.attempts:
+            self._attempts.labels(attempt.provider, attempt.outcome, attempt.code or "", *self._worker).inc()
         if record.first_token_ms is not None:
             self._first_token.labels(provider, *self._worker).observe(record.first_token_ms / 1000)
         self._duration.labels(provider, *self._worker).observe(record.duration_ms / 1000)

@@ -2,7 +2,8 @@
 
 from aura_core.testing.conformance import KEY, Failure, Transcript
 from aura_core.testing.dialects import NDJSON, SSE, Dialect
-from aura_core.testing.runner import Check, Conformance
+from aura_core.testing.door_conformance import Dialog, Heard
+from aura_core.testing.runner import Check, Conformance, DoorConformance
 from aura_core.testing.server import AuraServer
 from aura_core.testing.sse import SseEvent, events
 from aura_core.testing.upstream import Reply, Request, Upstream, split_at
@@ -15,7 +16,10 @@ __all__ = [
     "Check",
     "Conformance",
     "Dialect",
+    "Dialog",
+    "DoorConformance",
     "Failure",
+    "Heard",
     "Reply",
     "Request",
     "SseEvent",

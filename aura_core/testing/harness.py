@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
-from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Values
+from aura_core import door
+from aura_core.answer.candidates import Candidate
+from aura_core.answer.events import ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Limits, Relay
 from aura_core.config.sources import Value
 from aura_core.limits import CLEANUP_LIMIT
@@ -45,14 +47,8 @@ class PlayedAnswer:
         self.abandoned = False
         self._instance = instance
         self._request = request
-        self.relay = Relay(
-            self._start,
-            limits,
-            Values(),
-            instance.plugin,
-            lambda text: redact.message(text, [KEY]),
-            abandoned=lambda: setattr(self, "abandoned", True),
-        )
+        candidate = Candidate(self._start, instance.plugin, abandoned=lambda: setattr(self, "abandoned", True))
+        self.relay = Relay(candidate, limits, Values(), lambda text: redact.message(text, [KEY]))
 
     async def _start(self) -> AsyncIterator[Token]:
         client = await self._instance.client()
@@ -86,7 +82,7 @@ class PlayedAnswer:
         return next((token.usage for token in reversed(self.tokens) if token.usage is not None), None)
 
     @property
-    def error(self) -> ErrorEvent | None:
+    def error(self) -> door.Failure | None:
         """How it failed."""
         return self.relay.error
 

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 import unittest
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
@@ -13,8 +13,11 @@ import msgspec
 
 from aura_core.errors import words_of
 from aura_core.testing.capture_logs import collected
-from aura_core.testing.checks import PROMISES
+from aura_core.testing.checks import DOOR_PROMISES, PROMISES
 from aura_core.testing.conformance import KEY, Description
+from aura_core.testing.door_conformance import DoorDescription
+from aura_core.testing.door_harness import DoorHarness
+from aura_core.testing.door_registry import DoorPromise
 from aura_core.testing.harness import Broken, Harness, Inapplicable, written_for
 from aura_core.testing.registry import Promise
 from aura_core.testing.upstream import Upstream
@@ -38,7 +41,7 @@ class Result(msgspec.Struct, frozen=True):
 class Check:
     """One check of one plugin. `run` raises Broken, or unittest.SkipTest if the check does not apply."""
 
-    def __init__(self, kit: "Kit", name: str) -> None:
+    def __init__(self, kit: "Checks", name: str) -> None:
         self.kit = kit
         self.name = name
 
@@ -52,7 +55,7 @@ class Check:
         if result.status == "skipped":
             raise unittest.SkipTest(result.detail)
         if result.status == "failed":
-            raise Broken(explain(self.kit.conformance.plugin, result)) from None
+            raise Broken(explain(self.kit.plugin, result)) from None
 
 
 def explain(plugin: str, result: Result) -> str:
@@ -70,28 +73,39 @@ class Conformance(Description, frozen=True, kw_only=True):
         return Kit(self).cases()
 
 
-class Kit:
+class DoorConformance(DoorDescription, frozen=True, kw_only=True):
+    """The description of a plugin's doors, ready to be checked; published as an entry point of the group
+    `aura.conformance.doors`."""
+
+    def checks(self) -> list[Check]:
+        """Every promise of a door, ready to be run; `pytest.fixture(params=conformance.checks(), ids=str)`."""
+        return DoorKit(self).cases()
+
+
+class Checks:
     """All checks of one plugin; each runs once, when its result is needed."""
 
-    def __init__(self, conformance: Description) -> None:
-        self.conformance = conformance
+    promises: Mapping[str, Promise | DoorPromise]
+
+    def __init__(self, plugin: str) -> None:
+        self.plugin = plugin
         self._results: dict[str, Result] = {}
 
     def cases(self) -> list[Check]:
         """Every check."""
-        return [Check(self, name) for name in PROMISES]
+        return [Check(self, name) for name in self.promises]
 
     def results(self) -> Iterator[Result]:
         """Every result, as it comes."""
-        return (self.result(name) for name in PROMISES)
+        return (self.result(name) for name in self.promises)
 
     def result(self, name: str) -> Result:
         """The result of one check; the checks that it depends on run before it."""
         if name not in self._results:
-            self._results[name] = self._look(PROMISES[name])
+            self._results[name] = self._look(self.promises[name])
         return self._results[name]
 
-    def _look(self, check: Promise) -> Result:
+    def _look(self, check: Any) -> Result:
         begin = time.monotonic()
         status: Literal["ok", "failed", "skipped"] = "ok"
         detail = ""
@@ -99,10 +113,9 @@ class Kit:
             for needed in check.needs:
                 if self.result(needed).status == "failed":
                     raise Inapplicable(f"it builds on `{needed}`, which is broken")
-            if check.since > (version := written_for(self.conformance.plugin)):
+            if check.since > (version := written_for(self.plugin)):
                 raise Inapplicable(f"it is new in Aura {check.since}, and the plugin was written for {version}")
-            if check.server and self.conformance.write is None:
-                raise Inapplicable("the provider has no server")
+            self._check_applies(check)
             with surroundings():
                 self._play(check)
         except Inapplicable as why:
@@ -114,7 +127,7 @@ class Kit:
         seconds = round(time.monotonic() - begin, 3)
         return Result(check.name, status, check.promise, detail, check.docs, seconds)
 
-    def _play(self, check: Promise) -> None:
+    def _play(self, check: Any) -> None:
         failures: list[BaseException] = []
 
         def play() -> None:
@@ -131,6 +144,26 @@ class Kit:
         if failures:
             raise failures[0]
 
+    def _check_applies(self, check: Any) -> None:
+        """Raise Inapplicable where the check cannot be looked at."""
+
+    async def _in_harness(self, check: Any) -> None:
+        raise NotImplementedError
+
+
+class Kit(Checks):
+    """All checks of a provider."""
+
+    promises = PROMISES
+
+    def __init__(self, conformance: Description) -> None:
+        super().__init__(conformance.plugin)
+        self.conformance = conformance
+
+    def _check_applies(self, check: Promise) -> None:
+        if check.server and self.conformance.write is None:
+            raise Inapplicable("the provider has no server")
+
     async def _in_harness(self, check: Promise) -> None:
         with Upstream() as upstream:
             harness = Harness(self.conformance, upstream)
@@ -140,6 +173,19 @@ class Kit:
                 await check.look(harness)
             finally:
                 await harness.close()
+
+
+class DoorKit(Checks):
+    """All checks of a plugin's doors."""
+
+    promises = DOOR_PROMISES
+
+    def __init__(self, description: DoorDescription) -> None:
+        super().__init__(description.plugin)
+        self._description = description
+
+    async def _in_harness(self, check: DoorPromise) -> None:
+        await check.look(DoorHarness(self._description))
 
 
 def _secrets(harness: Harness) -> list[str]:

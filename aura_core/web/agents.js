@@ -1,6 +1,7 @@
 // @ts-check
 // The agent picker: choose an agent, and see its provider and its error.
 
+import { behind } from "./chat.js";
 import { h } from "./dom.js";
 
 /** @typedef {import("./host-types.js").Agent} Agent */
@@ -68,7 +69,7 @@ export class AgentPicker {
   #show() {
     const agent = this.chosen;
     this.#select.disabled = this.#agents.length === 0;
-    this.#behind.textContent = [agent?.provider, agent?.model].filter(Boolean).join(" · ");
+    this.#behind.textContent = agent ? behind(agent) : "";
     this.#error.textContent = this.#trouble || (agent?.error ?? "");
     this.#error.hidden = !this.#error.textContent;
   }

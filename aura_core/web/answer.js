@@ -34,7 +34,7 @@ export class AnswerView {
   #pending;
   #pendingThoughts;
   #taken;
-  #heard = Date.now();
+  #lastEventAt = Date.now();
   #settled = false;
 
   /**
@@ -58,8 +58,8 @@ export class AnswerView {
   }
 
   /** @param {import("./host-types.js").TurnEvent} event */
-  hear(event) {
-    this.#heard = Date.now();
+  receive(event) {
+    this.#lastEventAt = Date.now();
     if (event.type === "token") this.#more(event.content, "");
     else if (event.type === "reasoning") this.#more("", event.content);
   }
@@ -67,7 +67,7 @@ export class AnswerView {
   /** Show the current data of the answer, which was changed elsewhere. It must not have ended before. */
   refresh() {
     const { text, reasoning } = this.#answer;
-    this.#heard = Date.now();
+    this.#lastEventAt = Date.now();
     this.#more(text.slice(this.#taken.text), reasoning.slice(this.#taken.reasoning));
   }
 
@@ -113,12 +113,13 @@ export class AnswerView {
 
   /** The state of the turn, in words. */
   get state() {
-    const { state, model, began, thought } = this.#answer;
+    const { state, model, silent, began, thought } = this.#answer;
     const since = (/** @type {number} */ from) => Math.floor((Date.now() - from) / 1000);
     if (state === "connecting") return `Connecting, ${since(began)} s`;
+    if (state === "waiting" && silent) return `Asking ${model}, as ${silent} does not answer, ${since(began)} s`;
     if (state === "waiting") return `Waiting for ${model}, ${since(began)} s`;
     if (state === "thinking") return `${model} is thinking, ${since(thought ?? began)} s`;
-    const gap = Date.now() - this.#heard;
+    const gap = Date.now() - this.#lastEventAt;
     return gap > GAP ? `Answering; no new text for ${Math.floor(gap / 1000)} s` : "Answering";
   }
 

@@ -12,6 +12,8 @@
  * @property {string} turn
  * @property {string} agent
  * @property {string} model  its name in the state line
+ * @property {string} [provider]  who is asked
+ * @property {string} [silent]  who was asked before and does not answer
  * @property {"connecting" | "waiting" | "thinking" | "answering" | "done" | "stopped" | "failed"} state
  * @property {string} text
  * @property {string} reasoning
@@ -69,7 +71,7 @@ export function newChat(agent) {
 /**
  * @param {Pick<Chat, "id" | "last">} chat
  * @param {Question} question
- * @param {{ id: string, model: string }} agent
+ * @param {{ id: string, model: string, provider?: string }} agent
  * @param {string} [after]
  * @returns {Turn}
  */
@@ -79,12 +81,12 @@ export function newTurn(chat, question, agent, after = chat.last) {
 }
 
 /**
- * @param {{ id: string, model: string }} agent
+ * @param {{ id: string, model: string, provider?: string }} agent
  * @returns {Answer}
  */
-export function newAnswer({ id, model }) {
+export function newAnswer({ id, model, provider }) {
   const answer = { role: /** @type {const} */ ("assistant"), turn: newId(), agent: id, model, began: Date.now() };
-  return { ...answer, state: "connecting", text: "", reasoning: "", pieces: 0 };
+  return { ...answer, ...(provider ? { provider } : {}), state: "connecting", text: "", reasoning: "", pieces: 0 };
 }
 
 /** A unique id for a chat or turn; crypto.randomUUID would need HTTPS. */
@@ -108,6 +110,11 @@ export function take(answer, event) {
   switch (event.type) {
     case "open":
       if (answer.state === "connecting") answer.state = "waiting";
+      return true;
+    case "asking":
+      if (answer.state === "connecting") answer.state = "waiting";
+      answer.silent = answer.provider ?? "the first provider"; // a workflow's step knows only its agent
+      answer.provider = answer.model = event.provider;
       return true;
     case "reasoning":
       answer.thought ??= now;
@@ -157,4 +164,13 @@ export function history(turns) {
 /** The title of a chat without one: the first line of the question. @param {string} text */
 export function titleOf(text) {
   return text.trim().split("\n", 1)[0]?.slice(0, 80) ?? "";
+}
+
+/**
+ * Who answers for an agent, and who is asked when that one does not.
+ * @param {import("./host-types.js").Agent} agent
+ */
+export function behind({ provider, model, fallback = [] }) {
+  const first = [provider, model].filter(Boolean).join(" · ");
+  return fallback.length ? `${first}, then ${fallback.join(", ")}` : first;
 }

@@ -11,6 +11,7 @@
  * @property {string | null} provider
  * @property {string | null} model
  * @property {boolean} streaming
+ * @property {string[]} [fallback]  the providers that are asked next when this one does not answer
  * @property {string | null} error
  * @property {number} [contextTokens]  the model's context length, if the host knows it
  */
@@ -45,9 +46,10 @@
  */
 
 /**
- * An event of a turn. `open`: the server has accepted the request, or a complete answer was requested; `stopped` may have a
- * reason.
+ * An event of a turn. `open`: the server has accepted the request, or a complete answer was requested; `asking`: this
+ * provider is asked now, as the one before it does not answer; `stopped` may have a reason.
  * @typedef {{ type: "open" }
+ *   | { type: "asking", provider: string }
  *   | { type: "token", content: string }
  *   | { type: "reasoning", content: string }
  *   | { type: "done", totalTokens: number, finishReason: string }

@@ -53,8 +53,9 @@ export function isTurn(value) {
  */
 function isAnswer(value) {
   const { turn, agent, model, state, text, reasoning, began, pieces, ...rest } = /** @type {Partial<Answer>} */ (value ?? {});
-  const { thought = 0, first = 0, ended = 0, totalTokens = 0, finishReason = "", reason = "", failure } = rest;
-  const strings = [turn, agent, model, text, reasoning, finishReason, reason].every((field) => typeof field === "string");
+  const { thought = 0, first = 0, ended = 0, totalTokens = 0, finishReason = "", reason = "", provider = "", silent = "", failure } = rest;
+  const words = [turn, agent, model, text, reasoning, finishReason, reason, provider, silent];
+  const strings = words.every((field) => typeof field === "string");
   const numbers = [began, pieces, thought, first, ended, totalTokens].every((field) => typeof field === "number");
   const failed = failure === undefined || (typeof failure?.code === "string" && typeof failure.message === "string");
   return strings && numbers && failed && STATES.includes(state ?? "");

@@ -1,7 +1,13 @@
 // @ts-check
 // Parse a text/event-stream into events, exactly as a browser's EventSource does, however it is split into chunks.
 
-/** @typedef {{ name: string, data: string }} SseEvent */
+/**
+ * An event, or a comment, whose `name` is COMMENT.
+ * @typedef {{ name: string, data: string }} SseEvent
+ */
+
+/** No event has this name: without one it is called "message". */
+export const COMMENT = "";
 
 /** Maximum characters of an unfinished line; the server accepts lines of 8 MiB from a provider. */
 export const MAX_LINE = 16 * 1024 * 1024;
@@ -15,7 +21,7 @@ export class SseParser {
   #data = [];
 
   /**
-   * The events that these bytes complete. Comments and unknown fields are dropped.
+   * The events and comments that these bytes complete. Unknown fields are dropped.
    * @param {Uint8Array} bytes
    * @returns {SseEvent[]}
    */
@@ -57,6 +63,7 @@ export class SseParser {
       return complete ? event : undefined;
     }
     const colon = line.indexOf(":");
+    if (colon === 0) return { name: COMMENT, data: line.slice(1).trim() };
     const field = colon < 0 ? line : line.slice(0, colon);
     let value = colon < 0 ? "" : line.slice(colon + 1);
     if (value.startsWith(" ")) value = value.slice(1);

@@ -1,7 +1,7 @@
 // @ts-check
 // Send a prompt to an agent and report the turn as a list of events with exactly one end.
 
-import { SseParser } from "./sse.js";
+import { COMMENT, SseParser } from "./sse.js";
 
 /** @typedef {import("./host-types.js").TurnEvent} TurnEvent */
 
@@ -173,6 +173,10 @@ async function drain(reader) {
  * @returns {TurnEvent | null} null for events that this client does not know
  */
 function decode(name, data) {
+  if (name === COMMENT) {
+    const [word, provider = ""] = data.slice(0, 200).split(" ");
+    return word === "asking" && provider ? { type: "asking", provider } : null;
+  }
   if (!["token", "reasoning", "done", "error"].includes(name)) return null;
   const value = JSON.parse(data);
   if (name === "token" || name === "reasoning") return { type: name, content: String(value.content) };

@@ -92,7 +92,7 @@ class View {
     root.append(header, this.#shelf.list.panel, h("main", {}, this.#conversation.log, foot), this.#status);
     root.addEventListener("keydown", (event) => this.#key(event));
     setInterval(() => this.#conversation.tick(), 1000);
-    host.onEvent((event) => this.#hear(event));
+    host.onEvent((event) => this.#receive(event));
     this.#greet();
     void this.#load();
   }
@@ -138,7 +138,7 @@ class View {
   }
 
   /** @param {HostEvent} event */
-  #hear(event) {
+  #receive(event) {
     switch (event.type) {
       case "agents":
         this.#offline = "";
@@ -183,7 +183,8 @@ class View {
     const turn = this.#running.get(event.turn);
     if (!turn || !take(turn.answer, event)) return;
     const { answer } = turn;
-    this.#conversation.hear(event);
+    this.#conversation.receive(event);
+    if (event.type === "asking") this.#say(`Asking ${answer.model}, as ${answer.silent} does not answer`);
     if (answer.pieces === 1 && event.type === "token") this.#say(`${this.#picker.name(answer.agent)} is answering`);
     if (isRunning(answer)) return;
     this.#running.delete(event.turn);
@@ -220,7 +221,8 @@ class View {
     const attached = this.#composer.attached.list;
     const question = { text, ...(attached.length ? { attached: attached.map(sizeOf) } : {}) };
     const before = after ? this.#versions.path(after) : [];
-    const turn = newTurn(this.#chat, question, { id: agent.id, model: agent.model ?? agent.name }, after);
+    const asked = { id: agent.id, model: agent.model ?? agent.name, ...(agent.provider ? { provider: agent.provider } : {}) };
+    const turn = newTurn(this.#chat, question, asked, after);
     this.#versions.put(turn);
     this.#running.set(turn.id, turn);
     this.#composer.running = true;

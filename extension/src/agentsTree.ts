@@ -1,6 +1,7 @@
 // The tree of agents: their names, their providers, and their errors.
 
 import * as vscode from "vscode";
+import { behind } from "../../aura_core/web/chat.js";
 import type { Agent, Server } from "./server.js";
 
 export class AgentsTree implements vscode.TreeDataProvider<Agent> {
@@ -18,13 +19,13 @@ export class AgentsTree implements vscode.TreeDataProvider<Agent> {
   }
 
   getTreeItem(agent: Agent): vscode.TreeItem {
-    const behind = [agent.provider, agent.model].filter(Boolean).join(" · ");
+    const who = behind(agent);
     const item = new vscode.TreeItem(agent.name);
     item.id = agent.id;
-    item.description = agent.error ?? behind;
-    item.tooltip = [agent.description, behind, agent.error].filter(Boolean).join("\n");
+    item.description = agent.error ?? who;
+    item.tooltip = [agent.description, who, agent.error].filter(Boolean).join("\n");
     // Without it a screen reader would read the tooltip instead of the name.
-    const words = [agent.name, behind, agent.error ? `invalid: ${agent.error}` : agent.description].filter(Boolean);
+    const words = [agent.name, who, agent.error ? `invalid: ${agent.error}` : agent.description].filter(Boolean);
     item.accessibilityInformation = { label: words.join(", ") };
     item.contextValue = "agent";
     const colour = new vscode.ThemeColor("list.errorForeground");

@@ -12,7 +12,7 @@ import pytest
 
 from aura_core.cli.new_plugin import files
 from aura_core.testing import SSE, AuraServer, Reply, Upstream
-from aura_core.testing.checks import PROMISES
+from aura_core.testing.checks import DOOR_PROMISES, PROMISES
 
 FakePlugin = Callable[..., None]
 ROOT = Path(__file__).parents[2]
@@ -45,6 +45,35 @@ def test_it_writes_a_whole_distribution_under_the_new_name(tmp_path: Path) -> No
         "aura": {"demo": "aura_demo"},
         "aura.conformance": {"demo": "aura_demo.conformance:conformance"},
     }
+
+
+def test_it_writes_a_door_that_keeps_every_promise_and_passes_its_own_tests(tmp_path: Path) -> None:
+    done = new_plugin("--door", "demo", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "aura-demo"
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert written == FILES
+    assert not any("acme" in (folder / name).read_text(encoding="utf-8").lower() for name in FILES)
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    info = folder / "aura_demo-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    groups = project["entry-points"].items()
+    (info / "entry_points.txt").write_text("".join(f"[{group}]\ndemo = {found['demo']}\n" for group, found in groups))
+    environ = os.environ | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    tested = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert tested.returncode == 0, tested.stdout[-3000:]
+    assert f"{len(DOOR_PROMISES) + 1} passed" in tested.stdout
+    proved = subprocess.run(
+        [sys.executable, "-m", "aura_core", "test-plugin", "demo"],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"demo: {len(DOOR_PROMISES)} promises kept, 0 broken, 0 skipped" in proved.stdout, proved.stdout
 
 
 def test_a_name_of_two_words_has_its_three_spellings() -> None:
@@ -117,8 +146,9 @@ def test_an_invalid_plugin_name_is_refused(name: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_written_is_in_our_style_and_typed(tmp_path: Path) -> None:
-    new_plugin("demo", cwd=tmp_path)
+@pytest.mark.parametrize("kind", [[], ["--door"]], ids=["provider", "door"])
+def test_what_is_written_is_in_our_style_and_typed(kind: list[str], tmp_path: Path) -> None:
+    new_plugin("demo", *kind, cwd=tmp_path)
     folder, bin_ = tmp_path / "aura-demo", Path(sys.executable).parent
     subprocess.run([bin_ / "ruff", "format", "--check", "--line-length", "120", "."], cwd=folder, check=True)
     rules = ["--select", "A,B,E,F,I,N,RUF,S,UP,W", "--ignore", "RUF001,RUF012", "--per-file-ignores", "tests/*:S"]

@@ -16,18 +16,18 @@ from doc_pages import DOCS, PAGES, Block, all_blocks, blocks, without_blocks
 from doc_session import Session
 
 import aura_core
-from aura_core.answer.events import OK, PING, Event
+from aura_core.answer.events import Event
 from aura_core.answer.stream_record import StreamRecord
 from aura_core.cli import COMMANDS, aura
 from aura_core.config import agents, settings
 from aura_core.config.fields import fields
-from aura_core.doors.native import ChatBody, HistoryMessage
+from aura_core.door import AgentInfo
+from aura_core.doors.native import OK, PING, Answer, ChatBody, HistoryMessage
 from aura_core.errors import CODES
 from aura_core.plugins.loader import Plugins
 from aura_core.problems import PROBLEMS, ProblemBody
-from aura_core.runtime import AgentInfo, ProviderInfo, Runtime
+from aura_core.runtime import ProviderInfo, Runtime
 from aura_core.server.app import create_app
-from aura_core.server.responses import Answer
 from aura_core.testing import Upstream
 
 # Languages of blocks that are only shown.
@@ -74,10 +74,12 @@ def test_every_variable_is_documented() -> None:
 
 
 def test_every_route_is_documented() -> None:
-    guard = typing.cast("typing.Any", create_app(Runtime(settings.load({}, {}), {})))
+    app = typing.cast("typing.Any", create_app(Runtime(settings.load({}, {}), {})))
+    while not hasattr(app, "routes"):  # what the application is wrapped in
+        app = app._app
     routes = {
         f"{method} {re.sub(r':[a-z]+}', '}', route.path)}"
-        for route in guard._app.routes
+        for route in app.routes
         for method in route.methods
         if method not in ("OPTIONS", "HEAD")
     }

@@ -31,14 +31,17 @@ def test_a_newcomer_gets_from_install_to_a_second_provider(tmp_path: Path, ollam
 
 
 @pytest.mark.slow
-def test_the_readme_s_two_commands_lead_to_a_streamed_answer(tmp_path: Path) -> None:
-    serve, ask, answer = blocks(ROOT / "README.md")[:3]
+def test_the_readme_s_commands_lead_to_a_streamed_answer(tmp_path: Path) -> None:
+    serve, ask, answer, script, run_it = blocks(ROOT / "README.md")[:5]
     subprocess.run(["python3", "-m", "venv", tmp_path / "venv"], env=_environment(), check=True)
     environ = _environment() | {"OLLAMA_HOST": "127.0.0.1:1"}  # no server listens there
     environ["PATH"] = f"{tmp_path / 'venv' / 'bin'}{os.pathsep}{environ['PATH']}"
     with Session(_checkout(tmp_path), environ) as session:
         session.follow(serve)
         compare(answer.text, session.run(ask), ask.place)
+        assert len([line for line in script.text.splitlines() if line]) == 5
+        session.follow(script)
+        compare("Hello world", session.run(run_it), run_it.place)
         commands = {path.name for path in (session.folder / ".venv").glob("[Bb]in/*")}
         tools = {"mypy", "playwright", "pytest", "ruff", "schemathesis", "just"}
         assert "aura" in commands

@@ -152,7 +152,7 @@ def test_an_upstream_that_falls_silent(when: str, upstream: Upstream, tmp_path: 
 def test_silence_after_the_finish_reason_is_not_a_failure(
     upstream: Upstream, aura: AuraServer, asked: Checked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_core.answer.relay.FINISH_GRACE", 0.2)
+    monkeypatch.setattr("aura_core.answer.asking.FINISH_GRACE", 0.2)
     upstream.queue(OK, Reply([HELLO, END], ending="stall"))
     _check(asked(aura, "up"), WHOLE, "stop")
 

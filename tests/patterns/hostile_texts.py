@@ -20,10 +20,11 @@ from aura_core.config.agents import parse
 from aura_core.config.decode import decode, explain
 from aura_core.config.sources import Sources
 from aura_core.config.suggest import nearest
+from aura_core.doors import paths
 from aura_core.doors.native import ChatBody
 from aura_core.echo import split
 from aura_core.errors import ConfigError, ProviderError
-from aura_core.server import request_body
+from aura_core.server import guard, request_body
 from aura_core.telemetry import redact
 from aura_core.telemetry.logs import JsonFormatter, TextFormatter
 
@@ -54,6 +55,8 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"(^|_)(key|token|secret|password)$": _hostile("|_key|!", "|_|"),
     r"(^|_)(key|token|secret|password|credential)s?$": _hostile("|_key|!", "|keys|"),
     "acme": Ours("our own template"),
+    paths._PATH.pattern: Ours("the paths of an installed plugin's door"),
+    guard._HEADER_NAMES.pattern.decode(): _hostile("|a|", "|a,|", "|a , |", "a|,|"),
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}": _hostile("|a|"),
     r"\.agent$": _hostile("|.agent|x", "|.|"),
     r"`([^`]*)`": _hostile("|`|x", "|` |", "`|int or |"),

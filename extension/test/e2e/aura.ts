@@ -100,6 +100,8 @@ export function agents(folder: string, upstream: Upstream): string[] {
   for (const model of ["endless", "short", "breaks"]) {
     writeFileSync(join(into, `${model}.md`), `---\nname: ${model}\nprovider: ollama\nmodel: ${model}\n---\n`);
   }
-  writeFileSync(join(folder, "aura.toml"), `[providers.ollama]\nbase_url = "http://127.0.0.1:${upstream.port}"\n`);
+  // `backup` is the second instance that one of the demo agents falls back to.
+  const toml = `[providers.ollama]\nbase_url = "http://127.0.0.1:${upstream.port}"\n\n[providers.backup]\nplugin = "echo"\n`;
+  writeFileSync(join(folder, "aura.toml"), toml);
   return ["--config", join(folder, "aura.toml"), "--agents", into, "--port", "0"];
 }

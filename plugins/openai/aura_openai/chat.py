@@ -38,6 +38,7 @@ async def stream(
     It ends where the stream ends: without a finish reason the core reports an interruption.
     """
     body = await client.post(path, content, model, headers)
+    del content  # megabytes, perhaps, and the answer may take minutes
     server, read = client.server, body.read
     reader = SseReader(server.name)
     begun = finished = broken = False

@@ -17,7 +17,7 @@ ALLOWED = {
     "telemetry": {"core", "answer"},
     "answer": {"core"},
     "doors": {"core", "answer"},
-    "plugins": {"core", "config"},
+    "plugins": {"core", "config", "doors"},
     "assembly": {"core", "streams", "config", "telemetry", "answer", "doors", "plugins"},
     "server": {"core", "config", "telemetry", "answer", "doors", "plugins", "assembly"},
     "testing": {"core", "streams", "config", "telemetry", "answer", "doors", "plugins", "assembly", "server"},
@@ -28,7 +28,7 @@ START = {"aura_core.__main__"}  # `python -m aura_core` is the command
 
 
 def _modules() -> dict[str, Path]:
-    paths = [path for path in ROOT.rglob("*.py") if "template" not in path.relative_to(ROOT).parts]
+    paths = [path for path in ROOT.rglob("*.py") if not {"template", "template_door"} & {*path.relative_to(ROOT).parts}]
     return {".".join(("aura_core", *path.relative_to(ROOT).with_suffix("").parts)): path for path in paths}
 
 

@@ -6,9 +6,10 @@ import sys
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from encoders import Sse
 
 from aura_core import Token
-from aura_core.answer.events import Sse
+from aura_core.answer.candidates import Candidate
 from aura_core.answer.relay import Relay
 from aura_core.config.settings import ServerSettings
 
@@ -86,7 +87,7 @@ def _calls(source: Callable[[], AsyncIterator[Token]]) -> tuple[float, int]:
         return source()
 
     async def run() -> tuple[int, int]:
-        relay = Relay(start, ServerSettings(), Sse(), "test")
+        relay = Relay(Candidate(start, "test"), ServerSettings(), Sse())
         calls, connection = 0, _Connection()
 
         def count(_frame: object, event: str, _argument: object) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from encoders import Sse
 
-from aura_core import Token
-from aura_core.answer.events import DoneEvent, ErrorEvent, Sse
+from aura_core import End, Failure, Token
+from aura_core.answer.candidates import Candidate
 from aura_core.answer.relay import Relay
 from aura_core.config.settings import ServerSettings
 from aura_core.testing import AuraServer, Reply, Upstream, events
@@ -135,16 +136,16 @@ class _Unframed(Sse):
     """A framing that fails to encode the end of an answer."""
 
     @staticmethod
-    def done(event: DoneEvent) -> bytes:
-        raise RuntimeError(event)
+    def done(end: End) -> bytes:
+        raise RuntimeError(end)
 
 
 class _Speechless(_Unframed):
     """A framing that also fails to encode an error."""
 
     @staticmethod
-    def error(event: ErrorEvent) -> bytes:
-        raise RuntimeError(event)
+    def error(failure: Failure) -> bytes:
+        raise RuntimeError(failure)
 
 
 def _piped(framing: Sse, *tokens: Token) -> tuple[bytes, Relay]:
@@ -156,7 +157,7 @@ def _piped(framing: Sse, *tokens: Token) -> tuple[bytes, Relay]:
         return answer()
 
     async def run() -> tuple[bytes, Relay]:
-        relay = Relay(start, ServerSettings(), framing, "it")
+        relay = Relay(Candidate(start, "it"), ServerSettings(), framing)
         taken: list[bytes] = []
         async with asyncio.timeout(30):
             while not relay.drained:
@@ -170,7 +171,7 @@ def _piped(framing: Sse, *tokens: Token) -> tuple[bytes, Relay]:
 def test_an_end_that_cannot_be_encoded_is_an_error() -> None:
     said, relay = _piped(_Unframed(), Token("a", finish_reason="stop"))
     assert [event.name for event in events(b": ok\n\n" + said)] == ["token", "error"]
-    assert (relay.succeeded, relay.record("-", "-", "-", None).outcome) == (False, "error")
+    assert (relay.succeeded, relay.record("-", "-").outcome) == (False, "error")
 
 
 @pytest.mark.parametrize("tokens", [[Token("a", finish_reason="stop")], [Token("a")], []])

@@ -1,0 +1,112 @@
+"""The routes of doors: one way for all of them from a decoded body to an answer, and from the agents to a list."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import Scope
+
+from aura_core.door import AgentRoute, AnswerContext, AnswerRoute, ListRoute, Question, Route
+from aura_core.doors.table import DoorFault, OpenDoor, as_bytes, made
+from aura_core.problems import Problem
+from aura_core.runtime import Runtime
+from aura_core.server.guard import request_id
+from aura_core.server.listing import Listing
+from aura_core.server.request_body import JsonRequest, count_texts, json_request
+from aura_core.server.responses import EventStream, OnePiece
+
+_ROLES = ("user", "assistant")
+
+
+class DoorRoutes:
+    """What the routes of one door do."""
+
+    def __init__(self, runtime: Runtime, opened: OpenDoor) -> None:
+        self._runtime = runtime
+        self._opened = opened
+        self._listings = {
+            route.path: Listing(runtime, opened, route) for route in opened.door.routes if isinstance(route, ListRoute)
+        }
+
+    async def answer(
+        self, route: AnswerRoute, body: Any, parameters: Mapping[str, str], scope: Scope
+    ) -> EventStream | OnePiece:
+        """Ask the agent. Raises Problem for what is refused."""
+        question = made(self._opened, f"ask of {route.path}", _ask, route, body, parameters)
+        bound = await self._runtime.bind(question.agent)
+        if question.stream and route.instead and not self._runtime.streams(bound):
+            self._runtime.check_room()
+            instead = route.instead
+            for name, value in parameters.items():
+                instead = instead.replace(f"{{{name}}}", bound.agent.id if value == question.agent else value)
+            raise Problem("streaming_not_supported", f"This agent's model cannot stream: POST {instead} instead.")
+        count_texts(scope, question)
+        context = AnswerContext(request_id(scope), time.time(), question)
+        encoder = made(self._opened, f"the encoder of {route.path}", route.encoder, context)
+        response = EventStream if question.stream else OnePiece
+        return response(self._runtime, bound, self._opened, encoder, question)
+
+    async def agents(self, route: ListRoute) -> Response[Any]:
+        """All agents."""
+        return Response(await self._listings[route.path].body(), media_type=route.content_type)
+
+    async def agent(self, route: AgentRoute, agent_id: str) -> Response[Any]:
+        """One agent. Raises Problem."""
+        runtime = self._runtime
+        entry = runtime.agents.get(agent_id)
+        if entry is None:
+            raise Problem("agent_not_found", "There is no agent of this name; GET /api/agents lists them.")
+        if route.answering:
+            await runtime.bind(agent_id)
+        else:
+            await runtime.choose()
+        body = made(self._opened, f"encode of {route.path}", as_bytes, route.encode, runtime.agent_info(entry))
+        return Response(body, media_type=route.content_type)
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """The door's routes for the application, which its document does not show."""
+        return [self._handler(route) for route in self._opened.door.routes]
+
+    def _handler(self, route: Route) -> HTTPRouteHandler:
+        path = route.path.replace("}", ":str}")
+        if isinstance(route, AnswerRoute):
+
+            @post(path, status_code=200, request_class=json_request(route.body), include_in_schema=False)
+            async def answer(request: JsonRequest) -> Response[Any]:
+                return await self.answer(route, await request.json(), request.path_params, request.scope)
+
+            return answer
+        if isinstance(route, ListRoute):
+
+            @get(path, include_in_schema=False)
+            async def agents() -> Response[Any]:
+                return await self.agents(route)
+
+            return agents
+        assert isinstance(route, AgentRoute)  # the loader has looked
+
+        @get(path, include_in_schema=False)
+        async def agent(request: Request[Any, Any, Any]) -> Response[Any]:
+            return await self.agent(route, next(iter(request.path_params.values())))
+
+        return agent
+
+
+def _ask(route: AnswerRoute, body: Any, parameters: Mapping[str, str]) -> Question:
+    """What the door makes of a body. Raises Problem, or DoorFault."""
+    question = route.ask(body, parameters)
+    if type(question) is not Question:
+        raise DoorFault(f"it returned {type(question).__name__}, not Question")
+    if not question.messages:
+        raise DoorFault("it returned a Question without messages")
+    for message in question.messages:
+        if message.role not in _ROLES or type(message.content) is not str:
+            raise DoorFault(f"it returned a message of {message.role!r} with {type(message.content).__name__}")
+    if type(question.agent) is not str or type(question.context) is not str:
+        raise DoorFault("it returned a Question whose agent or context is not a string")
+    limit = question.max_tokens
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise DoorFault(f"it returned {limit!r} as max_tokens")
+    return question

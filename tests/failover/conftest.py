@@ -1,0 +1,16 @@
+"""Three scripted servers for each test of failing over."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scripted import Trio, answer
+
+from aura_core.testing import Upstream
+
+
+@pytest.fixture
+def trio(tmp_path: Path) -> Iterator[Trio]:
+    with Upstream(answer("p")) as primary, Upstream(answer("b")) as backup, Upstream(answer("s")) as stranger:
+        yield Trio(tmp_path, primary, backup, stranger)
+        assert not stranger.requests, "an instance was asked that the agent does not name"
