@@ -1,7 +1,4 @@
-"""Connections to a server, reused between answers: unsolicited bytes are never an answer, stale ones are replaced.
-
-aura_ollama and aura_openai have identical copies of this file: neither may depend on the other. A test compares them.
-"""
+"""Connections to a server, reused between answers: unsolicited bytes are never an answer, stale ones are replaced."""
 
 import functools
 import select
