@@ -21,9 +21,9 @@ INTERIM_PIECE = 16 * 1024
 """Bytes that are parsed at once: they hold at most about 600 interim responses."""
 READ_AHEAD = 8 * 1024
 """aiohttp stops reading while twice as many bytes of a response wait for a slow client."""
-RECEIVE_BUFFER = 32 * 1024
+RECEIVE_BUFFER = 16 * 1024
 """Bytes of a connection's receive buffer (Linux doubles it): the most that one read returns, and that the kernel holds
-for a slow client. With a round trip of 100 ms it allows 300 KB a second, many times the output of a model."""
+for a slow client. With a round trip of 100 ms it allows 160 KB a second, several times the output of a model."""
 _PROBE = b"HTTP/1.1 204 Probe\r\n\r\n"
 
 
