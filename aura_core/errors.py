@@ -40,7 +40,7 @@ CODES: dict[str, CodeInfo] = {
     "context_length": CodeInfo(False, 422, "The prompt is too long for the model"),
     "content_filtered": CodeInfo(False, 422, "The provider refused the content"),
     "bad_request": CodeInfo(False, 422, "The provider refused the request"),
-    "bad_response": CodeInfo(False, 502, "The provider answered nonsense"),
+    "bad_response": CodeInfo(False, 502, "The provider sent an invalid response"),
     "llm_error": CodeInfo(False, 502, "The provider failed"),
     "server_shutdown": CodeInfo(True, 503, "The server is shutting down"),
 }

@@ -36,7 +36,7 @@ export function askToken() {
     const dialog = h("dialog", { class: "token", "aria-labelledby": "aura-token" }, form);
     input.addEventListener("input", () => {
       const fits = input.value === "" || TOKEN.test(input.value.trim());
-      input.setCustomValidity(fits ? "" : "A token contains only ASCII characters.");
+      input.setCustomValidity(fits ? "" : "A token contains only ASCII characters: no accents, no curly quotes.");
     });
     // Nothing works without a token. Esc can still close the dialog: Chromium lets a page prevent that only once.
     dialog.addEventListener("close", () => {

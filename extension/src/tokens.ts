@@ -20,7 +20,7 @@ export class Tokens {
       prompt: "The value of AURA_TOKEN where the server runs. It is sent only to this server.",
       password: true,
       ignoreFocusOut: true,
-      validateInput: (text) => (/^[\x20-\x7e]*$/.test(text.trim()) ? undefined : "A token contains only ASCII characters."),
+      validateInput: (text) => (/^[\x20-\x7e]*$/.test(text.trim()) ? undefined : "A token contains only ASCII characters: no accents, no curly quotes."),
     });
     if (!token?.trim()) return false;
     await this.#secrets.store(key(origin), token.trim());
