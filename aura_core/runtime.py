@@ -155,7 +155,10 @@ class Runtime:
         last = len(front_matter.fallback) - 1
         for number, entry in enumerate(front_matter.fallback):
             own = self._instance(agent, entry.provider, entry.options, f"fallback[{number}]")
-            if own is not instance or entry.model not in (None, front_matter.model):  # else it was chosen, or is the default
+            if own is not instance or entry.model not in (
+                None,
+                front_matter.model,
+            ):  # else it was chosen, or is the default
                 others.append(Bound(agent, own, entry, 0 if number == last else limit, limited_by))
         return Bound(agent, instance, front_matter, limit, limited_by, tuple(others))
 
@@ -345,9 +348,7 @@ class Runtime:
             raise ProviderError(f"The provider plugin {_named(instance)!r} returned nothing.")
         return iterator
 
-    async def request(
-        self, bound: Bound, question: Question, headers: Mapping[str, str] = NO_HEADERS
-    ) -> ChatRequest:
+    async def request(self, bound: Bound, question: Question, headers: Mapping[str, str] = NO_HEADERS) -> ChatRequest:
         """What the provider is asked. Raises ProviderError where no model is known."""
         asks = bound.asks
         model = asks.model or await bound.instance.model()

@@ -42,11 +42,14 @@ class FrontMatter(msgspec.Struct, frozen=True):
     options: Annotated[dict[str, Any], Meta(description="handed to the provider, which checks them")] = {}
     tags: Annotated[list[str], Meta(description="free words for clients to group by")] = []
     fallback: Annotated[
-        list[FallbackEntry], Meta(description="providers that are asked next, in this order, while nothing has been said")
+        list[FallbackEntry],
+        Meta(description="providers that are asked next, in this order, while nothing has been said"),
     ] = []
     first_token_timeout: Annotated[
         Annotated[float, Meta(ge=0, le=LONGEST_TIME)] | None,
-        Meta(description="seconds for the first token of each provider that has another one behind it, or of the only one"),
+        Meta(
+            description="seconds for the first token of each provider that has another one behind it, or of the only one"
+        ),
     ] = None
 
 
