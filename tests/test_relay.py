@@ -499,7 +499,9 @@ finally:
 """
 
 
-def test_a_clean_up_runs_to_its_end(tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clean_up_runs_to_completion(
+    tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("aura_core.answer.asking.CLEANUP_LIMIT", 20)
     done = tmp_path / "cleaned"
     body = CLEANUP.format(f"await asyncio.sleep(0.2); pathlib.Path({str(done)!r}).touch()")

@@ -12,7 +12,7 @@ import pytest
 
 from aura_core.cli.new_plugin import files
 from aura_core.testing import SSE, AuraServer, Reply, Upstream
-from aura_core.testing.checks import PROMISES
+from aura_core.testing.checks import DOOR_PROMISES, PROMISES
 
 FakePlugin = Callable[..., None]
 ROOT = Path(__file__).parents[2]
@@ -47,6 +47,35 @@ def test_it_writes_a_whole_distribution_under_the_new_name(tmp_path: Path) -> No
     }
 
 
+def test_it_writes_a_door_that_keeps_every_promise_and_passes_its_own_tests(tmp_path: Path) -> None:
+    done = new_plugin("--door", "demo", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "aura-demo"
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert written == FILES
+    assert not any("acme" in (folder / name).read_text(encoding="utf-8").lower() for name in FILES)
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    info = folder / "aura_demo-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    groups = project["entry-points"].items()
+    (info / "entry_points.txt").write_text("".join(f"[{group}]\ndemo = {found['demo']}\n" for group, found in groups))
+    environ = os.environ | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    tested = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert tested.returncode == 0, tested.stdout[-3000:]
+    assert f"{len(DOOR_PROMISES) + 1} passed" in tested.stdout
+    proved = subprocess.run(
+        [sys.executable, "-m", "aura_core", "test-plugin", "demo"],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"demo: {len(DOOR_PROMISES)} promises kept, 0 broken, 0 skipped" in proved.stdout, proved.stdout
+
+
 def test_a_name_of_two_words_has_its_three_spellings() -> None:
     made = files("my_server")
     assert "class MyServerSettings" in made["aura_my_server/__init__.py"]
@@ -68,7 +97,7 @@ def test_a_name_of_two_words_has_its_three_spellings() -> None:
         "http://a b",
     ],
 )
-def test_an_address_that_is_none_is_told_at_once(address: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_an_invalid_address_is_reported_at_once(address: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
     fake_plugin("demo", files("demo")["aura_demo/__init__.py"])
     toml = f'[providers.demo]\nbase_url = "{address}"\n'
     with AuraServer(tmp_path, {"it.md": "---\nprovider: demo\nmodel: m\n---\n"}, toml) as aura:
@@ -77,7 +106,7 @@ def test_an_address_that_is_none_is_told_at_once(address: str, tmp_path: Path, f
     assert "base_url: it must be http://" in problem["detail"]
 
 
-def test_an_idle_connection_that_the_server_closes_is_asked_again(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_a_request_on_a_closed_idle_connection_is_retried(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     fake_plugin("demo", files("demo")["aura_demo/__init__.py"])
     ok = Reply([SSE.body({"text": "Hello", "finish": "stop"})])
     with Upstream() as upstream:
@@ -100,7 +129,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "aura-demo/README.md").write_text("mine")
     done = new_plugin("demo", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "aura: aura-demo/README.md is there already; name another folder with --directory\n"
+    assert done.stderr == "aura: aura-demo/README.md exists already; name another folder with --directory\n"
     assert [path.name for path in (tmp_path / "aura-demo").iterdir()] == ["README.md"]
     assert new_plugin("demo", "--directory", "other/place", cwd=tmp_path).returncode == 0
     assert (tmp_path / "other/place/pyproject.toml").is_file()
@@ -109,7 +138,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["Demo", "my-server", "a_", "9lives", "a b", "ä", "", "../x", "class", "core", "server", "echo", "ollama"]
 )
-def test_a_name_that_no_plugin_can_have_is_refused(name: str, tmp_path: Path) -> None:
+def test_an_invalid_plugin_name_is_refused(name: str, tmp_path: Path) -> None:
     done = new_plugin(name, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"aura: {name!r} is ")
@@ -117,8 +146,9 @@ def test_a_name_that_no_plugin_can_have_is_refused(name: str, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_written_is_in_our_style_and_typed(tmp_path: Path) -> None:
-    new_plugin("demo", cwd=tmp_path)
+@pytest.mark.parametrize("kind", [[], ["--door"]], ids=["provider", "door"])
+def test_what_is_written_is_in_our_style_and_typed(kind: list[str], tmp_path: Path) -> None:
+    new_plugin("demo", *kind, cwd=tmp_path)
     folder, bin_ = tmp_path / "aura-demo", Path(sys.executable).parent
     subprocess.run([bin_ / "ruff", "format", "--check", "--line-length", "120", "."], cwd=folder, check=True)
     rules = ["--select", "A,B,E,F,I,N,RUF,S,UP,W", "--ignore", "RUF001,RUF012", "--per-file-ignores", "tests/*:S"]

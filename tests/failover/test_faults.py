@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from scripted import DONE, USAGE, Trio, answer, breaks, chunk, refusal, words
+from scripted import DONE, USAGE, Trio, answer, breaks, refusal, words
 
 from aura_core.testing import AuraServer, Reply, events
 
