@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aura_openai.connections import session
 
+from aura_core.streams import session
 from aura_core.testing import AuraServer, Conformance, SseEvent
 
 PLUGINS: dict[str, Conformance] = {
@@ -73,12 +73,6 @@ def said(events: list[SseEvent]) -> str:
     """What the client got."""
     text = "".join(event.data["content"] for event in events if event.name == "token")
     return text if events[-1].name == "done" else f"{text}{events[-1].data['code']}"
-
-
-def test_both_plugins_have_the_same_connections() -> None:
-    folder = Path(__file__).parents[2] / "plugins"
-    one, other = folder / "ollama/aura_ollama/connections.py", folder / "openai/aura_openai/connections.py"
-    assert one.read_bytes() == other.read_bytes()
 
 
 # Unsolicited bytes
