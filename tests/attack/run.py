@@ -71,7 +71,7 @@ def row(figure: Figure) -> str:
 
 
 def besiege(attacks: list[Attack], address_space: int | None) -> str:
-    """Run them in turn against one server. Gives the table."""
+    """Run them in turn against one server. Returns the table."""
     lines = HEAD
     with tempfile.TemporaryDirectory() as folder, siege(Path(folder), address_space) as aura:
         for attack in attacks:
