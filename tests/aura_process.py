@@ -6,13 +6,13 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 
 class Process:
-    """`aura serve` in a separate process."""
+    """`aura serve` in a separate process; `program` is what Python runs as `aura`."""
 
     def __init__(self, folder: Path, *arguments: str, command: list[str] | None = None, **environ: str) -> None:
         env = os.environ | {"AURA_PLUGINS": "echo", "AURA_TRUST": str(folder)} | environ

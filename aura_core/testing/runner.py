@@ -41,7 +41,7 @@ class Result(msgspec.Struct, frozen=True):
 class Check:
     """One check of one plugin. `run` raises Broken, or unittest.SkipTest if the check does not apply."""
 
-    def __init__(self, kit: "Kit", name: str) -> None:
+    def __init__(self, kit: "Checks", name: str) -> None:
         self.kit = kit
         self.name = name
 
@@ -70,7 +70,7 @@ class Conformance(Description, frozen=True, kw_only=True):
 
     def checks(self) -> list[Check]:
         """Every promise of a provider, ready to be run; `pytest.fixture(params=conformance.checks(), ids=str)`."""
-        return ProviderKit(self).cases()
+        return Kit(self).cases()
 
 
 class DoorConformance(DoorDescription, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ class DoorConformance(DoorDescription, frozen=True, kw_only=True):
         return DoorKit(self).cases()
 
 
-class Kit:
+class Checks:
     """All checks of one plugin; each runs once, when its result is needed."""
 
     promises: Mapping[str, Promise | DoorPromise]
@@ -151,7 +151,7 @@ class Kit:
         raise NotImplementedError
 
 
-class ProviderKit(Kit):
+class Kit(Checks):
     """All checks of a provider."""
 
     promises = PROMISES
@@ -175,7 +175,7 @@ class ProviderKit(Kit):
                 await harness.close()
 
 
-class DoorKit(Kit):
+class DoorKit(Checks):
     """All checks of a plugin's doors."""
 
     promises = DOOR_PROMISES

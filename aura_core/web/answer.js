@@ -187,7 +187,7 @@ export class AnswerView {
     if (first !== undefined) facts.push(`first token ${span(first - began)}`);
     const seconds = ((ended ?? 0) - (first ?? 0)) / 1000;
     if (pieces > 1 && seconds >= 0.05) facts.push(`${Math.round(pieces / seconds)} tokens/s`);
-    if (totalTokens) facts.push(`${totalTokens.toLocaleString("en")} tokens in total`);
+    if (totalTokens) facts.push(`${totalTokens.toLocaleString("en")} ${totalTokens === 1 ? "token" : "tokens"} in total`);
     const footer = h("footer", {}, h("span", { class: "facts" }, facts.join(" · ")));
     if (text && this.#host.copy) footer.append(copyButton(this.#host.copy, () => text));
     const { again, goOn } = this.#actions;

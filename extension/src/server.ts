@@ -64,7 +64,7 @@ export class Server {
     this.state = await this.#ask();
     if (JSON.stringify(this.state) !== before) {
       const { state } = this;
-      if (state.kind === "online") this.#options.log(`${this.#options.url()}: ${state.agents.length} agents`);
+      if (state.kind === "online") this.#options.log(`${this.#options.url()}: ${state.agents.length} ${state.agents.length === 1 ? "agent" : "agents"}`);
       if (state.kind === "offline") this.#options.log(`${this.#options.url()}: ${state.failure.message}`);
       for (const listener of this.#listeners) listener(state);
     }

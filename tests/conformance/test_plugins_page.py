@@ -51,7 +51,7 @@ def test_the_reader_of_named_events_reads_them() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     server = Endpoint("Acme", Scrub(""), "check the key", "is base_url right?", "Acme's protocol")
-    pieces = [b'event: ping\ndata: {}\n\nevent: delta\nda', b'ta: {"text": "Hi"}\n\nevent: end\ndata: {}\n\n']
+    pieces = [b"event: ping\ndata: {}\n\nevent: delta\nda", b'ta: {"text": "Hi"}\n\nevent: end\ndata: {}\n\n']
     failing = [b'event: error\ndata: {"type": "overloaded_error", "message": "Overloaded"}\n\n']
 
     async def read_all(body: list[bytes]) -> list[Token]:
