@@ -1,4 +1,4 @@
-"""The attacks of `just attack`, in a size that takes CI less than two minutes."""
+"""The attacks of `just attack`, in a size for which CI needs less than two minutes."""
 
 import asyncio
 from collections.abc import Iterator
