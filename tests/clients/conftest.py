@@ -1,4 +1,4 @@
-"""Servers that live as long as the session, and a driver for each client."""
+"""Servers for the whole session, and a driver for each client."""
 
 import sys
 from collections.abc import Iterator

@@ -20,7 +20,7 @@ SERVICES = ("stream", "whole", "history", "usage")
 
 
 class Client(NamedTuple):
-    """A client and the driver that plays it. `quick` clients run in CI."""
+    """A client and its driver. `quick` clients run in CI."""
 
     name: str
     driver: str
@@ -31,14 +31,14 @@ class Client(NamedTuple):
 
     @property
     def command(self) -> list[str]:
-        """How its driver is started."""
+        """The command that starts its driver."""
         if self.environment == "node":
             return [shutil.which("node") or "node", str(NODE / f"{self.driver}.mjs")]
         return [str(python_of(self.environment)), str(FOLDER / "python" / f"{self.driver}.py")]
 
     @property
     def missing(self) -> str:
-        """Why it cannot be run here, or nothing."""
+        """The reason why it cannot be run here, or ""."""
         if self.environment == "node":
             there = shutil.which("node") is not None and (NODE / "node_modules" / ".package-lock.json").exists()
         else:
@@ -64,12 +64,12 @@ TYPES = Client("Open Responses' types", "open_responses", "openresponses", ("ope
 
 
 def pins_of(environment: str) -> Path:
-    """The file of a Python environment's pins."""
+    """The file with a Python environment's pins."""
     return FOLDER / "python" / f"{environment}.txt"
 
 
 def folder_of(environment: str) -> Path:
-    """Where an environment of these pins is kept."""
+    """The folder of an environment with these pins."""
     digest = hashlib.sha256(pins_of(environment).read_bytes()).hexdigest()[:12]
     return CACHE / f"{environment}-{digest}"
 
@@ -80,7 +80,7 @@ def python_of(environment: str) -> Path:
 
 
 def make(client: Client) -> None:
-    """Make the environment of a client, unless it is there."""
+    """Create the environment of a client, unless it exists."""
     if client.environment == "node":
         if client.missing:
             subprocess.run(["npm", "ci", "--prefix", NODE, "--no-audit", "--no-fund", "--loglevel=error"], check=True)
@@ -100,7 +100,7 @@ def make(client: Client) -> None:
 
 
 def pin(client: Client) -> None:
-    """Write the newest versions of a Python client and of all that it needs."""
+    """Pin the newest versions of a Python client and its dependencies."""
     if client.environment == "node":
         return
     command = [_uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--universal", "--upgrade"]
@@ -119,7 +119,7 @@ def _uv() -> str:
 
 
 def main() -> None:
-    """Make all, or those of CI."""
+    """Create all environments, or those of CI."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only those that CI runs")
     parser.add_argument("--pin", action="store_true", help="write the newest versions, and make nothing")

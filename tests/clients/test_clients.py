@@ -1,4 +1,4 @@
-"""Clients that people have ask a real server, and see what they must see."""
+"""Existing clients send requests to a real server, and show the expected results."""
 
 from typing import Any
 

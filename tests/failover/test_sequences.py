@@ -1,4 +1,4 @@
-"""Whatever candidates do, in whatever order: one end, one speaker, never two asked at once, none after the answer began."""
+"""For any behaviour of candidates: one end, text of one candidate, never two at once, none after the first text."""
 
 import asyncio
 import itertools
@@ -54,7 +54,7 @@ LIMITS = st.builds(
 
 
 class World:
-    """Candidates that follow a script, and what happened to them."""
+    """Candidates that follow a script, and their events."""
 
     def __init__(self, scripts: list[list[Act]], patience: float, rests: Rests) -> None:
         self.log: list[tuple[str, int]] = []
@@ -195,9 +195,9 @@ def test_answers_one_upon_the_other_and_at_once(
             tasks.append(asyncio.create_task(one(scripts)))
             await asyncio.sleep(pause)
         await asyncio.gather(*tasks)
-        # Nobody keeps a probe: an hour later the first candidate is asked.
+        # No probe is left over: an hour later the first candidate is asked.
         await asyncio.sleep(3600)
-        assert rests.choose([("p0", "m"), ("p1", "m")]).index == 0
+        assert rests.choose([("p0", "m"), ("p1", "m")]).position == 0
 
     virtual_time.run(main())
 
