@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 import httpx
@@ -50,6 +50,7 @@ def test_no_key_is_required(text: str) -> None:
 
 
 DEEP = "[" * 1200
+NUMBER = "a number must be written as in JSON, such as 100 or 0.5; put it in quotes if it is a text"
 ERRORS = {
     "---\nname: x\ntemprature: 1\n---\n": "a.md:3: unknown key 'temprature'; did you mean 'temperature'?",
     "---\nTemperature: 1\n---\n": "a.md:2: unknown key 'Temperature'; did you mean 'temperature'?",
@@ -64,22 +65,14 @@ ERRORS = {
     "---\noptions:\n\tx: 1\n---\n": "a.md:3: a tab is not allowed here; indent with spaces",
     "---\n- a\n---\n": "a.md:2: the front matter must be 'key: value' lines",
     "---\nname: a\nmodel: b\x07\n---\n": "a.md:3: the character U+0007 is not allowed here",
-    "---\nmodel: 0b_\n---\n": "a.md:2: a value that cannot be read as a whole number; put it in quotes if it is a text",
+    "---\nmodel: 0b_\n---\n": f"a.md:2: {NUMBER}",
     "---\nname: a\noptions: {x: [!!bool maybe]}\n---\n": (
         "a.md:3: a value that cannot be read as true or false; put it in quotes if it is a text"
     ),
-    "---\nmodel: !!int ''\n---\n": (
-        "a.md:2: a value that cannot be read as a whole number; put it in quotes if it is a text"
-    ),
-    f"---\nmax_tokens: {'9' * 5000}\n---\n": (
-        "a.md:2: a value that cannot be read as a whole number; put it in quotes if it is a text"
-    ),
-    f"---\ntemperature: 1{':0' * 200}.0\n---\n": (
-        "a.md:2: a value that cannot be read as a number; put it in quotes if it is a text"
-    ),
-    "---\nname: a\n!!float '': b\n---\n": (
-        "a.md:3: a value that cannot be read as a number; put it in quotes if it is a text"
-    ),
+    "---\nmodel: !!int ''\n---\n": f"a.md:2: {NUMBER}",
+    f"---\nmax_tokens: {'9' * 5000}\n---\n": "a.md:2: a number is too large; put it in quotes if it is a text",
+    f"---\ntemperature: 1{':0' * 200}.0\n---\n": f"a.md:2: {NUMBER}",
+    "---\nname: a\n!!float '': b\n---\n": f"a.md:3: {NUMBER}",
     '---\nname: "\\UFFFFFFFF"\n---\n': "a.md:2: the front matter cannot be read: an escape stands for no character",
     f"---\noptions: {DEEP}\n---\n": "a.md:2: the front matter cannot be read: it is nested too deeply",
     "---\noptions: &a {x: *a}\n---\n": "a.md:2: an alias is not allowed here; write its value again",
@@ -87,7 +80,7 @@ ERRORS = {
         "a.md:2: could not determine a constructor for the tag 'tag:yaml.org,2002:timestamp'"
     ),
     "\n---\nname: a\n---\n": "a.md:2: the line '---' that opens the front matter must be the first",
-    " ---\nname: a\n---\n": "a.md:1: the line '---' that opens the front matter must be the first",
+    " ---\nname: a\n---\n": "a.md:1: the line that opens the front matter must be '---' alone, not ' ---'",
     "---\nname: a\n": "a.md:1: the front matter is not closed; end it with a line '---'",
 }
 
@@ -144,7 +137,7 @@ def test_bad_files_break_only_themselves(tmp_path: Path) -> None:
 def test_a_fault_in_reading_a_file_breaks_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def read(text: str, path: Path) -> tuple[dict[str, object], dict[str, int]]:
+    def read(text: str, path: Path, known: Collection[str]) -> tuple[dict[str, object], dict[str, int]]:
         if "broken" in text:
             raise AttributeError("a fault of ours")
         return {}, {}
@@ -229,7 +222,8 @@ def test_a_running_server_picks_up_every_kind_of_change(tmp_path: Path, caplog: 
         (folder / "b.md").rename(folder / "c.md")
         _until(lambda: "c" in agents() and "b" not in agents(), "renamed")
         shutil.rmtree(folder)
-        _until(lambda: list(agents()) == ["assistant"], "the directory is gone")
+        _until(lambda: aura.runtime.agents.problem is not None, "the directory is gone")
+        assert "assistant" not in agents()
         folder.mkdir()
         (folder / "d.md").write_text("---\nprovider: echo\n---\n")
         _until(lambda: list(agents()) == ["d"], "the directory has come back")
@@ -311,7 +305,7 @@ def test_a_failed_watch_restarts(
 
     async def broken(*_: object, **__: object) -> AsyncIterator[set[object]]:
         calls.append(1)
-        if len(calls) == 1:
+        if len(calls) <= 3:
             raise OSError("inotify watch limit reached")
         (tmp_path / "a.md").write_text("hi")
         yield set()
@@ -319,10 +313,17 @@ def test_a_failed_watch_restarts(
 
     monkeypatch.setattr("aura_core.server.reload.awatch", broken)
     monkeypatch.setattr("aura_core.server.reload.RELOAD_PAUSE", 0.01)
+    monkeypatch.setattr("aura_core.server.reload.RELOAD_TIMEOUT", 10)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(watch(Runtime(loaded, {"AURA_PLUGINS": "echo"})))
-    assert "inotify watch limit reached" in caplog.text
-    assert "a: added" in caplog.text
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    refused = "file events are not available (inotify watch limit reached), so changes are seen within 0.01 s"
+    assert [line for line in said if line[1].startswith("file")] == [
+        ("WARNING", refused),
+        ("INFO", "file events are available again"),
+    ]
+    assert ("INFO", "a: added") in said
+    assert "Traceback" not in caplog.text
 
 
 def test_a_folder_behind_a_link_that_is_retargeted(tmp_path: Path) -> None:
@@ -348,9 +349,8 @@ def test_a_folder_that_cannot_be_read_keeps_its_agents(tmp_path: Path, monkeypat
     with monkeypatch.context() as patched:
         # root, who may run this test, is never refused.
         patched.setattr(os, "scandir", _refused)
-        line = f"{tmp_path}: cannot be read: Permission denied"
-        assert store.reload() == [f"{line}; the agents stay as they were"]
         assert store.reload() == []
+        line = f"{tmp_path}: cannot be read: Permission denied"
         assert (store.problem, list(store.entries)) == (line, ["a"])
         assert list(AgentStore(tmp_path).entries) == ["assistant"]
     assert store.reload() == []

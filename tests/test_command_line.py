@@ -91,11 +91,28 @@ def test_a_provider_that_is_not_there_is_told_with_its_place_and_without_a_packa
     assert _run(tmp_path, "agents").stderr == f"it: {tmp_path}/agents/it.md:2: {why}\n".replace(f"{tmp_path}/", "")
 
 
+WHOLE = "is not a whole number from"
 ERRORS: dict[str, tuple[list[str], dict[str, str], str, int, str]] = {
     "no such option": (["serve", "--prot", "1"], {}, "", 2, "No such option '--prot'. (Did you mean"),
     "no such command": (["srve"], {}, "", 2, "did you mean 'serve'?"),
-    "a bad flag": (["serve", "--port", "70000"], {}, "", 2, "70000 is not in the range 0<=x<=65535"),
-    "a negative flag": (["serve", "--port", "-1"], {}, "", 2, "-1 is not in the range 0<=x<=65535"),
+    "a large number": (["serve", "--port", "70000"], {}, "", 2, f"'--port': '70000' {WHOLE} 0 to 65535."),
+    "a negative number": (["serve", "--port", "-1"], {}, "", 2, f"'--port': '-1' {WHOLE} 0 to 65535."),
+    "no number": (["serve", "--port", "x"], {}, "", 2, f"'--port': 'x' {WHOLE} 0 to 65535."),
+    "an endless flag": (["serve", "--workers", "9" * 5000], {}, "", 2, f"{WHOLE} 1 to 64."),
+    "no host": (["serve", "--host", ""], {}, "", 2, "Invalid value for '--host': it must not be empty."),
+    "a blank host": (["serve"], {}, "[server]\nhost = ' '\n", 1, "aura.toml:2: host: it must not be blank"),
+    "no file": (["agents", "--config", ""], {}, "", 2, "Invalid value for '--config': it must not be empty."),
+    "no folder": (["agents", "--agents", ""], {}, "", 2, "Invalid value for '--agents': it must not be empty."),
+    "no address": (["chat", "a", "b", "--url", ""], {}, "", 2, "Invalid value for '--url': it must not be empty."),
+    "nothing to trust": (["trust", ""], {}, "", 2, "Invalid value for '[DIR]': it must not be empty."),
+    "nowhere to begin": (["init", ""], {}, "", 2, "Invalid value for '[DIR]': it must not be empty."),
+    "nowhere to write": (
+        ["new-plugin", "acme", "--directory", ""],
+        {},
+        "",
+        2,
+        "Invalid value for '--directory': it must not be empty.",
+    ),
     "a bad variable": (
         ["agents"],
         {"AURA_SERVER__PORT": "x"},
@@ -136,7 +153,13 @@ ERRORS: dict[str, tuple[list[str], dict[str, str], str, int, str]] = {
         "on a..b: it is not a valid host name",
     ),
     "a label too long": (["serve", "--host", "a" * 70], {"AURA_TOKEN": "x"}, "", 1, "aaa: it is no host"),
-    "a token that is not text": (["serve"], {"AURA_TOKEN": "\udcff"}, "", 1, "AURA_TOKEN: the token is not UTF-8 text"),
+    "a token that is no text": (
+        ["serve"],
+        {"AURA_TOKEN": "\udcff"},
+        "",
+        1,
+        "AURA_TOKEN: the token holds characters that no header",
+    ),
     "an endless number": (
         ["agents"],
         {},
@@ -167,6 +190,14 @@ def test_an_error_is_one_line_on_stderr(name: str, tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert result.stderr.startswith("aura: ")
     assert says in result.stderr
+
+
+def test_without_a_command_the_help_is_shown(tmp_path: Path) -> None:
+    asked = _run(tmp_path, "--help")
+    alone = _run(tmp_path)
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert alone.stderr == asked.stdout
+    assert "\n  serve        Serve agents over HTTP.\n" in asked.stdout
 
 
 def test_the_order_of_the_sources(tmp_path: Path) -> None:

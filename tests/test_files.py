@@ -155,7 +155,7 @@ def test_a_file_that_grows_while_it_is_read_keeps_its_limit(tmp_path: Path, monk
 
 
 def test_a_file_that_has_not_changed_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aura_core.config.agents.JUST_WRITTEN", -1)
+    monkeypatch.setattr("aura_core.files.JUST_WRITTEN", -1)
     for name in ("a", "b"):
         (tmp_path / f"{name}.md").write_text(f"You are {name}.")
     store = AgentStore(tmp_path)

@@ -18,7 +18,7 @@ ALLOWED = {
     "answer": {"core"},
     "doors": {"core", "answer"},
     "plugins": {"core", "config", "doors"},
-    "assembly": {"core", "config", "telemetry", "answer", "doors", "plugins"},
+    "assembly": {"core", "streams", "config", "telemetry", "answer", "doors", "plugins"},
     "server": {"core", "config", "telemetry", "answer", "doors", "plugins", "assembly"},
     "testing": {"core", "streams", "config", "telemetry", "answer", "doors", "plugins", "assembly", "server"},
     "cli": {"core", "config", "telemetry", "answer", "doors", "plugins", "assembly", "server", "testing"},

@@ -195,10 +195,12 @@ def test_a_list_where_a_variable_is_named_breaks_its_provider_only(tmp_path: Pat
         ("heartbeat = 60", "heartbeat: expected a number <= 30.0"),
         ("heartbeat = 0", "heartbeat: expected a number > 0.0"),
         ("keep_alive = 0", "keep_alive: expected a number > 0.0"),
+        ("idle_timeout = nan", "idle_timeout: expected a finite number"),
+        ("total_timeout = +inf", "total_timeout: expected a finite number"),
     ],
 )
-def test_a_heartbeat_longer_than_clients_wait_is_refused(tmp_path: Path, line: str, why: str) -> None:
-    """Page and extension close a connection after 45 s of silence."""
+def test_a_time_that_cannot_hold_is_refused(tmp_path: Path, line: str, why: str) -> None:
+    """Page and extension close a connection after 45 s of silence; `nan` is neither above nor below a limit."""
     file = tmp_path / "aura.toml"
     file.write_text(f"[server]\n{line}\n")
     with pytest.raises(ConfigError) as caught:

@@ -121,7 +121,9 @@ from aura_core import Token, hookimpl
 
 @hookimpl
 async def stream_chat(request):
-    yield Token(msgspec.json.encode(request).decode(), finish_reason="stop")
+    assert set(request.headers) == {"x-request-id"}
+    asked = msgspec.structs.replace(request, headers={})
+    yield Token(msgspec.json.encode(asked).decode(), finish_reason="stop")
 """,
     )
     agents = {
@@ -144,6 +146,7 @@ async def stream_chat(request):
         "temperature": 0.5,
         "max_tokens": 7,
         "options": {},
+        "headers": {},
     }
     assert blank == none
     assert bare["messages"] == [{"role": "user", "content": "c"}]

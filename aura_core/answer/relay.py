@@ -277,6 +277,7 @@ class Relay:
 
     def _let_go(self) -> None:
         self._asking.stop()
+        self._writer.close()
         if self._fallback is not None:
             self._fallback.left()
 

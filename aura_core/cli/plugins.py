@@ -1,4 +1,4 @@
-"""`aura plugins`: every plugin of this environment, and what is wrong with it."""
+"""`aura plugins`: list the plugins of this environment and their errors."""
 
 import sys
 from pathlib import Path

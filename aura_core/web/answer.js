@@ -34,7 +34,7 @@ export class AnswerView {
   #pending;
   #pendingThoughts;
   #taken;
-  #heard = Date.now();
+  #lastEventAt = Date.now();
   #settled = false;
 
   /**
@@ -58,8 +58,8 @@ export class AnswerView {
   }
 
   /** @param {import("./host-types.js").TurnEvent} event */
-  hear(event) {
-    this.#heard = Date.now();
+  receive(event) {
+    this.#lastEventAt = Date.now();
     if (event.type === "token") this.#more(event.content, "");
     else if (event.type === "reasoning") this.#more("", event.content);
   }
@@ -67,7 +67,7 @@ export class AnswerView {
   /** Show the current data of the answer, which was changed elsewhere. It must not have ended before. */
   refresh() {
     const { text, reasoning } = this.#answer;
-    this.#heard = Date.now();
+    this.#lastEventAt = Date.now();
     this.#more(text.slice(this.#taken.text), reasoning.slice(this.#taken.reasoning));
   }
 
@@ -119,7 +119,7 @@ export class AnswerView {
     if (state === "waiting" && silent) return `Asking ${model}, as ${silent} does not answer, ${since(began)} s`;
     if (state === "waiting") return `Waiting for ${model}, ${since(began)} s`;
     if (state === "thinking") return `${model} is thinking, ${since(thought ?? began)} s`;
-    const gap = Date.now() - this.#heard;
+    const gap = Date.now() - this.#lastEventAt;
     return gap > GAP ? `Answering; no new text for ${Math.floor(gap / 1000)} s` : "Answering";
   }
 
@@ -187,7 +187,7 @@ export class AnswerView {
     if (first !== undefined) facts.push(`first token ${span(first - began)}`);
     const seconds = ((ended ?? 0) - (first ?? 0)) / 1000;
     if (pieces > 1 && seconds >= 0.05) facts.push(`${Math.round(pieces / seconds)} tokens/s`);
-    if (totalTokens) facts.push(`${totalTokens.toLocaleString("en")} tokens in total`);
+    if (totalTokens) facts.push(`${totalTokens.toLocaleString("en")} ${totalTokens === 1 ? "token" : "tokens"} in total`);
     const footer = h("footer", {}, h("span", { class: "facts" }, facts.join(" · ")));
     if (text && this.#host.copy) footer.append(copyButton(this.#host.copy, () => text));
     const { again, goOn } = this.#actions;

@@ -119,9 +119,9 @@ export class Conversation {
   }
 
   /** @param {import("./host-types.js").TurnEvent & { turn: string }} event  already applied to the turn */
-  hear(event) {
+  receive(event) {
     const view = this.#find(event.turn)?.answer;
-    view?.hear(event);
+    view?.receive(event);
     if (view) this.#painter.add(view);
   }
 

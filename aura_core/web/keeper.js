@@ -155,7 +155,7 @@ export class Keeper {
    * @param {string} id
    * @param {import("./host-types.js").TurnEvent} event
    */
-  hear(id, event) {
+  receive(id, event) {
     const turn = this.#running.get(id);
     if (!turn || !take(turn.answer, event)) return;
     if (isRunning(turn.answer)) {

@@ -35,7 +35,7 @@ const host = {
     const body = { prompt, conversationHistory: history, ...(context ? { additionalContext: context } : {}) };
     const question = { url: "", agent, streaming: streams.get(agent) ?? true, body, headers: authorization() };
     const emit = (/** @type {TurnEvent} */ event) => {
-      hear(turn, event);
+      receive(turn, event);
       if (event.type !== "error") return;
       if (event.code === "unauthorized") void askToken().then(findAgents);
       else if (event.code === "unreachable" || event.code === "agent_not_found") void findAgents();
@@ -71,8 +71,8 @@ const host = {
  * @param {string} turn
  * @param {TurnEvent} event
  */
-function hear(turn, event) {
-  keeper.hear(turn, event);
+function receive(turn, event) {
+  keeper.receive(turn, event);
   tell({ ...event, turn });
 }
 
@@ -122,7 +122,7 @@ document.addEventListener("visibilitychange", () => {
 // The browser closes the connections of a closed tab; a page kept in the back/forward cache would continue to generate.
 addEventListener("pagehide", () => {
   for (const [turn, abort] of turns) {
-    hear(turn, { type: "stopped", reason: CLOSED }); // the received text is stored now; there is no time for it later
+    receive(turn, { type: "stopped", reason: CLOSED }); // the received text is stored now; there is no time for it later
     abort.abort();
   }
 });

@@ -33,11 +33,11 @@ export class Tabs {
     } catch {
       return; // blocked like storage: then two tabs share nothing
     }
-    this.#channel.addEventListener("message", ({ data }) => this.#hear(data));
+    this.#channel.addEventListener("message", ({ data }) => this.#receive(data));
   }
 
   /** @param {Message} message */
-  #hear(message) {
+  #receive(message) {
     if (message.type === "changed") this.#own.changed(message.change);
     else if (message.type === "stop") this.#own.stop(message.turn);
     else if (message.type === "mine") this.#questions.get(message.question)?.(message.turns);

@@ -92,7 +92,7 @@ class View {
     root.append(header, this.#shelf.list.panel, h("main", {}, this.#conversation.log, foot), this.#status);
     root.addEventListener("keydown", (event) => this.#key(event));
     setInterval(() => this.#conversation.tick(), 1000);
-    host.onEvent((event) => this.#hear(event));
+    host.onEvent((event) => this.#receive(event));
     this.#greet();
     void this.#load();
   }
@@ -138,7 +138,7 @@ class View {
   }
 
   /** @param {HostEvent} event */
-  #hear(event) {
+  #receive(event) {
     switch (event.type) {
       case "agents":
         this.#offline = "";
@@ -183,7 +183,7 @@ class View {
     const turn = this.#running.get(event.turn);
     if (!turn || !take(turn.answer, event)) return;
     const { answer } = turn;
-    this.#conversation.hear(event);
+    this.#conversation.receive(event);
     if (event.type === "asking") this.#say(`Asking ${answer.model}, as ${answer.silent} does not answer`);
     if (answer.pieces === 1 && event.type === "token") this.#say(`${this.#picker.name(answer.agent)} is answering`);
     if (isRunning(answer)) return;

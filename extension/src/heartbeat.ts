@@ -19,7 +19,7 @@ export class Heartbeat {
   #dead;
   #times;
 
-  /** `ask` sends a ping whose reply calls `heard`; pings are sent only between `start` and `stop`. */
+  /** `ask` sends a ping whose reply calls `replied`; pings are sent only between `start` and `stop`. */
   constructor(ask: () => void, dead: () => void, times = TIMES) {
     this.#ask = ask;
     this.#dead = dead;
@@ -32,7 +32,7 @@ export class Heartbeat {
     this.#timer = setInterval(() => this.#beat(), this.#times.every);
   }
 
-  heard(): void {
+  replied(): void {
     this.#missed = 0;
   }
 

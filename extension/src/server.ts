@@ -64,7 +64,7 @@ export class Server {
     this.state = await this.#ask();
     if (JSON.stringify(this.state) !== before) {
       const { state } = this;
-      if (state.kind === "online") this.#options.log(`${this.#options.url()}: ${state.agents.length} agents`);
+      if (state.kind === "online") this.#options.log(`${this.#options.url()}: ${state.agents.length} ${state.agents.length === 1 ? "agent" : "agents"}`);
       if (state.kind === "offline") this.#options.log(`${this.#options.url()}: ${state.failure.message}`);
       for (const listener of this.#listeners) listener(state);
     }
@@ -93,7 +93,7 @@ export class Server {
   async turn(asked: Asked, emit: (event: TurnEvent) => void, signal: AbortSignal): Promise<void> {
     const { agent, prompt, history = [], context = "" } = asked;
     const started = Date.now();
-    const hear = (event: TurnEvent) => {
+    const receive = (event: TurnEvent) => {
       const end = event.type === "error" ? event.code : event.type;
       if (["done", "error", "stopped"].includes(event.type)) this.#options.log(`${agent}: ${end}, ${Date.now() - started} ms`);
       emit(event);
@@ -104,12 +104,12 @@ export class Server {
       url = this.origin;
       headers = await this.#headers(url);
     } catch (error) {
-      hear({ type: "error", code: "unreachable", message: reason(error) });
+      receive({ type: "error", code: "unreachable", message: reason(error) });
       return;
     }
     const known = this.state.kind === "online" ? this.state.agents.find(({ id }) => id === agent) : undefined;
     const body = { prompt, conversationHistory: history, additionalContext: context };
-    await runTurn({ url, agent, streaming: known?.streaming ?? true, body, headers }, hear, { signal });
+    await runTurn({ url, agent, streaming: known?.streaming ?? true, body, headers }, receive, { signal });
   }
 
   async #headers(origin: string): Promise<Record<string, string>> {

@@ -7,7 +7,7 @@ import type { ChatStore } from "./storage/chatStore.js";
 
 /** A place that shows an answer. */
 export interface Place {
-  hear(event: TurnEvent & { turn: string }): void;
+  receive(event: TurnEvent & { turn: string }): void;
 }
 
 /** The listener for the events of answers. */
@@ -53,7 +53,7 @@ export class Turns {
     const abort = new AbortController();
     this.#running.set(turn.id, { turn, abort, place });
     this.#audience.changed(place);
-    await this.#server.turn(ask, (event) => this.#hear(turn.id, event), abort.signal);
+    await this.#server.turn(ask, (event) => this.#receive(turn.id, event), abort.signal);
   }
 
   /** Stop this answer, wherever it runs: the user may stop any displayed answer. */
@@ -64,7 +64,7 @@ export class Turns {
       return;
     }
     // Emitted before the connection is closed, so that it is stored even if this process ends now.
-    this.#hear(turn, reason ? { type: "stopped", reason } : { type: "stopped" });
+    this.#receive(turn, reason ? { type: "stopped", reason } : { type: "stopped" });
     running.abort.abort();
   }
 
@@ -86,14 +86,14 @@ export class Turns {
     return moved.map(([turn]) => turn);
   }
 
-  #hear(id: string, event: TurnEvent): void {
+  #receive(id: string, event: TurnEvent): void {
     const running = this.#running.get(id);
     if (!running || !take(running.turn.answer, event)) return;
     const { turn, place } = running;
     const ended = !isRunning(turn.answer);
     if (ended) this.#running.delete(id);
-    this.#chats.heard(turn);
-    place.hear({ ...event, turn: id });
+    this.#chats.updated(turn);
+    place.receive({ ...event, turn: id });
     if (!ended) return;
     this.#audience.ended(turn, place);
     this.#audience.changed(place);

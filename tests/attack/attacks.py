@@ -97,7 +97,8 @@ async def attackers(aura: Siege, count: int, data: bytes, reads: bool) -> AsyncI
         yield opened
     finally:
         for attacker in opened:
-            attacker.transport.abort()
+            if not attacker.closed.done():
+                attacker.transport.abort()
         await asyncio.gather(*(attacker.closed for attacker in opened))
 
 

@@ -201,7 +201,8 @@ def siege(folder: Path, address_space: int | None = None, settings: str = "") ->
         stack.callback(process.kill)
         end = time.monotonic() + START
         while not (found := re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text())):
-            assert process.poll() is None and time.monotonic() < end, f"it did not start: {log.read_text()}"
+            assert process.poll() is None, f"it ended: {log.read_text()}"
+            assert time.monotonic() < end, f"it did not start: {log.read_text()}"
             time.sleep(0.05)
         attacked = Siege(process, int(found[1]), log)
         for agent in ("ollama-short", "openai-short"):  # so that clients are open before anything is measured

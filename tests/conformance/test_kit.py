@@ -101,7 +101,7 @@ def test_a_system_message_of_its_own_field_and_a_required_parameter_keep_the_pro
 
 def test_settings_that_refuse_an_instance_without_a_key_keep_the_promise(fake_plugin: FakePlugin) -> None:
     source = files("acme")["aura_acme/__init__.py"]
-    strict = source.replace('] = ""\n    connect', "]\n    connect")
+    strict = source.replace('] = ""\n    api_key_file', "]\n    api_key_file")
     assert strict != source
     fake_plugin("acme", strict)
     described = Conformance(

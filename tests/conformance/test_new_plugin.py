@@ -129,7 +129,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "aura-demo/README.md").write_text("mine")
     done = new_plugin("demo", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "aura: aura-demo/README.md is there already; name another folder with --directory\n"
+    assert done.stderr == "aura: aura-demo/README.md exists already; name another folder with --directory\n"
     assert [path.name for path in (tmp_path / "aura-demo").iterdir()] == ["README.md"]
     assert new_plugin("demo", "--directory", "other/place", cwd=tmp_path).returncode == 0
     assert (tmp_path / "other/place/pyproject.toml").is_file()

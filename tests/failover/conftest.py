@@ -1,12 +1,17 @@
 """Three scripted servers for each test of failing over."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scripted import Trio, answer
 
 from aura_core.testing import Upstream
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules that the tests of this folder share
+
+from scripted import Trio, answer  # noqa: E402
+
 
 @pytest.fixture
 def trio(tmp_path: Path) -> Iterator[Trio]:

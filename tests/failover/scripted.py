@@ -39,7 +39,8 @@ def breaks(parts: Sequence[Part], ending: Ending) -> Reply:
 
 
 def refusal(status: int, code: str = "", message: str = "no", **headers: str) -> Reply:
-    body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code or None}}
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    body = {"error": {"message": message, "type": kind, "param": None, "code": code or None}}
     sent = {"content-type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply([json.dumps(body).encode()], status=status, headers=sent)
 
@@ -79,7 +80,9 @@ class Trio:
     def aura(self, patience: float = 30, server: str = "", agent: str = AGENT) -> AuraServer:
         """Aura with one agent `it`, which waits for each first token as long as `patience` says."""
         servers = {"primary": self.primary, "backup": self.backup, "stranger": self.stranger}
-        tables = [f'[providers.{name}]\nplugin = "openai"\nbase_url = "{each.url}/v1"' for name, each in servers.items()]
+        tables = [
+            f'[providers.{name}]\nplugin = "openai"\nbase_url = "{each.url}/v1"' for name, each in servers.items()
+        ]
         toml = "\n".join([f"[server]\n{server}", *tables])
         aura = AuraServer(self._folder, {"it.md": agent.format(patience=patience)}, toml)
         aura.runtime.rests = Rests(self.clock)

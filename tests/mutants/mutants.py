@@ -69,7 +69,8 @@ def body(""",
     ),
 ]
 API_KEY_FILE = (
-    '    api_key_file: Annotated[str, Meta(description="file that holds the API key; it goes before api_key_env")] = ""\n'
+    '    api_key_file: Annotated[str, Meta(description="file that holds the API key;'
+    ' it goes before api_key_env")] = ""\n'
 )
 CONTEXT = "        context = ssl."
 ASYNCIO = ("import re\n", "import asyncio\nimport os\nimport re\nimport time\n")

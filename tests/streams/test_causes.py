@@ -206,6 +206,7 @@ TABLE: dict[str, list[tuple[int, Any]]] = {
         (522, b"<!DOCTYPE html><html>522</html>"),
         (524, b""),
         (529, anthropic("Overloaded", "overloaded_error")),
+        (503, b"<html>503</html>"),
         (498, b""),
         (498, openai("Flex tier capacity exceeded", "capacity_exceeded")),
         (0, openai("x", "server_is_overloaded")),

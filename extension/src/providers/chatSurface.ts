@@ -73,7 +73,7 @@ export class ChatSurface implements Place {
     if (visible === this.#visible) return;
     this.#visible = visible;
     clearTimeout(this.#hidden);
-    this.#heartbeat.heard();
+    this.#heartbeat.replied();
     if (visible) return;
     this.#loaded = false;
     this.#hidden = setTimeout(() => {
@@ -95,7 +95,7 @@ export class ChatSurface implements Place {
     this.#heartbeat.stop();
   }
 
-  hear(event: TurnEvent & { turn: string }): void {
+  receive(event: TurnEvent & { turn: string }): void {
     this.tell(event);
   }
 
@@ -126,7 +126,7 @@ export class ChatSurface implements Place {
   #ping(): void {
     if (this.#loaded) this.#post({ type: "ping" });
     // Without a page, only the window can be pinged.
-    else void vscode.commands.executeCommand("setContext", "aura.busy", true).then(() => this.#heartbeat.heard());
+    else void vscode.commands.executeCommand("setContext", "aura.busy", true).then(() => this.#heartbeat.replied());
   }
 
   #post(message: ToChat): void {
@@ -134,7 +134,7 @@ export class ChatSurface implements Place {
   }
 
   #receive(message: FromChat): void {
-    this.#heartbeat.heard();
+    this.#heartbeat.replied();
     const { chats, turns, changed } = this.#around;
     switch (message.type) {
       case "load":

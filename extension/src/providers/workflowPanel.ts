@@ -106,7 +106,7 @@ export class WorkflowPanel {
         this.#batch.flush();
         this.#post({ type: "begin", step, answer });
       },
-      heard: (step, event) => this.#loaded && this.#batch.add({ step, event }),
+      received: (step, event) => this.#loaded && this.#batch.add({ step, event }),
       ended: () => this.#write(workflow.name, run),
     });
     this.#run = run;
@@ -137,7 +137,7 @@ export class WorkflowPanel {
   }
 
   #receive(message: FromWorkflow): void {
-    this.#heartbeat.heard();
+    this.#heartbeat.replied();
     switch (message.type) {
       case "load":
         this.#loaded = true;
@@ -166,7 +166,7 @@ export class WorkflowPanel {
   #ping(): void {
     if (this.#loaded && this.#panel.visible) this.#post({ type: "ping" });
     // While hidden, the panel has no page to ping, but the window can be pinged.
-    else void vscode.commands.executeCommand("setContext", "aura.busy", true).then(() => this.#heartbeat.heard());
+    else void vscode.commands.executeCommand("setContext", "aura.busy", true).then(() => this.#heartbeat.replied());
   }
 
   #post(message: ToWorkflow): void {

@@ -166,7 +166,7 @@ export class ChatStore {
   }
 
   /** The answer of a turn that runs here has changed: it is written soon, and at once if it has ended. */
-  heard(turn: Turn): void {
+  updated(turn: Turn): void {
     this.#queue.of(turn.chat).turns.set(turn.id, turn);
     if (isRunning(turn.answer)) {
       this.#queue.writeSoon(Math.max(PAUSE, turn.answer.text.length * PER_CHARACTER));

@@ -15,12 +15,12 @@ export class Channel<From, To extends { type: string }> {
   #api = acquireVsCodeApi();
   #copies = new Map<number, (ok: boolean) => void>();
 
-  constructor(hear: (message: Exclude<To, Reply>) => void) {
+  constructor(receive: (message: Exclude<To, Reply>) => void) {
     addEventListener("message", ({ data }: MessageEvent<To | Reply>) => {
       const reply = data as Reply;
       if (reply.type === "ping") this.#request({ type: "beat" });
       else if (reply.type === "copied") this.#copies.get(reply.id)?.(reply.ok);
-      else hear(data as Exclude<To, Reply>);
+      else receive(data as Exclude<To, Reply>);
     });
   }
 

@@ -11,7 +11,7 @@ import type { FromWorkflow, Shown, ToWorkflow } from "./messages.js";
 const channel = new Channel<FromWorkflow, ToWorkflow>((message) => {
   if (message.type === "workflow") show(message.shown);
   else if (message.type === "begin") steps[message.step]?.begin(message.answer);
-  else for (const { step, event } of message.events) steps[step]?.hear(event);
+  else for (const { step, event } of message.events) steps[step]?.receive(event);
 });
 const host = { copy: channel.copy, codeActions: channel.codeActions };
 
@@ -55,9 +55,9 @@ class StepView {
     follow(this.element);
   }
 
-  hear(event: Parameters<typeof take>[1]): void {
+  receive(event: Parameters<typeof take>[1]): void {
     if (!this.#answer || !this.#view || !take(this.#answer, event)) return;
-    this.#view.hear(event);
+    this.#view.receive(event);
     painter.add(this.#view);
     if (!isRunning(this.#answer)) say(`Step ${this.#number + 1}, ${this.#step.name}: ${label(this.#answer)}`);
     this.tick();

@@ -12,7 +12,7 @@ export type Turn = (asked: Asked, emit: (event: TurnEvent) => void, signal: Abor
 /** The listener for a run. `ended` is called once for every started step, right after its last event. */
 export interface Audience {
   began(step: number, answer: Answer): void;
-  heard(step: number, event: TurnEvent): void;
+  received(step: number, event: TurnEvent): void;
   ended(step: number): void;
 }
 
@@ -52,7 +52,7 @@ export class WorkflowRun {
     const now = this.#now;
     if (!now) return;
     // Emitted before the connection is closed, so that it is written even if this process ends now.
-    this.#hear(now.step, reason ? { type: "stopped", reason } : { type: "stopped" });
+    this.#receive(now.step, reason ? { type: "stopped", reason } : { type: "stopped" });
     now.abort.abort();
   }
 
@@ -64,14 +64,14 @@ export class WorkflowRun {
     this.#now = { step, abort };
     this.#audience.began(step, answer);
     const context = step > 0 ? wholeResult(this.answers[step - 1]) : undefined;
-    await this.#turn({ agent, prompt, ...(context ? { context } : {}) }, (event) => this.#hear(step, event), abort.signal);
+    await this.#turn({ agent, prompt, ...(context ? { context } : {}) }, (event) => this.#receive(step, event), abort.signal);
     this.#now = undefined;
   }
 
-  #hear(step: number, event: TurnEvent): void {
+  #receive(step: number, event: TurnEvent): void {
     const answer = this.answers[step];
     if (!answer || !take(answer, event)) return;
-    this.#audience.heard(step, event);
+    this.#audience.received(step, event);
     if (["done", "error", "stopped"].includes(event.type)) this.#audience.ended(step);
   }
 }

@@ -21,7 +21,7 @@ test("a chat is restored after a restart, and an answer whose window is gone has
   const one = new Window(folder);
   const turn = one.ask(chat, "hello");
   take(turn.answer, { type: "token", content: "so far" });
-  one.store.heard(turn);
+  one.store.updated(turn);
   one.store.dispose();
   forsake(folder, chat.id, turn.id);
   const next = new Window(folder);
@@ -40,7 +40,7 @@ test("an answer keeps the extension host's state, whatever a view saves", () => 
   expect(one.store.open(chat.id).turns[0]).toBe(turn);
   expect(one.store.begin(turn.id)).toBeUndefined(); // it runs already
   take(turn.answer, { type: "done", totalTokens: 1, finishReason: "stop" });
-  one.store.heard(turn);
+  one.store.updated(turn);
   one.store.save({ chat: { id: chat.id }, turns: [early] });
   expect(one.store.open(chat.id).turns[0]?.answer).toMatchObject({ state: "done", text: "the whole text" });
 });
@@ -106,10 +106,10 @@ test("a window gets the changes of another, and none of its own", () => {
   const chat = newChat("echo");
   const turn = one.say(chat, "hello");
   for (const window of [one, two]) window.store.look();
-  expect(one.heard).toEqual([]);
-  expect(two.heard).toMatchObject([{ chat: { id: chat.id, title: "hello" }, turns: [{ id: turn.id, answer: { text: "an answer" } }] }]);
+  expect(one.received).toEqual([]);
+  expect(two.received).toMatchObject([{ chat: { id: chat.id, title: "hello" }, turns: [{ id: turn.id, answer: { text: "an answer" } }] }]);
   two.store.look();
-  expect(two.heard).toHaveLength(1);
+  expect(two.received).toHaveLength(1);
 });
 
 test("an answer of another window is shown here, can be stopped here, and ends", () => {
@@ -125,9 +125,9 @@ test("an answer of another window is shown here, can be stopped here, and ends",
   two.store.look();
   take(turn.answer, { type: "token", content: "text" });
   take(turn.answer, { type: "stopped" });
-  one.store.heard(turn);
+  one.store.updated(turn);
   two.store.look();
-  expect(two.heard.at(-1)?.turns).toMatchObject([{ id: turn.id, answer: { state: "stopped", text: "text" } }]);
+  expect(two.received.at(-1)?.turns).toMatchObject([{ id: turn.id, answer: { state: "stopped", text: "text" } }]);
 });
 
 test("a silent answer does not count as abandoned while its window is alive", () => {
@@ -154,9 +154,9 @@ test("when the window that runs an answer is gone, other windows are notified", 
   two.store.open(chat.id);
   forsake(folder, chat.id, turn.id);
   two.store.look();
-  expect(two.heard.at(-1)?.turns).toMatchObject([{ id: turn.id, answer: { state: "stopped", reason: "the window was closed" } }]);
+  expect(two.received.at(-1)?.turns).toMatchObject([{ id: turn.id, answer: { state: "stopped", reason: "the window was closed" } }]);
   two.store.look();
-  expect(two.heard).toHaveLength(2); // it was told once
+  expect(two.received).toHaveLength(2); // it was told once
 });
 
 test("a chat that one window deletes does not come back from another, and what is said there meanwhile can be had by Undo", () => {
@@ -170,7 +170,7 @@ test("a chat that one window deletes does not come back from another, and what i
   expect(now?.chat.deleted).toBeGreaterThan(0); // so its view can say so
   expect(new Window(folder).store.list()).toEqual([]);
   two.store.look();
-  expect(two.heard[0]?.chat.deleted).toBeGreaterThan(0);
+  expect(two.received[0]?.chat.deleted).toBeGreaterThan(0);
   one.store.save({ chat: { id: chat.id, deleted: 0 } });
   expect(new Window(folder).questions).toEqual({ first: ["first", "late"] });
 });

@@ -71,7 +71,7 @@ test("events from before a chat is opened come first, and are included in it", a
   const running = store.begin(turn.id);
   for (const content of ["one ", "two"]) {
     take(running!.answer, { type: "token", content });
-    surface.hear({ type: "token", content, turn: turn.id });
+    surface.receive({ type: "token", content, turn: turn.id });
   }
   send({ type: "open", chat: chat.id, id: 7 });
   const opened = posted.at(-1);

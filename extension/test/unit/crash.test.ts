@@ -23,7 +23,7 @@ for (let number = 0; ; number++) {
     one.files.write(turn);
   }
   Object.assign(turn.answer, { state: "done", ended: Date.now() });
-  one.store.heard(turn);
+  one.store.updated(turn);
   writeSync(1, chat.id + " question " + number + "\\n");
 }`;
 

@@ -107,11 +107,11 @@ test("an answer that was running when the disk got full is stored with its end",
   const turn = one.ask(chat, "q");
   disk.room = 0;
   take(turn.answer, { type: "token", content: "all of it" });
-  one.store.heard(turn);
+  one.store.updated(turn);
   vi.advanceTimersByTime(2000);
   expect(one.troubles.at(-1)?.unkept).toEqual([chat.id]);
   take(turn.answer, { type: "done", totalTokens: 3, finishReason: "stop" });
-  one.store.heard(turn);
+  one.store.updated(turn);
   disk.room = Infinity;
   vi.advanceTimersByTime(6000);
   expect(new Window(folder).store.open(chat.id).turns).toMatchObject([{ answer: { state: "done", text: "all of it" } }]);

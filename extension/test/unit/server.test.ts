@@ -14,10 +14,10 @@ function client(url: string, tokens: Record<string, string> = {}, patience = 30_
 }
 
 test("the token goes to its own server only", async () => {
-  const { url, heard } = await serve((_, response) => done(response));
+  const { url, requests } = await serve((_, response) => done(response));
   await client(url, { [url]: "s3cret" }).turn({ agent: "a", prompt: "p" }, () => {}, new AbortController().signal);
   await client(url, { "http://127.0.0.1:1": "s3cret" }).turn({ agent: "a", prompt: "p" }, () => {}, new AbortController().signal);
-  expect(heard.map(({ headers }) => headers.authorization)).toEqual(["Bearer s3cret", undefined]);
+  expect(requests.map(({ headers }) => headers.authorization)).toEqual(["Bearer s3cret", undefined]);
 });
 
 test("a redirect is not followed, so that no token and no prompt leaves for another host", async () => {
@@ -38,11 +38,11 @@ test("aborting a turn closes its connection", async () => {
   });
   const abort = new AbortController();
   const events: TurnEvent[] = [];
-  const hear = (event: TurnEvent) => {
+  const receive = (event: TurnEvent) => {
     events.push(event);
     if (event.type === "token") abort.abort();
   };
-  await client(url).turn({ agent: "a", prompt: "p", context: "c" }, hear, abort.signal);
+  await client(url).turn({ agent: "a", prompt: "p", context: "c" }, receive, abort.signal);
   expect(events.map(({ type }) => type)).toEqual(["open", "token", "stopped"]);
   await vi.waitFor(() => expect(closed).toHaveBeenCalled(), 10_000);
 });
@@ -96,9 +96,9 @@ test("a turn tells who is asked instead of a provider that does not answer", asy
     token(response, "hello");
     done(response);
   });
-  const heard: unknown[] = [];
-  await client(url).turn({ agent: "steady", prompt: "Hello" }, (event) => heard.push(event), new AbortController().signal);
-  expect(heard).toEqual([
+  const received: unknown[] = [];
+  await client(url).turn({ agent: "steady", prompt: "Hello" }, (event) => received.push(event), new AbortController().signal);
+  expect(received).toEqual([
     { type: "open" },
     { type: "asking", provider: "ollama" },
     { type: "token", content: "hello" },

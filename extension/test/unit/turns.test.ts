@@ -17,7 +17,7 @@ afterEach(() => {
 
 class Place {
   events: TurnEvent[] = [];
-  hear(event: TurnEvent): void {
+  receive(event: TurnEvent): void {
     this.events.push(event);
   }
 }
@@ -94,7 +94,7 @@ test("fifteen seconds without a reply mean that the window is gone; a reply in b
   vi.useFakeTimers();
   const dead = vi.fn();
   let alive = true;
-  const heartbeat: Heartbeat = new Heartbeat(() => alive && heartbeat.heard(), dead);
+  const heartbeat: Heartbeat = new Heartbeat(() => alive && heartbeat.replied(), dead);
   heartbeat.start();
   vi.advanceTimersByTime(60_000);
   expect(dead).not.toHaveBeenCalled();

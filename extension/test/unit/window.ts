@@ -20,7 +20,7 @@ let asked = 0;
 export class Window {
   readonly files;
   readonly store;
-  readonly heard: Change[] = [];
+  readonly received: Change[] = [];
   readonly stops: string[] = [];
   troubles: Trouble[] = [];
 
@@ -28,7 +28,7 @@ export class Window {
     this.files = new ChatFiles(folder);
     this.store = new ChatStore(this.files, new ChangeLog(join(folder, "changes.jsonl")));
     this.store.audience = {
-      changed: (change) => this.heard.push(change),
+      changed: (change) => this.received.push(change),
       stop: (turn) => this.stops.push(turn),
       trouble: (trouble) => this.troubles.push(trouble),
     };
@@ -47,7 +47,7 @@ export class Window {
   say(chat: Chat, text: string, answer = "an answer"): Turn {
     const turn = this.ask(chat, text);
     Object.assign(turn.answer, { text: answer, state: "done", ended: Date.now() });
-    this.store.heard(turn);
+    this.store.updated(turn);
     return turn;
   }
 

@@ -50,7 +50,7 @@ test("reading the file after a run has started does not restore old results", as
   let emit: (event: TurnEvent) => void = () => {};
   const server = {
     look: () => Promise.resolve(),
-    turn: (_: unknown, hear: typeof emit) => new Promise<void>((over) => (emit = (event) => (hear(event), event.type === "error" && over()))),
+    turn: (_: unknown, receive: typeof emit) => new Promise<void>((over) => (emit = (event) => (receive(event), event.type === "error" && over()))),
   };
   const arguments_ = [{ visible: true, webview, onDidChangeViewState() {} }, { path: "/w.yaml" }, {}, server as unknown as Server, () => {}];
   const panel = new WorkflowPanel(...(arguments_ as ConstructorParameters<typeof WorkflowPanel>));

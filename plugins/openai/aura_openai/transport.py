@@ -15,7 +15,7 @@ from aura_openai.connections import session
 
 
 def certificates(url: str) -> ssl.SSLContext:
-    """The certificates that TLS trusts, with SSL_CERT_FILE. Reading them takes 20 ms or more, so only if TLS is used."""
+    """The certificates that TLS trusts, with SSL_CERT_FILE. Reading them takes 20 ms or more, so only for TLS."""
     verify = True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Called for both: otherwise httpx2 would import modules later, on the event loop.
     return httpx2.create_ssl_context(verify=verify)

@@ -24,8 +24,8 @@ _REASONING = re.compile(r"(?:^|[/:])(?:o[1-9]|gpt-[5-9]|codex)(?:$|[-.:])")
 
 
 class Delta(msgspec.Struct, gc=False):
-    """The new text. Reasoning is in `reasoning_content` (llama.cpp, vLLM, DeepSeek), `reasoning` (OpenRouter, Ollama) or
-    `reasoning_details` (MiniMax)."""
+    """The new text. Reasoning is in `reasoning_content` (llama.cpp, vLLM, DeepSeek), in `reasoning` (OpenRouter,
+    Ollama) or in `reasoning_details` (MiniMax)."""
 
     content: str | None = None
     refusal: str | None = None

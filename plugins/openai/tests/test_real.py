@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -30,19 +31,27 @@ pytestmark = [
 class RealServer:
     """A server that somebody else wrote, in a process of its own."""
 
+    environment: ClassVar[dict[str, str]] = {}
+
     def __init__(self, log: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.log = log
         with log.open("wb") as output:
-            self.process = subprocess.Popen(self.command(), stdout=output, stderr=subprocess.STDOUT)
-        self.wait_ready()
+            self.process = subprocess.Popen(
+                self.command(), stdout=output, stderr=subprocess.STDOUT, env=os.environ | self.environment
+            )
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.kill()
+            raise
 
     def command(self) -> list[str]:
         raise NotImplementedError
 
     def wait_ready(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             try:
                 httpx.get(f"{self.base_url}/models", timeout=5, trust_env=False)
@@ -96,6 +105,11 @@ class Llama(RealServer):
 
 class LiteLlm(RealServer):
     """LiteLLM's proxy in front of a llama-cpp-python server."""
+
+    environment: ClassVar[dict[str, str]] = {
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # it would be downloaded
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+    }
 
     def __init__(self, upstream: Llama, folder: Path) -> None:
         self.config = folder / "litellm.yaml"
