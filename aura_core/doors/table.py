@@ -73,7 +73,7 @@ def made(opened: OpenDoor, what: str, make: Callable[..., T], *given: Any) -> T:
 
 
 def fault(opened: OpenDoor, what: str, exc: BaseException) -> Problem:
-    """What a client is told of an exception that a door raised: its Problem, or one that says that the server failed."""
+    """What a client is told of an exception of a door: the door's Problem, or one that says that the server failed."""
     if isinstance(exc, Problem):
         return exc
     _tell(opened, what, exc)

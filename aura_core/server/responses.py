@@ -98,10 +98,7 @@ class EventStream(_Relayed):
         headers = [(b"content-type", encoder.content_type.encode()), *STREAM_HEADERS]
         if encoder.ping:
             headers.append((b"aura-heartbeat", b"%g" % self._runtime.limits.heartbeat))
-        try:
-            begin = as_bytes(encoder.begin)
-        except BaseException as exc:
-            raise fault(self._opened, f"begin of the encoder of {self._route.path}", exc) from None
+        begin = self._made("begin", encoder.begin)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": begin, "more_body": True})
         frames = await relay.take() if connection is None else await relay.pipe(connection)
