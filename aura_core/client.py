@@ -2,8 +2,8 @@
 
 import ssl
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Protocol
+from contextlib import aclosing, nullcontext
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import httpx
@@ -11,33 +11,51 @@ import msgspec
 from msgspec import UNSET
 
 from aura_core.answer.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent, Values
+from aura_core.deadline import timeout
 from aura_core.door import AgentInfo
 from aura_core.doors.native import Answer, ChatBody, question
-from aura_core.errors import ConfigError
-from aura_core.limits import CONNECT_TIMEOUT, REMOTE_ANSWER_LIMIT, REMOTE_WORDS_LIMIT
-from aura_core.problems import Problem, ProblemBody
+from aura_core.errors import CODES, ConfigError
+from aura_core.limits import (
+    CONNECT_TIMEOUT,
+    HEARTBEAT_LIMIT,
+    HEARTBEATS_MISSED,
+    REMOTE_ANSWER_LIMIT,
+    REMOTE_SILENCE,
+    REMOTE_WORDS_LIMIT,
+    SHORTEST_SILENCE,
+)
+from aura_core.problems import PROBLEMS, Problem
 from aura_core.runtime import Runtime
+from aura_core.streams import NotEvents, SseReader
 
-_EVENTS: dict[bytes, msgspec.json.Decoder[Event]] = {
-    b"token": msgspec.json.Decoder(TokenEvent),
-    b"reasoning": msgspec.json.Decoder(ReasoningEvent),
-    b"done": msgspec.json.Decoder(DoneEvent),
-    b"error": msgspec.json.Decoder(ErrorEvent),
+_EVENTS: dict[str, msgspec.json.Decoder[Event]] = {
+    "token": msgspec.json.Decoder(TokenEvent),
+    "reasoning": msgspec.json.Decoder(ReasoningEvent),
+    "done": msgspec.json.Decoder(DoneEvent),
+    "error": msgspec.json.Decoder(ErrorEvent),
 }
 
-
-_NOT_OURS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NOT_OURS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, NotEvents)
 
 
 class _Endless(Exception):
-    """More comes than any Aura would say."""
+    """The body is longer than an answer of Aura can be."""
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    """RFC 9457 problem details, of Aura or of a program in front of it; without a `code` they are not Aura's."""
+
+    title: str = ""
+    detail: str = ""
+    code: str = ""
+    partial: str | msgspec.UnsetType = UNSET
 
 
 class Client(Protocol):
-    """Something that answers. Both methods raise Problem for what is wrong before an answer begins."""
+    """Asks agents. Both methods raise Problem for a failure before the answer begins."""
 
     async def agent(self, agent_id: str) -> AgentInfo:
-        """What is known of an agent."""
+        """The description of an agent."""
         ...
 
     def ask(self, agent: AgentInfo, body: ChatBody) -> AsyncGenerator[Event, None]:
@@ -45,7 +63,7 @@ class Client(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Close all connections and provider clients."""
         ...
 
 
@@ -76,32 +94,34 @@ class RemoteClient:
     """Answers come from a server."""
 
     def __init__(self, url: str, token: str | None, token_env: str) -> None:
-        """`token_env` names the variable that holds the token. Raises ConfigError for what cannot be an address."""
+        """`token_env` names the variable that holds the token. Raises ConfigError where `url` is not an address."""
         self._url = _address(url)
         self._token_env = token_env
-        headers = {b"accept-encoding": b"identity"}  # what is packed may be a thousand times as large
+        headers = {b"accept-encoding": b"identity"}  # a compressed body may become a thousand times as large
         if token:
             if not token.isprintable():
                 raise ConfigError(f"{token_env}: the token holds a line break or another control character")
             headers[b"authorization"] = b"Bearer " + token.encode()
-        # Reading certificates takes longer than a request.
+        # Without https no certificates are read, which takes longer than a request.
         tls = self._url.lower().startswith("https:")
         try:
             context = httpx.create_ssl_context() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         except OSError as exc:
             raise ConfigError(f"SSL_CERT_FILE: {exc.strerror or exc}") from None
-        # An answer may be silent for long; the server pings, and the user can stop it.
-        timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT)
-        self._http = httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=False, verify=context)
+        # Reading has limits of its own, which do not count a standstill of this process: see _send and _pieces.
+        limits = httpx.Timeout(None, connect=CONNECT_TIMEOUT)
+        self._http = httpx.AsyncClient(headers=headers, timeout=limits, trust_env=False, verify=context)
 
     async def agent(self, agent_id: str) -> AgentInfo:
         try:
-            async with self._http.stream("GET", self._route(agent_id)) as response:
+            async with aclosing(await self._send("GET", self._route(agent_id), REMOTE_SILENCE)) as response:
                 body = await _read(response)
         except httpx.InvalidURL:  # over 65,536 letters
             raise Problem("agent_not_found", "There is no agent of a name as long as that.") from None
         except httpx.RequestError as exc:
             raise self._lost(exc) from exc
+        except TimeoutError:
+            raise self._silent() from None
         except _Endless:
             raise self._foreign() from None
         if response.status_code != 200:
@@ -114,13 +134,15 @@ class RemoteClient:
         return msgspec.structs.replace(info, **words)
 
     async def ask(self, agent: AgentInfo, body: ChatBody) -> AsyncGenerator[Event, None]:
-        route = "/chat/stream" if agent.streaming else "/chat"
+        address = self._route(agent.id) + ("/chat/stream" if agent.streaming else "/chat")
         content = msgspec.json.encode(body)
         headers = {"content-type": "application/json"}
+        # A whole answer comes without heartbeats, and the head of its response comes only with it.
+        wait = REMOTE_SILENCE if agent.streaming else None
+        silence: float | None = None
         try:
-            async with self._http.stream(
-                "POST", self._route(agent.id) + route, content=content, headers=headers
-            ) as response:
+            async with aclosing(await self._send("POST", address, wait, content=content, headers=headers)) as response:
+                silence = _silence(response)
                 if response.status_code != 200:
                     problem = self._problem(response, await _read(response))
                     if problem.partial is UNSET:
@@ -134,13 +156,18 @@ class RemoteClient:
                     for event in _whole(await _read(response)):
                         yield event
                     return
-                async with aclosing(_events(response)) as events:
+                async with aclosing(_events(response, silence)) as events:
                     async for event in events:
                         yield event
                         if isinstance(event, (DoneEvent, ErrorEvent)):
                             return
         except httpx.RequestError as exc:
             raise self._lost(exc) from exc
+        except TimeoutError:
+            if silence is None:
+                raise self._silent() from None
+            yield ErrorEvent(f"The server has been silent for {silence:g} s.", "interrupted")
+            return
         except _Endless:
             yield ErrorEvent(f"The answer is longer than {REMOTE_ANSWER_LIMIT // 1024**2} MiB.", "bad_response")
             return
@@ -154,6 +181,20 @@ class RemoteClient:
     def _route(self, agent_id: str) -> str:
         return f"{self._url}/api/agents/{quote(agent_id, safe='', errors='replace')}"
 
+    async def _send(self, method: str, address: str, wait: float | None, **content: Any) -> httpx.Response:
+        """Send a request and give its response, whose body is yet to be read.
+
+        Raises TimeoutError where the head of the response does not come within `wait` seconds.
+        """
+        request = self._http.build_request(method, address, **content)
+        async with nullcontext() if wait is None else timeout(wait):
+            return await self._http.send(request, stream=True)
+
+    def _silent(self) -> Problem:
+        return Problem(
+            "unavailable", f"Aura does not answer at {self._url}: nothing came for {REMOTE_SILENCE:g} s; is it stuck?"
+        )
+
     def _lost(self, exc: Exception) -> Problem:
         if isinstance(exc, httpx.RemoteProtocolError | httpx.ReadError):
             return Problem("interrupted", "The connection to Aura was lost.")
@@ -164,21 +205,31 @@ class RemoteClient:
         return Problem("unavailable", f"Aura does not answer at {self._url} ({why}); start it with: aura serve")
 
     def _foreign(self) -> Problem:
-        return Problem("bad_response", f"There is no Aura at {self._url}: the answer is none of its own.")
+        return Problem("bad_response", f"There is no Aura at {self._url}: the answer is not in its format.")
 
     def _problem(self, response: httpx.Response, body: bytes) -> Problem:
+        """What a refusal says, of this version of Aura or of a newer one."""
         try:
-            problem = msgspec.json.decode(body, type=ProblemBody)
-            if problem.code == "unauthorized":
-                does = "refuses the token" if "authorization" in self._http.headers else "requires a token"
-                return Problem(problem.code, f"{self._url} {does}; set the variable {self._token_env} to the server's.")
-            seconds = response.headers.get("retry-after", "")
-            retry_after = float(seconds) if seconds.isascii() and seconds.isdigit() else None  # a proxy may send a date
-            return Problem(problem.code, _short(problem.detail), retry_after, problem.partial)
-        except (*_NOT_OURS, KeyError):
-            return Problem(
-                "bad_response", f"There is no Aura at {self._url}: it answers with status {response.status_code}."
-            )
+            refusal = msgspec.json.decode(body, type=_Refusal)
+        except _NOT_OURS:
+            refusal = _Refusal()
+        words = _short(refusal.detail or refusal.title)
+        if not refusal.code:
+            status = f"it answers with status {response.status_code}" + (f" ({words})" if words else "")
+            return Problem("bad_response", f"There is no Aura at {self._url}: {status}.")
+        if refusal.code == "unauthorized":
+            does = "refuses the token" if "authorization" in self._http.headers else "requires a token"
+            return Problem(refusal.code, f"{self._url} {does}; set the variable {self._token_env} to the server's.")
+        seconds = response.headers.get("retry-after", "")
+        retry_after = float(seconds) if seconds.isascii() and seconds.isdigit() else None  # a proxy may send a date
+        known = refusal.code in PROBLEMS or refusal.code in CODES
+        return Problem(
+            _short(refusal.code),
+            words or f"{self._url} refuses with status {response.status_code}.",
+            retry_after,
+            refusal.partial,
+            None if known else (response.status_code, refusal.title),
+        )
 
 
 def _address(url: str) -> str:
@@ -190,56 +241,59 @@ def _address(url: str) -> str:
     except httpx.InvalidURL:
         good = False
     if not good or "?" in full or "#" in full:
-        raise ConfigError(f"{url!r} is no address of a server, such as http://127.0.0.1:5300")
+        raise ConfigError(f"{url!r} is not the address of a server, such as http://127.0.0.1:5300")
     return full
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """A body, whole. Raises _Endless."""
+    """A whole body. Raises _Endless and TimeoutError."""
     body = bytearray()
-    async for chunk in response.aiter_raw():
+    async for chunk in _pieces(response, REMOTE_SILENCE):
         body += chunk
         if len(body) > REMOTE_ANSWER_LIMIT:
             raise _Endless
     return bytes(body)
 
 
-async def _events(response: httpx.Response) -> AsyncGenerator[Event, None]:
-    """The events of a stream; comments and unknown events are passed over. A proxy may have changed the line ends.
+def _silence(response: httpx.Response) -> float:
+    """Seconds without a byte after which a stream has broken, by the server's own heartbeat."""
+    try:
+        heartbeat = float(response.headers.get("aura-heartbeat", ""))
+    except ValueError:
+        return REMOTE_SILENCE
+    if not 0 < heartbeat <= HEARTBEAT_LIMIT:
+        return REMOTE_SILENCE
+    return max(HEARTBEATS_MISSED * heartbeat, SHORTEST_SILENCE)
 
-    Raises _Endless, for one event and for all that is said.
+
+async def _pieces(response: httpx.Response, silence: float) -> AsyncGenerator[bytes, None]:
+    """A body's bytes as they come. Raises TimeoutError when none come for `silence` seconds; heartbeats are bytes."""
+    chunks = response.aiter_raw()
+    while True:
+        async with timeout(silence):
+            chunk = await anext(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
+async def _events(response: httpx.Response, silence: float = REMOTE_SILENCE) -> AsyncGenerator[Event, None]:
+    """The events of a stream; comments and unknown events are skipped. A proxy may have changed the line ends.
+
+    Raises _Endless, for one event and for all bytes together, NotEvents and TimeoutError.
     """
-    name, data, parts = b"", list[bytes](), list[bytes]()  # the last are those of a line that is not whole yet
-    after_cr = False
-    size = said = 0
-    async for chunk in response.aiter_raw():
-        whole = chunk.removeprefix(b"\n") if after_cr else chunk  # the other half of a CRLF
-        after_cr = chunk.endswith(b"\r")
-        for piece in whole.splitlines(keepends=True):  # of bytes: at LF, CRLF and CR only
-            parts.append(piece)
-            size += len(piece)
-            if size > REMOTE_ANSWER_LIMIT or said > REMOTE_ANSWER_LIMIT:
-                raise _Endless
-            if not piece.endswith((b"\n", b"\r")):
-                break  # the last one
-            line = b"".join(parts).rstrip(b"\r\n")
-            parts.clear()
-            field, _, value = line.partition(b":")
-            value = value.removeprefix(b" ")
-            if field == b"event":
-                name = value
-            elif field == b"data":
-                data.append(value)
-            elif not line:
-                if (decoder := _EVENTS.get(name)) is not None:
-                    said += size
-                    yield _fit(decoder.decode(b"\n".join(data)))
-                name, size = b"", 0
-                data.clear()
+    reader, received = SseReader("Aura", REMOTE_ANSWER_LIMIT), 0
+    async for piece in _pieces(response, silence):
+        received += len(piece)
+        if received > REMOTE_ANSWER_LIMIT:
+            raise _Endless
+        for event in reader.feed(piece):
+            if (decoder := _EVENTS.get(event.name)) is not None:
+                yield _fit(decoder.decode(event.data))
 
 
 def _fit(event: Event) -> Event:
-    """The event, with words of a length that can be shown."""
+    """The event, with its texts cut to a length that can be shown."""
     if isinstance(event, ErrorEvent):
         return msgspec.structs.replace(event, message=_short(event.message), code=_short(event.code))
     return event

@@ -1,11 +1,9 @@
 """Read a secret from the file or the variable that a plugin's settings name."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from aura_core.errors import ConfigError, ProviderError
-from aura_core.files import as_text, read_file
 
 
 def secret(settings: Any, name: str, required: bool = False) -> str:
@@ -32,6 +30,10 @@ def secret(settings: Any, name: str, required: bool = False) -> str:
 
 
 def _of_file(place: str, file: str) -> str:
+    from pathlib import Path  # here, so that `import aura_core` stays light
+
+    from aura_core.files import as_text, read_file
+
     try:
         return as_text(read_file(Path(file))).strip()
     except OSError as exc:
@@ -44,9 +46,10 @@ def _of_file(place: str, file: str) -> str:
 
 
 def _missing(name: str, variable: str) -> str:
+    what = name.replace("_", " ").replace("api", "API")
     if variable:
-        return f"The variable {variable} is not set; set it where Aura is started."
+        return f"The variable {variable} holds no {what}; set it where Aura is started."
     return (
-        f"No {name.replace('_', ' ')} is configured: let {name}_env in the provider's table name the variable that holds"
-        f" it, or {name}_file the file."
+        f"No {what} is configured: let {name}_env in the provider's table name the variable that"
+        f" holds it, or {name}_file the file."
     )

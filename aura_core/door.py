@@ -15,8 +15,8 @@ from aura_core.types import Message, Usage
 
 
 class AgentInfo(msgspec.Struct, frozen=True):
-    """An agent as clients see it; None where unset. `fallback` are the providers that are asked next, in their order. One
-    with an `error` cannot answer, or not as its file is now."""
+    """An agent as clients see it; None where unset. `fallback` are the providers that are asked next, in their order.
+    One with an `error` cannot answer, or not as its file is now."""
 
     id: str
     name: str
@@ -144,7 +144,13 @@ class Reply(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
-class AnswerRoute(msgspec.Struct, frozen=True):
+class Route(msgspec.Struct, frozen=True):
+    """A path of a door; each is of one of the three kinds below."""
+
+    path: str
+
+
+class AnswerRoute(Route, frozen=True):
     """`POST path`: an agent answers.
 
     `path` is like `/v1/chat/completions` or `/api/agents/{agentId}/chat`; the parts in braces are parameters.
@@ -162,39 +168,33 @@ class AnswerRoute(msgspec.Struct, frozen=True):
     such an agent is streamed as one text.
     """
 
-    path: str
     body: Any
     ask: Callable[[Any, Mapping[str, str]], Question]
     encoder: Callable[[AnswerContext], Encoder]
     instead: str = ""
 
 
-class ListRoute(msgspec.Struct, frozen=True):
+class ListRoute(Route, frozen=True):
     """`GET path`: the agents. `encode` makes the body; it is called again only when one of them has changed.
 
     With `answering` it is given only those that can answer, else all that the client may see, broken ones too.
     """
 
-    path: str
     encode: Callable[[Sequence[AgentInfo]], bytes]
     content_type: str = "application/json"
     answering: bool = False
 
 
-class AgentRoute(msgspec.Struct, frozen=True):
-    """`GET path`: one agent. The only parameter of `path` is the agent's id; the core refuses one that is not there with
-    `agent_not_found`. `encode` makes the body.
+class AgentRoute(Route, frozen=True):
+    """`GET path`: one agent. The only parameter of `path` is the agent's id; the core refuses one that does not exist
+    with `agent_not_found`. `encode` makes the body.
 
     With `answering` an agent that cannot answer is refused as a question to it would be.
     """
 
-    path: str
     encode: Callable[[AgentInfo], bytes]
     content_type: str = "application/json"
     answering: bool = False
-
-
-Route = AnswerRoute | ListRoute | AgentRoute
 
 
 class Door(msgspec.Struct, frozen=True):

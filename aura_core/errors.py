@@ -1,4 +1,4 @@
-"""The stable error codes of the wire, what each means for a user, and the exceptions that carry them."""
+"""The stable error codes of the wire, their meaning for a user, and the exceptions that carry them."""
 
 from typing import Literal
 
@@ -40,20 +40,20 @@ CODES: dict[str, CodeInfo] = {
     "context_length": CodeInfo(False, 422, "The prompt is too long for the model"),
     "content_filtered": CodeInfo(False, 422, "The provider refused the content"),
     "bad_request": CodeInfo(False, 422, "The provider refused the request"),
-    "bad_response": CodeInfo(False, 502, "The provider answered nonsense"),
+    "bad_response": CodeInfo(False, 502, "The provider sent an invalid response"),
     "llm_error": CodeInfo(False, 502, "The provider failed"),
     "server_shutdown": CodeInfo(True, 503, "The server is shutting down"),
 }
 
 
 class ProviderError(Exception):
-    """What a plugin raises when it cannot answer; it becomes the stream's `error` event.
+    """A plugin raises this when it cannot answer; it becomes the stream's `error` event.
 
-    `message` says what happened and what to do; it reaches the user, so it holds no key, no HTML and nothing that the
-    upstream may have put a key into. `code` is one of CODES. `retry_after` is what the upstream asked for,
-    in seconds.
+    `message` says what happened and what to do. It reaches the user, so it holds neither a key nor HTML nor text in
+    which the upstream may have put a key. `code` is one of CODES; an unknown one becomes `llm_error`. `retry_after` is
+    the waiting time that the upstream asked for, in seconds.
 
-    The others are for the log and never reach a client: the upstream's HTTP status (0 where there was none), the id
+    The other fields are for the log and never reach a client: the upstream's HTTP status (0 if there was none), the id
     that it gave the request, and its own words, which the core redacts and cuts.
     """
 
@@ -77,13 +77,13 @@ class ProviderError(Exception):
 
 
 def words_of(exc: BaseException) -> str:
-    """An exception in one line: `ValueError: why`. Whatever its class does when it is asked, this does not raise."""
-    name: str = type.__dict__["__name__"].__get__(type(exc))  # a metaclass may have a name of its own
+    """An exception in one line: `ValueError: why`. This never raises, whatever the exception's class does."""
+    name: str = type.__dict__["__name__"].__get__(type(exc))  # a metaclass may define its own __name__
     try:
         return " ".join(f"{name}: {exc}".split())
-    except BaseException:  # it may raise anything, as may whatever it holds
+    except BaseException:  # __str__ may raise anything
         return f"{name}: it cannot say why"
 
 
 class ConfigError(Exception):
-    """Something that a person wrote is wrong. `str()` is one line that says where, what, and what to do."""
+    """Something that a person wrote is invalid. `str()` is one line with the place, the fault and the remedy."""

@@ -2,10 +2,11 @@
 
 import os
 import stat
+import time
 from pathlib import Path
 
 from aura_core.errors import ConfigError
-from aura_core.limits import FILE_LIMIT
+from aura_core.limits import FILE_LIMIT, JUST_WRITTEN
 
 # Without them, a FIFO would block, a terminal would become ours, and child processes would inherit the file.
 FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
@@ -13,7 +14,7 @@ FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOC
 
 def read_file(path: Path) -> bytes:
     """The bytes of a regular file of at most FILE_LIMIT. Raises OSError, and ConfigError for any other file,
-with a text that says what it is, without its name."""
+    with a text that says what it is, without its name."""
     _check(path.stat())  # before opening, which alone can rewind a tape
     return read_descriptor(os.open(path, FLAGS))
 
@@ -40,7 +41,19 @@ def as_text(data: bytes) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8 text; save it as UTF-8") from None
+    if "\0" in text:  # UTF-16 of ASCII letters
+        raise ConfigError("holds the character NUL; save it as UTF-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+Version = tuple[int, ...]
+
+
+def version(status: os.stat_result) -> Version | None:
+    """What changes with each edit of a file; None where that is not certain, as it has just been written."""
+    if time.time() - max(status.st_mtime, status.st_ctime) < JUST_WRITTEN:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _check(status: os.stat_result) -> None:

@@ -1,8 +1,8 @@
 """The hooks that a plugin may implement: `stream_chat` makes it a provider, `doors` makes it a door.
 
-Every hook but `doors` is `firstresult`, and an implementation takes only the arguments that it names. `settings` is an instance of
-the Struct that `provider_settings` names, `client` what `open_client` yielded; both are None where the plugin declares
-none.
+Every hook but `doors` is `firstresult`, and an implementation takes only the arguments that it names. `settings` is an
+instance of the Struct that `provider_settings` names, `client` what `open_client` yielded; both are None where the
+plugin declares none.
 """
 
 from collections.abc import AsyncIterator, Awaitable
@@ -24,8 +24,9 @@ def stream_chat(request: ChatRequest, settings: Any, client: Any) -> AsyncIterat
     """Answer the request, token by token; normally an async generator.
 
     It runs in one task from its first step to its clean-up. Closing it (CancelledError or GeneratorExit at its current
-    `await`) must stop the generation at the provider. It raises ProviderError for what goes wrong, and contains no
-    retry, no idle timeout and no buffering: these are the core's.
+    `await`) must stop the generation at the provider. It raises ProviderError for a failure, and contains no retry, no
+    idle timeout and no buffering: these are the core's. After the finish reason it has 5 seconds to yield the usage and
+    to end; text that comes then is dropped, and a failure no longer counts.
     """
 
 
@@ -47,7 +48,10 @@ def agent_options() -> type[msgspec.Struct]:  # type: ignore[empty-body]
 @hookspec(firstresult=True)
 def open_client(settings: Any) -> AbstractAsyncContextManager[Any]:  # type: ignore[empty-body]
     """Make the instance's client. Called in a worker thread, so that slow imports belong here; the context manager is
-    entered once per instance on the event loop, and left when the server stops."""
+    entered once per instance on the event loop, and left when the server stops.
+
+    Both may raise ProviderError, for a missing key, say: the answer fails with it, and the next request tries again.
+    """
 
 
 @hookspec(firstresult=True)
@@ -57,7 +61,9 @@ def default_model(settings: Any, client: Any) -> Awaitable[str | None]:  # type:
 
 @hookspec(firstresult=True)
 def list_models(settings: Any, client: Any) -> Awaitable[list[Model]]:  # type: ignore[empty-body]
-    """The models that this instance offers. Where it is one, agents need not name it."""
+    """The models that this instance offers, for `aura models`, and for `aura doctor`, which compares agents with their
+    limits. Agents need not name a model where this is the only one and `default_model` gives None. No answer waits for
+    it otherwise."""
 
 
 @hookspec(firstresult=True)

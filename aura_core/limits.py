@@ -9,7 +9,7 @@ ANSWER_RESERVE = 32 * 1024
 """Bytes of `server.max_buffered` that each answer under way has for itself: its part of the limit, whatever it sends."""
 BUFFER_STEP = 32 * 1024
 """Bytes by which an answer's buffer grows up to BUFFERED_SIZE, if its client is slow and the process holds little."""
-GENEROUS_PART = 0.25
+GENEROUS_PART = 0.125
 """The part of `server.max_buffered` up to which buffers grow: clients that do not read leave the rest to others."""
 TURN_SIZE = 160
 """Bytes that a turn of a conversation takes beside its text: as it is decoded, and as a message for the provider."""
@@ -86,6 +86,8 @@ LINGER_SIZE = 16 * 1024 * 1024
 SEND_BUFFER = 128 * 1024
 """Bytes of a connection's send buffer; bounds the kernel's share of a stalled stream: 0.2 instead of 3.9 MB, no loss
 of speed."""
+MAPPED_SIZE = 128 * 1024
+"""Bytes from which on a block of memory is returned to the system as soon as it is freed."""
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 LAST_EVENT_TIME = 1.0
@@ -103,9 +105,11 @@ RELOAD_DEBOUNCE = 200
 RELOAD_TIMEOUT = 1000
 """Milliseconds without a change after which the files are checked anyway."""
 RELOAD_PAUSE = 10.0
-"""Seconds until watching restarts after a failure."""
+"""Seconds until Aura asks for events again after the system refused them."""
 
 # The command (cli/)
+PIPE_PATIENCE = 3.0
+"""Seconds that `aura chat` reads standard input before it says that it waits for its end."""
 THREADS_TIME = 0.5
 """Seconds that threads of plugins get to finish at the end of a command."""
 AGENTS_SHOWN = 100
@@ -114,6 +118,12 @@ AGENTS_SHOWN = 100
 # Clients in this process (client.py)
 CONNECT_TIMEOUT = 10
 """Seconds that `aura chat --url` waits for a connection."""
+REMOTE_SILENCE = 45.0
+"""Seconds without a byte after which it gives up a server that does not say how often it sends one."""
+HEARTBEATS_MISSED = 3
+"""Heartbeats after which it gives up a server that says its interval (the header Aura-Heartbeat)."""
+SHORTEST_SILENCE = 10.0
+"""The least of these, in seconds: a network may pause, however short the interval is."""
 REMOTE_ANSWER_LIMIT = 32 * 1024 * 1024
 """Bytes of a body, of one event and of all events together that `aura chat --url` accepts."""
 REMOTE_WORDS_LIMIT = 2000

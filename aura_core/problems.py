@@ -33,9 +33,10 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 class Problem(Exception):
     """A refusal, or a failed answer on a route without a stream.
 
-    `code` is a code of PROBLEMS, or an error code of an answer. `detail` says what happened and what to do, `retry_after` is
-    the number of seconds to wait before a retry, `partial` is the text received before the failure, and `field` names
-    the refused part of the body, like `messages[0].content`.
+    `code` is a code of PROBLEMS, or an error code of an answer. `detail` says what happened and what to do,
+    `retry_after` is the number of seconds to wait before a retry, `partial` is the text received before the failure,
+    and `field` names the refused part of the body, like `messages[0].content`. `known_as` is the status and title of
+    a code that only a newer server knows.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class Problem(Exception):
         retry_after: float | None = None,
         partial: str | msgspec.UnsetType = UNSET,
         field: str | None = None,
+        *,
+        known_as: tuple[int, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = code
@@ -52,7 +55,9 @@ class Problem(Exception):
         self.retry_after = RESTART_AFTER if retry_after is None and code == "server_shutdown" else retry_after
         self.partial = partial
         self.field = field
-        if code in PROBLEMS:
+        if known_as is not None:
+            self.status, self.title = known_as
+        elif code in PROBLEMS:
             self.status, self.title = PROBLEMS[code]
         else:
             self.status, self.title = CODES[code].status, CODES[code].title

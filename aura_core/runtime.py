@@ -18,7 +18,7 @@ from aura_core.answer.fallback import Fallback
 from aura_core.answer.relay import Limits, Relay
 from aura_core.answer.stream_record import StreamRecord
 from aura_core.budget import FULL, Budget, Share
-from aura_core.config.agents import Agent, AgentStore, Entry, FrontMatter
+from aura_core.config.agents import BUILT_IN, Agent, AgentStore, Entry, FrontMatter
 from aura_core.config.decode import decode
 from aura_core.config.fallback import FallbackEntry
 from aura_core.config.settings import Settings
@@ -26,6 +26,7 @@ from aura_core.config.untrusted import Refusal
 from aura_core.door import AgentInfo, Question, system_prompt
 from aura_core.doors.table import Doors
 from aura_core.errors import ConfigError, ProviderError
+from aura_core.interrupts import plugin_code
 from aura_core.limits import ANSWER_RESERVE
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import Plugin, Plugins, allowed_by_environment
@@ -80,8 +81,9 @@ class Runtime:
         self.settings = settings
         self.plugins = Plugins(allowed_by_environment(environ))
         self.providers = Providers(settings, self.plugins, environ)
+        named = settings.agents_within is None and "agents.directory" in settings.origins
+        self.agents = AgentStore(settings.directory, settings.agents_within, named)
         self.doors = Doors(self.plugins.doors)
-        self.agents = AgentStore(settings.directory, settings.agents_within)
         self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
         self.budget = Budget(settings.server.max_buffered)
         self.relays: dict[Relay, tuple[str, Bound]] = {}
@@ -93,12 +95,15 @@ class Runtime:
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
         secrets = self.providers.secrets() + ([settings.token] if settings.token else [])
         self.secrets = sorted(secrets, key=len, reverse=True)
+        for instance in self.providers.instances.values():
+            instance.redact = self.redact
 
     @property
     def folder_warning(self) -> str | None:
-        """Why the folder of the agents cannot be read, unless nobody named it and it is not there."""
+        """Why the folder of the agents cannot be read, unless nobody named it and it was never there."""
         problem, origin = self.agents.problem, self.settings.origins.get("agents.directory")
-        if problem is None or (origin is None and not os.path.lexists(self.agents.directory)):
+        never = self.agents.entries == BUILT_IN and not os.path.lexists(self.agents.directory)
+        if problem is None or (origin is None and never):
             return None
         return f"{origin}: {problem}" if origin else problem
 
@@ -155,7 +160,10 @@ class Runtime:
         last = len(front_matter.fallback) - 1
         for number, entry in enumerate(front_matter.fallback):
             own = self._instance(agent, entry.provider, entry.options, f"fallback[{number}]")
-            if own is not instance or entry.model not in (None, front_matter.model):  # else it was chosen, or is the default
+            if own is not instance or entry.model not in (
+                None,
+                front_matter.model,
+            ):  # else it was chosen, or is the default
                 others.append(Bound(agent, own, entry, 0 if number == last else limit, limited_by))
         return Bound(agent, instance, front_matter, limit, limited_by, tuple(others))
 
@@ -260,7 +268,10 @@ class Runtime:
         """Whether the agent's answers can stream; where a plugin fails to say, they can."""
         instance = bound.instance
         try:
-            return instance.supports_streaming(bound.model or "", deepcopy(bound.asks.options))
+            with plugin_code():
+                return instance.supports_streaming(bound.model or "", deepcopy(bound.asks.options))
+        except KeyboardInterrupt:
+            raise
         except BaseException as exc:  # SystemExit, too: it is the plugin's
             log.error("plugin %r: supports_streaming failed", instance.plugin, exc_info=exc)
             return True
@@ -273,7 +284,8 @@ class Runtime:
         if self.draining:
             raise Problem("server_shutdown", "The server is shutting down.")
         if len(self.relays) >= limit:
-            raise Problem("too_many_streams", f"All {limit} streams (server.max_streams) are in use.", retry_after=1)
+            full = f"All {limit} streams are" if limit > 1 else "The only stream is"
+            raise Problem("too_many_streams", f"{full} in use (server.max_streams).", retry_after=1)
 
     def answer(
         self,
@@ -345,9 +357,7 @@ class Runtime:
             raise ProviderError(f"The provider plugin {_named(instance)!r} returned nothing.")
         return iterator
 
-    async def request(
-        self, bound: Bound, question: Question, headers: Mapping[str, str] = NO_HEADERS
-    ) -> ChatRequest:
+    async def request(self, bound: Bound, question: Question, headers: Mapping[str, str] = NO_HEADERS) -> ChatRequest:
         """What the provider is asked. Raises ProviderError where no model is known."""
         asks = bound.asks
         model = asks.model or await bound.instance.model()

@@ -39,6 +39,16 @@ def printable_json(text: str) -> str:
     return _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 warning`, `2 warnings`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def visible(text: str) -> str:
+    """The text without the characters that are hidden; white space stays."""
+    return text if text.isascii() and text.isprintable() else _HIDDEN.sub("", text)
+
+
 def without_halves(text: str) -> str:
     """The text with surrogate pairs joined, and U+FFFD for a lone surrogate, which no encoding accepts."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

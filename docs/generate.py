@@ -3,11 +3,13 @@
 The text between `<!-- begin NAME -->` and `<!-- end NAME -->` in a page is generated here.
 """
 
+import ast
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import msgspec
@@ -30,6 +32,7 @@ from aura_core.testing.door_registry import DoorPromise
 from aura_core.testing.registry import Promise
 
 FOLDER = Path(__file__).parent
+CORE = FOLDER.parent / "aura_core"
 BLOCK = re.compile(r"(<!-- begin (?P<name>[^>]+?) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 PROVIDERS = ("ollama", "openai", "azure")
 
@@ -118,7 +121,7 @@ def help_of(command: str) -> str:
 
 def metrics() -> str:
     """The names in `GET /metrics`."""
-    rendered = Metrics(lambda: 0, lambda: 0, {}).render().decode()
+    rendered = Metrics(lambda: 0, lambda: 0, lambda: 0, {}).render().decode()
     found = re.findall(r"^# HELP (\S+) (.+)\n# TYPE \S+ (\S+)$", rendered, re.MULTILINE)
     return table("name | type | meaning", ((code(name), kind, text) for name, text, kind in found))
 
@@ -209,14 +212,66 @@ def door_promises() -> str:
 def encoder() -> str:
     """The methods and attributes of an encoder."""
     methods = [each for name, each in vars(Encoder).items() if inspect.isfunction(each) and not name.startswith("_")]
-    rows = ((code(re.sub(r"^def (.+) -> bytes$", r"\1", signature(each)).replace("self, ", "").replace("self", "")),
-             " ".join(prose(each).split())) for each in methods)
+    rows = (
+        (
+            code(re.sub(r"^def (.+) -> bytes$", r"\1", signature(each)).replace("self, ", "").replace("self", "")),
+            " ".join(prose(each).split()),
+        )
+        for each in methods
+    )
     return table("method | returns", rows)
 
 
 def builds_on(promise: Promise | DoorPromise) -> str:
     """The other checks on which a check builds."""
     return f" (Builds on {', '.join(code(name) for name in promise.needs)}.)" if promise.needs else ""
+
+
+def modules() -> str:
+    """Every module of the core and its first sentence, a table for each package."""
+    folders = sorted({path.parent for path in _sources()}, key=lambda folder: (folder != CORE, folder))
+    parts = []
+    for folder in folders:
+        rows = ((code(path.name), _opening(path)) for path in _sources() if path.parent == folder)
+        name = folder.relative_to(CORE.parent).as_posix()
+        parts.append(f"### {name}\n\n{table('module | what it is for', rows)}")
+    return "\n".join(parts)
+
+
+def _sources() -> list[Path]:
+    found = [path for pattern in ("*.py", "web/*.js") for path in CORE.rglob(pattern)]
+    own = (path for path in found if not any(part.startswith("template") for part in path.parts))
+    return sorted(path for path in own if _opening(path))
+
+
+def _opening(path: Path) -> str:
+    """The first sentence of a module: of its docstring, or of the comment on top of a script."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        said = (ast.get_docstring(ast.parse(text)) or "").partition("\n\n")[0]
+    else:
+        lines = text.removeprefix("// @ts-check\n").split("\n")
+        said = "\n".join(line.removeprefix("//") for line in takewhile(lambda line: line.startswith("//"), lines))
+    return " ".join(said.split())
+
+
+def exceptions() -> str:
+    """The core's exceptions below those that they are made from, with their first sentences."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path in CORE.rglob("*.py"):
+        if not {"testing", "template", "template_door"} & set(path.parts):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef) and node.bases and not node.name.startswith("_"):
+                    place = f"{path.relative_to(CORE.parent).as_posix()}::{node.name}"
+                    said = " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
+                    found.setdefault(ast.unparse(node.bases[0]), []).append((place, said))
+    return "".join(_below("Exception", found, 0))
+
+
+def _below(base: str, found: dict[str, list[tuple[str, str]]], depth: int) -> Iterator[str]:
+    for place, said in sorted(found.get(base, [])):
+        yield f"{'  ' * depth}- {code(place)}: {said}\n"
+        yield from _below(place.rpartition("::")[2], found, depth + 1)
 
 
 def signature(function: Callable[..., object]) -> str:
@@ -258,6 +313,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "door types": door_types,
     "door promises": door_promises,
     "encoder": encoder,
+    "modules": modules,
+    "exceptions": exceptions,
 }
 
 

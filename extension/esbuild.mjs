@@ -1,4 +1,4 @@
-// Bundle the extension host's part and the webviews' parts into dist/; the chat view comes from aura_core/web.
+// Bundle the code of the extension host and of the webviews into dist/; the chat view comes from aura_core/web.
 
 import { cpSync, rmSync } from "node:fs";
 import { build, context } from "esbuild";
@@ -22,5 +22,5 @@ if (process.argv.includes("--watch")) {
   for (const options of builds) await (await context(options)).watch();
 } else {
   await Promise.all(builds.map((options) => build(options)));
-  cpSync("node_modules/yaml/LICENSE", "dist/yaml.LICENSE.txt"); // the one library in the bundle
+  cpSync("node_modules/yaml/LICENSE", "dist/yaml.LICENSE.txt"); // the only library in the bundle
 }

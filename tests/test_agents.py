@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 import httpx
@@ -50,6 +50,7 @@ def test_no_key_is_required(text: str) -> None:
 
 
 DEEP = "[" * 1200
+NUMBER = "a number must be written as in JSON, such as 100 or 0.5; put it in quotes if it is a text"
 ERRORS = {
     "---\nname: x\ntemprature: 1\n---\n": "a.md:3: unknown key 'temprature'; did you mean 'temperature'?",
     "---\nTemperature: 1\n---\n": "a.md:2: unknown key 'Temperature'; did you mean 'temperature'?",
@@ -64,22 +65,14 @@ ERRORS = {
     "---\noptions:\n\tx: 1\n---\n": "a.md:3: a tab is not allowed here; indent with spaces",
     "---\n- a\n---\n": "a.md:2: the front matter must be 'key: value' lines",
     "---\nname: a\nmodel: b\x07\n---\n": "a.md:3: the character U+0007 is not allowed here",
-    "---\nmodel: 0b_\n---\n": "a.md:2: a value that cannot be read as a whole number; put it in quotes if it is a text",
+    "---\nmodel: 0b_\n---\n": f"a.md:2: {NUMBER}",
     "---\nname: a\noptions: {x: [!!bool maybe]}\n---\n": (
         "a.md:3: a value that cannot be read as true or false; put it in quotes if it is a text"
     ),
-    "---\nmodel: !!int ''\n---\n": (
-        "a.md:2: a value that cannot be read as a whole number; put it in quotes if it is a text"
-    ),
-    f"---\nmax_tokens: {'9' * 5000}\n---\n": (
-        "a.md:2: a value that cannot be read as a whole number; put it in quotes if it is a text"
-    ),
-    f"---\ntemperature: 1{':0' * 200}.0\n---\n": (
-        "a.md:2: a value that cannot be read as a number; put it in quotes if it is a text"
-    ),
-    "---\nname: a\n!!float '': b\n---\n": (
-        "a.md:3: a value that cannot be read as a number; put it in quotes if it is a text"
-    ),
+    "---\nmodel: !!int ''\n---\n": f"a.md:2: {NUMBER}",
+    f"---\nmax_tokens: {'9' * 5000}\n---\n": "a.md:2: a number is too large; put it in quotes if it is a text",
+    f"---\ntemperature: 1{':0' * 200}.0\n---\n": f"a.md:2: {NUMBER}",
+    "---\nname: a\n!!float '': b\n---\n": f"a.md:3: {NUMBER}",
     '---\nname: "\\UFFFFFFFF"\n---\n': "a.md:2: the front matter cannot be read: an escape stands for no character",
     f"---\noptions: {DEEP}\n---\n": "a.md:2: the front matter cannot be read: it is nested too deeply",
     "---\noptions: &a {x: *a}\n---\n": "a.md:2: an alias is not allowed here; write its value again",
@@ -87,7 +80,7 @@ ERRORS = {
         "a.md:2: could not determine a constructor for the tag 'tag:yaml.org,2002:timestamp'"
     ),
     "\n---\nname: a\n---\n": "a.md:2: the line '---' that opens the front matter must be the first",
-    " ---\nname: a\n---\n": "a.md:1: the line '---' that opens the front matter must be the first",
+    " ---\nname: a\n---\n": "a.md:1: the line that opens the front matter must be '---' alone, not ' ---'",
     "---\nname: a\n": "a.md:1: the front matter is not closed; end it with a line '---'",
 }
 
@@ -144,7 +137,7 @@ def test_bad_files_break_only_themselves(tmp_path: Path) -> None:
 def test_a_fault_in_reading_a_file_breaks_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def read(text: str, path: Path) -> tuple[dict[str, object], dict[str, int]]:
+    def read(text: str, path: Path, known: Collection[str]) -> tuple[dict[str, object], dict[str, int]]:
         if "broken" in text:
             raise AttributeError("a fault of ours")
         return {}, {}
@@ -159,7 +152,7 @@ def test_a_fault_in_reading_a_file_breaks_only_itself(
 
 
 @pytest.mark.parametrize("text", ["", " \n\n", "\ufeff"])
-def test_a_file_that_is_emptied_keeps_its_last_good_version(text: str, tmp_path: Path) -> None:
+def test_an_emptied_file_keeps_its_last_valid_version(text: str, tmp_path: Path) -> None:
     file = tmp_path / "a.md"
     file.write_text("Be kind.")
     store = AgentStore(tmp_path)
@@ -175,7 +168,7 @@ def test_without_a_file_there_is_an_assistant(tmp_path: Path) -> None:
     assert list(AgentStore(tmp_path / "missing").entries) == ["assistant"]
 
 
-def test_changes_are_told_in_a_line_each(tmp_path: Path) -> None:
+def test_each_change_is_logged_in_one_line(tmp_path: Path) -> None:
     store = AgentStore(tmp_path)
     file = tmp_path / "chat.md"
     file.write_text("---\ntemperature: 0.7\n---\nBe kind.")
@@ -229,7 +222,8 @@ def test_a_running_server_picks_up_every_kind_of_change(tmp_path: Path, caplog: 
         (folder / "b.md").rename(folder / "c.md")
         _until(lambda: "c" in agents() and "b" not in agents(), "renamed")
         shutil.rmtree(folder)
-        _until(lambda: list(agents()) == ["assistant"], "the directory is gone")
+        _until(lambda: aura.runtime.agents.problem is not None, "the directory is gone")
+        assert "assistant" not in agents()
         folder.mkdir()
         (folder / "d.md").write_text("---\nprovider: echo\n---\n")
         _until(lambda: list(agents()) == ["d"], "the directory has come back")
@@ -255,7 +249,7 @@ def test_a_client_that_does_not_open_delays_no_edit(
 
 
 @pytest.mark.parametrize("directory", ["agents", "far/away/agents"])
-def test_a_drive_that_is_not_there_is_waited_for(
+def test_a_missing_drive_is_waited_for(
     directory: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on Windows, where no folder above `Z:\\agents` need exist, not even `Z:\\`."""
@@ -282,7 +276,7 @@ def test_a_drive_that_is_not_there_is_waited_for(
     asyncio.run(asyncio.wait_for(main(), 30))
 
 
-def test_a_change_of_the_settings_is_seen_without_its_event(
+def test_a_change_of_the_settings_is_noticed_without_an_event(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "aura.agents")
@@ -302,7 +296,7 @@ def test_a_change_of_the_settings_is_seen_without_its_event(
     assert [record.getMessage() for record in caplog.records] == [f"{file} changed; restart to apply"]
 
 
-def test_a_watch_that_fails_begins_anew(
+def test_a_failed_watch_restarts(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "aura.agents")
@@ -311,7 +305,7 @@ def test_a_watch_that_fails_begins_anew(
 
     async def broken(*_: object, **__: object) -> AsyncIterator[set[object]]:
         calls.append(1)
-        if len(calls) == 1:
+        if len(calls) <= 3:
             raise OSError("inotify watch limit reached")
         (tmp_path / "a.md").write_text("hi")
         yield set()
@@ -319,13 +313,20 @@ def test_a_watch_that_fails_begins_anew(
 
     monkeypatch.setattr("aura_core.server.reload.awatch", broken)
     monkeypatch.setattr("aura_core.server.reload.RELOAD_PAUSE", 0.01)
+    monkeypatch.setattr("aura_core.server.reload.RELOAD_TIMEOUT", 10)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(watch(Runtime(loaded, {"AURA_PLUGINS": "echo"})))
-    assert "inotify watch limit reached" in caplog.text
-    assert "a: added" in caplog.text
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    refused = "file events are not available (inotify watch limit reached), so changes are seen within 0.01 s"
+    assert [line for line in said if line[1].startswith("file")] == [
+        ("WARNING", refused),
+        ("INFO", "file events are available again"),
+    ]
+    assert ("INFO", "a: added") in said
+    assert "Traceback" not in caplog.text
 
 
-def test_a_folder_behind_a_link_that_is_set_anew(tmp_path: Path) -> None:
+def test_a_folder_behind_a_link_that_is_retargeted(tmp_path: Path) -> None:
     for number in ("1", "2"):
         (tmp_path / number).mkdir()
         (tmp_path / number / "a.md").write_text(f"---\nprovider: echo\noptions: {{text: '{number}'}}\n---\n")
@@ -348,9 +349,8 @@ def test_a_folder_that_cannot_be_read_keeps_its_agents(tmp_path: Path, monkeypat
     with monkeypatch.context() as patched:
         # root, who may run this test, is never refused.
         patched.setattr(os, "scandir", _refused)
-        line = f"{tmp_path}: cannot be read: Permission denied"
-        assert store.reload() == [f"{line}; the agents stay as they were"]
         assert store.reload() == []
+        line = f"{tmp_path}: cannot be read: Permission denied"
         assert (store.problem, list(store.entries)) == (line, ["a"])
         assert list(AgentStore(tmp_path).entries) == ["assistant"]
     assert store.reload() == []
@@ -361,7 +361,7 @@ def _refused(_: Path) -> None:
     raise PermissionError(13, "Permission denied")
 
 
-def test_names_and_texts_that_are_no_unicode_are_shown_all_the_same(tmp_path: Path) -> None:
+def test_names_and_texts_that_are_not_unicode_are_shown(tmp_path: Path) -> None:
     Path(os.fsdecode(bytes(tmp_path) + b"/bad\xff.md")).write_text("hi")
     (tmp_path / "a.md").write_text('---\nname: "a\\ud83e\\udd16 \\ud83e"\n---\n')
     store = AgentStore(tmp_path)

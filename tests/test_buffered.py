@@ -25,7 +25,7 @@ from aura_core.testing import AuraServer, Reply, Upstream
 
 AGENTS = {
     "says.md": "---\nprovider: echo\n---\n",
-    "stalls.md": "---\nprovider: echo\noptions: {stall_after: 1}\n---\n",
+    "stalls.md": "---\nprovider: echo\noptions: {text: a b, stall_after: 1}\n---\n",
     "fails.md": "---\nprovider: echo\noptions: {fail_after: 1}\n---\n",
     "endless.md": "---\nprovider: echo\noptions: {text: word, tokens: 100000000}\n---\n",
     "wide.md": f"---\nprovider: echo\noptions: {{text: {'x' * 8000}, tokens: 100000}}\n---\n",
@@ -44,7 +44,7 @@ async def stream_chat(request):
 MIB = 2**20
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited {seconds:g} s until {what}"
@@ -73,9 +73,19 @@ def read(sock: socket.socket) -> bytes:
     return got
 
 
+def read_token(sock: socket.socket) -> None:
+    """Read up to the first token."""
+    got = b""
+    while b"event: token" not in got:
+        piece = sock.recv(65536)
+        assert piece, got
+        got += piece
+
+
 # The budget itself
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["open", "grow", "shrink", "change", "close"]), st.integers(0, 400_000))))
 def test_shares_hold_what_they_took_and_give_all_of_it_back(steps: list[tuple[str, int]]) -> None:
     budget, shares = Budget(2 * MIB), [Share(Budget(0))]
@@ -84,8 +94,8 @@ def test_shares_hold_what_they_took_and_give_all_of_it_back(steps: list[tuple[st
         if what == "open":
             shares.append(Share(budget))
         elif what == "grow":
-            before = share.size
-            assert share.size == (before + size if share.grow(size) else before)
+            after = share.size + size
+            assert not share.grow(size) or share.size == after
         elif what == "shrink":
             share.shrink(min(size, share.size))
         elif what == "change" and share.size:
@@ -252,19 +262,17 @@ def test_a_body_beyond_the_budget_is_refused_while_it_comes(small: AuraServer) -
 
 
 def test_a_body_in_one_piece_with_its_end_is_refused_and_the_connection_closes(small: AuraServer) -> None:
-    share = Share(small.runtime.budget)
-    small.loop.call_soon_threadsafe(share.grow, 8_000_000)
+    small.loop.call_soon_threadsafe(small.runtime.budget.take, 8_000_000)
     until(lambda: small.runtime.budget.held >= 8_000_000, "the budget is full")
     with socket.create_connection(("127.0.0.1", small.port), timeout=60) as sock:
         sock.sendall(question("says", prompt("x" * 200_000)))
         answer = read(sock)  # ends: the connection does not linger for ever
     assert answer.count(b"HTTP/1.1") == 1
     assert b'"code":"too_many_streams"' in answer
-    small.loop.call_soon_threadsafe(share.close)
+    small.loop.call_soon_threadsafe(small.runtime.budget.give_back, 8_000_000)
 
 
 def test_an_answer_for_which_there_is_no_room_is_refused_before_it_begins(small: AuraServer) -> None:
-    share = Share(small.runtime.budget)
     small.loop.call_soon_threadsafe(small.runtime.budget.take, 8_390_000)
     until(lambda: small.runtime.budget.held >= 8_390_000, "the budget is full")
     answer = small.post("says")
@@ -273,7 +281,6 @@ def test_an_answer_for_which_there_is_no_room_is_refused_before_it_begins(small:
     assert answer.headers["retry-after"] == "1"
     assert httpx_get(small, "/health") == 200
     small.loop.call_soon_threadsafe(small.runtime.budget.give_back, 8_390_000)
-    share.close()
 
 
 def httpx_get(aura: AuraServer, path: str) -> int:
@@ -289,7 +296,7 @@ def test_one_emoji_makes_a_prompt_four_times_as_large(small: AuraServer) -> None
     nothing_held(small)
     with socket.create_connection(("127.0.0.1", small.port), timeout=60) as sock:
         sock.sendall(question("stalls", json.dumps({"prompt": "x" * 1_000_000 + "😀"}, ensure_ascii=False).encode()))
-        assert b"event: token" in sock.recv(65536)
+        read_token(sock)
         assert small.runtime.budget.held > 4_000_000
     answer = small.post("says", "x" * 2_000_000 + "😀")
     assert answer.status_code == 503
@@ -299,7 +306,7 @@ def test_one_emoji_makes_a_prompt_four_times_as_large(small: AuraServer) -> None
 def test_the_raw_body_is_dropped_once_it_is_decoded(small: AuraServer) -> None:
     with socket.create_connection(("127.0.0.1", small.port), timeout=60) as sock:
         sock.sendall(question("stalls", prompt("x" * 3_000_000)))
-        assert b"event: token" in sock.recv(65536)
+        read_token(sock)
         held = small.runtime.budget.held
         assert 3_000_000 < held < 3_100_000
         raw = prompt("x" * 3_000_000)[:100]
@@ -348,17 +355,22 @@ def test_a_whole_answer_for_which_there_is_no_room_is_unavailable(small: AuraSer
     assert answer.json()["code"] == "unavailable"
     assert "max_buffered" in answer.json()["detail"]
     assert answer.headers["retry-after"] == "1"
+    assert "partial" not in answer.json()  # it would take the memory that there is not
 
 
 def test_a_whole_answer_counts_until_it_is_read(small: AuraServer) -> None:
     with socket.create_connection(("127.0.0.1", small.port), timeout=60) as sock:
-        sock.sendall(question("says", prompt("x" * 2_500_000), "chat"))
-        until(lambda: not small.runtime.relays and small.runtime.budget.held > 1_000_000, "the answer waits unread")
-        sock.sendall(b"")
+        sock.sendall(question("says", prompt("x" * 1_900_000), "chat"))
+        until(lambda: unread(small) > 1_000_000, "the answer waits unread")
         got = b""
-        while len(got) < 2_500_000:
+        while len(got) < 1_900_000:
             got += sock.recv(65536)
         nothing_held(small)
+
+
+def unread(aura: AuraServer) -> int:
+    """Bytes of complete answers that their clients have not read yet."""
+    return sum(each._held for each in aura._server.server_state.connections)  # type: ignore[union-attr]
 
 
 # Everything comes back
@@ -420,9 +432,8 @@ async def _crowd(port: int, seeds: list[int]) -> None:
 def test_a_drain_gives_everything_back(tmp_path: Path) -> None:
     with AuraServer(tmp_path, AGENTS, "[server]\ndrain_timeout = 0") as aura:
         socks = [socket.create_connection(("127.0.0.1", aura.port), timeout=60) for _ in range(4)]
-        for sock, agent in zip(socks, ("stalls", "endless", "wide", "slow"), strict=True):
+        for sock, agent in zip(socks, ("stalls", "slow", "stalls", "slow"), strict=True):
             sock.sendall(question(agent, prompt("x" * 100_000)))
-        socks[0].sendall(b"")
         until(lambda: len(aura.runtime.relays) == 4, "all answers have begun")
         budget = aura.runtime.budget
         assert budget.held > 400_000
@@ -476,7 +487,6 @@ def test_an_upstream_is_read_in_small_pieces_while_the_client_is_slow(tmp_path: 
         with AuraServer(tmp_path, {"asks.md": f"---\nprovider: {provider}\nmodel: m\n---\n"}, toml) as aura:
             held = asyncio.run_coroutine_threadsafe(_read_ahead(aura, question("asks", prompt("a"))), aura.loop)
             assert held.result(120) < 200_000
-        # (see _read_ahead)
 
 
 async def _read_ahead(aura: AuraServer, said: bytes) -> int:
@@ -493,7 +503,7 @@ async def _read_ahead(aura: AuraServer, said: bytes) -> int:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StreamReader, "feed_data", watched)
-        reader, writer = await asyncio.open_connection("127.0.0.1", aura.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", aura.port)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(said)
         before = -1
@@ -501,4 +511,6 @@ async def _read_ahead(aura: AuraServer, said: bytes) -> int:
             before = largest
             await asyncio.sleep(0.5)
         writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
     return largest

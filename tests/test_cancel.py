@@ -66,7 +66,7 @@ def _leave(sock: socket.socket, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
 @pytest.mark.parametrize("when", ["before the head", "before the first token", "after a token"])
-def test_a_client_that_leaves_stops_the_generation(upstream: Upstream, aura: AuraServer, when: str, how: str) -> None:
+def test_a_disconnect_stops_the_generation(upstream: Upstream, aura: AuraServer, when: str, how: str) -> None:
     reply = {
         "before the head": Reply(head_delay=60),
         "before the first token": Reply(ending="stall"),

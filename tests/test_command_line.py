@@ -91,11 +91,28 @@ def test_a_provider_that_is_not_there_is_told_with_its_place_and_without_a_packa
     assert _run(tmp_path, "agents").stderr == f"it: {tmp_path}/agents/it.md:2: {why}\n".replace(f"{tmp_path}/", "")
 
 
+WHOLE = "is not a whole number from"
 ERRORS: dict[str, tuple[list[str], dict[str, str], str, int, str]] = {
     "no such option": (["serve", "--prot", "1"], {}, "", 2, "No such option '--prot'. (Did you mean"),
     "no such command": (["srve"], {}, "", 2, "did you mean 'serve'?"),
-    "a bad flag": (["serve", "--port", "70000"], {}, "", 2, "70000 is not in the range 0<=x<=65535"),
-    "a negative flag": (["serve", "--port", "-1"], {}, "", 2, "-1 is not in the range 0<=x<=65535"),
+    "a large number": (["serve", "--port", "70000"], {}, "", 2, f"'--port': '70000' {WHOLE} 0 to 65535."),
+    "a negative number": (["serve", "--port", "-1"], {}, "", 2, f"'--port': '-1' {WHOLE} 0 to 65535."),
+    "no number": (["serve", "--port", "x"], {}, "", 2, f"'--port': 'x' {WHOLE} 0 to 65535."),
+    "an endless flag": (["serve", "--workers", "9" * 5000], {}, "", 2, f"{WHOLE} 1 to 64."),
+    "no host": (["serve", "--host", ""], {}, "", 2, "Invalid value for '--host': it must not be empty."),
+    "a blank host": (["serve"], {}, "[server]\nhost = ' '\n", 1, "aura.toml:2: host: it must not be blank"),
+    "no file": (["agents", "--config", ""], {}, "", 2, "Invalid value for '--config': it must not be empty."),
+    "no folder": (["agents", "--agents", ""], {}, "", 2, "Invalid value for '--agents': it must not be empty."),
+    "no address": (["chat", "a", "b", "--url", ""], {}, "", 2, "Invalid value for '--url': it must not be empty."),
+    "nothing to trust": (["trust", ""], {}, "", 2, "Invalid value for '[DIR]': it must not be empty."),
+    "nowhere to begin": (["init", ""], {}, "", 2, "Invalid value for '[DIR]': it must not be empty."),
+    "nowhere to write": (
+        ["new-plugin", "acme", "--directory", ""],
+        {},
+        "",
+        2,
+        "Invalid value for '--directory': it must not be empty.",
+    ),
     "a bad variable": (
         ["agents"],
         {"AURA_SERVER__PORT": "x"},
@@ -128,9 +145,21 @@ ERRORS: dict[str, tuple[list[str], dict[str, str], str, int, str]] = {
         1,
         "aura.toml:2: refusing to listen on 0.0.0.0 without",
     ),
-    "not a host name": (["serve", "--host", "a..b"], {"AURA_TOKEN": "x"}, "", 1, "on a..b: it is not a valid host name"),
+    "not a host name": (
+        ["serve", "--host", "a..b"],
+        {"AURA_TOKEN": "x"},
+        "",
+        1,
+        "on a..b: it is not a valid host name",
+    ),
     "a label too long": (["serve", "--host", "a" * 70], {"AURA_TOKEN": "x"}, "", 1, "aaa: it is no host"),
-    "a token that is no text": (["serve"], {"AURA_TOKEN": "\udcff"}, "", 1, "AURA_TOKEN: the token is not UTF-8 text"),
+    "a token that is no text": (
+        ["serve"],
+        {"AURA_TOKEN": "\udcff"},
+        "",
+        1,
+        "AURA_TOKEN: the token holds characters that no header",
+    ),
     "an endless number": (
         ["agents"],
         {},
@@ -161,6 +190,14 @@ def test_an_error_is_one_line_on_stderr(name: str, tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert result.stderr.startswith("aura: ")
     assert says in result.stderr
+
+
+def test_without_a_command_the_help_is_shown(tmp_path: Path) -> None:
+    asked = _run(tmp_path, "--help")
+    alone = _run(tmp_path)
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert alone.stderr == asked.stdout
+    assert "\n  serve        Serve agents over HTTP.\n" in asked.stdout
 
 
 def test_the_order_of_the_sources(tmp_path: Path) -> None:
@@ -213,7 +250,9 @@ def test_what_init_writes_is_a_folder_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [("agents",), ("doctor", "--offline")])
-def test_options_are_not_held_against_a_provider_that_nobody_chose(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_options_are_not_checked_against_a_provider_that_was_not_chosen(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "a.md").write_text("---\noptions: {reasoning_effort: low}\n---\nhi\n")
     (tmp_path / "aura.toml").write_text("[providers.openai]\ndefault_model = 'm'\n")
@@ -224,7 +263,7 @@ def test_options_are_not_held_against_a_provider_that_nobody_chose(command: tupl
     assert "unknown key 'reasoning_effort'" in certain.stdout + certain.stderr
 
 
-def test_a_folder_of_agents_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_agents_folder_is_reported(tmp_path: Path) -> None:
     assert _run(tmp_path, "agents").stderr == ""
     named = _run(tmp_path, "agents", "--agents", "nowhere")
     assert (named.returncode, named.stderr) == (0, f"--agents: {tmp_path}/nowhere: there is no such folder\n")
@@ -237,7 +276,7 @@ def _sh(folder: Path, line: str, **environ: str) -> subprocess.CompletedProcess[
     return subprocess.run(["sh", "-c", text], cwd=folder, env=env, capture_output=True, timeout=60)
 
 
-def test_what_the_terminals_encoding_lacks_loses_no_answer(tmp_path: Path) -> None:
+def test_characters_missing_in_the_terminals_encoding_are_replaced(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "a.md").write_text("---\nname: 日本\nprovider: echo\n---\n", encoding="utf-8")
     asked = _sh(tmp_path, "aura chat a 'in 日本 now'", PYTHONIOENCODING="cp1252")
@@ -248,7 +287,7 @@ def test_what_the_terminals_encoding_lacks_loses_no_answer(tmp_path: Path) -> No
         assert b"??" in listed.stdout
 
 
-def test_a_prompt_that_is_no_text_is_asked_all_the_same(tmp_path: Path) -> None:
+def test_a_prompt_that_is_not_utf8_is_sent(tmp_path: Path) -> None:
     for line in ("aura chat assistant \"$(printf 'a \\377 b')\"", "printf 'a \\377 b' | aura chat assistant"):
         asked = _sh(tmp_path, line, LC_ALL="C.UTF-8")
         assert (asked.returncode, asked.stdout, asked.stderr) == (0, "a \ufffd b\n".encode(), b"")
@@ -265,14 +304,14 @@ def test_a_prompt_that_is_no_text_is_asked_all_the_same(tmp_path: Path) -> None:
         ("mkdir gone && cd gone && rmdir ../gone && aura agents", 1, b"aura: the current folder cannot be found: "),
     ],
 )
-def test_a_stream_that_is_closed_or_full_is_no_traceback(line: str, code: int, says: bytes, tmp_path: Path) -> None:
+def test_a_closed_or_full_output_gives_no_traceback(line: str, code: int, says: bytes, tmp_path: Path) -> None:
     result = _sh(tmp_path, line, PYTHONSAFEPATH="1")
     assert (result.returncode, result.stderr[: len(says) or None]) == (code, says)
     assert result.stderr.count(b"\n") <= 1
 
 
 @pytest.mark.parametrize("line", ["agents", "agents --json", "plugins", "doctor --offline", "chat assistant hi", "-h"])
-def test_a_reader_that_has_left_is_no_traceback(line: str, tmp_path: Path) -> None:
+def test_a_closed_pipe_gives_no_traceback(line: str, tmp_path: Path) -> None:
     """The exit code is not 0, since the output is incomplete; the shell reports SIGPIPE as a failure, too."""
     reader, writer = os.pipe()
     os.close(reader)
@@ -283,7 +322,7 @@ def test_a_reader_that_has_left_is_no_traceback(line: str, tmp_path: Path) -> No
     assert (result.returncode, result.stderr) == (1, b"")
 
 
-def test_a_dumb_terminal_is_told_once_what_is_waited_for(tmp_path: Path) -> None:
+def test_a_dumb_terminal_shows_the_wait_once(tmp_path: Path) -> None:
     import pty
 
     shown, terminal = pty.openpty()

@@ -41,7 +41,7 @@ def test_a_secret_that_is_not_set_is_empty_unless_it_is_required(names: Names) -
     with pytest.raises(ProviderError) as missing:
         secret(names, "api_key", required=True)
     assert missing.value.code == "auth"
-    assert ("NOT_SET is not set" if names.api_key_env else "No api key is configured") in missing.value.message
+    assert ("NOT_SET holds no API key" if names.api_key_env else "No API key is configured") in missing.value.message
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "folder", "bytes", "control", "pipe"])
@@ -52,7 +52,9 @@ def test_a_file_that_holds_no_secret_is_told_by_its_setting(kind: str, tmp_path:
     elif kind == "pipe":
         os.mkfifo(file)
     elif kind != "missing":
-        file.write_bytes({"empty": b" \n", "bytes": b"\xff\xfe", "control": KEY.encode() + b"\x00" + KEY.encode()}[kind])
+        file.write_bytes(
+            {"empty": b" \n", "bytes": b"\xff\xfe", "control": KEY.encode() + b"\x00" + KEY.encode()}[kind]
+        )
     with pytest.raises(ProviderError) as wrong:
         secret(Names(api_key_file=str(file)), "api_key")
     assert wrong.value.code == "auth"
@@ -73,7 +75,9 @@ def test_a_variable_that_no_header_can_carry_is_told_without_its_value(
 
 
 @pytest.mark.parametrize("plugin", ["openai", "ollama", "azure"])
-def test_every_own_plugin_reads_its_key_from_a_file(plugin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_own_plugin_reads_its_key_from_a_file(
+    plugin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for variable in ("OPENAI_API_KEY", "OLLAMA_API_KEY", "AZURE_OPENAI_API_KEY"):
         monkeypatch.setenv(variable, "sk-the-other-key-000")
     (tmp_path / "secrets").mkdir()

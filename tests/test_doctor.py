@@ -79,7 +79,7 @@ def test_no_key_is_shown_wherever_it_was_put(tmp_path: Path, fake_plugin: Callab
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
-def test_what_is_known_is_told_at_once_and_kept_when_somebody_stops_it(
+def test_results_are_printed_at_once_and_kept_after_ctrl_c(
     arguments: tuple[str, ...], tmp_path: Path, fake_plugin: Callable[..., None]
 ) -> None:
     fake_plugin(
@@ -142,7 +142,7 @@ async def default_model():
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_one_cause_is_told_once(as_json: bool, tmp_path: Path, fake_plugin: Callable[..., None]) -> None:
+def test_each_cause_is_reported_once(as_json: bool, tmp_path: Path, fake_plugin: Callable[..., None]) -> None:
     fake_plugin("asks", ASKS)
     (tmp_path / "aura.toml").write_text("[server]\nretries = 0\n")
     (tmp_path / "agents").mkdir()
@@ -165,3 +165,57 @@ def test_one_cause_is_told_once(as_json: bool, tmp_path: Path, fake_plugin: Call
     if as_json:
         failed = [check["name"] for check in json.loads(done.stdout)["checks"] if check["status"] == "failed"]
         assert failed == ["asks", "away (asks)", "missing", "nobody-else (asks)", "nobody (asks)"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_number_and_its_noun_agree(number: int, tmp_path: Path) -> None:
+    environ = {f"AURA_{each}": "x" for each in ("ONE", "TWO")[:number]}  # no setting
+    env = os.environ | {"AURA_PLUGINS": "echo"} | environ
+    done = subprocess.run(_command("--offline"), cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert done.stdout.endswith(f"0 failed, {number} {'warning' if number == 1 else 'warnings'}\n")
+
+
+TELLS = """\
+import os
+from contextlib import asynccontextmanager
+import msgspec
+from aura_core import Model, ProviderError, Token, hookimpl
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    api_key_env: str = "TELLS_KEY"
+
+def tell(where):
+    raise ProviderError(f"{where} refuses {os.environ['TELLS_KEY']}", "auth")
+
+@hookimpl
+def provider_settings():
+    return Settings
+@hookimpl
+async def stream_chat(request):
+    yield Token(request.model, finish_reason="stop")
+"""
+HOOKS = {
+    "check_health": "async def check_health():\n    tell('the health check')",
+    "default_model": "async def default_model():\n    tell('the default model')",
+    "list_models": "async def default_model():\n    return None\n"
+    "@hookimpl\nasync def list_models():\n    raise ProviderError(os.environ['TELLS_KEY'], 'auth')",
+    "check_request": "async def check_request(request):\n    return ['the request has ' + os.environ['TELLS_KEY']]",
+    "check_request raises": "async def check_request(request):\n    tell('the request')",
+    "open_client": "@asynccontextmanager\nasync def open_client(settings):\n    tell('the client')\n    yield\n"
+    "@hookimpl\nasync def check_health(client):\n    pass",
+}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_no_key_is_shown_in_the_words_of_a_plugin(hook: str, tmp_path: Path, fake_plugin: Callable[..., None]) -> None:
+    fake_plugin("tells", f"{TELLS}\n@hookimpl\n{HOOKS[hook]}\n")
+    (tmp_path / "agents").mkdir()
+    model = "" if hook in ("default_model", "list_models") else "model: m\n"
+    (tmp_path / "agents" / "it.md").write_text(f"---\nprovider: tells\n{model}---\n")
+    environ = {"AURA_PLUGINS": "tells", "TELLS_KEY": KEY, "PYTHONPATH": str(tmp_path / "site" / "aura-tells")}
+    command = _command("--json")
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "***" in done.stdout, done.stdout
+    assert KEY not in done.stdout + done.stderr

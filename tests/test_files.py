@@ -66,7 +66,7 @@ def _in_time(call: Callable[[], object]) -> None:
 
 @posix
 @pytest.mark.parametrize("kind", ODD)
-def test_an_agent_that_is_no_regular_file_is_an_error_and_is_not_opened(
+def test_an_agent_that_is_not_a_regular_file_is_an_error_and_is_not_opened(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -80,7 +80,7 @@ def test_an_agent_that_is_no_regular_file_is_an_error_and_is_not_opened(
 
 @posix
 @pytest.mark.parametrize("kind", ODD)
-def test_settings_that_are_no_regular_file_are_not_waited_for(
+def test_settings_that_are_not_a_regular_file_do_not_block(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -155,7 +155,7 @@ def test_a_file_that_grows_while_it_is_read_keeps_its_limit(tmp_path: Path, monk
 
 
 def test_a_file_that_has_not_changed_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aura_core.config.agents.JUST_WRITTEN", -1)
+    monkeypatch.setattr("aura_core.files.JUST_WRITTEN", -1)
     for name in ("a", "b"):
         (tmp_path / f"{name}.md").write_text(f"You are {name}.")
     store = AgentStore(tmp_path)

@@ -94,7 +94,7 @@ def test_whatever_a_plugin_raises_it_is_quarantined_and_the_good_one_is_not(name
 
 
 @pytest.mark.parametrize("name", LOADED)
-def test_an_odd_object_is_a_plugin_and_fails_nobody_else(name: str, fake_plugin: FakePlugin) -> None:
+def test_an_unusual_object_is_a_plugin_and_affects_no_other(name: str, fake_plugin: FakePlugin) -> None:
     fake_plugin(name, LOADED[name])
     fake_plugin("good", GOOD)
     fake_plugin("zebra", GOOD)
@@ -106,7 +106,7 @@ def test_an_odd_object_is_a_plugin_and_fails_nobody_else(name: str, fake_plugin:
         assert [impl.plugin_name for impl in plugins.hooks[each].stream_chat.get_hookimpls()] == [each]
 
 
-def test_settings_that_cannot_be_read_cost_their_instance_alone(fake_plugin: FakePlugin, tmp_path: Path) -> None:
+def test_unreadable_settings_affect_only_their_instance(fake_plugin: FakePlugin, tmp_path: Path) -> None:
     odd = "import msgspec\nfrom typing import Annotated\nclass S(msgspec.Struct):\n"
     odd += "    key: Annotated[str, msgspec.Meta(extra={'env': ['a list']})] = ''\n"
     fake_plugin("odd", GOOD + odd + "@hookimpl\ndef provider_settings():\n    return S\n")
@@ -130,7 +130,7 @@ def _aura(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_no_command_ends_without_a_word(fake_plugin: FakePlugin, tmp_path: Path) -> None:
+def test_no_command_ends_without_a_message(fake_plugin: FakePlugin, tmp_path: Path) -> None:
     for name in ("interrupt", "str"):
         fake_plugin(name, REFUSED[name][0])
     fake_plugin("unhashable", LOADED["unhashable"])
@@ -157,7 +157,7 @@ def test_what_a_plugin_prints_and_changes_does_not_outlast_its_import(fake_plugi
     assert str(tmp_path / "site") not in folder
 
 
-def test_a_slow_import_is_said_while_it_lasts_and_afterwards(
+def test_a_slow_import_is_reported_during_it_and_afterwards(
     fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("aura_core.plugins.importing.SLOW_IMPORT", 0.05)
@@ -187,5 +187,5 @@ def test_ctrl_c_ends_an_import_that_swallows_it(fake_plugin: FakePlugin, tmp_pat
     assert (process.returncode, out) == (1, b"")
 
 
-def test_the_words_of_an_exception_are_one_line() -> None:
+def test_the_text_of_an_exception_is_one_line() -> None:
     assert words_of(ValueError("a\n b")) == "ValueError: a b"

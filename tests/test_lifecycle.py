@@ -107,7 +107,7 @@ def test_the_first_line_waits_for_no_client(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_leaves_at_once(tmp_path: Path, first: signal.Signals) -> None:
+def test_a_second_signal_exits_at_once(tmp_path: Path, first: signal.Signals) -> None:
     with serve(tmp_path, {"slow.md": SLOW}, AURA_SERVER__DRAIN_TIMEOUT="60") as aura:
         answers: list[list[SseEvent]] = []
         started = threading.Barrier(2)
@@ -128,7 +128,7 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path, first: signal.Signals) -
     assert answers[0][-1].data.get("code") == "server_shutdown"
 
 
-def test_a_signal_that_comes_twice_at_once_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_simultaneous_signals_count_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrapper such as `uv run` forwards a signal that the terminal has already sent."""
     monkeypatch.setattr(logging.getLogger("uvicorn.error"), "disabled", False)
     with AuraServer(tmp_path) as aura:
@@ -171,7 +171,7 @@ def test_workers_share_an_address_and_drain_together(tmp_path: Path) -> None:
     assert [answer[-1].name for answer in answers] == ["done"] * 10
 
 
-def test_connections_that_come_at_once_are_dealt_out_among_the_workers(tmp_path: Path) -> None:
+def test_simultaneous_connections_are_distributed_among_the_workers(tmp_path: Path) -> None:
     with serve(tmp_path, {"slow.md": SLOW}, "--workers", "2") as aura:
         _wait_for_both(aura)
         port = int(aura.url.rpartition(":")[2])
@@ -227,7 +227,7 @@ def test_a_worker_that_is_replaced_has_the_settings_of_the_start(edited: str, tm
         assert httpx.get(f"{aura.url}/api/agents", trust_env=False, timeout=30).status_code == 401
 
 
-def test_a_process_that_ends_and_is_no_worker_is_passed_over() -> None:
+def test_the_end_of_a_process_that_is_not_a_worker_is_ignored() -> None:
     """Like the first process of a container, which inherits orphans; or `sh -c 'sleep 4 & exec aura serve'`."""
     said = _python("""
 import os, signal, time
@@ -310,7 +310,7 @@ workers.supervise(1, work)
     assert "starting another" in said
 
 
-def test_a_log_call_that_is_wrong_silences_no_other() -> None:
+def test_a_faulty_log_call_does_not_stop_the_log() -> None:
     said = _python("""
 import logging
 from aura_core.telemetry import logs
@@ -324,13 +324,13 @@ logging.getLogger("aura").info("life goes on")
     ]
 
 
-def test_an_idle_server_leaves_at_once(tmp_path: Path) -> None:
+def test_an_idle_server_exits_at_once(tmp_path: Path) -> None:
     with serve(tmp_path, {}) as aura:
         aura.popen.send_signal(signal.SIGINT)
         assert aura.exit(30) == 0
 
 
-def test_one_log_line_for_each_stream_and_no_word_of_it(tmp_path: Path) -> None:
+def test_each_stream_has_one_log_line_without_its_text(tmp_path: Path) -> None:
     fails = "---\nprovider: echo\noptions: {text: partial answer, fail_after: 1, code: auth}\n---\n"
     with serve(tmp_path, {"ok.md": "---\nprovider: echo\n---\nbe secretive\n", "fails.md": fails}) as aura:
         for agent in ("ok", "fails"):

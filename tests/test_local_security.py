@@ -148,7 +148,7 @@ def test_a_body_has_a_limit(aura: AuraServer) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[" * 2000, b'{"prompt": ' + b"[" * 1000 + b"]" * 900, b'{"a":' * 400 + b"1" * 40])
-def test_deep_json_is_no_crash(aura: AuraServer, body: bytes) -> None:
+def test_deep_json_does_not_crash(aura: AuraServer, body: bytes) -> None:
     """CWE-674: uncontrolled recursion (as in CVE-2025-52999 and CVE-2024-8376)."""
     _check(_post(aura, content=body), 400, "invalid_request")
 
@@ -204,7 +204,7 @@ def test_an_agent_id_has_one_spelling(agent: str, tmp_path: Path) -> None:
         assert httpx.get(f"{aura.url}/api/agents/KILO", trust_env=False).json()["id"] == "kilo"
 
 
-def test_a_file_of_a_like_name_costs_an_agent_nothing(tmp_path: Path) -> None:
+def test_a_file_with_a_similar_name_does_not_affect_an_agent(tmp_path: Path) -> None:
     agents = {"kilo.md": "---\nprovider: echo\n---\n", "\u212ailo.md": "---\nprovider: echo\n---\n"}
     with AuraServer(tmp_path, agents) as aura:
         listed = httpx.get(f"{aura.url}/api/agents", trust_env=False).json()["agents"]
@@ -212,7 +212,7 @@ def test_a_file_of_a_like_name_costs_an_agent_nothing(tmp_path: Path) -> None:
     assert {agent["id"]: bool(agent["error"]) for agent in listed} == {"kilo": False, "\u212ailo": True}
 
 
-def test_no_answer_is_kept_and_none_is_guessed_at(aura: AuraServer) -> None:
+def test_no_response_is_cached_or_sniffed(aura: AuraServer) -> None:
     """CWE-525 (a cache that stores protected responses) and CWE-430 (JSON that a browser renders as a page)."""
     gets = ["/api/agents", "/api/agents/ok", "/api/agents/none", "/api/providers", "/health", "/health/ready"]
     gets += ["/metrics", "/schema/openapi.json", "/nothing", "/api/agents/ok/chat"]
@@ -294,7 +294,7 @@ def test_nobody_listens_beyond_loopback_without_a_token(host: str, tmp_path: Pat
 # Keys
 
 
-def test_a_key_goes_to_no_host_that_was_not_named_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_sent_only_to_the_host_that_was_named_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CWE-522; and CVE-2016-5385 ("httpoxy"): no proxy from the environment is used."""
     with Upstream(Reply([END])) as named, Upstream(Reply([END])) as foreign:
         monkeypatch.setenv("OLLAMA_API_KEY", KEY)
@@ -351,7 +351,7 @@ def test_a_model_cannot_speak_as_the_protocol(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter, JsonFormatter])
-def test_nobody_writes_our_log_for_us(formatter: type[logging.Formatter]) -> None:
+def test_foreign_text_forges_no_log_line(formatter: type[logging.Formatter]) -> None:
     """CWE-117 (log injection) and CWE-150 (a terminal's escape sequences)."""
     evil = "x\n12:00:00 INFO aura: all is well\r\x1b[2J\x9b31m\ud83d"
     log = logging.getLogger("test.injection")
@@ -418,7 +418,7 @@ def test_a_key_is_hidden_in_an_address() -> None:
     assert message(f"no host at x/?key={quote(ODD_KEY, safe='')}&a", [ODD_KEY]) == "no host at x/?key=***&a"
 
 
-def test_a_word_that_is_no_key_stays() -> None:
+def test_a_word_that_is_not_a_key_stays() -> None:
     for text in ("The model answers.", "c2stdmVyeX5zZW", "dGVzdA==", "Basic dXNlcjpwYXNz"):
         assert hide(text, [ODD_KEY, "abc", "", TOKEN]) == text
 

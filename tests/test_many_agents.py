@@ -29,13 +29,13 @@ def _names(body: bytes) -> list[str]:
     return [agent.name for agent in msgspec.json.decode(body, type=AgentList).agents]
 
 
-def test_a_list_is_made_once_for_all_who_ask_and_not_on_the_loop(
+def test_a_list_is_built_once_for_all_requests_and_not_on_the_loop(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []
     infos = runtime.agent_infos
 
-    def counted() -> list[AgentInfo]:
+    def counted(answering: bool = False) -> list[AgentInfo]:
         threads.append(threading.current_thread())
         return infos()
 
@@ -51,7 +51,7 @@ def test_a_list_is_made_once_for_all_who_ask_and_not_on_the_loop(
     assert [thread is threading.main_thread() for thread in threads] == [False]
 
 
-def test_a_list_is_that_of_now(runtime: Runtime) -> None:
+def test_a_list_is_up_to_date(runtime: Runtime) -> None:
     listing = Listing(runtime, runtime.doors.native, LIST)
 
     async def ask() -> None:
@@ -73,7 +73,7 @@ def test_a_change_while_a_list_is_made_is_in_the_next(runtime: Runtime, monkeypa
     listing = Listing(runtime, runtime.doors.native, LIST)
     infos = runtime.agent_infos
 
-    def changing() -> list[AgentInfo]:
+    def changing(answering: bool = False) -> list[AgentInfo]:
         found = infos()
         monkeypatch.setattr(runtime, "agent_infos", infos)
         (runtime.agents.directory / "agent7.md").write_text(AGENT.format("seven"))
@@ -87,7 +87,7 @@ def test_a_change_while_a_list_is_made_is_in_the_next(runtime: Runtime, monkeypa
 def test_a_list_that_cannot_be_made_fails_its_own_request_alone(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> list[AgentInfo]:
+    def broken(answering: bool = False) -> list[AgentInfo]:
         monkeypatch.undo()
         raise ValueError
 

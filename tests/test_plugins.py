@@ -51,7 +51,7 @@ BAD: dict[str, tuple[str, str, str]] = {
         "",
     ),
     "nothing": ("x = 1", "no hook", "@aura_core.hookimpl"),
-    "lonely": (HEAD + "@hookimpl\ndef supports_streaming(model):\n    return False\n", "no provider", ""),
+    "lonely": (HEAD + "@hookimpl\ndef supports_streaming(model):\n    return False\n", "not a provider", ""),
     "badsettings": (GOOD + "@hookimpl\ndef provider_settings():\n    return 5\n", "must return a msgspec.Struct", ""),
     "leavinglate": (GOOD + "@hookimpl\ndef provider_settings():\n    raise SystemExit('bye')\n", "SystemExit: bye", ""),
     "unresolved": (
@@ -128,7 +128,7 @@ def test_entry_points_that_cannot_be_read_are_a_warning(
     assert warning.endswith("); reinstall or uninstall it")
 
 
-def test_a_distribution_that_cannot_say_its_name_stops_no_other(fake_plugin: FakePlugin, tmp_path: Path) -> None:
+def test_a_distribution_without_a_readable_name_affects_no_other(fake_plugin: FakePlugin, tmp_path: Path) -> None:
     fake_plugin("nameless", BAD["broken"][0])
     fake_plugin("good", GOOD)
     (metadata,) = tmp_path.glob("site/aura-nameless/*/METADATA")
@@ -164,7 +164,7 @@ def _aura(*arguments: str, site: Path, cwd: Path, **environ: str) -> subprocess.
     )
 
 
-def test_aura_plugins_tells_them_apart(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_aura_plugins_lists_them(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     for name in ("broken", "leaves", "wrongsig"):
         fake_plugin(name, BAD[name][0])
     fake_plugin("good", GOOD)
@@ -297,7 +297,10 @@ def test_a_plugin_that_never_awaits_leaves_the_others_alone(tmp_path: Path, fake
 
 
 def test_the_api_is_small_and_light() -> None:
-    assert aura_core.__all__ == ["ChatRequest", "Message", "Model", "ProviderError", "Token", "Usage", "hookimpl"]
+    of_providers = {"ChatRequest", "Message", "Model", "ProviderError", "Token", "Usage", "hookimpl", "secret"}
+    of_doors = {"AgentInfo", "AgentRoute", "AnswerContext", "AnswerRoute", "Door", "Encoder", "End", "Failure"}
+    of_doors |= {"ListRoute", "Problem", "Question", "Reply", "WholeAnswer"}
+    assert set(aura_core.__all__) == of_providers | of_doors
     code = "import sys, aura_core; print(sorted({'litestar', 'uvicorn', 'httpx', 'anyio', 'yaml'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

@@ -121,12 +121,12 @@ def test_a_bad_body_is_named(aura: AuraServer, body: bytes, says: str) -> None:
         (rb"\\ud83d \ud83d", "\\ud83d \ufffd"),
     ],
 )
-def test_half_a_character_is_shown_as_one_that_is_unknown(aura: AuraServer, written: bytes, read: str) -> None:
+def test_a_lone_surrogate_is_replaced(aura: AuraServer, written: bytes, read: str) -> None:
     answer = _post(aura, "/api/agents/ok/chat", content=b'{"prompt": "%b"}' % written)
     assert answer.json()["content"] == read
 
 
-def test_what_an_agent_lacks(aura: AuraServer) -> None:
+def test_agents_that_cannot_answer(aura: AuraServer) -> None:
     _check(_post(aura, "/api/agents/absent/chat/stream"), 404, "agent_not_found")
     broken = _check(_post(aura, "/api/agents/broken/chat/stream"), 503, "agent_invalid")
     assert "did you mean 'temperature'?" in broken["detail"]
@@ -174,7 +174,7 @@ def _raw(aura: AuraServer, request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("junk", [b"\x00\xff\r\n\r\n", b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"POST\r\n\r\n"])
-def test_what_is_no_http_gets_400(aura: AuraServer, junk: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_http_gets_400(aura: AuraServer, junk: bytes, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "aura")
     head, _, body = _raw(aura, junk).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
@@ -185,7 +185,7 @@ def test_what_is_no_http_gets_400(aura: AuraServer, junk: bytes, caplog: pytest.
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-def test_a_client_that_closes_hears_why_its_body_is_refused(aura: AuraServer, version: bytes) -> None:
+def test_a_client_that_half_closes_gets_the_refusal_of_its_body(aura: AuraServer, version: bytes) -> None:
     """Like urllib: it sends the whole body before it reads, and fails if it cannot."""
     head = b"POST %b HTTP/%b\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
     with socket.create_connection(("127.0.0.1", aura.port), timeout=30) as sock, sock.makefile("rb") as answer:
@@ -195,7 +195,7 @@ def test_a_client_that_closes_hears_why_its_body_is_refused(aura: AuraServer, ve
         assert json.loads(answer.read().partition(b"\r\n\r\n")[2])["code"] == "payload_too_large"
 
 
-def test_a_client_that_sends_for_ever_is_not_heard_for_ever(aura: AuraServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_request_body_is_not_read_forever(aura: AuraServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aura_core.server.uvicorn_protocol.LINGER", 1000)
     head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 99999999999\r\n\r\n"
     with socket.create_connection(("127.0.0.1", aura.port), timeout=30) as sock:
@@ -232,7 +232,7 @@ def test_too_many_streams(tmp_path: Path) -> None:
             assert refused.headers["retry-after"] == "1"
 
 
-def test_a_server_that_is_full_or_stops_says_so_before_it_says_that_an_agent_cannot_stream(tmp_path: Path) -> None:
+def test_a_full_or_stopping_server_is_reported_before_an_agent_that_cannot_stream(tmp_path: Path) -> None:
     stalls = "---\nprovider: echo\noptions: {stall_after: 0}\n---\n"
     whole = "---\nprovider: echo\noptions: {streaming: false}\n---\n"
     with AuraServer(tmp_path, {"stalls.md": stalls, "whole.md": whole}, "[server]\nmax_streams = 1") as aura:
@@ -247,5 +247,5 @@ def test_a_server_that_is_full_or_stops_says_so_before_it_says_that_an_agent_can
         _check(_post(aura, "/api/agents/whole/chat/stream"), 400, "streaming_not_supported")
 
 
-def test_a_server_that_shuts_down_says_when_to_come_again() -> None:
+def test_a_server_that_shuts_down_sends_retry_after() -> None:
     assert Problem("server_shutdown", "").headers()["retry-after"] == "5"

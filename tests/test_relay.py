@@ -499,7 +499,9 @@ finally:
 """
 
 
-def test_a_clean_up_runs_to_its_end(tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clean_up_runs_to_completion(
+    tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("aura_core.answer.asking.CLEANUP_LIMIT", 20)
     done = tmp_path / "cleaned"
     body = CLEANUP.format(f"await asyncio.sleep(0.2); pathlib.Path({str(done)!r}).touch()")
@@ -586,7 +588,7 @@ def test_a_bounded_buffer_keeps_backpressure(tmp_path: Path, fake_plugin: FakePl
 
 def test_departures_cost_the_same_however_many_there_are(tmp_path: Path) -> None:
     """Regression: each close iterated over all others: 1,000 at once blocked the loop for 110 ms; and closed
-answers were kept in memory until the next close."""
+    answers were kept in memory until the next close."""
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "s.md").write_text("---\nprovider: echo\noptions: {delay: 60}\n---\n")
 

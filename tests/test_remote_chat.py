@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from aura_core.answer.events import ErrorEvent
+from aura_core.answer.events import DoneEvent, ErrorEvent, TokenEvent
 from aura_core.client import RemoteClient, _events
 from aura_core.door import AgentInfo
 from aura_core.doors.native import ChatBody
@@ -30,6 +30,7 @@ AGENT = (
     b'{"id":"%b","name":"E","description":"","provider":"echo","model":null,"temperature":null,'
     b'"streaming":%b,"tags":[],"error":null}'
 )
+DONE = b'event: done\ndata: {"totalTokens": 1, "finishReason": "stop"}\n\n'
 STREAM = b': ok\n\nevent: token\ndata: {"content": "Hel\xc3\xa4"}\n\nevent: new\ndata: 5\n\nevent: done\n' + (
     b'data: {"totalTokens": 1, "finishReason": "stop"}\n\n'
 )
@@ -83,22 +84,22 @@ def _stands_for_aura(reply: bytes, streaming: bool = True, agent: bytes = b"e") 
     "url",
     ["http://127.0.0.1:99999", "127.0.0.1:port", "ftp://127.0.0.1", "http://", "http://127.0.0.1/?a=b", "http://[::1"],
 )
-def test_an_address_that_is_none_is_named(url: str) -> None:
+def test_an_invalid_address_is_reported(url: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(url) + ".*, such as http://127.0.0.1:5300"):
         RemoteClient(url, None, "AURA_TOKEN")
 
 
-def test_an_address_where_nobody_answers_is_named_with_the_cause(tmp_path: Path) -> None:
+def test_an_unreachable_address_is_reported_with_the_cause(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"127.0.0.1:{free.getsockname()[1]}"
     _fails(_chat(tmp_path, url), f"aura: Aura does not answer at http://{url} ([Errno", "start it with: aura serve")
-    _fails(_chat(tmp_path, "http://127.0.0.1:99999"), "aura: 'http://127.0.0.1:99999' is no address")
+    _fails(_chat(tmp_path, "http://127.0.0.1:99999"), "aura: 'http://127.0.0.1:99999' is not the address")
     assert "Aura does not answer at" in _problem(f"http://{'a' * 70}.example")
     nothing = str(tmp_path / "none.pem")
     _fails(_chat(tmp_path, "https://127.0.0.1:1", SSL_CERT_FILE=nothing), "SSL_CERT_FILE: No such file")
 
 
-def test_a_server_without_tls_is_named_with_the_cause() -> None:
+def test_a_server_without_tls_is_reported_with_the_cause() -> None:
     def answer() -> None:
         connection, _ = plain.accept()
         with connection:
@@ -131,7 +132,7 @@ def test_an_address_needs_no_scheme_and_a_token_no_ascii(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("agent", ["what?", "a/b", "a#b", "ä", "a%2fb", "..", "\udcff", "a" * 70_000])
-def test_any_agent_can_be_asked_for(agent: str, tmp_path: Path) -> None:
+def test_any_agent_name_can_be_requested(agent: str, tmp_path: Path) -> None:
     with AuraServer(tmp_path) as aura:
         assert "There is no" in _problem(aura.url, agent)
 
@@ -168,16 +169,16 @@ def test_a_proxy_may_change_line_ends(tmp_path: Path) -> None:
         (b'{"content": "\xff"}', False),
     ],
 )
-def test_what_is_no_answer_of_aura_is_told(body: bytes, streaming: bool) -> None:
+def test_a_response_of_another_program_is_reported(body: bytes, streaming: bool) -> None:
     with _stands_for_aura(body, streaming) as upstream:
-        assert _problem(upstream.url) == f"There is no Aura at {upstream.url}: the answer is none of its own."
+        assert _problem(upstream.url) == f"There is no Aura at {upstream.url}: the answer is not in its format."
 
 
 FAILS = "---\nprovider: echo\noptions: {{text: a, fail_after: {}, code: {}, retry_after: {}, streaming: {}}}\n---\n"
 
 
 @pytest.mark.parametrize("streaming", ["true", "false"])
-def test_an_answer_that_fails_keeps_its_text_and_says_when_to_come_again(streaming: str, tmp_path: Path) -> None:
+def test_a_failed_answer_keeps_its_text_and_shows_when_to_retry(streaming: str, tmp_path: Path) -> None:
     agents = {
         "e.md": FAILS.format(0, "rate_limited", 30, streaming),
         "part.md": FAILS.format(1, "interrupted", "null", streaming),
@@ -195,7 +196,7 @@ def test_an_answer_that_fails_keeps_its_text_and_says_when_to_come_again(streami
     _fails(drained, "failed (server_shutdown): ", "Try again in 5 s.")
 
 
-def test_what_is_not_aura_is_told(tmp_path: Path) -> None:
+def test_a_server_other_than_aura_is_reported(tmp_path: Path) -> None:
     with Upstream(Reply([b"<html>"])) as foreign:
         _fails(_chat(tmp_path, foreign.url), "There is no Aura at")
     with Upstream() as foreign:
@@ -236,7 +237,7 @@ def _head(status: bytes, kind: bytes = b"application/json", more: bytes = b"") -
 
 
 @pytest.mark.parametrize("status", [b"200 OK", b"404 Not Found"])
-def test_a_body_without_end_is_left(status: bytes) -> None:
+def test_an_endless_body_is_abandoned(status: bytes) -> None:
     with _sends(_head(status), b"x" * 65536) as (url, sent):
         assert _problem(url).startswith(f"There is no Aura at {url}")
         assert sum(sent) < 2 * REMOTE_ANSWER_LIMIT
@@ -266,28 +267,28 @@ def _ask(url: str, streaming: bool = True) -> list[object]:
         (b" " * 65536, False),
     ],
 )
-def test_an_answer_without_end_is_left(piece: bytes, streaming: bool) -> None:
+def test_an_endless_answer_is_abandoned(piece: bytes, streaming: bool) -> None:
     with _sends(_head(b"200 OK", b"text/event-stream"), piece) as (url, sent):
         assert _ask(url, streaming)[-1] == ErrorEvent("The answer is longer than 32 MiB.", "bad_response")
         assert sum(sent) < 2 * REMOTE_ANSWER_LIMIT + 4_000_000
 
 
-def test_what_is_packed_is_not_unpacked() -> None:
+def test_a_compressed_body_is_not_decompressed() -> None:
     """CWE-409: a megabyte that decompresses to a gigabyte."""
     bomb = gzip.compress(b" " * 50_000_000)
     with _sends(_head(b"200 OK", more=b"content-encoding: gzip\r\n") + bomb, b"") as (url, _):
-        assert "the answer is none of its own" in _problem(url)
+        assert "the answer is not in its format" in _problem(url)
 
 
-def test_json_without_bottom_is_not_aura(tmp_path: Path) -> None:
+def test_endlessly_nested_json_is_not_aura(tmp_path: Path) -> None:
     """CWE-674. Regression: a traceback."""
     with _sends(_head(b"200 OK") + DEEP, b"") as (url, _):
-        _fails(_chat(tmp_path, url), "the answer is none of its own")
+        _fails(_chat(tmp_path, url), "the answer is not in its format")
     with _sends(_head(b"503 No") + DEEP, b"") as (url, _):
         _fails(_chat(tmp_path, url), "it answers with status 503")
     with _sends(_head(b"200 OK") + b"event: token\ndata: " + DEEP + b"\n\n", b"") as (url, _):
         for streaming in (True, False):
-            with pytest.raises(Problem, match="none of its own"):
+            with pytest.raises(Problem, match="not in its format"):
                 _ask(url, streaming)
 
 
@@ -304,7 +305,7 @@ def test_a_name_and_a_message_have_a_length(tmp_path: Path) -> None:
 HIDDEN = "\x1b]0;title\x07 \x9b31m \u202egnp.exe \u2066 a\u200bb \r \x08 \u2028 \ufeff"
 
 
-def test_nothing_that_a_server_says_steers_the_terminal(tmp_path: Path) -> None:
+def test_no_text_of_a_server_controls_the_terminal(tmp_path: Path) -> None:
     """CWE-150: names, models, errors and answers, on stdout and on stderr."""
     said = json.dumps(HIDDEN).encode()
     agent = b'{"id":"e","name":%b,"description":"","provider":%b,"model":%b,"temperature":null,"streaming":true,'
@@ -318,3 +319,94 @@ def test_nothing_that_a_server_says_steers_the_terminal(tmp_path: Path) -> None:
     assert "failed (\\x1b]0;title\\x07 \\x9b31m \\u202egnp.exe" in told.stderr
     for text in (told.stdout, told.stderr, latin.stdout, latin.stderr):
         assert not {"\x1b", "\x9b", "\x07", "\x08", "\r", "\u202e", "\u2066", "\u2028"} & set(text), ascii(text)
+
+
+# A server may fall silent
+
+TOKEN_EVENT = b'event: token\ndata: {"content": "Hel"}\n\n'
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds become tenths."""
+    monkeypatch.setattr("aura_core.client.REMOTE_SILENCE", 1.5)
+    monkeypatch.setattr("aura_core.client.SHORTEST_SILENCE", 0.5)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("heartbeat", "seconds"),
+    [(None, "1.5"), ("0.3", "0.9"), ("0.1", "0.5"), ("1e9", "1.5"), ("nan", "1.5"), ("x", "1.5")],
+)
+def test_a_stream_that_falls_silent_has_broken(heartbeat: str | None, seconds: str) -> None:
+    headers = {} if heartbeat is None else {"aura-heartbeat": heartbeat}
+    with Upstream(Reply([b": ok\n\n", TOKEN_EVENT], headers=headers, ending="stall")) as upstream:
+        events = _ask(upstream.url)
+        upstream.wait_hangup()
+    assert events[0] == TokenEvent("Hel")
+    assert events[1] == ErrorEvent(f"The server has been silent for {seconds} s.", "interrupted")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_heartbeats_are_signs_of_life() -> None:
+    pings = [b": ping\n\n", 0.3] * 8  # longer than the silence in all
+    with Upstream(Reply([b": ok\n\n", *pings, TOKEN_EVENT, DONE], headers={"aura-heartbeat": "0.3"})) as upstream:
+        assert _ask(upstream.url) == [TokenEvent("Hel"), DoneEvent(1, "stop")]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    "reply", [Reply(head_delay=60), Reply([b"{"], ending="stall"), Reply([b"{"], status=503, ending="stall")]
+)
+def test_a_server_that_does_not_say_what_an_agent_is_is_given_up(reply: Reply) -> None:
+    with Upstream(reply) as upstream:
+        assert _problem(upstream.url) == (
+            f"Aura does not answer at {upstream.url}: nothing came for 1.5 s; is it stuck?"
+        )
+        upstream.wait_hangup()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_stream_that_never_begins_is_given_up() -> None:
+    with Upstream(Reply(head_delay=60)) as upstream, pytest.raises(Problem, match="nothing came for") as raised:
+        _ask(upstream.url)
+    assert raised.value.code == "unavailable"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_whole_answer_may_take_its_time() -> None:
+    """It comes without heartbeats, and the head of its response comes with it."""
+    whole = b'{"content": "Hello", "totalTokens": 1, "finishReason": "stop"}'
+    with Upstream(Reply([whole], head_delay=3)) as upstream:
+        assert _ask(upstream.url, streaming=False) == [TokenEvent("Hello"), DoneEvent(1, "stop")]
+
+
+# A newer server may say what this version does not know
+
+
+@pytest.mark.parametrize("where", ["agent", "answer"])
+def test_an_unknown_code_is_shown_with_the_servers_words(where: str, tmp_path: Path) -> None:
+    said = b'{"type":"urn:aura:problem:client_limit","title":"Too many","status":429,"code":"client_limit","new":[1]%b}'
+    refusal = Reply([said % b',"detail":"You have 20 answers already."'], status=429, headers={"retry-after": "7"})
+    with _stands_for_aura(STREAM) as upstream:
+        upstream.on("/api/agents/e" if where == "agent" else "/api/agents/e/chat/stream", refusal)
+        told = _chat(tmp_path, upstream.url)
+        upstream.on("/api/agents/e/chat/stream", Reply([said % b""], status=429))
+        if where == "answer":
+            assert _problem(upstream.url) == "Too many"
+    _fails(told, "You have 20 answers already.")
+    if where == "answer":
+        assert told.stderr == "failed (client_limit): You have 20 answers already. Try again in 7 s.\n"
+
+
+def test_an_unknown_code_in_a_stream_is_shown_with_the_servers_words(tmp_path: Path) -> None:
+    with _stands_for_aura(b'event: error\ndata: {"message": "Out of luck.", "code": "luck"}\n\n') as upstream:
+        told = _chat(tmp_path, upstream.url)
+    _fails(told, "failed (luck): Out of luck.")
+
+
+def test_the_words_of_what_stands_before_aura_are_shown(tmp_path: Path) -> None:
+    """RFC 9457 without a code, as gateways send it."""
+    with Upstream(Reply([b'{"title": "Bad Gateway", "detail": "no route to aura-7"}'], status=502)) as proxy:
+        told = _chat(tmp_path, proxy.url)
+    _fails(told, f"There is no Aura at {proxy.url}: it answers with status 502 (no route to aura-7).")

@@ -44,7 +44,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/asking.py",
         "await asyncio.sleep(0)",
         "pass",
-        f"{RELAY}::test_a_plugin_that_never_awaits_lets_others_live",
+        f"{RELAY}::test_a_plugin_that_never_awaits_does_not_block_others",
         hangs=True,
     ),
     "no bound on the buffer": Sabotage(
@@ -76,7 +76,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/asking.py",
         "await aclose()",
         "pass",
-        f"{RELAY}::test_an_iterator_that_was_left_is_closed_in_its_own_task",
+        f"{RELAY}::test_an_abandoned_iterator_is_closed_in_its_own_task",
     ),
     "no mending of surrogates": Sabotage(
         "answer/writer.py",
@@ -100,7 +100,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/asking.py",
         "if self.finish_reason is not None:\n                self._owner.on_answer()",
         "if False:\n                self._owner.on_answer()",
-        f"{RELAY}::test_retries_happen_only_while_nothing_was_said[after the finish]",
+        f"{RELAY}::test_retries_happen_only_before_the_first_token[after the finish]",
     ),
     "text after the finish": Sabotage(
         "answer/asking.py",
@@ -112,7 +112,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/asking.py",
         "self.task.cancel()\n        self._reaper",
         "self._reaper",
-        "tests/test_cancel.py::test_a_client_that_leaves_stops_the_generation[after a token-close]",
+        "tests/test_cancel.py::test_a_disconnect_stops_the_generation[after a token-close]",
     ),
     "no limit on a clean-up": Sabotage(
         "answer/asking.py",
@@ -124,19 +124,19 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/asking.py",
         "self._retries or self._writer.begun",
         "self._retries",
-        f"{RELAY}::test_retries_happen_only_while_nothing_was_said[after a token]",
+        f"{RELAY}::test_retries_happen_only_before_the_first_token[after a token]",
     ),
     "a retry for every code": Sabotage(
         "answer/plugin_errors.py",
         'if failure.code not in ("unavailable", "rate_limited") or delay is None',
         "if delay is None",
-        f"{RELAY}::test_retries_happen_only_while_nothing_was_said[another code with a time]",
+        f"{RELAY}::test_retries_happen_only_before_the_first_token[another code with a time]",
     ),
     "a retry that waits too long": Sabotage(
         "answer/plugin_errors.py",
         " or delay > RETRY_AFTER_LIMIT",
         "",
-        f"{RELAY}::test_retries_happen_only_while_nothing_was_said[limited, and not soon free]",
+        f"{RELAY}::test_retries_happen_only_before_the_first_token[limited, and not soon free]",
     ),
     "a retry beyond the limit": Sabotage(
         "answer/asking.py",
@@ -187,7 +187,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "server/responses.py",
         "    relay.close()\n",
         "    pass\n",
-        "tests/test_cancel.py::test_a_client_that_leaves_stops_the_generation[before the first token-close]",
+        "tests/test_cancel.py::test_a_disconnect_stops_the_generation[before the first token-close]",
     ),
     "no end of an answer that was left": Sabotage(
         "runtime.py",
@@ -247,13 +247,13 @@ SABOTAGES: dict[str, Sabotage] = {
         "server/uvicorn_protocol.py",
         "self._timer = self.loop.call_at(due, self._give_up, due)",
         "pass",
-        f"{FAULTS}::test_a_slow_client_holds_no_connection_for_ever[a head]",
+        f"{FAULTS}::test_a_slow_client_does_not_keep_its_connection_forever[a head]",
     ),
     "pipelining": Sabotage(
         "server/uvicorn_protocol.py",
         'if self._answering:\n            raise httptools.HttpParserError("pipelined")',
         "if False:\n            pass",
-        f"{FAULTS}::test_a_client_that_repeats_itself_and_leaves_is_seen_to_leave[close]",
+        f"{FAULTS}::test_the_disconnect_of_a_client_that_pipelines_is_noticed[close]",
     ),
     "an answer that nobody reads": Sabotage(
         "server/uvicorn_protocol.py",
@@ -265,7 +265,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "telemetry/logs.py",
         'hide(printable_lines(super().format(record)), self._secrets()).replace("\\n", "\\n    ")',
         "super().format(record)",
-        f"{SECURITY}::test_nobody_writes_our_log_for_us[TextFormatter]",
+        f"{SECURITY}::test_foreign_text_forges_no_log_line[TextFormatter]",
     ),
 }
 

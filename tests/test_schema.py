@@ -16,7 +16,7 @@ def test_no_page_that_loads_scripts_from_elsewhere_is_served(page: str, tmp_path
         assert "/api/agents/{agentId}/chat/stream" in schema.json()["paths"]
 
 
-def test_its_examples_are_real_and_the_token_is_told_of(tmp_path: Path) -> None:
+def test_its_examples_are_real_and_the_token_is_documented(tmp_path: Path) -> None:
     with AuraServer(tmp_path) as aura:
         schema = httpx.get(f"{aura.url}/schema/openapi.json", trust_env=False).json()
     stream = schema["paths"]["/api/agents/{agentId}/chat/stream"]["post"]["responses"]

@@ -36,7 +36,7 @@ def test_a_tilde_in_the_agents_folder_is_the_home_folder(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("directory", ["", "a\\u0000b"])
-def test_an_agents_folder_that_cannot_be_is_refused(directory: str, tmp_path: Path) -> None:
+def test_an_impossible_agents_folder_is_refused(directory: str, tmp_path: Path) -> None:
     assert _error(tmp_path, f'[agents]\ndirectory = "{directory}"').startswith("aura.toml:2: directory: ")
 
 
@@ -66,7 +66,7 @@ def test_a_current_folder_that_was_deleted_is_one_line(tmp_path: Path, monkeypat
 # Variables
 
 
-def test_an_empty_variable_is_as_if_it_were_not_set(tmp_path: Path) -> None:
+def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
     empty = {"AURA_SERVER__PORT": "", "AURA_PROVIDERS__OLLAMA__BASE_URL": "", "AURA_SEVER__PORT": "", "AURA_PORT": ""}
     loaded = _load(tmp_path, "[server]\nport = 7\n[providers.ollama]\nbase_url = 'http://a'", **empty)
     assert (loaded.server.port, loaded.origins["server.port"]) == (7, f"{tmp_path}/aura.toml:2")
@@ -85,11 +85,11 @@ def test_an_empty_variable_is_as_if_it_were_not_set(tmp_path: Path) -> None:
         ("AURA_LOG_LEVEL", ""),
     ],
 )
-def test_a_variable_that_is_no_setting_is_a_warning(variable: str, hint: str, tmp_path: Path) -> None:
+def test_a_variable_that_is_not_a_setting_is_a_warning(variable: str, hint: str, tmp_path: Path) -> None:
     assert _load(tmp_path, **{variable: "1"}).warnings == [f"{variable} is not a setting{hint}"]
 
 
-def test_a_variable_that_a_setting_names_is_no_mistake(tmp_path: Path) -> None:
+def test_a_variable_that_a_setting_names_is_not_a_warning(tmp_path: Path) -> None:
     toml = "[server]\ntoken_env = 'AURA_SECRET'\n[providers.ollama]\napi_key_env = 'AURA_OLLAMA_KEY'"
     assert _load(tmp_path, toml, AURA_SECRET="a", AURA_OLLAMA_KEY="b", AURA_TOKEN="c").warnings == []
 
@@ -195,10 +195,12 @@ def test_a_list_where_a_variable_is_named_breaks_its_provider_only(tmp_path: Pat
         ("heartbeat = 60", "heartbeat: expected a number <= 30.0"),
         ("heartbeat = 0", "heartbeat: expected a number > 0.0"),
         ("keep_alive = 0", "keep_alive: expected a number > 0.0"),
+        ("idle_timeout = nan", "idle_timeout: expected a finite number"),
+        ("total_timeout = +inf", "total_timeout: expected a finite number"),
     ],
 )
-def test_a_heartbeat_that_clients_do_not_outwait_is_refused(tmp_path: Path, line: str, why: str) -> None:
-    """Page and extension close a connection after 45 s of silence."""
+def test_a_time_that_cannot_hold_is_refused(tmp_path: Path, line: str, why: str) -> None:
+    """Page and extension close a connection after 45 s of silence; `nan` is neither above nor below a limit."""
     file = tmp_path / "aura.toml"
     file.write_text(f"[server]\n{line}\n")
     with pytest.raises(ConfigError) as caught:

@@ -66,7 +66,7 @@ def _harmless(result: subprocess.CompletedProcess[bytes], encoding: str = "utf-8
     ],
     ids=" ".join,
 )
-def test_no_list_is_steered(arguments: list[str], fake_plugin: FakePlugin, tmp_path: Path) -> None:
+def test_no_list_controls_the_terminal(arguments: list[str], fake_plugin: FakePlugin, tmp_path: Path) -> None:
     fake_plugin("liar", LYING, version="1\x1b[2J\u202e")
     agents = tmp_path / "agents"
     agents.mkdir()
@@ -97,14 +97,14 @@ def test_a_model_of_ollamas_is_shown_as_it_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii", "cp437"])
-def test_a_terminal_that_is_not_utf8_is_not_steered(encoding: str, tmp_path: Path) -> None:
+def test_a_terminal_that_is_not_utf8_is_not_controlled(encoding: str, tmp_path: Path) -> None:
     said = _aura(tmp_path, "chat", "assistant", f"Hi {STEERS} ä", PYTHONIOENCODING=encoding, AURA_PLUGINS="echo")
     assert not {0x1B, 0x07, 0x08, 0x0D, 0x7F} & set(said.stdout), said.stdout
     if encoding == "latin-1":
         assert 0x9B not in said.stdout
 
 
-def test_a_usage_error_repeats_nothing_that_steers(tmp_path: Path) -> None:
+def test_a_usage_error_repeats_no_control_characters(tmp_path: Path) -> None:
     for arguments in (
         ["\x1b[2J"],
         ["agents", "--\x1b[2J\u202e"],
@@ -146,7 +146,7 @@ def test_one_module_alone_writes_to_the_terminal() -> None:
         ("no\xa0break", "no\xa0break"),
     ],
 )
-def test_a_name_is_shown_whole_or_with_what_it_hides(text: str, shown: str) -> None:
+def test_invisible_characters_of_a_name_are_shown_as_escapes(text: str, shown: str) -> None:
     assert printable(text) == shown
     assert json.loads(printable_json(json.dumps(text, ensure_ascii=False))) == text
 

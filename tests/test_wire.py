@@ -60,7 +60,7 @@ def test_headers(tmp_path: Path) -> None:
     }
 
 
-def test_a_request_id_is_kept_when_it_is_harmless(tmp_path: Path) -> None:
+def test_a_valid_request_id_is_kept(tmp_path: Path) -> None:
     with AuraServer(tmp_path) as aura:
         for given, kept in (("my-id.1", True), ("x" * 65, False), ("<b>", False)):
             answer = httpx.get(f"{aura.url}/health", headers={"x-request-id": given}, trust_env=False)
@@ -74,7 +74,7 @@ def _echo(**options: object) -> str:
     return f"---\nprovider: echo\noptions: {json.dumps(options)}\n---\n"
 
 
-def test_an_error_takes_the_place_of_done(tmp_path: Path) -> None:
+def test_an_error_replaces_done(tmp_path: Path) -> None:
     agents = {
         "fails.md": _echo(text="one two", fail_after=1, code="rate_limited", retry_after=2.5),
         "plain.md": _echo(fail_after=0),
@@ -89,7 +89,7 @@ def test_an_error_takes_the_place_of_done(tmp_path: Path) -> None:
         assert aura.post("plain").content.endswith(b'"code": "llm_error"}\n\n')
 
 
-def test_reasoning_is_an_event_of_its_own(tmp_path: Path) -> None:
+def test_reasoning_is_a_separate_event(tmp_path: Path) -> None:
     with AuraServer(tmp_path, {"a.md": _echo(reasoning="let me think", text="42")}) as aura:
         events = aura.ask("a")
     assert [(e.name, e.data.get("content")) for e in events[:-1]] == [
@@ -101,7 +101,7 @@ def test_reasoning_is_an_event_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["grüße 😀 日本語 \u2028 \u0085 \x00 \x1b", 'quo"te \\ back', " lead and trail \n\n"])
-def test_text_arrives_as_it_was(text: str, tmp_path: Path) -> None:
+def test_text_arrives_unchanged(text: str, tmp_path: Path) -> None:
     with AuraServer(tmp_path) as aura:
         response = aura.post("assistant", text)
     assert "\r" not in response.text
@@ -121,7 +121,9 @@ from aura_core import Token, hookimpl
 
 @hookimpl
 async def stream_chat(request):
-    yield Token(msgspec.json.encode(request).decode(), finish_reason="stop")
+    assert set(request.headers) == {"x-request-id"}
+    asked = msgspec.structs.replace(request, headers={})
+    yield Token(msgspec.json.encode(asked).decode(), finish_reason="stop")
 """,
     )
     agents = {
@@ -144,6 +146,7 @@ async def stream_chat(request):
         "temperature": 0.5,
         "max_tokens": 7,
         "options": {},
+        "headers": {},
     }
     assert blank == none
     assert bare["messages"] == [{"role": "user", "content": "c"}]

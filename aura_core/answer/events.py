@@ -1,6 +1,7 @@
 """What a client is told of an answer, as values: token, reasoning, done, error; and a provider's finish reasons."""
 
 import logging
+
 import msgspec
 
 from aura_core.answer import counts

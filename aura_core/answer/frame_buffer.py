@@ -182,13 +182,12 @@ class FrameBuffer:
     def _extend(self) -> bool:
         """Take more room, if the process holds little. Returns whether there is room then."""
         budget = self._share.budget
-        while (
-            self._bound <= self._size < BUFFERED_SIZE
-            and budget.held < budget.limit * GENEROUS_PART
-            and self._share.grow(BUFFER_STEP)
-        ):
-            self._counted += BUFFER_STEP
-            self._bound += BUFFER_STEP
+        while self._bound <= self._size < BUFFERED_SIZE and budget.held < budget.limit * GENEROUS_PART:
+            step = min(BUFFER_STEP, BUFFERED_SIZE - self._bound)
+            if not self._share.grow(step):
+                break
+            self._counted += step
+            self._bound += step
         return self._has_room()
 
     def _flush(self) -> None:

@@ -1,4 +1,4 @@
-"""The command `aura`: each subcommand in a module of its own, imported when it is called."""
+"""The command `aura`: each subcommand is a module of its own, which is imported when it is called."""
 
 import importlib
 import io
@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from aura_core._version import __version__
-from aura_core.cli.terminal import close_stdout, flush_stdout, say
+from aura_core.cli import completion
+from aura_core.cli.terminal import close_stdout, flush_stdout, say, say_lines
 from aura_core.config.suggest import did_you_mean
 from aura_core.errors import ConfigError
 from aura_core.limits import THREADS_TIME
@@ -23,16 +24,23 @@ COMMANDS = {
     "agents": "List the agents.",
     "plugins": "List the plugins.",
     "models": "List the models of the providers.",
-    "doctor": "Check everything, and say what to do.",
-    "init": "Write settings and agents to begin with.",
-    "trust": "Trust a folder, or see which are trusted.",
-    "new-plugin": "Write a provider of your own.",
-    "test-plugin": "Prove a provider.",
+    "doctor": "Check everything, and explain what to do.",
+    "init": "Create settings and agents to start from.",
+    "trust": "Trust a folder, or list the trusted ones.",
+    "new-plugin": "Create a provider plugin.",
+    "test-plugin": "Test a provider plugin.",
 }
+
+EPILOG = """\b
+Completion with TAB: add the line of your shell to its start-up file.
+  bash  eval "$(_AURA_COMPLETE=bash_source aura)"
+  zsh   eval "$(_AURA_COMPLETE=zsh_source aura)"
+  fish  _AURA_COMPLETE=fish_source aura | source
+"""
 
 
 class _Commands(click.Group):
-    """Imports a subcommand only when it is asked for, and guesses what a misspelt one was meant to be."""
+    """Imports a subcommand only when it is called, and suggests one for a misspelt name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -44,7 +52,7 @@ class _Commands(click.Group):
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS and not ctx.resilient_parsing:
             raise click.UsageError(f"there is no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
@@ -53,10 +61,20 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=_Commands,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="aura")
-def aura() -> None:
-    """Stream LLM agents from any provider: one small server, one plugin a provider."""
+@click.pass_context
+def aura(ctx: click.Context) -> None:
+    """Stream LLM agents from any provider: one small server, one plugin for each provider."""
+    if ctx.invoked_subcommand is None:
+        say_lines(ctx.get_help().splitlines(), err=True)
+        ctx.exit(2)
 
 
 def main() -> None:
@@ -70,6 +88,8 @@ def main() -> None:
 
 def _main() -> None:
     _prepare_streams()
+    if completion.is_wanted():
+        completion.answer(aura)
     try:
         code = aura.main(standalone_mode=False, prog_name="aura")
     except click.UsageError as exc:
@@ -86,7 +106,7 @@ def _main() -> None:
 
 
 def _leave_threads(code: object) -> None:
-    """End now where the interpreter would wait for ever: for a thread of a plugin, which is not a daemon."""
+    """Exit now where the interpreter would wait for ever for a thread of a plugin that is not a daemon."""
     others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
     for thread in others:
         thread.join(THREADS_TIME / len(others))
@@ -97,7 +117,7 @@ def _leave_threads(code: object) -> None:
 
 
 def _prepare_streams() -> None:
-    """Give the command streams that it can use: some may be closed (`<&-`), or lack the letters of an answer."""
+    """Replace standard streams that are closed (`<&-`), and let others replace characters that they cannot encode."""
     nothing = Path(os.devnull)
     sys.stdin = sys.stdin or nothing.open(encoding="utf-8")
     sys.stdout = sys.stdout or nothing.open("w", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`aura agents`: every agent, and what is wrong with it."""
+"""`aura agents`: list the agents and their errors."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from aura_core.cli.terminal import print_json, print_table, say
 @config_options
 @json_option
 def command(config: Path | None, agents_directory: str | None, as_json: bool) -> None:
-    """List the agents. Exits with 1 when one of them is broken."""
+    """List the agents. Exits with 1 when one of them is invalid."""
     runtime = open_runtime(config, agents_directory)
     infos = runtime.agent_infos()
     for refusal in runtime.settings.refusals:

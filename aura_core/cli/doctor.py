@@ -1,4 +1,4 @@
-"""`aura doctor`: look at everything that can be wrong, say what is, and what to do about it."""
+"""`aura doctor`: check everything that can be wrong, and report what is and what to do about it."""
 
 import asyncio
 import os
@@ -17,6 +17,7 @@ from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Valu
 from aura_core.cli.options import config_options, json_option, open_runtime
 from aura_core.cli.terminal import Screen, print_json
 from aura_core.config.agents import BUILT_IN
+from aura_core.config.environment import variable
 from aura_core.config.fallback import FallbackEntry
 from aura_core.config.fields import toml
 from aura_core.config.settings import SECTIONS, Settings
@@ -28,11 +29,12 @@ from aura_core.plugins.loader import CORE_DISTRIBUTION
 from aura_core.plugins.model_limits import limit_warnings
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
+from aura_core.text import counted
 from aura_core.types import Message, Model
 
 PROMPT = "Say hello."
 
-_SECRET = re.compile(r"(^|_)(key|token|secret|password)$")  # a plugin's own; ours name variables
+_SECRET = re.compile(r"(^|_)(key|token|secret|password)$")  # of a plugin; our own settings name variables
 Status = Literal["ok", "note", "warning", "failed"]
 _SIGNS: dict[Status, tuple[str, str]] = {
     "ok": ("ok", "green"),
@@ -43,7 +45,7 @@ _SIGNS: dict[Status, tuple[str, str]] = {
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     section: str
     name: str
@@ -53,12 +55,12 @@ class Check(msgspec.Struct, frozen=True):
 
     @property
     def told(self) -> str:
-        """The detail as it is shown, with the code of an answer that failed."""
+        """The detail, with the code of a failed answer."""
         return f"{self.detail} ({self.code})" if self.code else self.detail
 
 
 @click.command()
-@click.option("--offline", is_flag=True, help="Ask no provider anything.")
+@click.option("--offline", is_flag=True, help="Send no requests to providers.")
 @config_options
 @json_option
 def command(offline: bool, config: Path | None, agents_directory: str | None, as_json: bool) -> int:
@@ -85,7 +87,7 @@ def _shown(check: Check) -> dict[str, str]:
 
 
 class _Report:
-    """What was looked at; unless it is quiet each check is printed at once, and on a terminal what is waited for."""
+    """The results so far. Unless it is quiet, each is printed at once, and on a terminal also what is waited for."""
 
     def __init__(self, quiet: bool) -> None:
         self.checks: list[Check] = []
@@ -94,7 +96,7 @@ class _Report:
         self._screen.line(f"Aura {__version__}, Python {platform.python_version()}")
 
     def add(self, check: Check) -> None:
-        """One more check. What another one has told already is told once: the cause is there."""
+        """Add a result. A detail that an earlier result has is replaced by a reference to that one."""
         if check.status in ("failed", "warning"):
             first = self._causes.setdefault(check.detail, check)
             if first is not check:
@@ -108,20 +110,20 @@ class _Report:
         self._screen.line((sign, style), f" {check.name}: {check.told}")
 
     def asking(self, name: str) -> AbstractContextManager[object]:
-        """While this is asked."""
+        """Show that a reply is awaited."""
         return self._screen.status(f"asking {name}")
 
     def end(self, stopped: bool) -> None:
-        """The sum of it."""
+        """Print the totals."""
         failed = sum(check.status == "failed" for check in self.checks)
         warned = sum(check.status == "warning" for check in self.checks)
-        text = f"{failed} failed, {warned} warnings" if stopped or failed or warned else "All is well."
+        text = f"{failed} failed, {counted(warned, 'warning')}" if stopped or failed or warned else "All is well."
         self._screen.line()
         self._screen.line(f"{'Stopped before the end: ' if stopped else ''}{text}")
 
 
 def _plugins(runtime: Runtime) -> Iterator[Check]:
-    # First: it is why the core's own plugins may be broken.
+    # First, since it may be the reason why the core's own plugins fail.
     for intruder in strangers("aura_core", CORE_DISTRIBUTION):
         yield Check("plugins", "environment", "failed", intruder)
     for plugin in runtime.plugins.all:
@@ -137,7 +139,7 @@ def _plugins(runtime: Runtime) -> Iterator[Check]:
 
 
 def _settings(runtime: Runtime) -> Iterator[Check]:
-    """Every value and where it came from."""
+    """Every value and where it was set."""
     settings = runtime.settings
     for path in settings.files:
         yield Check("settings", "file", "ok", str(path))
@@ -145,7 +147,7 @@ def _settings(runtime: Runtime) -> Iterator[Check]:
         yield Check("settings", "file", "note", "no aura.toml was read; defaults hold")
     yield _trust(settings)
     for refusal in settings.refusals:
-        if not refusal.stops:  # else it is why Aura does not listen
+        if not refusal.stops:  # else it is reported as the reason why Aura does not listen
             yield Check("settings", "refused", "warning", str(refusal))
     for section, struct in SECTIONS.items():
         values = getattr(settings, section)
@@ -163,7 +165,7 @@ def _settings(runtime: Runtime) -> Iterator[Check]:
 
 
 def _trust(settings: Settings) -> Check:
-    """Whether the current folder may say where prompts and keys go, and why."""
+    """Whether the current folder may decide where prompts and keys go, and why."""
     if settings.trusted:
         return Check("settings", "this folder", "ok", f"trusted ({settings.trusted})")
     if settings.file_within is None and settings.agents_within is None:
@@ -174,7 +176,7 @@ def _trust(settings: Settings) -> Check:
 def _instances(runtime: Runtime) -> Iterator[Check]:
     for name, instance in runtime.providers.instances.items():
         if instance.error:
-            # A default instance that nobody configured and nobody uses is no fault.
+            # An unconfigured and unused default instance is not a failure.
             wanted = instance.configured or name in _named(runtime)
             yield Check("providers", name, "failed" if wanted else "note", instance.error)
         if instance.keyless and not instance.error:
@@ -183,9 +185,9 @@ def _instances(runtime: Runtime) -> Iterator[Check]:
         for key, value in instance.values.items():
             shown = "set, not shown" if _SECRET.search(key) else toml(value.value)
             yield Check("providers", f"{name}.{key}", "note", f"{shown} ({value.origin})")
-        for variable in instance.secrets:
-            state = "set" if os.environ.get(variable) else "not set"
-            yield Check("providers", f"{name}: variable {variable}", "note", state)
+        for secret in instance.secrets:
+            state = "set" if variable(os.environ, secret) else "not set"
+            yield Check("providers", f"{name}: variable {secret}", "note", state)
     for name, why in runtime.providers.missing.items():
         yield Check("providers", name, "warning", why)
 
@@ -196,7 +198,7 @@ def _named(runtime: Runtime) -> set[str | None]:
 
 
 def _folder(runtime: Runtime) -> Check:
-    """The folder that is read, and whether the agents are those of its files."""
+    """The folder of the agents, and whether they come from its files."""
     folder = str(runtime.agents.directory)
     if runtime.folder_warning is not None:
         return Check("agents", "folder", "warning", runtime.folder_warning)
@@ -269,7 +271,7 @@ async def _failure(asked: Awaitable[object]) -> str | None:
         return exc.message
     except TimeoutError:
         return "it did not answer in time"
-    except Exception as exc:  # a plugin's bug is a finding, not the end of the examination
+    except Exception as exc:  # a bug of the plugin is a result, too
         return f"its plugin failed ({words_of(exc)})"
     return None
 
@@ -307,7 +309,7 @@ async def _advice(runtime: Runtime, bound: Bound, listed: dict[str, list[Model]]
     try:
         request = await runtime.request(bound, _question(bound))
     except ProviderError:
-        return []  # why there is no request the answer has told
+        return []  # the failed answer has reported it already
     try:
         advice = await bound.instance.check_request(request)
     except Exception as exc:
@@ -321,7 +323,7 @@ async def _advice(runtime: Runtime, bound: Bound, listed: dict[str, list[Model]]
 
 
 async def _first_token(runtime: Runtime, bound: Bound, name: str) -> Check:
-    """Ask twice: the first time a model may have to be loaded, the second time it only answers."""
+    """Request two answers: the first may have to load the model, the second measures the answer alone."""
     seconds: list[float] = []
     for _ in range(2):
         relay = runtime.answer(bound, _question(bound), Values())

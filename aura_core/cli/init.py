@@ -1,4 +1,4 @@
-"""`aura init`: a folder to begin with, which works as it is and explains itself."""
+"""`aura init`: write a commented aura.toml and two agents, which work unchanged."""
 
 import os
 import shlex
@@ -9,6 +9,7 @@ import msgspec
 
 from aura_core.cli.new_file import write_new
 from aura_core.cli.terminal import say
+from aura_core.cli.values import FilePath
 from aura_core.config import trust
 from aura_core.config.fields import fields
 from aura_core.config.settings import SECTIONS
@@ -35,6 +36,8 @@ tags: [code]
 You review what you are given. Name the most important problem first, then how to mend it. Praise nothing.
 """
 
+PLACEHOLDER = '"..."'
+"""Stands for the value of a setting without a default: valid TOML, so that the line can be uncommented first."""
 STEADY = """\
 ---
 name: Steady
@@ -52,7 +55,7 @@ You are a helpful assistant. Answer briefly.
 
 
 @click.command()
-@click.argument("folder", default=".", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", default=".", metavar="[DIR]", type=FilePath(path_type=Path, file_okay=False))
 def command(folder: Path) -> None:
     """Write a commented aura.toml and three agents into DIR. What is there stays as it is.
 
@@ -80,34 +83,38 @@ def command(folder: Path) -> None:
 
 
 def _trust(folder: Path) -> None:
-    """Trust what this command has just written, whole."""
+    """Record a folder that this command has just written as trusted."""
     try:
         trust.record(folder)
-    except ConfigError as exc:  # the files are written, and work
+    except ConfigError as exc:  # the files are written all the same
         say(f"The folder is not recorded as trusted: {exc}", err=True)
 
 
 def aura_toml() -> str:
     """Every setting of the core and of the installed providers, commented out, with its default."""
-    lines = ["# Aura's settings. Each line shows a default; take away its '# ' to change it.", ""]
+    lines = [
+        "# Aura's settings. Each line shows the default, or \"...\" if there is none; remove its '# ' to change it.",
+        "",
+    ]
     for name, struct in SECTIONS.items():
         lines += [f"[{name}]", *_commented(struct)]
-    # Said, it is a folder beside this file, from wherever the file is named.
+    # Set here, the folder is the one beside this file, whatever the current folder is.
     lines = [line.replace("# directory =", "directory =") for line in lines]
     for name, hooks in sorted(Plugins(allowed_by_environment(os.environ)).hooks.items()):
         if name != CORE_PLUGIN:
-            lines.append(f"# [providers.{name}]")
+            # Never commented out: a key below it would become one of the table above. Empty, it sets nothing.
+            lines.append(f"[providers.{name}]")
             lines += _commented(hooks.settings_type, provider=True)
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _commented(struct: type[msgspec.Struct] | None, provider: bool = False) -> list[str]:
-    """A line for each key; a provider's table may have one of the core's own."""
+    """A commented line for each key; a provider's table has the core's `default_model` as well."""
     lines = []
     known = list(fields(struct)) if struct else []
     if provider and all(field.key != "default_model" for field in known):
-        lines.append("# default_model = ...    # model of agents that name none")
+        lines.append(f"# default_model = {PLACEHOLDER}    # model of agents that name none")
     for field in known:
         variable = f" (or the variable {field.variable})" if field.variable else ""
-        lines.append(f"# {field.key} = {field.default or '...'}    # {field.description}{variable}")
+        lines.append(f"# {field.key} = {field.default or PLACEHOLDER}    # {field.description}{variable}")
     return [*lines, ""]

@@ -2,18 +2,20 @@
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
-from click.shell_completion import CompletionItem
 
-from aura_core.cli.options import config_options, json_option, load_settings, open_runtime
+from aura_core.cli import completion
+from aura_core.cli.options import config_options, json_option, open_runtime
 from aura_core.cli.terminal import print_json, print_table, say
-from aura_core.errors import ConfigError, ProviderError, words_of
-from aura_core.plugins.instance import Instance
-from aura_core.plugins.registry import Unusable
-from aura_core.runtime import Runtime
+from aura_core.errors import ProviderError, words_of
 from aura_core.types import Model
+
+if TYPE_CHECKING:  # heavy, and a shell's completion imports this module
+    from aura_core.plugins.instance import Instance
+    from aura_core.runtime import Runtime
 
 NO_LIST = "its plugin cannot list models"
 
@@ -26,19 +28,8 @@ class Offer(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-def _complete(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The names of the providers, which cost no request."""
-    import os
-
-    try:
-        runtime = Runtime(load_settings(ctx.params.get("config"), None), os.environ)
-    except ConfigError:
-        return []
-    return [CompletionItem(name) for name in sorted(runtime.providers.instances) if name.startswith(incomplete)]
-
-
 @click.command()
-@click.argument("provider", required=False, shell_complete=_complete)
+@click.argument("provider", required=False, shell_complete=completion.providers)
 @config_options
 @json_option
 def command(provider: str | None, config: Path | None, agents_directory: str | None, as_json: bool) -> int:
@@ -55,33 +46,35 @@ def command(provider: str | None, config: Path | None, agents_directory: str | N
     return 1 if failed else 0
 
 
-def _fails(offer: Offer, instance: Instance, provider: str | None) -> bool:
-    """Whether its error is a fault: of a default instance that nobody configured it is none."""
+def _fails(offer: Offer, instance: "Instance", provider: str | None) -> bool:
+    """Whether its error is a failure; that of an unconfigured default instance is not."""
     return offer.error is not None and (provider is not None or (instance.configured and offer.error != NO_LIST))
 
 
-def _named(runtime: Runtime, provider: str) -> Instance:
+def _named(runtime: "Runtime", provider: str) -> "Instance":
+    from aura_core.plugins.registry import Unusable
+
     try:
         return runtime.providers.get(provider)
     except Unusable as why:
         raise click.ClickException(str(why)) from None
 
 
-def _all(runtime: Runtime) -> list[Instance]:
+def _all(runtime: "Runtime") -> "list[Instance]":
     """Every instance that can list models, and every other that aura.toml configures."""
     found = [each for _, each in sorted(runtime.providers.instances.items())]
     return [each for each in found if each.configured or (not each.error and each.hooks.implements("list_models"))]
 
 
-async def _ask(runtime: Runtime, instances: list[Instance]) -> list[Offer]:
-    """All at once: one that does not answer takes the time of one."""
+async def _ask(runtime: "Runtime", instances: "list[Instance]") -> list[Offer]:
+    """Ask all at the same time, so that slow ones do not add up."""
     try:
         return list(await asyncio.gather(*(_offer(runtime, instance) for instance in instances)))
     finally:
         await runtime.close()
 
 
-async def _offer(runtime: Runtime, instance: Instance) -> Offer:
+async def _offer(runtime: "Runtime", instance: "Instance") -> Offer:
     if instance.error:
         return Offer(instance.name, [], instance.error)
     if not instance.hooks.implements("list_models"):

@@ -1,4 +1,4 @@
-"""`aura new-plugin`: write a provider of one's own that works at once, with the tests that prove it."""
+"""`aura new-plugin`: create a provider plugin that works at once, with its tests."""
 
 import keyword
 import re
@@ -10,6 +10,7 @@ import click
 
 from aura_core.cli.new_file import write_new
 from aura_core.cli.terminal import say
+from aura_core.cli.values import FilePath
 from aura_core.plugins.distributions import published
 from aura_core.plugins.loader import GROUP, NAME
 
@@ -23,19 +24,21 @@ PLACEHOLDER = re.compile("acme", re.IGNORECASE)
 @click.option(
     "--directory",
     metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(path_type=Path, file_okay=False),
     help="Folder to write; aura-NAME without it.",
 )
 @click.option("--door", is_flag=True, help="A door, which takes requests of clients, in place of a provider.")
 def command(name: str, directory: Path | None, door: bool) -> None:
-    """Write the distribution aura-NAME: a provider that streams over HTTP, its tests and its proof. With --door: a door,
-    which takes the requests of clients in a dialect of your own."""
+    """Write the distribution aura-NAME: a provider that streams over HTTP, its tests and its proof.
+
+    With --door it is a door, which takes requests in the dialect of other clients.
+    """
     check(name)
     folder = directory or Path(f"aura-{name.replace('_', '-')}")
     texts = {folder / path: text for path, text in files(name, DOOR_TEMPLATE if door else TEMPLATE).items()}
     there = [path for path in texts if path.exists()]
     if there:
-        raise click.ClickException(f"{there[0]} is there already; name another folder with --directory")
+        raise click.ClickException(f"{there[0]} exists already; name another folder with --directory")
     for path, text in texts.items():
         write_new(path, text)
         say(f"{path}: written")
@@ -43,12 +46,14 @@ def command(name: str, directory: Path | None, door: bool) -> None:
 
 
 def check(name: str) -> None:
-    """Refuse a name that no plugin can have. Raises UsageError."""
+    """Refuse a name that a plugin cannot have. Raises UsageError."""
     if not NAME.fullmatch(name):
-        raise click.UsageError(f"{name!r} is no plugin's name, which is of the form [a-z][a-z0-9_]*, such as my_server")
+        raise click.UsageError(
+            f"{name!r} is not the name of a plugin, which is of the form [a-z][a-z0-9_]*, such as my_server"
+        )
     if name.endswith("_"):
         raise click.UsageError(
-            f"{name!r} is no name for a distribution, which ends in a letter or digit; leave out the _"
+            f"{name!r} is not a name for a distribution, which ends in a letter or digit; leave out the _"
         )
     if keyword.iskeyword(name) or f"aura_{name}" in sys.stdlib_module_names or name in ("core", "server", "testing"):
         raise click.UsageError(f"{name!r} is taken: aura-{name} would be mistaken for Aura's own")

@@ -5,21 +5,27 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aura_core.cli.terminal import keep_stdout
-from aura_core.config import settings
-from aura_core.runtime import Runtime
-from aura_core.telemetry import logs
+from aura_core.cli.values import FilePath, Folder
+
+if TYPE_CHECKING:  # heavy, and a shell's completion imports this module
+    from aura_core.config.settings import Settings
+    from aura_core.runtime import Runtime
 
 
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--config and --agents: what they name is trusted."""
-    command = click.option("--agents", "agents_directory", metavar="DIR", help="Folder of the agent files.")(command)
-    path = click.Path(path_type=Path)
-    return click.option("--config", type=path, metavar="FILE", help="Read FILE instead of ./aura.toml.")(command)
+    agents = click.option(
+        "--agents", "agents_directory", type=Folder(), metavar="DIR", help="Folder of the agent files."
+    )
+    path = FilePath(path_type=Path)
+    return click.option("--config", type=path, metavar="FILE", help="Read FILE instead of ./aura.toml.")(
+        agents(command)
+    )
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,13 +33,13 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-def load_settings(
-    config: Path | None, agents_directory: str | None, *, ask: bool = False, **flags: Any
-) -> settings.Settings:
+def load_settings(config: Path | None, agents_directory: str | None, *, ask: bool = False, **flags: Any) -> "Settings":
     """The settings for a command line. With `ask` a person at a terminal is asked about a folder that is not trusted.
 
     Raises ConfigError.
     """
+    from aura_core.config import settings
+
     given = {"agents.directory": agents_directory} | {f"server.{key}": value for key, value in flags.items()}
     given = {key: value for key, value in given.items() if value is not None}
     loaded = settings.load(given, os.environ, config)
@@ -46,15 +52,18 @@ def load_settings(
     return loaded
 
 
-def open_runtime(config: Path | None, agents_directory: str | None, *, ask: bool = False) -> Runtime:
+def open_runtime(config: Path | None, agents_directory: str | None, *, ask: bool = False) -> "Runtime":
     """The runtime for a command line; its log lines go to stderr. Raises ConfigError."""
     return runtime_of(load_settings(config, agents_directory, ask=ask))
 
 
-def runtime_of(loaded: settings.Settings, *, level: int = logging.WARNING, log_in_background: bool = False) -> Runtime:
-    """The runtime of these settings; its log lines, and what plugins print, go to stderr."""
+def runtime_of(loaded: "Settings", *, level: int = logging.WARNING, log_in_background: bool = False) -> "Runtime":
+    """The runtime of these settings; its log lines, and the output of plugins, go to stderr."""
+    from aura_core.runtime import Runtime
+    from aura_core.telemetry import logs
+
     keep_stdout()
-    runtimes: list[Runtime] = []  # the log needs the secrets of what does not exist yet
+    runtimes: list[Runtime] = []  # the log needs the secrets of a runtime that does not exist yet
     logs.configure(lambda: runtimes[0].secrets if runtimes else [], level, log_in_background)
     runtimes.append(Runtime(loaded, os.environ))
     return runtimes[0]

@@ -1,4 +1,4 @@
-"""`aura plugins`: every plugin of this environment, and what is wrong with it."""
+"""`aura plugins`: list the plugins of this environment and their errors."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,9 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
     if as_json:
         print_json({"plugins": [msgspec.structs.asdict(plugin) | {"kind": plugin.kind or None} for plugin in plugins]})
     else:
-        rows = [[plugin.name, plugin.distribution, plugin.version, plugin.kind or "-", plugin.status] for plugin in plugins]
+        rows = [
+            [plugin.name, plugin.distribution, plugin.version, plugin.kind or "-", plugin.status] for plugin in plugins
+        ]
         print_table(["plugin", "distribution", "version", "kind", "status"], rows)
         for plugin in plugins:
             if plugin.error:

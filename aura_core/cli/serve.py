@@ -1,28 +1,32 @@
-"""`aura serve`: say in a few lines what runs, then run it."""
+"""`aura serve`: run the server, after a few lines about what it serves."""
 
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import aura_core
 from aura_core.cli.options import config_options, load_settings, runtime_of
 from aura_core.cli.terminal import say, say_lines
+from aura_core.cli.values import Number, Text
 from aura_core.config.sources import Value
 from aura_core.errors import ConfigError
 from aura_core.limits import AGENTS_SHOWN
 from aura_core.plugins.loader import CORE_PLUGIN
-from aura_core.runtime import Runtime
+
+if TYPE_CHECKING:
+    from aura_core.runtime import Runtime
 
 DEMO = Path(aura_core.__file__).parent / "demo"
 
 
 @click.command()
-@click.option("--host", help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 picks a free one.")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes that answer; not on Windows.")
-@click.option("--demo", is_flag=True, help="Serve scripted agents, one for each thing that a client must handle.")
+@click.option("--host", type=Text(), help="Address to listen on.")
+@click.option("--port", type=Number(0, 65535), help="Port to listen on, at most 65535; 0 picks a free one.")
+@click.option("--workers", type=Number(1, 64), default=1, help="Processes that answer, at most 64; not on Windows.")
+@click.option("--demo", is_flag=True, help="Serve scripted agents, one for each behaviour that a client must handle.")
 @config_options
 def command(
     host: str | None, port: int | None, workers: int, demo: bool, config: Path | None, agents_directory: str | None
@@ -30,20 +34,20 @@ def command(
     """Serve agents over HTTP."""
     if demo:
         if agents_directory is not None:
-            raise click.UsageError("--demo brings its own agents; leave out --agents")
+            raise click.UsageError("--demo has its own agents; leave out --agents")
         agents_directory = str(DEMO)
     if workers > 1 and not hasattr(os, "fork"):
         raise click.UsageError("--workers needs a system that can fork; run several servers instead")
 
-    # Read once: a worker that replaces another later must not find the file as it is then, or without its token.
+    # Read once: a worker that replaces another later must not read a changed file, or miss the token.
     settings = load_settings(config, agents_directory, ask=True, host=host, port=port)
     if demo:  # one of its agents needs another instance, which is asked when the first one does not answer
         settings.tables.setdefault("backup", {"plugin": Value(CORE_PLUGIN, "--demo")})
     if settings.unguarded is not None:
         raise ConfigError(settings.unguarded)
 
-    def make(answers: bool) -> Runtime:
-        # A thread that logs must not be there when the parent of several workers forks.
+    def make(answers: bool) -> "Runtime":
+        # The logging thread must not run when the parent of several workers forks.
         return runtime_of(settings, level=logging.INFO, log_in_background=answers)
 
     runtime = make(workers == 1)
@@ -59,8 +63,8 @@ def command(
         return
     from aura_core.server.workers import FirstWord, supervise
 
-    # Nothing is opened, and nobody asked, before the fork: what a thread holds then (a lock of the import system, say)
-    # is held in each worker for ever.
+    # No client is opened and no provider is asked before the fork: a lock that a thread holds at that moment (such as
+    # the import system's) would stay locked in each worker.
     choice = FirstWord()
     _announce(runtime, f"{address} with {workers} workers")
 
@@ -71,10 +75,10 @@ def command(
         own = sockets[number]
         for sock in sockets:
             if sock is not own:
-                sock.close()  # here; the parent keeps them, so that what waits for a worker waits for its successor
+                sock.close()  # here; the parent keeps them, so that waiting connections reach the worker's successor
         serve(mine, own, chosen=lambda said: _announce_choice(said) if choice.first else None)
 
-    # One that drains and leaves must get no more connections.
+    # A worker that drains must get no more connections.
     supervise(workers, work, lambda number: sockets[number].close())
 
 
@@ -82,8 +86,8 @@ def _announce_choice(choice: str) -> None:
     say(f"Agents without a provider get {choice}", err=True)
 
 
-def _announce(runtime: Runtime, address: str) -> None:
-    """Say what listens, before any client is opened: an SDK may take seconds to be imported."""
+def _announce(runtime: "Runtime", address: str) -> None:
+    """Print the address, plugins and agents before any client is opened: importing an SDK may take seconds."""
     lines = [f"Aura serves at {address}" + (" (a token is required)" if runtime.settings.token else "")]
     loaded = [f"{p.name} {p.version}" for p in runtime.plugins.all if p.status == "ok"]
     lines.append(f"Plugins: {', '.join(loaded)}")

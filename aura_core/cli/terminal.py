@@ -1,7 +1,7 @@
-"""Write to the terminal: all that a command says passes here, so that nothing in it steers the terminal or lies.
+"""Write to the terminal: every output of a command passes through here, so that no text in it can control the terminal.
 
-Names, models, paths, and the words of plugins and servers are others'; each piece of text is made fit before it is
-written, and no other module of the commands writes.
+Names, models, paths, and the messages of plugins and servers come from other people: control characters and invisible
+ones are escaped before they are written. No other module of the commands writes to the terminal.
 """
 
 import json
@@ -16,16 +16,16 @@ import msgspec
 from aura_core.text import printable, printable_json, printable_lines
 
 _own: TextIO | None = None
-"""The command's stdout, where it has been kept for itself."""
+"""The real stdout, once `keep_stdout` has reserved it for the command."""
 
 
 def keep_stdout() -> None:
-    """Keep stdout for what the command says. What plugins and their libraries write there, from now on, goes to stderr:
-    a line of theirs would break JSON, a table or an answer."""
+    """Reserve stdout for the command's own output. From now on the output of plugins and libraries goes to stderr: a
+    line of theirs would break JSON, a table or an answer."""
     global _own
     try:
         ours = _own is None and sys.stdout.fileno() == 1 and sys.stderr.fileno() == 2
-    except (OSError, ValueError):  # a test has put something else in their place
+    except (OSError, ValueError):  # a test has replaced the streams
         return
     if ours:
         sys.stdout.flush()
@@ -35,7 +35,7 @@ def keep_stdout() -> None:
 
 
 def close_stdout() -> None:
-    """Give up what cannot be written: it would be tried again at the end."""
+    """Close stdout after an error, since the interpreter would try to flush it again at exit."""
     for stream in (_own, sys.stdout):
         with suppress(OSError, ValueError):
             if stream is not None:
@@ -43,7 +43,7 @@ def close_stdout() -> None:
 
 
 def flush_stdout() -> None:
-    """Write what waits."""
+    """Flush stdout."""
     with suppress(OSError, ValueError):
         _stdout().flush()
 
@@ -58,24 +58,24 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 
 def say_lines(lines: list[str], *, err: bool = False) -> None:
-    """Write lines at once."""
+    """Write several lines in one write."""
     click.echo("\n".join(map(printable, lines)), err=err)
 
 
 def pour(text: str) -> None:
-    """Write a piece of an answer to stdout, at once; it may hold line breaks."""
+    """Write a piece of an answer to stdout and flush it; it may contain line breaks."""
     _stdout().write(printable_lines(text))
     _stdout().flush()
 
 
 def print_json(value: Any) -> None:
-    """Write a Struct to stdout as JSON that people can read."""
+    """Write a Struct to stdout as indented JSON."""
     text = json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False)
     click.echo(printable_json(text), file=_stdout())
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:
-    """Write rows under a header to stdout: pretty on a terminal, plain columns into a pipe."""
+    """Write rows under a header to stdout: formatted on a terminal, as plain columns into a pipe."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -84,7 +84,7 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
     console = Console(file=_stdout())
     table = Table(*header, box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     for row in rows:
-        # Text, not markup: a name may hold brackets.
+        # Text, not markup: a name may contain brackets.
         table.add_row(*(Text(printable(cell), overflow="fold") for cell in row))
     if not console.is_terminal:
         console.width = 10_000
@@ -92,7 +92,7 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
 
 
 class Screen:
-    """Lines with colours, and a status that goes away, where the terminal can show them."""
+    """Lines with colours and a temporary status line, where the terminal can show them."""
 
     def __init__(self, *, err: bool = False, quiet: bool = False) -> None:
         from rich.console import Console
@@ -101,16 +101,16 @@ class Screen:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether somebody looks at it."""
+        """Whether it is a terminal and not a file or a pipe."""
         return self._console.is_terminal
 
     @property
     def is_dumb(self) -> bool:
-        """Whether it shows no status."""
+        """Whether the terminal cannot show a status line."""
         return self._console.is_dumb_terminal
 
     def line(self, *parts: str | tuple[str, str], end: str = "\n", one_row: bool = False) -> None:
-        """Write a line of texts, some with a style: `("failed", "red")`. `one_row`: cut it where the row ends."""
+        """Write a line of texts, some with a style: `("failed", "red")`. `one_row`: cut it at the end of the row."""
         text = self._text(*parts)
         if one_row and self._console.is_terminal:
             self._console.print(text, end=end, no_wrap=True, overflow="ellipsis")
@@ -118,11 +118,11 @@ class Screen:
             self._console.print(text, end=end, soft_wrap=True)
 
     def status(self, text: str) -> AbstractContextManager[object]:
-        """Show this, with something that moves, while a block runs; nothing where nobody looks."""
+        """Show this with a spinner while a block runs; does nothing where this is not a terminal."""
         return self._console.status(self._text(text)) if self._console.is_terminal else nullcontext()
 
     def moving(self, text: str) -> "Status":
-        """A status that is started, changed and stopped by hand."""
+        """A status line with a spinner, which the caller starts, updates and stops."""
         return Status(self._console.status(self._text(text)))
 
     def _text(self, *parts: str | tuple[str, str]) -> Any:
@@ -132,7 +132,7 @@ class Screen:
 
 
 class Status:
-    """What a screen shows while somebody waits."""
+    """A status line with a spinner."""
 
     def __init__(self, status: Any) -> None:
         self._status = status

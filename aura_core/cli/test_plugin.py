@@ -1,8 +1,7 @@
-"""`aura test-plugin`: hold an installed plugin to every promise of a provider, and print how it went."""
+"""`aura test-plugin`: check whether an installed plugin keeps every promise of a provider, or of a door."""
 
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -10,11 +9,13 @@ from aura_core.cli.options import json_option
 from aura_core.cli.terminal import Screen, keep_stdout, print_json, say
 from aura_core.config.suggest import did_you_mean
 from aura_core.errors import words_of
-from aura_core.plugins.distributions import published
-from aura_core.plugins.loader import GROUP as PLUGINS
-from aura_core.testing.conformance import GROUP
-from aura_core.testing.door_conformance import DOOR_GROUP
-from aura_core.testing.runner import Conformance, DoorConformance, DoorKit, Kit, ProviderKit, Result, surroundings
+from aura_core.interrupts import plugin_code
+from aura_core.text import counted
+
+if TYPE_CHECKING:  # heavy, and a shell's completion imports this module
+    from importlib.metadata import EntryPoint
+
+    from aura_core.testing.runner import Checks, Result
 
 T = TypeVar("T")
 _SIGNS = {"ok": ("ok", "green"), "skipped": ("--", "dim"), "failed": ("XX", "red")}
@@ -52,12 +53,18 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
     else:
         kept = sum(result.status == "ok" for result in report)
         skipped = len(report) - kept - failed
-        say(f"{name}: {kept} promises kept, {failed} broken, {skipped} skipped")
+        say(f"{name}: {counted(kept, 'promise')} kept, {failed} broken, {skipped} skipped")
     return 1 if failed else 0
 
 
-def kits(name: str) -> list[Kit]:
+def kits(name: str) -> "list[Checks]":
     """The checks of each description that the plugin publishes. Raises ClickException."""
+    from aura_core.plugins.distributions import published
+    from aura_core.plugins.loader import GROUP as PLUGINS
+    from aura_core.testing.conformance import GROUP
+    from aura_core.testing.door_conformance import DOOR_GROUP
+    from aura_core.testing.runner import Conformance, DoorConformance, DoorKit, Kit
+
     installed = [ep.name for ep in published(PLUGINS)[0]]
     if name not in installed:
         hint = did_you_mean(name, installed) or f"; installed are {', '.join(sorted(installed))}"
@@ -66,26 +73,31 @@ def kits(name: str) -> list[Kit]:
     doors = [ep for ep in published(DOOR_GROUP)[0] if ep.name == name]
     if not providers and not doors:
         raise click.ClickException(
-            f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r} (or"
-            f" {DOOR_GROUP!r}, of a door); docs/plugins.md says how"
+            f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r}, or for"
+            f" a door of the group {DOOR_GROUP!r}; docs/plugins.md says how"
         )
-    found: list[Kit] = [ProviderKit(_loaded(ep, Conformance)) for ep in providers[-1:]]
+    found: list[Checks] = [Kit(_loaded(ep, Conformance)) for ep in providers[-1:]]
     return found + [DoorKit(_loaded(ep, DoorConformance)) for ep in doors[-1:]]
 
 
-def _loaded(description: EntryPoint, kind: type[T]) -> T:
+def _loaded(description: "EntryPoint", kind: type[T]) -> T:
+    from aura_core.testing.runner import surroundings
+
     where = description.value
     with surroundings():
         try:
-            found = description.load()
-        except BaseException as exc:  # SystemExit, too: it is the plugin's
+            with plugin_code():
+                found = description.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # a plugin may raise SystemExit, or anything else
             raise click.ClickException(f"{where} cannot be loaded: {words_of(exc)}") from None
     if not isinstance(found, kind):
         raise click.ClickException(f"{where} is not an aura_core.testing.{kind.__name__}")
     return found
 
 
-def _print(result: Result) -> None:
+def _print(result: "Result") -> None:
     sign, style = _SIGNS[result.status]
     screen = Screen()
     text = f"skipped: {result.detail}" if result.status == "skipped" else result.promise

@@ -1,4 +1,4 @@
-"""`aura trust`: let a folder say where prompts and keys go; and the question that other commands ask about one."""
+"""`aura trust`: let a folder decide where prompts and keys go; and the question about it that other commands ask."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from aura_core.cli.terminal import Screen, say
+from aura_core.cli.values import FilePath
 from aura_core.config import trust
 from aura_core.config.untrusted import Refusal
 from aura_core.errors import ConfigError
@@ -15,7 +16,7 @@ from aura_core.limits import WISHES_SHOWN
 
 
 @click.command()
-@click.argument("folder", default=".", metavar="[DIR]", type=click.Path(path_type=Path))
+@click.argument("folder", default=".", metavar="[DIR]", type=FilePath(path_type=Path))
 @click.option("--list", "show", is_flag=True, help="List the folders that are trusted.")
 @click.option("--remove", is_flag=True, help="Trust DIR no longer.")
 def command(folder: Path, show: bool, remove: bool) -> None:
@@ -43,7 +44,7 @@ def command(folder: Path, show: bool, remove: bool) -> None:
 
 
 def offer(folder: Path, refusals: Sequence[Refusal]) -> bool:
-    """Show on the terminal what a folder asks for that it does not get, and ask whether it is trusted from now on."""
+    """Show on the terminal which settings of a folder were refused, and ask whether to trust it from now on."""
     if not refusals:
         return False
     say(f"The folder {folder} is not trusted. Its files ask for:", err=True)
@@ -54,7 +55,7 @@ def offer(folder: Path, refusals: Sequence[Refusal]) -> bool:
     Screen(err=True).line("Trust it, so that they say where prompts and keys go? [y/N] ", end="")
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
-        say(err=True)  # Ctrl-D leaves the cursor behind the question
+        say(err=True)  # after Ctrl-D the cursor is still behind the question
     if answer.strip().lower() not in ("y", "yes"):
         return False
     try:

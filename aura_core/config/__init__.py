@@ -1,1 +1,1 @@
-"""What people write: aura.toml, AURA_ variables and agent files, each decoded with its place kept for errors."""
+"""Read what people write: aura.toml, AURA_ variables and agent files, with the place of each value for errors."""

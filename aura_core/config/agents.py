@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import stat
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,21 +12,22 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from aura_core import files
 from aura_core.config.decode import decode, keys
+from aura_core.config.delimiters import split
 from aura_core.config.fallback import FallbackEntry, Positive, Temperature, read_fallback
+from aura_core.config.foreign import near_miss
 from aura_core.config.front_matter import yaml_mapping
 from aura_core.config.reading import check_folder, exposed, read_text
-from aura_core.config.suggest import nearest
 from aura_core.config.untrusted import NotTrusted, Refusal
 from aura_core.errors import ConfigError
-from aura_core.limits import FRONT_MATTER_LIMIT, JUST_WRITTEN, LONGEST_TIME
+from aura_core.limits import FRONT_MATTER_LIMIT, LONGEST_TIME
+from aura_core.text import counted
 
 log = logging.getLogger("aura.agents")
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NOT_AGENTS = {"readme.md", "agents.md"}
-# Keys that other tools write into such files, one of them a letter from ours.
-FOREIGN = {"mode", "tools", "handoffs", "target", "color", "agents", "infer", "version", "author", "license", "hooks"}
 
 
 class FrontMatter(msgspec.Struct, frozen=True):
@@ -42,16 +42,19 @@ class FrontMatter(msgspec.Struct, frozen=True):
     options: Annotated[dict[str, Any], Meta(description="handed to the provider, which checks them")] = {}
     tags: Annotated[list[str], Meta(description="free words for clients to group by")] = []
     fallback: Annotated[
-        list[FallbackEntry], Meta(description="providers that are asked next, in this order, while nothing has been said")
+        list[FallbackEntry],
+        Meta(description="providers that are asked next, in this order, while nothing has been said"),
     ] = []
     first_token_timeout: Annotated[
         Annotated[float, Meta(ge=0, le=LONGEST_TIME)] | None,
-        Meta(description="seconds for the first token of each provider that has another one behind it, or of the only one"),
+        Meta(
+            description="seconds for the first token of each provider that has another one behind it, or of the only one"
+        ),
     ] = None
 
 
 class Agent(msgspec.Struct, frozen=True):
-    """A prompt and who answers it."""
+    """A prompt, and which provider answers it with which model."""
 
     id: str
     front_matter: FrontMatter
@@ -61,15 +64,15 @@ class Agent(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
     def where(self, key: str | None = None) -> str:
-        """The place of a key of the front matter, for an error message."""
+        """The place of a key of the front matter for an error message: `agents/a.md:3`."""
         line = self.lines.get(key) if key else None
         return f"{self.path or self.id}:{line}" if line else str(self.path or self.id)
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What an agent id stands for now: a good agent, an error, or the last good version and why the new one is not.
+    """The state of an agent id: a good agent, an error, or both: the last good version and the error of the new one.
 
-    `refusal` is set where the file was not read, as its folder is not trusted.
+    `refusal` is set if the file was not read because its folder is not trusted.
     """
 
     id: str
@@ -88,125 +91,166 @@ BUILT_IN = {ASSISTANT.id: Entry(ASSISTANT.id, ASSISTANT)}
 
 
 class AgentStore:
-    """The agents of a directory, by id without regard to case. With no agent file at all: one `assistant`.
+    """The agents of a directory, by id without regard to case. While it has never had an agent file: one `assistant`.
 
-    `within` is the real path of the folder that it must lie in with all its files, where that is not trusted.
+    `within` is the real path of the folder that it must lie in with all its files, where that is not trusted. `named`:
+    a person has named the directory, so while it cannot be read nothing else stands in for its agents.
     """
 
-    def __init__(self, directory: Path, within: Path | None = None) -> None:
+    def __init__(self, directory: Path, within: Path | None = None, named: bool = False) -> None:
         self.directory = directory
         self.within = within
-        self.problem: str | None = None  # of the directory itself
+        self.problem: str | None = None  # of the directory itself; the agents are the last good ones
         self.refusal: Refusal | None = None  # as well
         self.entries: dict[str, Entry] = {}
-        self.version = 0  # another one whenever the entries are others
-        self._known: dict[Path, tuple[_Version, Entry]] = {}  # what each file said, as long as it is that file
+        self.version = 0  # changes with the entries
+        self._named = named
+        self._seen: dict[str, files.Version | None] = {}  # the files of the last look
+        self._known: dict[str, tuple[files.Version, Entry]] = {}  # what each file said, as long as it is that file
+        self._identity: tuple[int, int] | None = None  # of the directory in which agent files were found
         self.reload()
 
     def get(self, agent_id: str) -> Entry | None:
-        """The entry of this id, in whatever case it is asked for."""
+        """The entry of this id; case does not matter."""
         return self.entries.get(_key(agent_id))
 
     def reload(self) -> list[str]:
-        """Read the directory again. What broke keeps its last good version. Returns a line for each change."""
-        before = self.entries
-        after: dict[str, Entry] = {}
-        named: dict[str, list[str]] = {}
-        told, self.problem, self.refusal, files = self.problem, None, None, list[Path]()
+        """Look at the directory, and read again what has changed. Returns a line for each change.
+
+        A file that broke keeps its last good version; a directory that cannot be read keeps all (see `problem`).
+        """
         try:
-            files = self._files()
-        except NotTrusted as exc:
-            self.problem, self.refusal = str(exc), exc.refusal
-        except FileNotFoundError:
-            self.problem = f"{self.directory}: there is no such folder"
-        except NotADirectoryError:
-            self.problem = f"{self.directory}: it is not a folder"
-        except OSError as exc:
-            self.problem = f"{self.directory}: cannot be read: {exc.strerror}"
-            self.entries = before or BUILT_IN
-            self.version += not before
-            return [] if self.problem == told else [f"{self.problem}; the agents stay as they were"]
-        known, self._known = self._known, {}
-        folder = _shown(self.directory)
-        for path in files:
-            version = _version(path)
-            if version is not None and path in known and known[path][0] == version:
-                entry = known[path][1]
-            else:
-                entry = _read(path, folder / _as_unicode(path.name), self.within)
-            if version is not None:
-                self._known[path] = version, entry
-            key = _key(entry.id)
-            named.setdefault(key, []).append(path.name)
-            if len(names := named[key]) > 1:
-                error = f"{', '.join(names)} are all the agent {key!r}; rename all but one"
-                entry = Entry(entry.id, None, error, entry.path, entry.refusal)
-            after[key] = entry
+            found = self._look()
+        except ConfigError as exc:
+            self.problem, self.refusal = str(exc), exc.refusal if isinstance(exc, NotTrusted) else None
+            if not self.entries and not self._named:
+                self._replace(BUILT_IN)
+            return []
+        self.problem = self.refusal = None
+        if self.entries and found == self._seen and None not in found.values():
+            return []
+        self._seen = found
+        after = self._read_all(found)
         for key, entry in after.items():
-            old = before.get(key)
+            old = self.entries.get(key)
             if entry.error and old is not None and old.agent is not None and old.agent is not ASSISTANT:
                 after[key] = msgspec.structs.replace(entry, agent=old.agent)
-        if before == (after or BUILT_IN):
+        # Once there were agent files, the built-in agent must not answer in the name of one that was deleted.
+        return self._replace(after or ({} if self._identity else BUILT_IN))
+
+    def _replace(self, entries: dict[str, Entry]) -> list[str]:
+        before = self.entries
+        if before == entries:
             return []
-        self.entries = after or BUILT_IN
+        self.entries = entries
         self.version += 1
-        return _changes(before, self.entries)
+        return _changes(before, entries)
+
+    def _look(self) -> dict[str, files.Version | None]:
+        """The names of the agent files, in order, with the version of each. Raises ConfigError."""
+        try:
+            check_folder(self.directory, self.within, _shown(self.directory))
+            found = _scan(self.directory)
+            status = self.directory.stat()
+        except FileNotFoundError:
+            raise ConfigError(f"{self.directory}: there is no such folder") from None
+        except NotADirectoryError:
+            raise ConfigError(f"{self.directory}: it is not a folder") from None
+        except OSError as exc:
+            raise ConfigError(f"{self.directory}: cannot be read: {exc.strerror}") from None
+        identity = status.st_dev, status.st_ino
+        if found:
+            self._identity = identity
+        elif self._identity not in (None, identity):  # what is below a mount that was lost, say
+            raise ConfigError(f"{self.directory}: it is a different folder than before, and empty")
+        return found
+
+    def _read_all(self, found: Mapping[str, files.Version | None]) -> dict[str, Entry]:
+        """The entries of these files; what a file said counts as long as its version does."""
+        entries: dict[str, Entry] = {}
+        names: dict[str, list[str]] = {}
+        known, self._known = self._known, {}
+        folder = _shown(self.directory)
+        for name, version in found.items():
+            if version is not None and name in known and known[name][0] == version:
+                entry = known[name][1]
+            else:
+                entry = _read(self.directory / name, folder / _as_unicode(name), self.within)
+            if version is not None:
+                self._known[name] = version, entry
+            key = _key(entry.id)
+            names.setdefault(key, []).append(_as_unicode(name))
+            if len(same := names[key]) > 1:
+                error = f"{', '.join(same)} are all the agent {key!r}; rename all but one"
+                entry = Entry(entry.id, None, error, entry.path, entry.refusal)
+            entries[key] = entry
+        return entries
 
     @property
     def refusals(self) -> list[Refusal]:
-        """What was not read, as its folder is not trusted."""
+        """What was not read because its folder is not trusted."""
         found = [self.refusal, *(entry.refusal for entry in self.entries.values())]
         return [refusal for refusal in found if refusal is not None]
 
     @property
     def exposed(self) -> str | None:
-        """Which files were read that other users can change."""
+        """A warning about files that other users can change; None if there are none."""
         paths = [entry.path for entry in self.entries.values() if entry.path and not entry.refusal]
         found = [f"{path}: {why}" for path in paths if (why := exposed(path))]
-        more = f" (and {len(found) - 1} more files)" if len(found) > 1 else ""
+        more = f" (and {counted(len(found) - 1, 'more file')})" if len(found) > 1 else ""
         return f"{found[0]}{more}; whoever can change an agent decides what it is told" if found else None
 
-    def _files(self) -> list[Path]:
-        check_folder(self.directory, self.within, _shown(self.directory))
-        with os.scandir(self.directory) as found:
-            return [self.directory / name for name in sorted(item.name for item in found if _is_agent(item))]
+
+def agent_ids(directory: Path, within: Path | None = None) -> list[str]:
+    """The ids of a directory's agents by the names of their files, which are not read. Raises NotTrusted.
+
+    As in AgentStore, `within` is the folder that it must lie in, and without a file there is one `assistant`.
+    """
+    check_folder(directory, within, _shown(directory))
+    try:
+        ids = {_id_of(Path(name)) for name in _scan(directory)}
+    except OSError:
+        ids = set()
+    return sorted(each for each in ids if ID.fullmatch(each)) or [ASSISTANT.id]
+
+
+def _id_of(path: Path) -> str:
+    return re.sub(r"\.agent$", "", path.stem, flags=re.IGNORECASE)
 
 
 def _key(agent_id: str) -> str:
-    """The id without regard to case, of ASCII alone: in Unicode the Kelvin sign is a k, too."""
+    """The id in lower case, if it is ASCII: Unicode would make a k of the Kelvin sign."""
     return agent_id.lower() if agent_id.isascii() else agent_id
 
 
-def _is_agent(item: "os.DirEntry[str]") -> bool:
-    """Whether this is to be read as an agent; that it cannot be read, the attempt will tell."""
-    name = item.name.lower()
-    if not name.endswith(".md") or name[0] in "_." or name in NOT_AGENTS:
-        return False
-    try:
-        return not stat.S_ISDIR(item.stat().st_mode)
-    except FileNotFoundError:
-        return False  # a link to nothing, or it has just gone
-    except OSError:
-        return True
+def _scan(directory: Path) -> dict[str, files.Version | None]:
+    """The names of what is to be read as agents, in order, with the version of each. Raises OSError."""
+    found: dict[str, files.Version | None] = {}
+    with os.scandir(directory) as items:
+        for item in sorted(items, key=lambda item: item.name):
+            if not _is_agents_name(item.name):
+                continue
+            try:
+                status = item.stat()
+            except FileNotFoundError:
+                if item.is_symlink():  # a link to nothing; else it has just been deleted
+                    found[item.name] = None
+            except OSError:
+                found[item.name] = None  # why it cannot be read, the attempt will tell
+            else:
+                if not stat.S_ISDIR(status.st_mode):
+                    found[item.name] = files.version(status)
+    return found
 
 
-_Version = tuple[int, ...]
-
-
-def _version(path: Path) -> _Version | None:
-    """What tells a file from itself before an edit; None where that is not certain: it has just been written."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    if time.time() - max(status.st_mtime, status.st_ctime) < JUST_WRITTEN:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+def _is_agents_name(name: str) -> bool:
+    name = name.lower()
+    return name.endswith(".md") and name[0] not in "_." and name not in NOT_AGENTS
 
 
 def _read(file: Path, path: Path, within: Path | None) -> Entry:
-    """The agent of a file, which is called `path` where people read of it."""
-    agent_id = re.sub(r"\.agent$", "", path.stem, flags=re.IGNORECASE)
+    """The agent of a file, which is shown as `path` in errors."""
+    agent_id = _id_of(path)
     try:
         if not ID.fullmatch(agent_id):
             raise ConfigError(
@@ -228,47 +272,41 @@ def _text(file: Path, shown: Path, within: Path | None) -> str:
     except NotTrusted:
         raise
     except OSError as exc:
+        if isinstance(exc, FileNotFoundError) and file.is_symlink():
+            raise ConfigError(f"{shown}: is a link to a file that is not there") from None
         raise ConfigError(f"{shown}: cannot be read: {exc.strerror}") from None
     except ConfigError as exc:
         raise ConfigError(f"{shown}: {exc}") from None
 
 
 def _shown(path: Path) -> Path:
-    """The path as a person would write it: relative, where it is below the current folder; and fit to be printed."""
+    """The path for messages: relative if it is below the current folder, and valid Unicode."""
     with suppress(ValueError, OSError):
         path = path.relative_to(Path.cwd())
     return Path(_as_unicode(str(path)))
 
 
 def _as_unicode(name: str) -> str:
-    """A file's name, which may be any bytes, with U+FFFD for those that are not UTF-8."""
+    """A file's name, which may be any bytes, with U+FFFD for bytes that are not UTF-8."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
 def parse(agent_id: str, text: str, path: Path) -> Agent:
-    """Make an agent of a file's text. Raises ConfigError with file and line."""
-    if not text.strip():  # an editor may empty a file before it writes; nobody asks for an agent without a prompt
+    """Make an agent from a file's text. Raises ConfigError with file and line."""
+    if not text.strip():  # an editor may truncate a file before it writes it
         raise ConfigError(f"{path}: the file is empty")
-    lines = text.split("\n")
-    if lines[0].rstrip() != "---":
-        first = next((n for n, line in enumerate(lines, 1) if line.strip()), 1)
-        if lines[first - 1].strip() == "---":
-            raise ConfigError(f"{path}:{first}: the line '---' that opens the front matter must be the first")
-        return Agent(agent_id, FrontMatter(), text.strip(), path)
-    end = next((n for n, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
-    if end is None:
-        raise ConfigError(f"{path}:1: the front matter is not closed; end it with a line '---'")
-    text = "\n".join(lines[1:end])
-    if len(text) > FRONT_MATTER_LIMIT:
-        raise ConfigError(f"{path}:1: the front matter is longer than {FRONT_MATTER_LIMIT // 1024} KiB")
-    data, where = yaml_mapping(text, path)
     known = keys(FrontMatter)
+    yaml, prompt = split(text, path, known)
+    if yaml is None:
+        return Agent(agent_id, FrontMatter(), prompt.strip(), path)
+    if len(yaml) > FRONT_MATTER_LIMIT:
+        raise ConfigError(f"{path}:1: the front matter is longer than {FRONT_MATTER_LIMIT // 1024} KiB")
+    data, where = yaml_mapping(yaml, path, known)
     notes = []
     for key in data:
         if key in known:
             continue
-        guess = None if key in FOREIGN else nearest(key, known)
-        if guess:
+        if guess := near_miss(key, known):
             raise ConfigError(f"{path}:{where.get(key, 2)}: unknown key {key!r}; did you mean {guess!r}?")
         notes.append(f"{path}:{where.get(key, 2)}: {key!r} is not Aura's and is ignored")
     for key in [key for key, value in data.items() if value is None]:
@@ -283,7 +321,7 @@ def parse(agent_id: str, text: str, path: Path) -> Agent:
         fm = front_matter
         own = FallbackEntry(fm.provider or "", fm.model, fm.temperature, fm.max_tokens)
         front_matter = msgspec.structs.replace(fm, fallback=read_fallback(listed, own, place))
-    return Agent(agent_id, front_matter, "\n".join(lines[end + 1 :]).strip(), path, where, tuple(notes))
+    return Agent(agent_id, front_matter, prompt.strip(), path, where, tuple(notes))
 
 
 def _changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[str]:

@@ -1,5 +1,6 @@
-"""Decode what a person wrote into a Struct, with an error that says where, what, and what was probably meant."""
+"""Decode what a person wrote into a Struct; errors say where, what, and what was probably meant."""
 
+import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
@@ -9,13 +10,14 @@ import msgspec
 
 from aura_core.config.suggest import did_you_mean
 from aura_core.errors import ConfigError
+from aura_core.interrupts import plugin_code
 
 T = TypeVar("T", bound=msgspec.Struct)
 Where = Callable[[str | None], str]
-"""Gives the place of a key ("aura.toml:7"), or with None that of the whole."""
+"""Returns the place of a key ("aura.toml:7"); with None the place of the whole."""
 
 NO_NUL = r"^[^\x00]*$"
-"""The pattern of a string that the system takes, for a file's name, say."""
+"""The pattern of a string that the system accepts as a file's name."""
 
 _MISSING = "Object missing required field `"
 _WORDS = {
@@ -36,7 +38,7 @@ def keys(struct: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def decode(data: Mapping[str, Any], struct: type[T], where: Where) -> T:
-    """Make a `struct` of `data`. Unknown keys are errors where the Struct forbids them.
+    """Make a `struct` from `data`. Unknown keys are errors if the Struct forbids them.
 
     Raises ConfigError.
     """
@@ -45,12 +47,18 @@ def decode(data: Mapping[str, Any], struct: type[T], where: Where) -> T:
         for key in data:
             if key not in known:
                 raise unknown_key(key, known, where)
+    for key, value in data.items():
+        if isinstance(value, float) and not math.isfinite(value):  # msgspec lets `nan` pass every limit
+            raise ConfigError(f"{where(key)}: {key}: expected a finite number")
     try:
-        return msgspec.convert(data, struct)
+        with plugin_code():  # the Struct may be a plugin's, with a __post_init__
+            return msgspec.convert(data, struct)
     except msgspec.ValidationError as exc:
         wrong, text = explain(exc)
         raise ConfigError(f"{where(wrong)}: {text}") from None
-    except BaseException as exc:  # a plugin's own __post_init__ may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # a plugin may raise SystemExit, or anything else
         raise ConfigError(f"{where(None)}: {struct.__name__} cannot be made of it ({type(exc).__name__})") from exc
 
 
@@ -61,9 +69,9 @@ def unknown_key(key: str, known: Collection[str], where: Where) -> ConfigError:
 
 
 def explain(exc: msgspec.ValidationError) -> tuple[str | None, str]:
-    """Msgspec's message in a person's words, and the top-level key that it is about. It never shows the value.
+    """The top-level key that a message of msgspec is about, and the message in plain words, without the value.
 
-    The name of an unknown key stands in that message, unquoted: it may be a megabyte of anything.
+    The message holds the name of an unknown key, unquoted: it may be a megabyte of anything.
     """
     text, path = _place(str(exc))
     key = path.partition(".")[0].partition("[")[0]
@@ -78,7 +86,7 @@ def explain(exc: msgspec.ValidationError) -> tuple[str | None, str]:
 
 
 def _place(text: str) -> tuple[str, str]:
-    """What msgspec says, and the path that it says it of: `Expected `int` - at `$.server.port``."""
+    """The text and the path of a message such as `Expected `int` - at `$.server.port``."""
     said, _, path = text.rpartition(" - at `$")
     if not said or "`" in path[:-1] or not path.endswith("`"):
         return text, ""

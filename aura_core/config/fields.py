@@ -18,7 +18,7 @@ _WORDS = {
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One key that a person may write. `default` is as TOML, "" where there is none; `variable` is a vendor's."""
+    """One key that a person may write. `default` is TOML, "" without one; `variable` is a vendor's variable."""
 
     key: str
     kind: str
@@ -53,7 +53,7 @@ def _kind(kind: inspect.Type) -> str:
 
 
 def toml(value: Any) -> str:
-    """A default as TOML; nothing for None and for a value that must be given."""
+    """A default as TOML; "" for None and for a required value."""
     if value is None or value is NODEFAULT:
         return ""
     if isinstance(value, bool):

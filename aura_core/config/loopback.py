@@ -1,9 +1,9 @@
-"""What can only mean this machine: the name of a host, and the address of a server."""
+"""Recognize loopback: host names and server addresses that can only mean this machine."""
 
 import re
 from ipaddress import ip_address
 
-# So narrow that every reader finds the same host in it: no user, no query, no backslash, no encoded letter.
+# Narrow, so that every parser finds the same host: without user, query, backslash and percent-encoding.
 _URL = re.compile(r"https?://(?P<host>localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d{1,5})?(/[\w.~/-]*)?", re.ASCII)
 
 

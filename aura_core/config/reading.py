@@ -1,4 +1,4 @@
-"""Read what people wrote: of an untrusted folder only plain files that lie in it and that no other user can change."""
+"""Read files that people wrote; in an untrusted folder only regular files inside it that no other user can change."""
 
 import os
 import stat
@@ -10,8 +10,8 @@ from aura_core.config.untrusted import NotTrusted, Refusal
 
 
 def read_file(path: Path, within: Path | None, shown: Path | None = None) -> bytes:
-    """The bytes of a file; `within` is the real path of the untrusted folder that it belongs to, `shown` its path as
-    errors have it.
+    """The bytes of a file. `within` is the real path of the untrusted folder that it belongs to, `shown` its path in
+    errors.
 
     Raises NotTrusted, and what `files.read_file` does.
     """
@@ -31,7 +31,7 @@ def leads_out(path: Path, within: Path) -> bool:
 
 
 def check_folder(path: Path, within: Path | None, shown: Path) -> None:
-    """Raises NotTrusted where a folder ends outside of the untrusted one that it belongs to."""
+    """Raises NotTrusted if a folder is outside of the untrusted one that it belongs to."""
     if within is not None and leads_out(path, within):
         raise _leaving(path, shown)
 
@@ -44,7 +44,7 @@ def _open(path: Path, within: Path, shown: Path) -> int:
     try:
         state = os.fstat(descriptor)
         if state.st_nlink > 1:
-            # Where the other names are nobody can tell: an archive may have linked ~/.ssh/id_rsa.
+            # Its other names are unknown: an archive may contain a hard link to ~/.ssh/id_rsa.
             raise _refused(shown, "it is a hard link, which may be of a file outside", "a hard link")
         if found := _exposed(state):
             raise _refused(shown, found, found)
@@ -55,7 +55,7 @@ def _open(path: Path, within: Path, shown: Path) -> int:
 
 
 def _walk(folder: Path, parts: tuple[str, ...]) -> int:
-    """Open a file step by step, so that no step becomes a link after it was looked at."""
+    """Open a path component by component, so that none can be replaced by a link after the check."""
     if sys.platform == "win32":
         return os.open(folder.joinpath(*parts), files.FLAGS)
     descriptor = os.open(folder, files.FLAGS | os.O_DIRECTORY)
@@ -79,7 +79,7 @@ def _refused(path: Path, found: str, asks: str) -> NotTrusted:
 
 
 def exposed(path: Path) -> str | None:
-    """Which other user can change a file that is there; None where none can, or the system does not tell."""
+    """Which other user can change a file; None if none can, or if the system does not say."""
     try:
         return _exposed(path.stat())
     except OSError:

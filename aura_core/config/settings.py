@@ -11,6 +11,7 @@ from msgspec import Meta, field
 
 from aura_core.config import trust
 from aura_core.config.decode import NO_NUL, decode
+from aura_core.config.environment import bearer_token, variable
 from aura_core.config.loopback import is_loopback
 from aura_core.config.reading import exposed
 from aura_core.config.sources import Sources, Table, Value, variables
@@ -27,7 +28,9 @@ Seconds = Annotated[float, Meta(ge=0, le=LONGEST_TIME)]
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[server]`: where Aura listens, and its limits. Times are in seconds, and 0 means none."""
 
-    host: Annotated[str, Meta(description="address to listen on; beyond loopback it needs a token")] = "127.0.0.1"
+    host: Annotated[str, Meta(pattern=r"\S", description="address to listen on; beyond loopback it needs a token")] = (
+        "127.0.0.1"
+    )
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 picks a free one")] = 5300
     token_env: Annotated[
         str, Meta(description="variable that holds the bearer token; while it is empty none is required")
@@ -76,7 +79,9 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 1
     fallback_after: Annotated[
         Seconds,
-        Meta(description="wait for the first token of a provider that has a fallback; an agent's first_token_timeout wins"),
+        Meta(
+            description="wait for the first token of a provider that has a fallback; an agent's first_token_timeout wins"
+        ),
     ] = 15
 
 
@@ -110,15 +115,15 @@ CONFIG = "AURA_CONFIG"
 VARIABLES = ("AURA_TOKEN", "AURA_PLUGINS", CONFIG, trust.VARIABLE)
 
 _NAME = r"(\[[0-9a-f:.]+\]|[^\s:\[\]/?#@*]+)(:\d{1,5})?"
-# What a Host and an Origin header can be, as the guard compares them.
+# The forms of Host and Origin headers, as the guard compares them.
 _CALLERS = {
     "allowed_hosts": (
         re.compile(_NAME, re.IGNORECASE),
-        "no host, such as aura.example.com, [fd00::1] or 10.0.0.5:5300",
+        "not a host such as aura.example.com, [fd00::1] or 10.0.0.5:5300",
     ),
     "allowed_origins": (
         re.compile(rf"null|[a-z][a-z0-9+.-]*://{_NAME}/*", re.IGNORECASE),
-        "no origin, such as https://app.example.com or http://10.0.0.5:8080",
+        "not an origin such as https://app.example.com or http://10.0.0.5:8080",
     ),
 }
 
@@ -146,8 +151,8 @@ class Settings(msgspec.Struct):
 
     @property
     def unguarded(self) -> str | None:
-        """Why Aura must not listen: its folder, which is not trusted, wants other guards; or others could reach it, and
-        no token keeps them out."""
+        """Why Aura must not listen: an untrusted folder asks for other guards, or others could reach it without a
+        token."""
         for refusal in self.refusals:
             if refusal.stops:
                 return str(refusal)
@@ -173,7 +178,8 @@ def load(
     sources.add_environment(environ)
     here = _current_folder()
     trusted = ("you said so" if trusting else trust.why_trusted(here, environ)) if here else None
-    config = config or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
+    named_file = variable(environ, CONFIG)
+    config = config or (Path(named_file) if named_file else None)
     file_within = None if config or trusted or _by_root(Path(FILE), here) else here
     files, warnings = _files(config)
     read = []
@@ -208,7 +214,7 @@ def load(
         {f"{name}.{key}": value.origin for name, table in sections.items() for key, value in table.items()},
         read,
         [*_strays(environ, named), *trust.warnings(environ), *warnings],
-        _token(environ, server.token_env),
+        bearer_token(environ, server.token_env),
         trusted,
         file_within,
         None if trusted or _named(said) or _by_root(directory, here) else here,
@@ -217,7 +223,7 @@ def load(
 
 
 def _current_folder() -> Path | None:
-    """Its real path; None where it was deleted."""
+    """The real path of the current folder; None if it was deleted."""
     try:
         return Path.cwd().resolve()
     except OSError:
@@ -225,38 +231,29 @@ def _current_folder() -> Path | None:
 
 
 def _by_root(path: Path, here: Path | None) -> bool:
-    """Whether this lies in the current folder, and only root can change it."""
+    """Whether this is in the current folder, and only root can change it."""
     return here is not None and Path(os.path.realpath(path)).is_relative_to(here) and trust.by_root(path)
 
 
 def _fixed(sources: Sources, files: list[Path]) -> set[str]:
-    """The providers' tables that variables and the user's own file have set: no other folder may change them."""
+    """The providers' tables that variables and the user's own file set: an untrusted folder may not change them."""
     own = Sources(SECTIONS)
     for path in files[1:]:
         own.add_file(path)
-    return {*sources.tables, *own.tables}
+    return {name for tables in (sources.tables, own.tables) for name, table in tables.items() if table}
 
 
 def _named(directory: Value | None) -> bool:
-    """Whether a person has named the folder of the agents: in a flag, a trusted file, or a variable's absolute path. A
-    variable's relative one means whatever folder a command is run in."""
+    """Whether a person has named the folder of the agents: in a flag, in a trusted file, or as an absolute path in a
+    variable. A relative path in a variable means whatever folder a command is run in."""
     if directory is None or not directory.trusted:
         return False
     variable = directory.folder is None and not directory.origin.startswith("-")
     return not variable or os.path.isabs(os.path.expanduser(str(directory.value)))  # noqa: PTH111, PTH117
 
 
-def _token(environ: Mapping[str, str], variable: str) -> str | None:
-    token = environ.get(variable, "").strip()
-    try:
-        token.encode()
-    except UnicodeEncodeError:
-        raise ConfigError(f"{variable}: the token is not UTF-8 text; choose another") from None
-    return token or None
-
-
 def check_variables(table: Table) -> None:
-    """Refuse a key that stands where the name of its variable belongs, in a setting `…_env`, and never repeat it.
+    """Refuse a key in place of the name of its variable, in a setting `…_env`, without repeating it.
 
     Raises ConfigError.
     """
@@ -285,7 +282,7 @@ def _check_sizes(server: ServerSettings, table: Table) -> None:
 
 
 def _folder(directory: Value | None) -> Path:
-    """What a relative folder of agents is relative to."""
+    """The folder that a relative folder of agents is relative to."""
     if directory and directory.folder:
         return directory.folder
     try:
@@ -295,7 +292,7 @@ def _folder(directory: Value | None) -> Path:
 
 
 def _files(config: Path | None) -> tuple[list[Path], list[str]]:
-    """The files that are there, and what is wrong with those that cannot be reached."""
+    """The settings files that exist, and a warning for each that cannot be reached."""
     found, warnings = [], []
     own = trust.own_folder()
     for path in (config or Path(FILE), *([own / FILE] if own else [])):
@@ -312,18 +309,18 @@ def _files(config: Path | None) -> tuple[list[Path], list[str]]:
 
 
 def _strays(environ: Mapping[str, str], named: Collection[object]) -> list[str]:
-    """A warning for each AURA_ variable that nothing reads."""
+    """A warning for each AURA_ variable that Aura does not read."""
     known = variables(SECTIONS)
     # With one underscore, or without the section.
-    meant = known | {variable.removeprefix("AURA_").replace("__", "_").lower(): variable for variable in known.values()}
+    meant = known | {name.removeprefix("AURA_").replace("__", "_").lower(): name for name in known.values()}
     warnings = []
-    for variable in sorted(environ):
-        if not variable.startswith("AURA_") or "__" in variable or not environ[variable]:
+    for name in sorted(environ):
+        if not name.startswith("AURA_") or "__" in name or not variable(environ, name):
             continue
-        if variable not in VARIABLES and variable not in named:
-            guess = meant.get(variable.removeprefix("AURA_").lower())
-            hint = did_you_mean(guess or variable, [guess] if guess else VARIABLES)
-            warnings.append(f"{variable} is not a setting{hint}")
+        if name not in VARIABLES and name not in named:
+            guess = meant.get(name.removeprefix("AURA_").lower())
+            hint = did_you_mean(guess or name, [guess] if guess else VARIABLES)
+            warnings.append(f"{name} is not a setting{hint}")
     return warnings
 
 

@@ -1,4 +1,4 @@
-"""Where settings come from: flags, AURA_ variables and aura.toml, each value kept with the place that set it."""
+"""Collect settings from flags, AURA_ variables and aura.toml; each value keeps the place that set it."""
 
 import string
 import tomllib
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from aura_core.config.decode import keys, unknown_key
+from aura_core.config.environment import variable
 from aura_core.config.reading import read_text
 from aura_core.config.suggest import did_you_mean
 from aura_core.config.untrusted import NotTrusted, Refusal, changed_table, refused_setting
@@ -22,8 +23,11 @@ _KEY = frozenset(string.ascii_letters + string.digits + "_-.\"' ")
 
 
 class Value(msgspec.Struct, frozen=True):
-    """One value that somebody set. `origin`: `--port`, `AURA_SERVER__PORT` or `aura.toml:3`; `trusted`: not by a folder
-    that nobody trusts."""
+    """One value that somebody set.
+
+    `origin` is `--port`, `AURA_SERVER__PORT` or `aura.toml:3`, `folder` the base of relative paths in a file. `trusted`
+    is False if an untrusted folder set it.
+    """
 
     value: Any
     origin: str
@@ -38,7 +42,7 @@ class Sources:
     """All values that somebody set; what is added first wins. `known` are the sections of aura.toml beside
     `[providers.NAME]`.
 
-    `sections` holds a table for each of them, `tables` one for each provider that is named.
+    `sections` holds a table for each of them, `tables` one for each named provider.
     """
 
     def __init__(self, known: Mapping[str, type[msgspec.Struct]]) -> None:
@@ -56,20 +60,21 @@ class Sources:
 
     def add_environment(self, environ: Mapping[str, str]) -> None:
         """Add the variables `AURA_SECTION__KEY`. Raises ConfigError for one that is not a setting."""
-        for variable in sorted(environ):
+        for origin in sorted(environ):
+            text = variable(environ, origin)
             # An empty one is not set: Compose's `${VAR:-}` gives one.
-            if not variable.startswith("AURA_") or "__" not in variable or not environ[variable]:
+            if not origin.startswith("AURA_") or "__" not in origin or not text:
                 continue
-            parts = variable.removeprefix("AURA_").lower().split("__")
+            parts = origin.removeprefix("AURA_").lower().split("__")
             section, key, name = parts[0], parts[-1], "__".join(parts[1:-1])
-            value = Value(_toml_or_string(environ[variable]), variable)
+            value = Value(_toml_or_string(text), origin)
             if section == PROVIDERS and name:
                 self.tables.setdefault(name, {}).setdefault(key, value)
             elif section in self.sections and not name:
                 self.sections[section].setdefault(key, value)
             else:
-                hint = did_you_mean(variable, variables(self._known).values())
-                raise ConfigError(f"{variable}: unknown setting{hint}")
+                hint = did_you_mean(origin, variables(self._known).values())
+                raise ConfigError(f"{origin}: unknown setting{hint}")
 
     def add_file(self, path: Path, within: Path | None = None, fixed: Collection[str] = ()) -> None:
         """Add what an aura.toml says. Raises ConfigError with file and line.
@@ -100,7 +105,7 @@ class Sources:
             for name, table in content.items():
                 if not isinstance(table, dict):
                     raise ConfigError(f"{where(section, name)}: {name} must be a table: [providers.{name}]")
-                if within is not None and name in fixed:
+                if within is not None and name in fixed and table:  # an empty table changes nothing
                     self.refusals.append(changed_table(name, where(section, name)))
                     continue
                 _add(self.tables.setdefault(name, {}), table, partial(where, PROVIDERS, name), path, within is None)
@@ -110,7 +115,7 @@ class Sources:
         permitted = {}
         for key, value in content.items():
             struct, refusal = self._known[section], None
-            if key in keys(struct) and key not in self.sections[section]:  # an unknown key is told as such
+            if key in keys(struct) and key not in self.sections[section]:  # an unknown key gets its own error later
                 refusal = refused_setting(section, key, value, struct, where(key))
             if refusal is None:
                 permitted[key] = value
@@ -120,13 +125,14 @@ class Sources:
 
 
 def variables(known: Mapping[str, type[msgspec.Struct]]) -> dict[str, str]:
-    """The variable of each setting of these sections, by its key alone."""
+    """The variable of each setting of these sections, by the key without its section."""
     return {key: f"AURA_{name}__{key}".upper() for name, struct in known.items() for key in keys(struct)}
 
 
 def _add(target: Table, content: Mapping[str, Any], where: Callable[[str], str], path: Path, trusted: bool) -> None:
+    folder = path.absolute().parent  # of a link its own, not that of its target
     for key, value in content.items():
-        target.setdefault(key, Value(value, where(key), path.resolve().parent, trusted))
+        target.setdefault(key, Value(value, where(key), folder, trusted))
 
 
 def _parsed(path: Path, within: Path | None) -> tuple[str, dict[str, Any]]:
@@ -159,7 +165,7 @@ def _parsed(path: Path, within: Path | None) -> tuple[str, dict[str, Any]]:
 def _toml_or_string(text: str) -> Any:
     try:
         data = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):  # no TOML, a number with too many digits, a thousand brackets
+    except (ValueError, RecursionError):  # not TOML, a number with too many digits, a thousand brackets
         return text
     value = data["value"]
     # No setting is a date, but an API version may look like one.
@@ -167,7 +173,7 @@ def _toml_or_string(text: str) -> Any:
 
 
 def _lines(text: str) -> dict[tuple[str, ...], int]:
-    """The line (from 1) on which each table and key of a TOML text stands first, where it does so in a usual way."""
+    """The first line (from 1) of each table and key of a TOML text, for keys that are written in a usual form."""
     found: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):

@@ -1,4 +1,4 @@
-"""Guess what somebody meant who misspelt a name."""
+"""Suggest the known name that a misspelt one was meant to be."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Which folders a person trusts: `./aura.toml` and `./agents` lie in whatever folder a command is run in."""
+"""Know which folders a person trusts: `./aura.toml` and `./agents` are in whatever folder a command is run in."""
 
 import os
 import stat
@@ -6,13 +6,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from aura_core.config.environment import variable
 from aura_core.errors import ConfigError
 
 VARIABLE = "AURA_TRUST"
 
 
 def why_trusted(folder: Path, environ: Mapping[str, str]) -> str | None:
-    """What makes this folder, by its real path, a trusted one; None where nothing does."""
+    """Why this folder (a real path) is trusted; None if it is not."""
     if (own := own_folder()) is not None and _same(folder, own):
         return "your own configuration folder"
     if any(_same(folder, other) for other in named(environ)):
@@ -23,18 +24,18 @@ def why_trusted(folder: Path, environ: Mapping[str, str]) -> str | None:
 
 
 def named(environ: Mapping[str, str]) -> list[Path]:
-    """The folders in AURA_TRUST, a list as PATH is one. A relative one would mean every folder, and is left out."""
+    """The folders in AURA_TRUST, separated as in PATH. A relative one is left out, as it would mean every folder."""
     return [path for path in _entries(environ) if path.is_absolute()]
 
 
 def warnings(environ: Mapping[str, str]) -> list[str]:
-    """What is left out of AURA_TRUST."""
+    """A warning for each folder that is left out of AURA_TRUST."""
     left_out = [path for path in _entries(environ) if not path.is_absolute()]
     return [f"{VARIABLE}: {str(path)!r} is left out: a relative path would mean every folder" for path in left_out]
 
 
 def _entries(environ: Mapping[str, str]) -> list[Path]:
-    entries = [entry for entry in environ.get(VARIABLE, "").split(os.pathsep) if entry]
+    entries = [entry for entry in variable(environ, VARIABLE).split(os.pathsep) if entry]
     return [Path(os.path.expanduser(entry)) for entry in entries]  # noqa: PTH111  # Path's own raises without a home
 
 
@@ -50,7 +51,7 @@ def recorded() -> list[Path]:
 
 
 def record(folder: Path) -> None:
-    """Trust this folder from now on. Raises ConfigError where that cannot be written down."""
+    """Trust this folder from now on. Raises ConfigError if that cannot be recorded."""
     path = os.path.realpath(folder)
     if any(_same(path, other) for other in recorded()):
         return
@@ -61,7 +62,7 @@ def record(folder: Path) -> None:
         raise ConfigError(f"no configuration folder is known to record it in; set {VARIABLE} to the folder instead")
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
-        # One short write at the end of the file: two commands at once both get their line.
+        # A single short append, so that two commands at once both record their line.
         with os.fdopen(os.open(store, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab", buffering=0) as file:
             file.write(os.fsencode(path) + b"\n")
     except OSError as exc:
@@ -70,7 +71,7 @@ def record(folder: Path) -> None:
 
 
 def forget(folder: Path) -> bool:
-    """Trust this folder no longer; False where it was not recorded. Raises ConfigError."""
+    """Stop trusting this folder; False if it was not recorded. Raises ConfigError."""
     before = recorded()
     after = [other for other in before if not _same(folder, other)]
     store = _store()
@@ -87,9 +88,9 @@ def forget(folder: Path) -> bool:
 
 
 def by_root(path: Path) -> bool:
-    """Whether root alone can change what stands there, while we are not root: it and each folder above it are root's.
+    """Whether only root can change this path, and we are not root: it and each folder above it belong to root.
 
-    A sticky folder such as /tmp may be writable: what is root's in it only root can replace.
+    A sticky folder above it, such as /tmp, may be writable: only root can replace root's files in it.
     """
     if sys.platform == "win32" or os.geteuid() == 0:
         return False
@@ -109,12 +110,12 @@ def _same(one: Path | str, other: Path) -> bool:
 
 
 def own_folder() -> Path | None:
-    """The user's own configuration folder, which is trusted; None without a home, as a relative path is anybody's."""
+    """The user's own configuration folder, which is trusted; None without a home folder."""
     from platformdirs import user_config_path
 
     try:
         path = user_config_path("aura", appauthor=False)
-    except RuntimeError:  # a user of a container whom nobody gave a home
+    except RuntimeError:  # a container's user without a home
         return None
     return path if path.is_absolute() else None
 

@@ -1,4 +1,4 @@
-"""What the files of an untrusted folder may set; each setting that is not listed here is refused."""
+"""Decide what the files of an untrusted folder may set; every setting that is not listed here is refused."""
 
 import json
 import re
@@ -16,10 +16,10 @@ from aura_core.limits import REFUSED_VALUE
 REMEDY = "read the file, then say in its folder: aura trust"
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LIKE_A_KEY = re.compile(r"[A-Za-z0-9]{20}")  # a variable's name has words, and underscores between them
+_LIKE_A_KEY = re.compile(r"[A-Za-z0-9]{20}")  # the name of a variable has underscores between its words
 
-# What an untrusted folder may set, beside numbers and booleans: the rule for a value, and what it may be in words.
-# A setting that is not here is refused. `providers` stands for every provider's table.
+# What an untrusted folder may set besides numbers and booleans: the rule for a value, and the rule in words.
+# `providers` stands for the table of every provider.
 _LISTED: dict[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
     ("server", "host"): (lambda value: isinstance(value, str) and is_loopback(value), "only a loopback address"),
     ("agents", "directory"): (lambda value: _is_below(value), "only a folder below it"),
@@ -33,17 +33,17 @@ _LISTED: dict[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
     },
 }
 ADDRESSES = {key for (section, key), (rule, _) in _LISTED.items() if rule is is_loopback_url and section == "providers"}
-"""The settings of a provider that say where it is."""
+"""The settings of a provider that hold its address."""
 _NUMBERS = (inspect.IntType, inspect.FloatType, inspect.BoolType)
-# Without these the server would be another one than the folder describes: more open, or closed to others.
+# Refusals of these stop the start: without them others could reach the server than its author meant.
 _STOPS = ("host", "token_", "allowed_")
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """What an untrusted folder asked for and did not get.
+    """A setting or file of an untrusted folder that was refused.
 
-    `place` is the file and line, `key` the setting ("" where it is about the file itself), `why` the rule, `asks` the
-    wish as a person should see it before trusting the folder. `stops`: Aura must not serve without it.
+    `place` is the file and line, `key` the setting ("" if it is about the file itself), `why` the rule, `asks` what a
+    person should see before trusting the folder. `stops`: Aura must not serve without it.
     """
 
     place: str
@@ -67,8 +67,8 @@ class NotTrusted(ConfigError):
 def refused_setting(
     section: str, key: str, value: Any, struct: type[msgspec.Struct] | None, place: str, table: str = ""
 ) -> Refusal | None:
-    """Why an untrusted folder may not set this; None where it may. `section` is `providers` for the table of one,
-    whose name is then `table`; `struct` are the settings that are known there."""
+    """Why an untrusted folder may not set this; None if it may. For the table of a provider `section` is `providers`
+    and `table` its name; `struct` has the known settings."""
     limit = ""
     if listed := _LISTED.get((section, key)):
         rule, limit = listed
@@ -82,13 +82,13 @@ def refused_setting(
 
 
 def changed_table(name: str, place: str) -> Refusal:
-    """The refusal of a provider's table that a trusted source has, too."""
+    """The refusal of a provider's table that a trusted source has set as well."""
     why = "your own settings have this table, which a folder that is not trusted may not change"
     return Refusal(place, f"[providers.{name}]", why, f"a change of your own [providers.{name}]")
 
 
 def _is_number(struct: type[msgspec.Struct], key: str) -> bool:
-    """Whether a setting takes nothing but numbers and booleans."""
+    """Whether a setting accepts only numbers and booleans."""
     return any(field.encode_name == key and _all_numbers(field.type) for field in _fields(struct))
 
 
@@ -107,14 +107,14 @@ def _fields(struct: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
 
 
 def secret_settings(struct: type[msgspec.Struct]) -> list[str]:
-    """The settings that say where a secret is: each `NAME_env`, and its sibling `NAME_file`."""
+    """The settings that name a variable or file with a secret: each `NAME_env`, and its sibling `NAME_file`."""
     known = [field.encode_name for field in _fields(struct)]
     secrets = {key.removesuffix("_env") for key in known if key.endswith("_env")}
     return [key for key in known for name in secrets if key in (f"{name}_env", f"{name}_file")]
 
 
 def _is_below(directory: object) -> bool:
-    """Whether a folder of agents is written as one below the file's own."""
+    """Whether the path of an agents' folder is one below the folder of its file."""
     if not isinstance(directory, str) or directory.startswith("~"):
         return False
     path = Path(directory)
@@ -122,12 +122,12 @@ def _is_below(directory: object) -> bool:
 
 
 def names_variable(text: str) -> bool:
-    """Whether this is the name of a variable, and not the secret that belongs into it."""
+    """Whether this is the name of a variable rather than a secret."""
     return bool(_VARIABLE.fullmatch(text)) and not _LIKE_A_KEY.search(text)
 
 
 def _shown(key: str, value: Any) -> str:
-    """A value for a terminal, which makes it fit to be shown: short, and without what may be a secret."""
+    """A value for the terminal: short, and without what may be a secret."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     if key not in ADDRESSES and (_LIKE_A_KEY.search(text) or re.search(r"(^|_)(key|token|secret|password)$", key)):
         return "…"

@@ -140,8 +140,6 @@ def _number(seconds: float) -> bytes:
 LIST = ListRoute("/api/agents", _encode_list)
 AGENT = AgentRoute("/api/agents/{agentId}", _encode)
 WHOLE = AnswerRoute("/api/agents/{agentId}/chat", ChatBody, _ask_whole, NativeEncoder)
-STREAM = AnswerRoute(
-    "/api/agents/{agentId}/chat/stream", ChatBody, _ask_streamed, NativeEncoder, instead=WHOLE.path
-)
+STREAM = AnswerRoute("/api/agents/{agentId}/chat/stream", ChatBody, _ask_streamed, NativeEncoder, instead=WHOLE.path)
 NATIVE = Door([LIST, AGENT, STREAM, WHOLE], refuse)
 """The core's own door. Its paths are reserved."""

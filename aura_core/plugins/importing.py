@@ -1,15 +1,14 @@
-"""Run a plugin's code while it loads, so that nothing that it does to the process outlasts it, or goes unsaid."""
+"""Run a plugin's code while it loads, and undo and report what it does to the process."""
 
 import logging
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from types import FrameType
 
+from aura_core.interrupts import plugin_code
 from aura_core.limits import SLOW_IMPORT
 
 log = logging.getLogger("aura.plugins")
@@ -17,13 +16,12 @@ log = logging.getLogger("aura.plugins")
 
 @contextmanager
 def contained(plugin: str, warnings: list[str]) -> Iterator[None]:
-    """Put the folder, the streams and Ctrl-C back after this block. What an operator should know goes to `warnings`.
+    """Restore the current folder, the streams and Ctrl-C after this block; `warnings` gets what operators should know.
 
-    What the plugin prints goes to stderr: stdout may be a table, or JSON. Raises KeyboardInterrupt only where the
-    user pressed Ctrl-C; a plugin's own is a RuntimeError.
+    What the plugin prints goes to stderr, as stdout may be a table or JSON. Raises KeyboardInterrupt only if the user
+    pressed Ctrl-C; one that the plugin raises becomes a RuntimeError.
     """
     folder, streams = _folder(), (sys.stdin, sys.stdout, sys.stderr)
-    pressed = list[int]()
     begin = time.monotonic()
     late = threading.Timer(
         SLOW_IMPORT, log.warning, ("plugin %r is still being loaded after %g s", plugin, SLOW_IMPORT)
@@ -31,7 +29,7 @@ def contained(plugin: str, warnings: list[str]) -> Iterator[None]:
     late.daemon = True
     late.start()
     try:
-        with _interrupts(pressed), redirect_stdout(sys.stderr):
+        with plugin_code(), redirect_stdout(sys.stderr):
             inside = sys.stdin, sys.stdout, sys.stderr
             try:
                 yield
@@ -40,10 +38,6 @@ def contained(plugin: str, warnings: list[str]) -> Iterator[None]:
                     warnings.append(
                         f"plugin {plugin!r} replaces the standard streams when it is loaded; they were put back"
                     )
-    except KeyboardInterrupt as exc:
-        if not pressed:
-            raise RuntimeError("it raises KeyboardInterrupt") from exc
-        raise
     finally:
         sys.stdin, sys.stdout, sys.stderr = streams
         late.cancel()
@@ -53,27 +47,6 @@ def contained(plugin: str, warnings: list[str]) -> Iterator[None]:
             warnings.append(f"plugin {plugin!r} changes the current folder when it is loaded; it was put back")
         if (seconds := time.monotonic() - begin) > SLOW_IMPORT:
             warnings.append(f"plugin {plugin!r} took {seconds:.1f} s to be loaded; every command waits for it")
-    if pressed:  # and the plugin made another exception of it, or none
-        raise KeyboardInterrupt
-
-
-@contextmanager
-def _interrupts(pressed: list[int]) -> Iterator[None]:
-    """Note whether Ctrl-C is pressed, which raises KeyboardInterrupt as ever."""
-
-    def note(number: int, frame: FrameType | None) -> None:
-        pressed.append(number)
-        signal.default_int_handler(number, frame)
-
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
-        yield  # no Ctrl-C raises here
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _folder() -> str | None:

@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import pluggy
 
 from aura_core.config.decode import decode, keys, unknown_key
+from aura_core.config.environment import variable
 from aura_core.config.settings import check_variables
 from aura_core.config.sources import PROVIDERS, Table, Value
 from aura_core.config.untrusted import ADDRESSES, NotTrusted, Refusal, refused_setting, secret_settings
@@ -46,6 +48,7 @@ class Instance:
         self.refusals: list[Refusal] = []
         self.keyless = any(key in ADDRESSES and not value.trusted for key, value in table.items())
         self.configured = bool(table)  # or only there because its plugin is installed
+        self.redact: Callable[[str], str] = str  # the runtime's, which knows the secrets of all instances
         self._owner: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[Any] | None = None
         self._opening: asyncio.Future[Any] | None = None
@@ -82,9 +85,9 @@ class Instance:
         check_variables(table)
         if "default_model" in table:
             model = table["default_model"]
-            if not isinstance(model.value, str) or not model.value.strip():
+            if not isinstance(model.value, str):
                 raise ConfigError(f"{model.origin}: default_model: expected a string")
-            self.default_model = model.value
+            self.default_model = model.value.strip() or None
         if struct is not None:
             data = {key: value.value for key, value in table.items() if key in known or key != "default_model"}
             self.settings = decode(data, struct, where)
@@ -114,7 +117,7 @@ class Instance:
     def secret_values(self, environ: Mapping[str, str]) -> list[str]:
         """The secrets in the variables and files that the settings name, as plugins send them: without the white space
         around them."""
-        values = [environ.get(name, "").strip() for name in self.secrets]
+        values = [variable(environ, name) for name in self.secrets]
         if self.settings is not None:
             for key in _secret_files(type(self.settings)):
                 with suppress(ProviderError):  # who opens the client is told
@@ -245,12 +248,17 @@ class Instance:
 
     async def check_request(self, request: ChatRequest) -> list[str]:
         """What the plugin thinks is likely to go wrong with such a request. Raises ProviderError."""
-        return await self._ask(self.hooks.check_request, request=request) or []
+        advice = await self._ask(self.hooks.check_request, request=request) or []
+        return [self.redact(str(each)) for each in advice]
 
     async def _ask(self, hook: pluggy.HookCaller, limit: float = HOOK_TIMEOUT, **arguments: Any) -> Any:
         try:
             return await self._call(hook, limit, **arguments)
-        except (ProviderError, asyncio.CancelledError, TimeoutError):
+        except ProviderError as exc:
+            exc.message = self.redact(str(exc.message))  # here, so that nobody who shows it has to
+            exc.args = (exc.message,)
+            raise
+        except (asyncio.CancelledError, TimeoutError):
             raise
         except BaseException as exc:  # SystemExit, too: it is the plugin's
             log.error("plugin %r: %s failed", self.plugin, hook.name, exc_info=exc)
@@ -277,11 +285,14 @@ def _secret_files(struct: type[msgspec.Struct]) -> list[str]:
 
 def _whole_paths(table: Table, struct: type[msgspec.Struct]) -> Table:
     """The files of secrets by whole paths: a relative one belongs to the folder of the file that names it."""
-    return {
-        key: msgspec.structs.replace(value, value=os.path.join(value.folder or "", os.path.expanduser(value.value)))  # noqa: PTH111, PTH118  # Path's own expanduser raises where there is no such user
-        for key in _secret_files(struct)
-        if (value := table.get(key)) is not None and isinstance(value.value, str) and value.value
-    }
+    whole = {}
+    for key in _secret_files(struct):
+        value = table.get(key)
+        if value is not None and isinstance(value.value, str) and value.value:
+            # Path's own expanduser raises where there is no such user.
+            path = (value.folder or Path()) / os.path.expanduser(value.value)  # noqa: PTH111
+            whole[key] = msgspec.structs.replace(value, value=str(path))
+    return whole
 
 
 def _strict(struct: type[msgspec.Struct]) -> bool:
@@ -296,11 +307,11 @@ def _add_own_defaults(table: Table, struct: type[msgspec.Struct], environ: Mappi
     for field in info.fields:
         extra = field.type.extra or {} if isinstance(field.type, msgspec.inspect.Metadata) else {}
         key = field.encode_name
-        variable = extra.get("env")
+        vendors = extra.get("env")
         if key in table:
             continue
-        if variable and environ.get(variable):
-            table[key] = Value(environ[variable], variable)
+        if vendors and (text := variable(environ, vendors)):
+            table[key] = Value(text, vendors)
         elif "own_default" in extra:
             table[key] = Value(extra["own_default"], "default")
 

@@ -190,7 +190,9 @@ class Plugins:
         plain = {name for name, impl in own if not _wraps(impl)}
         if (of_provider := sorted(plain - {"doors"})) and "stream_chat" not in plain:
             # Such an answer would speak for every provider.
-            raise BadPlugin(f"it implements {of_provider[0]!r} but not 'stream_chat': not a provider", _author(ep))
+            raise BadPlugin(
+                f"it implements {of_provider[0]!r} but not 'stream_chat', so it is not a provider", _author(ep)
+            )
         return plain
 
     def _open(self) -> None:

@@ -37,7 +37,10 @@ class Providers:
         self._choosing: asyncio.Task[str] | None = None
         self._environ = environ
         self._plugin_of_table: dict[str, str] = {}
-        tables: dict[str, Table] = {name: {} for name in plugins.hooks} | settings.tables
+        # `aura init` writes an empty table for each plugin; one that AURA_PLUGINS switches off needs no warning for it.
+        off = {plugin.name for plugin in plugins.all if plugin.status == "disabled"}
+        said = {name: table for name, table in settings.tables.items() if table or name not in off}
+        tables: dict[str, Table] = {name: {} for name in plugins.hooks} | said
         for name, table in sorted(tables.items()):
             self._add(name, table)
 

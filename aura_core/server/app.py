@@ -179,7 +179,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
         lifespan=[lifespan],
         logging_config=None,
     )
-    return Guard(Budgeted(app, runtime.budget), runtime.settings, runtime.doors)
+    return Budgeted(Guard(app, runtime.settings, runtime.doors), runtime.budget)
 
 
 def _metrics(runtime: Runtime) -> "Metrics | None":

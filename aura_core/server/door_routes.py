@@ -8,7 +8,7 @@ from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
-from aura_core.door import AgentRoute, AnswerContext, AnswerRoute, ListRoute, Question
+from aura_core.door import AgentRoute, AnswerContext, AnswerRoute, ListRoute, Question, Route
 from aura_core.doors.table import DoorFault, OpenDoor, as_bytes, made
 from aura_core.problems import Problem
 from aura_core.runtime import Runtime
@@ -69,7 +69,7 @@ class DoorRoutes:
         """The door's routes for the application, which its document does not show."""
         return [self._handler(route) for route in self._opened.door.routes]
 
-    def _handler(self, route: AnswerRoute | ListRoute | AgentRoute) -> HTTPRouteHandler:
+    def _handler(self, route: Route) -> HTTPRouteHandler:
         path = route.path.replace("}", ":str}")
         if isinstance(route, AnswerRoute):
 
@@ -85,6 +85,7 @@ class DoorRoutes:
                 return await self.agents(route)
 
             return agents
+        assert isinstance(route, AgentRoute)  # the loader has looked
 
         @get(path, include_in_schema=False)
         async def agent(request: Request[Any, Any, Any]) -> Response[Any]:

@@ -1,12 +1,19 @@
-"""Notice edits while the server runs: agents are read again, settings ask for a restart."""
+"""Notice edits while the server runs: agents are read again, settings ask for a restart.
+
+Events of the system only tell when to look. Many edits cause none: those of a file behind a link, on a network drive or
+in a container's mount, or where the system has no watch left. So names and times are compared each second as well.
+"""
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from pathlib import Path
+from typing import Literal
 
 from watchfiles import awatch
 
+from aura_core import files
 from aura_core.config.reading import leads_out, read_file
 from aura_core.config.settings import FILE
 from aura_core.errors import ConfigError
@@ -15,43 +22,126 @@ from aura_core.runtime import Runtime
 
 log = logging.getLogger("aura.agents")
 
+Wakeup = Literal["event", "timeout", "no events"]
+Roots = dict[Path, tuple[int, int]]
+"""Folders to watch, each with its device and inode: another folder of the same name needs a watch of its own."""
+
 
 async def watch(runtime: Runtime) -> None:
     """Log a line for each change, for as long as the server runs."""
-    # As they were named: what is reached over a link is another folder when the link is set anew.
-    directory = runtime.settings.directory.absolute()
-    config = [path.absolute() for path in runtime.settings.files or [Path(FILE)]]
-    texts = {path: _text(path, _within(path, runtime)) for path in config}
+    watched = _Watched(runtime)
     edited = asyncio.Event()
+    unannounced = 0  # changes in a row of which no event told
+    fault = ""  # the last one, so that it is logged once
     async with asyncio.TaskGroup() as group:
         group.create_task(_warm(runtime, edited))
-        while True:
+        async with aclosing(_wakeups(lambda: asyncio.to_thread(watched.roots))) as wakeups:
+            async for wakeup in wakeups:
+                try:
+                    settings, agents = await asyncio.to_thread(watched.look)  # a large folder takes its time
+                    fault = ""
+                except Exception as exc:
+                    if fault != (fault := repr(exc)):
+                        log.exception("changes are not seen until this is over")
+                    continue
+                if agents:
+                    edited.set()
+                unannounced = 0 if wakeup == "event" else unannounced + (settings or agents)
+                if unannounced == 2 and wakeup == "timeout":  # of one change the event may come late
+                    log.info("changes of some files cause no events; they are seen within %g s", RELOAD_TIMEOUT / 1000)
+
+
+async def _wakeups(roots: Callable[[], Awaitable[Roots]]) -> AsyncGenerator[Wakeup]:
+    """Yield whenever something may have changed, at least every RELOAD_TIMEOUT ms, with what told of it."""
+    refused = False
+    while True:
+        try:
+            before = await roots()
+            # Without a filter: changes that it hides would put off the timeout.
+            changes = awatch(
+                *before,
+                watch_filter=None,
+                recursive=False,
+                debounce=RELOAD_DEBOUNCE,
+                step=50,
+                rust_timeout=RELOAD_TIMEOUT,
+                yield_on_timeout=True,
+            )
+            async with aclosing(changes) as sets:
+                async for changed in sets:
+                    if refused:
+                        log.info("file events are available again")
+                        refused = False
+                    yield "event" if changed else "timeout"
+                    if await roots() != before:
+                        break
+            continue
+        except FileNotFoundError:  # a folder that has just gone
+            looks = 1
+        except Exception as exc:  # the system has no watch left, or a folder may not be watched
+            looks = max(1, round(RELOAD_PAUSE * 1000 / RELOAD_TIMEOUT))
+            if not refused:
+                refused = True
+                why = str(exc) or type(exc).__name__
+                log.warning(
+                    "file events are not available (%s), so changes are seen within %g s", why, RELOAD_TIMEOUT / 1000
+                )
+        for _ in range(looks):
+            await asyncio.sleep(RELOAD_TIMEOUT / 1000)
+            yield "no events"
+
+
+class _Watched:
+    """The agents and settings files of a runtime, as they were when somebody looked last."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        # Unresolved paths: a link may be made to point elsewhere.
+        self._directory = runtime.settings.directory.absolute()
+        paths = [path.absolute() for path in runtime.settings.files or [Path(FILE)]]
+        self._settings = {path: (_version(path), _text(path, _within(path, runtime))) for path in paths}
+        self._problem = runtime.agents.problem
+
+    def roots(self) -> Roots:
+        """The folders to watch."""
+        found = {}
+        for root in _roots(self._directory, self._settings, self._runtime.agents.within):
             try:
-                await _watch(runtime, directory, texts, edited)
-            except Exception:  # a limit of the system, a folder that may not be looked at: answers go on
-                log.exception("changes are not seen for the next %g s", RELOAD_PAUSE)
-                await asyncio.sleep(RELOAD_PAUSE)
+                status = root.stat()
+            except OSError:
+                continue
+            found[root] = status.st_dev, status.st_ino
+        return found
 
+    def look(self) -> tuple[bool, bool]:
+        """Log what has changed since the last look; whether settings and whether agents have."""
+        return self._look_at_settings(), self._look_at_agents()
 
-async def _watch(runtime: Runtime, directory: Path, texts: dict[Path, bytes | None], edited: asyncio.Event) -> None:
-    """Until there are other folders to watch. `texts` are the files of the settings, as they were told of."""
-    within = runtime.agents.within
-    roots = _roots(directory, texts, within)
-    settled = False  # events only tell when to look, and between two watches they are lost
-    async for changes in awatch(
-        *roots, recursive=False, debounce=RELOAD_DEBOUNCE, step=50, rust_timeout=RELOAD_TIMEOUT, yield_on_timeout=True
-    ):
-        if changes or not settled:  # once after a timeout: what happened before the watch began
-            settled = not changes
-            for path, before in texts.items():
-                texts[path] = _text(path, _within(path, runtime))
-                if texts[path] != before:
-                    log.info("%s changed; restart to apply", path)
-            for line in await asyncio.to_thread(runtime.agents.reload):  # a large folder takes its time
-                log.info("%s", line)
-                edited.set()
-        if _roots(directory, texts, within) != roots:
-            return
+    def _look_at_settings(self) -> bool:
+        changed = False
+        for path, (known, before) in self._settings.items():
+            version = _version(path)
+            if version is not None and version == known:
+                continue
+            text = _text(path, _within(path, self._runtime))
+            self._settings[path] = version, text
+            if text != before:
+                log.info("%s changed; restart to apply", path)
+                changed = True
+        return changed
+
+    def _look_at_agents(self) -> bool:
+        agents = self._runtime.agents
+        lines = agents.reload()
+        if agents.problem != self._problem:
+            if agents.problem is not None:
+                log.warning("%s; the agents stay as they were", agents.problem)
+            else:
+                log.info("%s: can be read now", agents.directory)
+            self._problem = agents.problem
+        for line in lines:
+            log.info("%s", line)
+        return bool(lines)
 
 
 def _roots(directory: Path, config: Iterable[Path], within: Path | None) -> set[Path]:
@@ -68,6 +158,13 @@ def _roots(directory: Path, config: Iterable[Path], within: Path | None) -> set[
 def _within(path: Path, runtime: Runtime) -> Path | None:
     """The folder that a settings file must lie in, where that is not trusted."""
     return runtime.settings.file_within if path == Path(FILE).absolute() else None
+
+
+def _version(path: Path) -> files.Version | None:
+    try:
+        return files.version(path.stat())
+    except OSError:
+        return None
 
 
 def _text(path: Path, within: Path | None = None) -> bytes | None:

@@ -45,7 +45,7 @@ class JsonRequest(Request[None, None, State]):
 
     async def json(self) -> Any:
         """The decoded body; the raw one is not kept. Raises Problem that names the field."""
-        return await decoded(await read(self), self.decode)
+        return await decoded(await read(self), type(self).decode)
 
 
 def json_request(body: Any) -> type[JsonRequest]:

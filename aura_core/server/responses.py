@@ -129,7 +129,9 @@ class OnePiece(_Relayed):
                     why = (text if isinstance(part, TokenEvent) else thoughts).add(part.content)
                     if why is not None:
                         relay.fail(why, _WHY[why])
-                        raise Problem(why, _WHY[why], None if why == "llm_error" else 1, text.so_far())
+                        if why == "unavailable":  # the text would take the memory that there is not
+                            raise Problem(why, _WHY[why], 1)
+                        raise Problem(why, _WHY[why], partial=text.so_far())
                 elif isinstance(part, Failure):
                     raise Problem(part.code, part.message, part.retry_after, text.so_far())
                 elif isinstance(part, End):
@@ -137,7 +139,7 @@ class OnePiece(_Relayed):
                     self._made("answering", self._encoder.answering, *self._parts.who)
                     body = self._made("whole", self._encoder.whole, answer)
                     if not self._share.change(text.size + thoughts.size, len(body)):
-                        raise Problem("unavailable", FULL, 1, answer.text)
+                        raise Problem("unavailable", FULL, 1)
                     headers = [
                         (b"content-type", self._encoder.whole_content_type.encode()),
                         (b"cache-control", b"no-store"),

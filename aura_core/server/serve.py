@@ -20,7 +20,7 @@ from typing import Any
 import uvicorn
 
 from aura_core.errors import ConfigError
-from aura_core.limits import BACKLOG, FORCED_SHUTDOWN, LAST_EVENT_TIME, SAME_SIGNAL, SEND_BUFFER
+from aura_core.limits import BACKLOG, FORCED_SHUTDOWN, LAST_EVENT_TIME, MAPPED_SIZE, SAME_SIGNAL, SEND_BUFFER
 from aura_core.runtime import Runtime
 from aura_core.server import event_loop
 from aura_core.server.app import create_app
@@ -29,7 +29,9 @@ from aura_core.server.uvicorn_protocol import Protocol
 
 log = logging.getLogger("aura.server")
 
-M_ARENA_MAX = -8  # mallopt(3)
+# mallopt(3)
+M_ARENA_MAX = -8
+M_MMAP_THRESHOLD = -3
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -224,7 +226,7 @@ def serve(
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
 
-    _use_one_arena()
+    _return_memory()
     server = DrainingServer(runtime, listening, chosen, settled)
     server.run(sockets=[sock])
     if server.left:
@@ -237,10 +239,14 @@ def _name(left: "asyncio.Task[Any] | threading.Thread") -> str:
     return f"thread {left.name}" if isinstance(left, threading.Thread) else f"task {left.get_name()}"
 
 
-def _use_one_arena() -> None:
-    """Keep glibc from creating a memory arena for each thread: only the loop's thread allocates much.
+def _return_memory() -> None:
+    """Tell glibc to give memory back to the system: by default it keeps much of what a crowd of clients needed.
 
-    This saves the 4 MiB that the short-lived threads which open clients would leave behind.
+    One arena for all threads, as only the loop's thread allocates much, saves 4 MiB that the short-lived threads which
+    open clients would leave behind. A fixed size from which on an allocation is mapped by itself, and so returned when
+    it is freed: glibc raises that size to the largest one freed so far, megabytes after the first long prompt.
     """
     with suppress(AttributeError, OSError, TypeError):  # another C library, or Windows
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_ARENA_MAX, 1)
+        mallopt(M_MMAP_THRESHOLD, MAPPED_SIZE)

@@ -142,7 +142,6 @@ class Protocol(HttpToolsProtocol):
         if not self.transport.get_write_buffer_size():  # else the client still does not read: keep its timer
             self._stop_unread_timer()
         self._in_head = True
-        self._unframed = 0
         self._start_timer()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope[CONNECTION] = weakref.ref(self)

@@ -28,8 +28,10 @@ async def error_body(read: Read, lost: type[Exception] | tuple[type[Exception], 
         async with asyncio.timeout(ERROR_BODY_TIME):
             while len(body) <= ERROR_BODY_LIMIT and (piece := await read()):
                 body += piece
-    except (TimeoutError, *(lost if isinstance(lost, tuple) else (lost,))):
-        pass  # the status alone says enough
     except ProviderError as exc:
         body += exc.message.encode()
+    except TimeoutError:
+        pass  # the status alone says enough
+    except lost:
+        pass
     return bytes(body)

@@ -23,8 +23,8 @@ _WORDLESS = {"", "not found", "resource not found", "method not allowed", "404 n
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """One row. `statuses`: only with these; `never`: not with these. `patient`: not where the server says when to come
-    back. `wordless`: only where nothing but "Not found" is said. `named`: only where the message names the model.
+    """One row. `statuses`: only with these; `never`: not with these. `patient`: not if the server says when to come
+    back. `wordless`: only if the message is just "Not found". `named`: only if the message names the model.
     `remedy` tells apart messages of one code: an overloaded server from one that cannot be reached.
     """
 
@@ -42,7 +42,7 @@ class Cause(msgspec.Struct, frozen=True):
 _429 = frozenset({429})
 
 CAUSES: tuple[Cause, ...] = (
-    # A model that can't run stays so: no second load of gigabytes, and no wrong name.
+    # A model that cannot run: a retry would load gigabytes again, and the name is not wrong.
     Cause(
         "llm_error",
         phrases=(
@@ -70,7 +70,7 @@ CAUSES: tuple[Cause, ...] = (
             "content is blocked", "prompt was blocked", "content was blocked", "敏感", "违规", "不安全",
         ),
     ),
-    # One request that is larger than any wait would help: OpenAI's and Groq's tokens per minute, GitHub, Copilot.
+    # One request that is too large, so that waiting does not help: OpenAI's and Groq's tokens per minute, GitHub.
     Cause(
         "context_length",
         codes=frozenset({"string_above_max_length", "1261", "base_resp 1039", "context_length_exceeded"}),
@@ -82,7 +82,7 @@ CAUSES: tuple[Cause, ...] = (
             "exceeds max length",
         ),
     ),
-    # No credit, or a limit on spending: 400, 402, 403, 429, whatever waits they name.
+    # No credit, or a limit on spending: 400, 402, 403, 429, even if they name a waiting time.
     Cause(
         "quota_exceeded",
         codes=frozenset({"1113", "1304", "1308", "1309", "1310", "base_resp 1008", "base_resp 2056", "quota_exceeded"}),
@@ -105,7 +105,7 @@ CAUSES: tuple[Cause, ...] = (
         ),
         never=frozenset({404}),
     ),
-    # A limit on the rate, by whatever status.
+    # A rate limit, with any status.
     Cause(
         "rate_limited",
         codes=frozenset({"tokens", "requests", "1302", "1303", "1305", "base_resp 1002"}),
@@ -116,7 +116,7 @@ CAUSES: tuple[Cause, ...] = (
         ),
         never=frozenset({401, 404}),
     ),
-    # "You exceeded your current quota": OpenAI's account is empty, Gemini's minute is not over and says so.
+    # "You exceeded your current quota": with OpenAI the account is empty; Gemini means this minute and names a wait.
     Cause(
         "quota_exceeded",
         phrases=(
@@ -153,7 +153,7 @@ CAUSES: tuple[Cause, ...] = (
         ),
         never=_429,
     ),
-    # The prompt does not fit. Limits on the rate name the context as well, but come as 429.
+    # The prompt does not fit. Rate limits mention the context as well, but with 429.
     Cause(
         "context_length",
         codes=frozenset({"40303", "5021", "20015"}),
@@ -186,7 +186,7 @@ CAUSES: tuple[Cause, ...] = (
         phrases=("invalid model", "model…is not available", "model…not supported by"),
         statuses=frozenset({400, 404, 422}),
     ),
-    # The key. Some servers refuse it with 400, or with 500 where a gateway's own key is wrong.
+    # The key. Some servers refuse it with 400; a gateway whose own key is wrong sends 500.
     Cause(
         "auth",
         codes=frozenset({"base_resp 1004", "base_resp 2049"}),
@@ -206,7 +206,7 @@ CAUSES: tuple[Cause, ...] = (
         phrases=("permission denied", "permission error", "access denied", "does not have permission"),
         statuses=frozenset({IN_STREAM, 400, 401, 403, 404}),
     ),
-    # Worth another attempt. A limit on the rate stays one.
+    # Another attempt may succeed. A rate limit (429) is not one of these.
     Cause(
         "unavailable",
         phrases=(
@@ -234,7 +234,7 @@ CAUSES: tuple[Cause, ...] = (
         ),
         remedy="address",
     ),
-    # Then the status.
+    # Then by the status.
     Cause("quota_exceeded", statuses=frozenset({402})),
     Cause("auth", statuses=frozenset({401, 403, 407})),
     Cause("timeout", statuses=frozenset({408})),
@@ -263,7 +263,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause("unavailable", statuses=frozenset({500}), remedy="internal"),
     Cause("unavailable", statuses=frozenset({502, 504, *range(520, 525)})),
     Cause("llm_error", statuses=_SERVER),
-    # An error in the stream that names no status.
+    # An error in the stream without a status.
     Cause(
         "bad_request",
         phrases=(
@@ -277,7 +277,7 @@ CAUSES: tuple[Cause, ...] = (
 
 
 def cause_of(reason: Reason, model: str, status: int) -> Cause:
-    """The row that a failure belongs to. `status` is that of the response, or IN_STREAM."""
+    """The row that matches a failure. `status` is that of the response, or IN_STREAM."""
     if not status:
         status = reason.status if reason.status != 500 else IN_STREAM  # DESIGN 2: an error inside the stream
     elif status >= 500 and 400 <= reason.status < 500:
@@ -299,7 +299,7 @@ def cause_of(reason: Reason, model: str, status: int) -> Cause:
 
 
 def plain(reason: Reason) -> str:
-    """The words of a reason, as phrases are written; without addresses, which name what was not meant."""
+    """The words of a reason, as phrases are written; without addresses, whose words would match by accident."""
     text = " ".join((reason.message, *reason.codes, reason.param))[:8192]
     text = _CAMEL.sub(" ", " ".join(word for word in text.split() if "://" not in word)).lower()
     return " ".join(text.replace("_", " ").replace("-", " ").split())

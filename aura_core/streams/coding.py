@@ -1,4 +1,4 @@
-"""Read a body that came in a content coding although none was asked for, with a bound on what comes out of it."""
+"""Decode a body that came with a Content-Encoding although none was requested, with a limit on the decoded size."""
 
 import asyncio
 import importlib
@@ -17,10 +17,10 @@ _PLAIN = (b"data:", b"event:", b"id:", b"retry:", b": ", b'{"', b"[{", b"<!", b"
 
 class _Decoder(Protocol):
     error: type[Exception]
-    """What `feed` raises for what is not in the coding."""
+    """The exception that `feed` raises for data that is not in the coding."""
 
     def feed(self, data: bytes) -> bytes:
-        """At most DECODED_PIECE bytes of what `data`, and what was left over, stand for."""
+        """At most DECODED_PIECE decoded bytes of `data` and of the input left over from the last call."""
 
     @property
     def more(self) -> bool:
@@ -36,7 +36,7 @@ class _Zlib:
         self._bits = bits
         self._inner = zlib.decompressobj(bits)
         self._left = b""
-        self._seen = b""  # until something has come out: the header, which may be missing
+        self._seen = b""  # the first two bytes, until something was decoded: the header may be missing
         self._full = False
 
     def feed(self, data: bytes) -> bytes:
@@ -86,7 +86,7 @@ class _Bounded:
 def _brotli() -> _Decoder | None:
     module = _found("brotli", "brotlicffi")
     inner = module.Decompressor() if module is not None else None
-    if not hasattr(inner, "can_accept_more_data"):  # older ones give all at once, however much it is
+    if not hasattr(inner, "can_accept_more_data"):  # older versions do not limit their output
         return None
     return _Bounded(lambda data: bytes(inner.process(data, output_buffer_limit=DECODED_PIECE)), module.error)  # type: ignore[union-attr]
 
@@ -120,10 +120,10 @@ _DECODERS: dict[str, Callable[[], _Decoder | None]] = {
 
 
 def decoding(read: Read, coding: str | None, server: str, out_limit: int = DECODED_LIMIT) -> Read:
-    """`read`, or where a Content-Encoding is named, a reader of what the body stands for; both give b"" at the end.
+    """`read` itself, or a reader of the decoded body if `coding` names a Content-Encoding; both give b"" at the end.
 
-    The reader raises ProviderError `bad_response` for a coding that can't be read here, for a body that is not in it,
-    and for one out of which more than `out_limit` bytes come. A body that is plain in spite of its header is taken so.
+    The reader raises ProviderError `bad_response` for a coding that is not supported, for a body that is not in it, and
+    for one that decodes to more than `out_limit` bytes. A body that is plain in spite of its header is read as it is.
     """
     names = [name for name in (coding or "").lower().replace(" ", "").split(",") if name not in ("", "identity")]
     if not names:
@@ -146,7 +146,7 @@ class _Coded:
     async def read(self) -> bytes:
         while True:
             if self._decoder is not None and not self._begin and not self._plain and self._decoder.more:
-                await asyncio.sleep(0)  # others get their turn between the pieces of a large one
+                await asyncio.sleep(0)  # let other tasks run between the pieces of a large body
                 out = self._decoded(b"")
             else:
                 data = await self._read()

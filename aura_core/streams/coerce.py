@@ -1,6 +1,6 @@
-"""Coerce JSON of an unexpected type to what it carries: text and thoughts, or a count.
+"""Coerce JSON of an unexpected type to text, reasoning or a count.
 
-Values are as `loads` gives them: a number is the text that it was.
+Values are as `loads` returns them: a number is its text.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from aura_core.limits import COERCED_DEPTH, LARGEST_NUMBER
 
 
 def parts(value: Any, depth: int = 0) -> tuple[str, str]:
-    """The text and the thoughts in a text, a part, or a list of these."""
+    """The text and the reasoning in a string, a content part, or a list of these."""
     if isinstance(value, str):
         return value, ""
     if depth > COERCED_DEPTH:
@@ -39,11 +39,11 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> tuple[str, str]:
 
 
 def count(value: Any) -> int:
-    """A number that came as one or as text; 0 for anything else, and no more than JavaScript can hold."""
+    """A count that was sent as a number or as text; 0 for anything else, at most 2**53 - 1."""
     if isinstance(value, bool):
         return 0
     try:
         number = value if isinstance(value, int) else float(value)
     except (TypeError, ValueError):
         return 0
-    return int(min(max(0, number), LARGEST_NUMBER)) if number == number else 0  # not a number is not itself
+    return int(min(max(0, number), LARGEST_NUMBER)) if number == number else 0  # NaN is not equal to itself

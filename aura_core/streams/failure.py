@@ -13,10 +13,10 @@ from aura_core.streams.waiting import retry_after
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """What messages say about a server: its name, and what to check when it refuses, or is not there.
+    """The texts that messages about a server contain: its name, and what to check when it refuses or is unreachable.
 
     `model` and `context` say what to do about a missing model (`{model}` stands for its name) and a prompt that is too
-    long; `remedy` what to do about a request that was refused for a reason, "" where nothing is known.
+    long; `remedy` returns what to do about a request that was refused for a reason, "" if nothing is known.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 def status_error(server: Endpoint, status: int, headers: Mapping[str, str], body: bytes, model: str) -> ProviderError:
-    """A response whose status is not 2xx, as an error; `body` as far as it came. No page is ever shown."""
+    """A response whose status is not 2xx, as an error; `body` may be its beginning. HTML is never shown."""
     if 300 <= status < 400:
         return ProviderError(
             f"{server.name} redirects to another address; name that one.", "bad_response", upstream_status=status
@@ -46,8 +46,8 @@ def failure(
     wait: float | None = None,
     request_id: str = "",
 ) -> ProviderError:
-    """A failure with a status of its own, or one inside the stream. `wait` is what the headers say, in seconds, and
-    `request_id` the server's id of the request, for the log."""
+    """A failure with its own status, or one inside the stream. `wait` is the waiting time of the headers, in seconds,
+    and `request_id` the server's id of the request, for the log."""
     reason = reason or Reason()
     wait = reason.wait if wait is None else wait
     cause = cause_of(msgspec.structs.replace(reason, wait=wait), model, status)
@@ -69,14 +69,14 @@ _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-i
 
 
 def upstream_id(headers: Mapping[str, str]) -> str:
-    """The id that a server gave the request, by the usual headers of its response; "" where there is none."""
+    """The id that a server gave the request, from the usual headers of its response; "" if there is none."""
     found = next((headers[name] for name in _REQUEST_IDS if name in headers), "")
     return found[:UPSTREAM_ID_LENGTH] if found.isprintable() else ""
 
 
 def bad_response(server: Endpoint, said: bytes = b"", begun: bool = False) -> ProviderError:
-    """What came is not the protocol; a few words of text are told. Once the answer has `begun`, the address is right
-    and is not blamed.
+    """The error for a response that is not in the protocol; a short text in it is quoted. Once the answer has `begun`,
+    the address is right and is not blamed.
     """
     reason = read_reason(said) if said else None
     what = f" ({_cut(server.scrub(reason.message))})" if reason is not None and reason.message else ""

@@ -1,4 +1,4 @@
-"""What a server says went wrong, out of JSON of any shape, of JSON inside its strings, or of plain text."""
+"""Find the reason of a server's error in JSON of any shape, in JSON inside its strings, or in plain text."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import msgspec
 from aura_core.limits import REASON_DEPTH, REASON_LENGTH, REASON_VALUES
 from aura_core.streams.waiting import in_field, in_words
 
-# In this order: the first message is the server's own, what stands deeper adds to it.
+# In this order: the first message is the server's own, deeper ones add to it.
 _MESSAGES = ("message", "error_message", "errormessage", "error_msg", "errormsg", "status_msg", "statusmsg", "msg")
 _SAID_ELSE = ("error_description", "description", "detail", "title", "reason")
 _INSIDE = (
@@ -29,10 +29,10 @@ _GOOD = {"0", "200", "success", "ok"}
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """What a server said.
+    """The reason that a server gives for an error.
 
-    `message` is in its own words, from the outside in, "" where it has none. `codes` are its codes and
-    types; `param` is what it blames. `status` is an HTTP status that stands in the body, else 0. `wait` is in seconds.
+    `message` is in its own words, from the outside in, "" if it has none. `codes` are its codes and types; `param` is
+    the parameter that it blames. `status` is an HTTP status in the body, else 0. `wait` is in seconds.
     """
 
     message: str = ""
@@ -43,14 +43,14 @@ class Reason(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """The message, or else the codes that are words."""
+        """The message, or the codes that are words."""
         return self.message or " ".join(code for code in self.codes if any(map(str.isalpha, code)))
 
 
 def read_reason(body: Any) -> Reason | None:
-    """The reason in the body of an error, or in a decoded value of it; None where it holds none: a page, nothing.
+    """The reason in the body of an error, or in a decoded value of it; None if there is none, as in HTML.
 
-    Takes server-sent events and NDJSON as well, as some servers write their errors so under every status.
+    Reads server-sent events and NDJSON as well: some servers send errors like that with any status.
     """
     reading = _Reading()
     if isinstance(body, (bytes, bytearray)):
@@ -60,7 +60,7 @@ def read_reason(body: Any) -> Reason | None:
 
 
 def error_in(fields: dict[str, Any]) -> dict[str, Any] | None:
-    """A JSON object that came in place of an answer where it tells of an error; None where it is a sign of life."""
+    """A JSON object that came instead of an answer, if it reports an error; None if it is a sign of life."""
     for name, value in fields.items():
         fine = isinstance(value, dict) and str(value.get("status_code", "")) in _GOOD
         if name.lower() in _ERROR_FIELDS and value not in (None, "", False, [], {}) and not fine:
@@ -69,15 +69,15 @@ def error_in(fields: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def loads(data: bytes | str) -> Any:
-    """JSON as Python values, where numbers stay the text that they were. Raises ValueError and RecursionError.
+    """JSON as Python values, with numbers as their text. Raises ValueError and RecursionError.
 
-    It takes halves of surrogate pairs, which msgspec refuses; the core joins or replaces them.
+    It accepts halves of surrogate pairs, which msgspec refuses; the core joins or replaces them.
     """
     return json.loads(data, parse_int=str, parse_float=str, parse_constant=str)
 
 
 def _decoded(body: bytes) -> Any:
-    """JSON, the JSON in the first event or line, or plain text; None for a page and for what is no text."""
+    """JSON, the JSON in the first event or line, or plain text; None for HTML and for binary data."""
     for text in _candidates(body):
         try:
             return loads(text)
@@ -123,7 +123,7 @@ class _Reading:
         return Reason(message, tuple(self._codes), self._param, self._status, wait)
 
     def value(self, value: Any, depth: int, aside: bool = False) -> None:
-        """`aside`: its messages count only where there is no other."""
+        """`aside`: its messages count only if there is no other."""
         if value is None or depth > REASON_DEPTH or self._left <= 0:
             return
         self._left -= 1
@@ -137,7 +137,7 @@ class _Reading:
 
     def _object(self, fields: dict[str, Any], depth: int, aside: bool) -> None:
         prefix = ""
-        if "status_code" in fields and "status_msg" in fields:  # MiniMax, whose numbers others use otherwise
+        if "status_code" in fields and "status_msg" in fields:  # MiniMax: other vendors use the same numbers
             prefix = "base_resp "
         for name in _CODES:
             self._code(fields.get(name), prefix)
@@ -150,7 +150,7 @@ class _Reading:
         for name in _MESSAGES:
             self.value(fields.get(name), depth + 1, aside)
         for name in _INSIDE:
-            # What explains a message further (links, quotas, a copy of it) is no message of its own.
+            # Details of a message (links, quotas, a copy of it) are not another message.
             self.value(fields.get(name), depth + 1, aside or (name == "details" and bool(self._messages)))
         for name in _SAID_ELSE:
             self.value(fields.get(name), depth + 1, aside or (name != "detail" and bool(self._messages)))
@@ -167,7 +167,7 @@ class _Reading:
             self._codes.append(prefix + code)
 
     def _blame(self, fields: dict[str, Any]) -> None:
-        """What FastAPI says in `loc` and `msg`, others in `param`."""
+        """The blamed parameter: FastAPI's `loc`, others' `param`."""
         loc, param = fields.get("loc"), fields.get("param")
         if isinstance(loc, list):
             where = ".".join(str(part) for part in loc[:8] if part != "body")[:200]
@@ -188,11 +188,11 @@ class _Reading:
                 pass
             else:
                 return
-        elif begin >= 0 and text.rstrip().endswith("}"):  # "BadRequestError: 400 - {…}": its codes count
+        elif begin >= 0 and text.rstrip().endswith("}"):  # "BadRequestError: 400 - {…}": only its codes count
             with suppress(ValueError, RecursionError):
                 self.value(loads(text[begin:]), depth + 1, True)
         said = " ".join(text[:REASON_LENGTH].split())
-        if _PAGE.search(said) or not any(map(str.isalpha, said[:200])):  # a page inside the JSON, a number
+        if _PAGE.search(said) or not any(map(str.isalpha, said[:200])):  # HTML inside the JSON, or a number
             return
         if not (aside and self._messages) and not any(said in other for other in self._messages):
             self._messages.append(said)

@@ -1,4 +1,4 @@
-"""Keep keys, parts of keys and addresses out of a server's own words, before a user reads them."""
+"""Remove keys, parts of keys and addresses from a server's own words, before a user reads them."""
 
 import re
 
@@ -6,8 +6,8 @@ from aura_core.key_pieces import pieces_of
 from aura_core.limits import SCRUBBED_LENGTH
 
 _WORD = re.compile(r"\S+")
-# What follows such a word is a key where a sign joins the two, or where it has signs or digits, or is long; else it is
-# prose: "keyword argument", "skipped because".
+# The text after such a word is a key if punctuation joins the two, or if it has punctuation or digits, or is long; else
+# it is prose: "keyword argument", "skipped because".
 _KEY = re.compile(
     r"\b(?:sk|pk|rk|key|bearer|eyJ)[-_a-z0-9]*"
     r"(?:[ .]*[-_:=*…][-_ :=*.…]*|[ .]++(?=[a-z.]{0,64}+[-_*…\d]|[a-z]{20}))[\w*.…-]{3,}",
@@ -17,7 +17,7 @@ _MASKED = re.compile(r"\*{2,}|\w(?:…|\.{3,})\w")
 
 
 class Scrub:
-    """Gives a text without addresses, and with `***` for all that is or looks like a piece of the key."""
+    """Returns a text without addresses, and with `***` for words that contain, or look like, a piece of the key."""
 
     def __init__(self, key: str) -> None:
         self._pieces = pieces_of(key)

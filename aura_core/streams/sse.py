@@ -23,14 +23,14 @@ class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class RecordTooLong(ProviderError):
-    """A line, or the data of one event, is longer than a reader's limit. A ProviderError with the code `bad_response`."""
+    """A line, or the data of one event, is longer than a reader's limit. It has the code `bad_response`."""
 
     def __init__(self, server: str, limit: int) -> None:
         super().__init__(f"{server} sent a line that is longer than {limit / 2**20:g} MiB.", "bad_response")
 
 
 class NotEvents(ProviderError):
-    """The body is not a stream of events but a JSON text or a page. A ProviderError with the code `bad_response`.
+    """The body is not a stream of events but a JSON text or a page. It has the code `bad_response`.
 
     `beginning` is the body as far as it came.
     """

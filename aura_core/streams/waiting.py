@@ -1,4 +1,4 @@
-"""How long a server asks to wait: in a header, in a field of its error, or in words."""
+"""The waiting time that a server asks for: in a header, in a field of its error, or in words."""
 
 import re
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _PART = re.compile(
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait: `retry-after-ms`, or `retry-after` as seconds or as a date (RFC 9110, section 10.2.3).
 
-    None where there is neither, or more than a day.
+    None if there is neither, or for more than a day.
     """
     text = headers.get("retry-after-ms")
     seconds = _scaled(text, 0.001)
@@ -43,7 +43,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def in_field(name: str, value: Any) -> float | None:
-    """Seconds to wait by a field of a JSON error, None where the field says nothing of the kind."""
+    """Seconds to wait by a field of a JSON error, None if the field is not about waiting."""
     scale = _FIELDS.get(name.lower())
     if scale is None:
         return None
@@ -54,7 +54,7 @@ def in_field(name: str, value: Any) -> float | None:
 
 
 def in_words(text: str) -> float | None:
-    """Seconds to wait by a text such as "Please try again in 1m2.5s", None where it names no duration."""
+    """Seconds to wait by a text such as "Please try again in 1m2.5s", None if it names no duration."""
     for lead in _LEAD.finditer(text):
         at, seconds = lead.end(), None
         while (part := _PART.match(text, at)) is not None:

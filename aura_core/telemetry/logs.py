@@ -123,7 +123,7 @@ class Background(logging.Handler):
             self._write(record)
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
-                text = f"{dropped} log lines were dropped: nobody read them"
+                text = f"log lines dropped, because nobody read them: {dropped}"
                 self._write(logging.LogRecord("aura", logging.WARNING, "", 0, text, None, None))
 
     def _write(self, record: logging.LogRecord) -> None:

@@ -1,4 +1,4 @@
-"""Keep secrets, mark-up and control characters out of what people read."""
+"""Remove secrets, mark-up and control characters from texts that are shown or logged."""
 
 import re
 from base64 import b64encode
@@ -13,11 +13,11 @@ from aura_core.text import without_halves
 _TAG = re.compile(r"<[!/a-zA-Z][^>]*>?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
 _SHORTEST = 4
-"""Characters of a secret, or of a form of one, that are looked for: fewer stand in any text."""
+"""Characters of the shortest secret, or encoded form of one, that is replaced: shorter ones occur in any text."""
 
 
 def hide(text: str, secrets: list[str]) -> str:
-    """The text with every secret replaced by `***`, also where it is in base64, as in `Basic …`, or in an address."""
+    """The text with every secret replaced by `***`, also in base64 (as in `Basic …`) and percent-encoded."""
     for form in _forms(tuple(secrets)):
         if form in text:
             text = text.replace(form, "***")
@@ -25,7 +25,7 @@ def hide(text: str, secrets: list[str]) -> str:
 
 
 def message(text: str, secrets: list[str]) -> str:
-    """An upstream's or a plugin's words, fit for a user: one line, no secret, no mark-up, not endless."""
+    """A message of an upstream or a plugin, made safe for a user: one line without secrets or mark-up, with a limit."""
     text = hide(without_halves(text), secrets)
     text = " ".join(_CONTROL.sub(" ", _TAG.sub(" ", text)).split())
     text = text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
@@ -34,7 +34,7 @@ def message(text: str, secrets: list[str]) -> str:
 
 @lru_cache(maxsize=16)
 def _forms(secrets: tuple[str, ...]) -> list[str]:
-    """All that secrets look like, the longest first: it may hold a shorter one."""
+    """All encoded forms of the secrets, the longest first, since it may contain a shorter one."""
     forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _of(secret)}
     return sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
 
@@ -43,8 +43,8 @@ def _of(secret: str) -> Iterator[str]:
     yield secret
     yield quote(secret, safe="", errors="replace")
     data = secret.encode(errors="surrogateescape")
-    # Base64 writes three bytes as four characters, so it depends on what stands before the secret (`user:`) which ones
-    # its own are. Those that it shares with a neighbour are left: they tell less than a byte.
+    # Base64 encodes three bytes as four characters, so the encoded form depends on the length of the text before the
+    # secret (`user:`). A character that encodes bits of a neighbouring byte, too, is left: it reveals less than a byte.
     for before in range(3):
         whole = b64encode(bytes(before) + data).decode()
         own = whole[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]

@@ -1,4 +1,4 @@
-"""See what is logged."""
+"""Collect log lines."""
 
 import logging
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 
 class Records(logging.Handler):
-    """Keeps what is logged, as text."""
+    """Keeps log records as text."""
 
     def __init__(self, level: int = logging.INFO) -> None:
         super().__init__(level)
@@ -19,7 +19,7 @@ class Records(logging.Handler):
 
 @contextmanager
 def collected(logger: str | None = None, level: int = logging.WARNING) -> Iterator[list[str]]:
-    """The texts that a logger writes from this level on, be it one that is usually not written."""
+    """The texts that a logger writes from this level on, even if that level is usually disabled."""
     records, target = Records(level), logging.getLogger(logger)
     before = target.level
     if not target.isEnabledFor(level):

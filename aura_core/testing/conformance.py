@@ -1,4 +1,4 @@
-"""What a plugin says of itself, so that the conformance kit can prove it: its settings, its protocol, transcripts."""
+"""The description of a plugin for the conformance kit: its settings, its protocol, and transcripts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -17,9 +17,9 @@ KEY = "sk-aura-4f9c2e7b81d05a63"
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes in the provider's own protocol, best recorded ones, and what they mean.
+    """Bytes in the provider's own protocol, preferably recorded ones, and their meaning.
 
-    `tokens` and `reasoning` are the texts as the provider cut them. `usage` is None where the bytes tell none.
+    `tokens` and `reasoning` are the texts as the provider cut them. `usage` is None if the bytes contain none.
     `options` are an agent's.
     """
 
@@ -33,7 +33,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that says that something is wrong, and the code that it must become.
+    """A response that reports an error, and the code that it must become.
 
     With `status` 200 the body is a stream that fails after `tokens`.
     """
@@ -86,7 +86,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
         return self.write(list(tokens))
 
     def begun(self, tokens: Sequence[str]) -> bytes:
-        """An answer that has said these tokens and goes on: what two answers share that begin with them."""
+        """The beginning of an answer of these tokens: the common prefix of two longer answers."""
         one, other = self.whole([*tokens, "x"]), self.whole([*tokens, "yy"])
         same = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
         return one[:same]

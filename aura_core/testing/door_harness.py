@@ -164,8 +164,7 @@ def frames(encoder: Encoder, pieces: Sequence[Thought | str], end: End | Failure
     made = [encoder.begin()]
     if pieces or isinstance(end, End):
         made.append(encoder.answering("kit", "model-of-the-kit"))
-    for piece in pieces:
-        made.append(encoder.text(piece) if isinstance(piece, str) else encoder.reasoning(piece.content))
+    made += [encoder.text(piece) if isinstance(piece, str) else encoder.reasoning(piece.content) for piece in pieces]
     if end is not None:
         made.append(encoder.done(end) if isinstance(end, End) else encoder.error(end))
     for frame in made:

@@ -1,4 +1,4 @@
-"""A provider instance between a scripted server and the core's relay: what a plugin yields, and what a client sees."""
+"""A provider instance between a scripted server and the core's relay: its tokens, and the client's events."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -13,8 +13,8 @@ from aura_core.answer.events import ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Limits, Relay
 from aura_core.config.sources import Value
 from aura_core.limits import CLEANUP_LIMIT
-from aura_core.plugins.instance import Instance
 from aura_core.plugins.distributions import published, requirements_of
+from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import CORE_DISTRIBUTION, GROUP, Plugins
 from aura_core.telemetry import redact
 from aura_core.testing.conformance import KEY, Description, Failure, Transcript
@@ -22,7 +22,7 @@ from aura_core.testing.upstream import Part, Reply, Request, Upstream, split_at
 from aura_core.types import ChatRequest, Message, Token, Usage
 
 PATIENCE = 25.0
-"""Seconds to wait for what should take milliseconds, on a busy machine; those of LIMITS are more than twice as many."""
+"""Seconds to wait for events that take milliseconds on an idle machine; LIMITS are more than twice as long."""
 LIMITS = Limits(retries=0, first_token_timeout=60, idle_timeout=60, total_timeout=0, write_timeout=60, heartbeat=0)
 PIECE = 65536
 FORMER_DISTRIBUTION = "aura-core"
@@ -30,11 +30,11 @@ FORMER_DISTRIBUTION = "aura-core"
 
 
 class Broken(AssertionError):
-    """A promise is not kept; says what was seen."""
+    """A promise is not kept; the text says what was seen."""
 
 
 class Inapplicable(Exception):
-    """A promise that cannot be looked at here; says why."""
+    """A promise that cannot be checked here; the text says why."""
 
 
 class PlayedAnswer:
@@ -73,12 +73,12 @@ class PlayedAnswer:
 
     @property
     def finishes(self) -> list[str]:
-        """Every finish reason that was said."""
+        """Every finish reason of the plugin."""
         return [token.finish_reason for token in self.tokens if token.finish_reason is not None]
 
     @property
     def usage(self) -> Usage | None:
-        """The last usage that was said."""
+        """The last usage of the plugin."""
         return next((token.usage for token in reversed(self.tokens) if token.usage is not None), None)
 
     @property
@@ -118,13 +118,13 @@ class PlayedAnswer:
         return self
 
     async def leave(self) -> None:
-        """Go away, as a client that closes its connection; wait for the plugin's clean-up, but not for ever."""
+        """Leave, as a client that closes its connection; wait for the plugin's clean-up, but not forever."""
         self.relay.close()
         await self.relay.wait_closed()
 
 
 class _Watched:
-    """A plugin's iterator; notes what it yields and raises."""
+    """A plugin's iterator that records its tokens and its exception."""
 
     def __init__(self, iterator: Any, answer: PlayedAnswer) -> None:
         if not hasattr(iterator, "__anext__"):
@@ -154,7 +154,7 @@ class _Watched:
 
 
 class Harness:
-    """Where one check plays: the plugin's instance, the kit's server, and a prompt."""
+    """The environment of one check: the plugin's instance, the kit's server, and a prompt."""
 
     def __init__(self, conformance: Description, upstream: Upstream) -> None:
         self.conformance = conformance
@@ -166,8 +166,7 @@ class Harness:
             upstream.on(path, reply)
 
     def asks_for(self, version: str) -> bool:
-        """Whether the plugin is held to promises that are new in this version of Aura: it does not require an older
-        one."""
+        """Whether the promises that are new in this version of Aura apply: the plugin does not require an older one."""
         return version <= self.written_for
 
     def make(self, table: Mapping[str, Any] | None = None, name: str | None = None) -> Instance:
@@ -227,7 +226,7 @@ class Harness:
         return await self.start(reply, request).finish()
 
     async def play(self, body: bytes) -> PlayedAnswer:
-        """The answer that these bytes make, in one write. Raises Inapplicable where it does not end well."""
+        """The answer to these bytes in one write. Raises Inapplicable if it fails."""
         answer = await self.ask(self.reply(body))
         if not answer.relay.succeeded:
             raise Inapplicable(f"a whole answer ends with {answer.end}; see `finish`")
@@ -243,7 +242,7 @@ class Harness:
 
     @property
     def questions(self) -> list[Request]:
-        """The requests that came for an answer; a login, say, is none."""
+        """The requests for an answer; others, such as a login, are left out."""
         others = self.conformance.replies
         return [request for request in self.upstream.requests if request.path.partition("?")[0] not in others]
 
@@ -259,7 +258,7 @@ class Harness:
 
 
 def written_for(plugin: str) -> str:
-    """The version of Aura that an installed plugin was written for: "0.1" where its distribution requires that one."""
+    """The version of Aura that an installed plugin was written for: "0.1" if its distribution requires that one."""
     found = next((ep for ep in published(GROUP)[0] if ep.name == plugin), None)
     names = {requirement.name for requirement in requirements_of(found.dist)} if found is not None else set[str]()
     return "0.1" if FORMER_DISTRIBUTION in names and CORE_DISTRIBUTION not in names else "0.2"

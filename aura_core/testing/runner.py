@@ -1,4 +1,4 @@
-"""Run the checks of a plugin, each on a loop, a server and a thread of its own, and say which promise broke."""
+"""Run the checks of a plugin, each with its own loop, server and thread, and report which promises are broken."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 class Result(msgspec.Struct, frozen=True):
-    """How one check went. `docs` says where its promise is written down."""
+    """The result of one check. `docs` is where its promise is documented."""
 
     name: str
     status: Literal["ok", "failed", "skipped"]
@@ -39,9 +39,9 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Check:
-    """One check of one plugin. `run` raises Broken, or unittest.SkipTest where the check does not apply."""
+    """One check of one plugin. `run` raises Broken, or unittest.SkipTest if the check does not apply."""
 
-    def __init__(self, kit: "Kit", name: str) -> None:
+    def __init__(self, kit: "Checks", name: str) -> None:
         self.kit = kit
         self.name = name
 
@@ -59,7 +59,7 @@ class Check:
 
 
 def explain(plugin: str, result: Result) -> str:
-    """Which promise broke, what was seen, and where to read about it."""
+    """The broken promise, what was seen, and where it is documented."""
     return (
         f"{plugin!r} breaks the promise `{result.name}`: {result.promise}\nSeen: {result.detail}\nRead: {result.docs}"
     )
@@ -70,7 +70,7 @@ class Conformance(Description, frozen=True, kw_only=True):
 
     def checks(self) -> list[Check]:
         """Every promise of a provider, ready to be run; `pytest.fixture(params=conformance.checks(), ids=str)`."""
-        return ProviderKit(self).cases()
+        return Kit(self).cases()
 
 
 class DoorConformance(DoorDescription, frozen=True, kw_only=True):
@@ -82,8 +82,8 @@ class DoorConformance(DoorDescription, frozen=True, kw_only=True):
         return DoorKit(self).cases()
 
 
-class Kit:
-    """All checks of one plugin; each is run once, when its result is asked for."""
+class Checks:
+    """All checks of one plugin; each runs once, when its result is needed."""
 
     promises: Mapping[str, Promise | DoorPromise]
 
@@ -100,7 +100,7 @@ class Kit:
         return (self.result(name) for name in self.promises)
 
     def result(self, name: str) -> Result:
-        """The result of one check; those that it builds on are run before."""
+        """The result of one check; the checks that it depends on run before it."""
         if name not in self._results:
             self._results[name] = self._look(self.promises[name])
         return self._results[name]
@@ -151,7 +151,7 @@ class Kit:
         raise NotImplementedError
 
 
-class ProviderKit(Kit):
+class Kit(Checks):
     """All checks of a provider."""
 
     promises = PROMISES
@@ -175,7 +175,7 @@ class ProviderKit(Kit):
                 await harness.close()
 
 
-class DoorKit(Kit):
+class DoorKit(Checks):
     """All checks of a plugin's doors."""
 
     promises = DOOR_PROMISES
@@ -209,7 +209,7 @@ def surroundings() -> Iterator[None]:
 
 
 def run(main: Any) -> None:
-    """Like asyncio.run, but what a plugin leaves behind cannot hold it up."""
+    """Like asyncio.run, but tasks that a plugin leaves behind cannot block it."""
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda _loop, _context: None)
     try:

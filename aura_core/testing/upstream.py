@@ -21,7 +21,7 @@ Ending = Literal["clean", "cut", "reset", "broken", "stall"]
 WRITE_PAUSE = 0.002
 """Seconds between two writes, so that the reader gets them apart."""
 WAIT = 30
-"""Seconds to wait for what should take milliseconds, on a machine that may be busy."""
+"""Seconds to wait for events that take milliseconds on an idle machine."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -101,7 +101,7 @@ class Upstream:
         return f"http://127.0.0.1:{self.port}"
 
     def queue(self, *replies: Reply) -> None:
-        """Use these next, one a request."""
+        """Use these for the next requests, one each."""
         self._queued.extend(replies)
 
     def clear(self) -> None:

@@ -1,5 +1,5 @@
 // @ts-check
-// One answer on the page: its state, its reasoning, its text as it comes, and how it ended.
+// One answer on the page: its state, its reasoning, its text as it arrives, and how it ended.
 
 import { isRunning } from "./chat.js";
 import { about, ending } from "./error-advice.js";
@@ -9,13 +9,13 @@ import { Markdown } from "./markdown.js";
 /** @typedef {import("./chat.js").Answer} Answer */
 /** @typedef {Pick<import("./host-types.js").Host, "copy" | "codeActions">} Host */
 
-/** Characters of a text that are rendered before the clock is looked at again. */
+/** Characters of a text that are rendered before the clock is checked again. */
 const SLICE = 8 * 1024;
-/** Milliseconds of silence in the middle of an answer that are worth a word. */
+/** Milliseconds without new text after which the state line shows the gap. */
 const GAP = 4000;
 
 /**
- * What can be done about an answer: ask for it again, for the rest of it, edit its question, ask somebody else.
+ * Actions for an answer: ask again, continue it, edit its question, choose another agent.
  * @typedef {{ again: () => void, goOn?: () => void, edit?: () => void, otherAgent?: () => void }} Actions
  */
 
@@ -34,7 +34,7 @@ export class AnswerView {
   #pending;
   #pendingThoughts;
   #taken;
-  #heard = Date.now();
+  #lastEventAt = Date.now();
   #settled = false;
 
   /**
@@ -58,16 +58,16 @@ export class AnswerView {
   }
 
   /** @param {import("./host-types.js").TurnEvent} event */
-  hear(event) {
-    this.#heard = Date.now();
+  receive(event) {
+    this.#lastEventAt = Date.now();
     if (event.type === "token") this.#more(event.content, "");
     else if (event.type === "reasoning") this.#more("", event.content);
   }
 
-  /** Take what the answer has now, which somebody else has changed. It must not have ended before. */
+  /** Show the current data of the answer, which was changed elsewhere. It must not have ended before. */
   refresh() {
     const { text, reasoning } = this.#answer;
-    this.#heard = Date.now();
+    this.#lastEventAt = Date.now();
     this.#more(text.slice(this.#taken.text), reasoning.slice(this.#taken.reasoning));
   }
 
@@ -83,7 +83,7 @@ export class AnswerView {
   }
 
   /**
-   * Put on the page what has come. Returns whether something is left to do when the time is up.
+   * Render the received text. Returns whether some of it is left when the time is up.
    * @param {number} deadline  on the clock of `performance.now`
    */
   paint(deadline) {
@@ -102,7 +102,7 @@ export class AnswerView {
     return false;
   }
 
-  /** Bring the line of the turn's state up to date; once a second is enough. */
+  /** Update the line with the turn's state; once a second is enough. */
   tick() {
     const running = isRunning(this.#answer);
     this.element.classList.toggle("running", running);
@@ -111,7 +111,7 @@ export class AnswerView {
     this.#summarize();
   }
 
-  /** What the turn is doing, in words. */
+  /** The state of the turn, in words. */
   get state() {
     const { state, model, silent, began, thought } = this.#answer;
     const since = (/** @type {number} */ from) => Math.floor((Date.now() - from) / 1000);
@@ -119,7 +119,7 @@ export class AnswerView {
     if (state === "waiting" && silent) return `Asking ${model}, as ${silent} does not answer, ${since(began)} s`;
     if (state === "waiting") return `Waiting for ${model}, ${since(began)} s`;
     if (state === "thinking") return `${model} is thinking, ${since(thought ?? began)} s`;
-    const gap = Date.now() - this.#heard;
+    const gap = Date.now() - this.#lastEventAt;
     return gap > GAP ? `Answering; no new text for ${Math.floor(gap / 1000)} s` : "Answering";
   }
 
@@ -168,7 +168,7 @@ export class AnswerView {
     return box;
   }
 
-  /** @param {number} from  when the provider is ready to be asked again */
+  /** @param {number} from  when the provider accepts requests again */
   #retryButton(from) {
     const button = h("button", { type: "button", class: "retry", onclick: () => this.#actions.again() });
     const count = () => {
@@ -187,7 +187,7 @@ export class AnswerView {
     if (first !== undefined) facts.push(`first token ${span(first - began)}`);
     const seconds = ((ended ?? 0) - (first ?? 0)) / 1000;
     if (pieces > 1 && seconds >= 0.05) facts.push(`${Math.round(pieces / seconds)} tokens/s`);
-    if (totalTokens) facts.push(`${totalTokens.toLocaleString("en")} tokens in total`);
+    if (totalTokens) facts.push(`${totalTokens.toLocaleString("en")} ${totalTokens === 1 ? "token" : "tokens"} in total`);
     const footer = h("footer", {}, h("span", { class: "facts" }, facts.join(" · ")));
     if (text && this.#host.copy) footer.append(copyButton(this.#host.copy, () => text));
     const { again, goOn } = this.#actions;
@@ -208,7 +208,7 @@ export class AnswerView {
       bar.append(h("button", { type: "button", class: "quiet", onclick: act }, label));
     }
     if (this.#host.copy) bar.append(copyButton(this.#host.copy, text));
-    // Long lines scroll, by keyboard too.
+    // Long lines scroll, also by keyboard.
     const pre = h("pre", { tabindex: "0", role: "group", "aria-label": language ? `Code, ${language}` : "Code" }, code);
     return h("div", { class: "code" }, bar, pre);
   }

@@ -1,11 +1,11 @@
 // @ts-check
-// What goes along with every question of a chat as context: shown as chips with their size, until they are removed.
+// The attachments of a chat, sent with each question as context: shown as chips with their size until they are removed.
 
 import { h } from "./dom.js";
 
 /** @typedef {import("./chat.js").Attachment} Attachment */
 
-/** Characters of a token, about: in English prose four, in code fewer. */
+/** Approximate characters per token: four in English prose, fewer in code. */
 const CHARACTERS = 4;
 
 export class Attachments {
@@ -32,7 +32,7 @@ export class Attachments {
     this.#show();
   }
 
-  /** How many tokens the chosen agent's model takes, where that is known. @param {number | undefined} tokens */
+  /** The context length of the chosen agent's model in tokens, if it is known. @param {number | undefined} tokens */
   set room(tokens) {
     if (tokens === this.#room) return;
     this.#room = tokens;

@@ -1,17 +1,17 @@
 // @ts-check
-// The Markdown blocks that hold text: each takes its text in pieces and only ever appends to the page.
+// The Markdown blocks that contain text: each receives its text in pieces and only appends to the page.
 
 import { h } from "./dom.js";
 import { unescape } from "./escapes.js";
 import { cut, inline } from "./inline.js";
 
-/** An unfinished paragraph is laid out again at most from here: what is older is never touched. */
+/** At most this much of an unfinished paragraph is laid out again: older text is never changed. */
 const WINDOW = 2048;
-/** A paragraph or a run of code longer than this goes on in a new element, so that layout stays cheap. */
+/** A paragraph or a run of code longer than this continues in a new element, so that layout stays cheap. */
 const ELEMENT = 16 * 1024;
 
 /**
- * What is written into. `show` brings the page up to date; it is called once a frame.
+ * The interface of a block. `show` updates the page; it is called once a frame.
  * @typedef {object} Block
  * @property {"text" | "heading" | "fence" | "indented" | "table"} kind
  * @property {(text: string) => void} write
@@ -72,7 +72,7 @@ export class TextBlock {
   }
 
   /**
-   * Replace what comes after the frozen part, keeping nodes that stay the same: a reader's selection survives.
+   * Replace the nodes after the frozen part, except for unchanged ones, so that a reader's selection survives.
    * @param {DocumentFragment} fragment
    */
   #paint(fragment) {
@@ -104,7 +104,7 @@ export class TextBlock {
     return this.#raw.trimEnd().split("\n").at(-1) ?? "";
   }
 
-  /** Take the last line away again; without another the paragraph goes. */
+  /** Remove the last line again; if it was the only one, the paragraph is removed. */
   dropLastLine() {
     const lines = this.#raw.trimEnd().split("\n");
     this.#raw = lines.slice(0, -1).join("\n");
@@ -146,7 +146,7 @@ export class CodeBlock {
   /**
    * @param {HTMLElement} parent
    * @param {"fence" | "indented"} kind
-   * @param {string} info  what stands behind the opening fence
+   * @param {string} info  the text after the opening fence
    * @param {(code: HTMLElement, language: string) => HTMLElement} frame
    */
   constructor(parent, kind, info, frame) {
@@ -180,7 +180,7 @@ export class CodeBlock {
   show() {
     while (this.#pending) {
       const room = ELEMENT - this.#text.length;
-      // A new element begins at a line, unless the line itself is too long.
+      // A new element starts at a line, unless the line itself is too long.
       let at = this.#pending.length;
       if (at > room) {
         const line = this.#pending.lastIndexOf("\n", Math.max(room, 0)) + 1;
@@ -206,7 +206,10 @@ export class TableBlock {
   /** @type {"table"} */
   kind = "table";
   #aligns;
-  /** Cells that may be added to short rows: as many as were written, or a wide table would be larger than its text by far. */
+  /**
+   * Cells that may be added to short rows: at most as many as were written, or a wide table would be far larger than its
+   * text.
+   */
   #spare = 0;
   /** @type {HTMLElement | null} */
   #body = null;
@@ -220,7 +223,7 @@ export class TableBlock {
   constructor(parent, head, delimiters) {
     this.#aligns = cells(delimiters).map((cell) => `${cell.startsWith(":") ? "l" : ""}${cell.endsWith(":") ? "r" : ""}`);
     this.#table = h("table", {}, h("thead", {}, this.#row("th", head)));
-    // A wide table scrolls by itself, by keyboard too.
+    // A wide table scrolls by itself, also by keyboard.
     parent.append(h("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" }, this.#table));
   }
 
@@ -255,7 +258,7 @@ export class TableBlock {
 const ALIGN = { l: "left", r: "right", lr: "center" };
 
 /**
- * The cells of a row; `\|` is no border.
+ * The cells of a row; `\|` is not a separator.
  * @param {string} line
  */
 export function cells(line) {

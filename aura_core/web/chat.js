@@ -1,5 +1,5 @@
 // @ts-check
-// A conversation as data: what was asked, what came back and how it ended, and what of it goes to the model again.
+// A conversation as data: questions, answers and how they ended, and the history that is sent to the model.
 
 /** @typedef {import("./host-types.js").Failure} Failure */
 /** @typedef {import("./host-types.js").Said} Said */
@@ -11,7 +11,7 @@
  * @property {"assistant"} role
  * @property {string} turn
  * @property {string} agent
- * @property {string} model  what the state line calls it
+ * @property {string} model  its name in the state line
  * @property {string} [provider]  who is asked
  * @property {string} [silent]  who was asked before and does not answer
  * @property {"connecting" | "waiting" | "thinking" | "answering" | "done" | "stopped" | "failed"} state
@@ -28,15 +28,15 @@
  * @property {Failure} [failure]
  */
 
-/** Something that goes along with every question of a chat as context. @typedef {{ label: string, text: string }} Attachment */
+/** An attachment, sent with every question of a chat as context. @typedef {{ label: string, text: string }} Attachment */
 
 /**
- * What was asked; of what went along only the name and the number of characters.
+ * A question; of its attachments only the name and the number of characters.
  * @typedef {{ text: string, attached?: { label: string, size: number }[] }} Question
  */
 
 /**
- * One question with its one answer: the unit that is kept. Turns with the same `after` are versions of each other: asked
+ * One question with its one answer: the unit of storage. Turns with the same `after` are versions of each other: asked
  * again, or with an edited question.
  * @typedef {object} Turn
  * @property {string} id  names the turn in every event about it
@@ -48,15 +48,15 @@
  */
 
 /**
- * What is kept of a chat besides its turns.
+ * The stored data of a chat besides its turns.
  * @typedef {object} Chat
  * @property {string} id
- * @property {string} agent  who was asked last
- * @property {string} title  the first line of its first question, or the name that a person gave it
+ * @property {string} agent  the agent of the last question
+ * @property {string} title  the first line of its first question, or a name that the user chose
  * @property {number} updated
- * @property {string} last  the last turn of the version that is shown; "" while nothing was asked
- * @property {boolean} [renamed]  a person chose the title
- * @property {Attachment[]} [attached]  what goes along with each question, until it is removed
+ * @property {string} last  the last turn of the version on display; "" before the first question
+ * @property {boolean} [renamed]  the user chose the title
+ * @property {Attachment[]} [attached]  sent with each question until removed
  * @property {number} [deleted]  when it was deleted; 0 or missing: it was not
  */
 
@@ -89,7 +89,7 @@ export function newAnswer({ id, model, provider }) {
   return { ...answer, ...(provider ? { provider } : {}), state: "connecting", text: "", reasoning: "", pieces: 0 };
 }
 
-/** A name that no other chat or turn has; crypto.randomUUID would need HTTPS. */
+/** A unique id for a chat or turn; crypto.randomUUID would need HTTPS. */
 export function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -100,7 +100,7 @@ export function isRunning(answer) {
 }
 
 /**
- * Take an event into an answer. Returns whether it meant anything: after its end an answer never changes.
+ * Apply an event to an answer. Returns whether it had an effect: after its end an answer never changes.
  * @param {Answer} answer
  * @param {TurnEvent} event
  */
@@ -148,7 +148,7 @@ export function take(answer, event) {
 }
 
 /**
- * What was said before, as the model should hear it: the turns whose answer has text.
+ * The history for the model: the turns whose answer has text.
  * @param {Turn[]} turns
  * @returns {Said[]}
  */
@@ -161,7 +161,7 @@ export function history(turns) {
     ]);
 }
 
-/** The title of a chat that has none: the first line of what was asked. @param {string} text */
+/** The title of a chat without one: the first line of the question. @param {string} text */
 export function titleOf(text) {
   return text.trim().split("\n", 1)[0]?.slice(0, 80) ?? "";
 }

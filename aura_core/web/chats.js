@@ -1,5 +1,5 @@
 // @ts-check
-// The earlier conversations: find one, open, rename, export or delete it.
+// The list of earlier conversations: search, open, rename, export and delete them.
 
 import { h, isComposing } from "./dom.js";
 import { isChat, mergeChat } from "./records.js";
@@ -10,9 +10,9 @@ import { isChat, mergeChat } from "./records.js";
  * @typedef {object} ListActions
  * @property {(chat: Chat) => void} open
  * @property {(chat: Chat, title: string) => void} rename
- * @property {(chat: Chat) => Promise<() => void>} remove  resolves to what undoes it
+ * @property {(chat: Chat) => Promise<() => void>} remove  resolves to the function that undoes it
  * @property {(chat: Chat, kind: "md" | "json") => void} [exportAs]
- * @property {(text: string) => Promise<string[]>} find  the chats in which this is said
+ * @property {(text: string) => Promise<string[]>} find  the chats that contain this text
  */
 
 /** Milliseconds after the last key before the texts of all chats are searched. */
@@ -21,9 +21,9 @@ const PAUSE = 200;
 export class ChatList {
   /** @type {Map<string, Chat>} */
   #chats = new Map();
-  /** @type {Map<string, { chat: Chat, undo: () => void }>} those that were deleted here, until the list is opened again */
+  /** @type {Map<string, { chat: Chat, undo: () => void }>} chats deleted here, until the list is opened again */
   #deleted = new Map();
-  /** @type {{ text: string, ids: Set<string> }} the chats whose texts have what is searched for */
+  /** @type {{ text: string, ids: Set<string> }} the chats whose texts contain the search text */
   #found = { text: "", ids: new Set() };
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -50,7 +50,7 @@ export class ChatList {
   }
 
   /**
-   * List a chat, or what has changed of it.
+   * Add a chat to the list, or update it.
    * @param {Partial<Chat> & { id: string }} change
    */
   put(change) {
@@ -73,7 +73,7 @@ export class ChatList {
     if (!text) return;
     this.#timer = setTimeout(async () => {
       const ids = new Set(await this.#actions.find(text).catch(() => []));
-      if (text !== this.#search.value.trim()) return; // another search has begun
+      if (text !== this.#search.value.trim()) return; // another search has started
       this.#found = { text, ids };
       this.#fill();
     }, PAUSE);
@@ -82,7 +82,7 @@ export class ChatList {
   #fill() {
     const wanted = this.#search.value.trim().toLowerCase();
     const fits = (/** @type {Chat} */ { id, title, last, attached }) => {
-      if (!last && !title && !attached?.length) return false; // nothing was written in it
+      if (!last && !title && !attached?.length) return false; // nothing was typed in it
       return title.toLowerCase().includes(wanted) || (wanted === this.#found.text.toLowerCase() && this.#found.ids.has(id));
     };
     const rows = [...this.#chats.values()].filter(fits).map((chat) => ({ chat, item: () => this.#item(chat) }));

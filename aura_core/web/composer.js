@@ -1,5 +1,6 @@
 // @ts-check
-// Where one writes: Enter sends, Shift+Enter inserts a line break; Send and Stop are two buttons, so a double click stops nothing.
+// The message field: Enter sends, Shift+Enter inserts a line break. Send and Stop are two buttons, so a double click
+// stops nothing.
 
 import { Attachments } from "./attachments.js";
 import { h, isComposing } from "./dom.js";
@@ -10,9 +11,9 @@ import { h, isComposing } from "./dom.js";
  * @typedef {object} Writing
  * @property {(text: string, edited: Turn | undefined) => void} send  `edited` is the turn whose question this replaces
  * @property {() => void} stop
- * @property {(text: string) => void} drafted  what is written now, to be kept
+ * @property {(text: string) => void} drafted  the current text, to be stored
  * @property {(attached: import("./chat.js").Attachment[]) => void} attached
- * @property {() => string[]} said  what can be recalled, oldest first
+ * @property {() => string[]} said  the questions that can be recalled, oldest first
  */
 
 export class Composer {
@@ -21,9 +22,9 @@ export class Composer {
   #editing = h("div", { class: "editing", hidden: true });
   #running = false;
   #writing;
-  /** @type {{ turn: Turn, before: string } | undefined} the turn that is edited, and what was written before */
+  /** @type {{ turn: Turn, before: string } | undefined} the turn that is edited, and the text before the edit */
   #edited;
-  /** @type {{ text: string, back: number } | undefined} what was recalled, and how far back */
+  /** @type {{ text: string, back: number } | undefined} the recalled question, and how far back it is */
   #recalled;
 
   /** @param {Writing} writing */
@@ -78,9 +79,9 @@ export class Composer {
   }
 
   /**
-   * An earlier or a later question, into a message that is empty or was itself recalled.
+   * Recall an earlier or a later question into a message that is empty or was itself recalled.
    * @param {number} step
-   * @returns {boolean} whether there was something to recall
+   * @returns {boolean} whether there was a question to recall
    */
   #recall(step) {
     if (this.input.value !== (this.#recalled?.text ?? "") || this.#edited) return false;
@@ -102,7 +103,7 @@ export class Composer {
   #changed() {
     if (this.input.value !== this.#recalled?.text) this.#recalled = undefined;
     this.#fit();
-    // What was written before an edit began is kept too.
+    // The text from before an edit is also stored.
     const kept = [this.#edited?.before ?? "", this.input.value].filter((text) => text.trim());
     this.#writing.drafted(kept.join("\n\n"));
   }
@@ -115,7 +116,7 @@ export class Composer {
     this.input.style.height = `${this.input.scrollHeight}px`;
   }
 
-  /** Edit a question that was asked. @param {Turn} turn */
+  /** Edit an earlier question. @param {Turn} turn */
   edit(turn) {
     this.#edited = { turn, before: this.#edited?.before ?? this.input.value };
     this.#write(turn.question.text);
@@ -129,12 +130,12 @@ export class Composer {
     this.input.focus();
   }
 
-  /** What is written and not sent. */
+  /** The unsent draft. */
   get text() {
     return [this.#edited?.before ?? "", this.input.value].filter((text) => text.trim()).join("\n\n");
   }
 
-  /** Show what was written, as it was kept. @param {string} text */
+  /** Show a stored draft. @param {string} text */
   set text(text) {
     this.#edited = this.#recalled = undefined;
     this.input.value = text;

@@ -1,5 +1,5 @@
 // @ts-check
-// The turns of a chat on the page: the version that is shown, painted within the time of a frame, followed at its end.
+// The turns of a chat on the page: the version on display, painted within the time of a frame, followed at its end.
 
 import { AnswerView } from "./answer.js";
 import { isRunning } from "./chat.js";
@@ -12,7 +12,7 @@ import { Follow } from "./scroll.js";
 /** @typedef {import("./versions.js").Versions} Versions */
 
 /**
- * What a person can do with a turn.
+ * The user's actions for a turn.
  * @typedef {object} TurnActions
  * @property {(turn: Turn) => void} again
  * @property {(turn: Turn) => void} goOn
@@ -50,7 +50,7 @@ export class Conversation {
   }
 
   /**
-   * Show these turns. What is on the page already stays as it is.
+   * Show these turns. Turns that are already on the page are not changed.
    * @param {Turn[]} path
    * @param {Versions} versions
    */
@@ -118,14 +118,14 @@ export class Conversation {
     return this.#shown.find(({ turn }) => turn.id === id);
   }
 
-  /** @param {import("./host-types.js").TurnEvent & { turn: string }} event  which the turn has taken */
-  hear(event) {
+  /** @param {import("./host-types.js").TurnEvent & { turn: string }} event  already applied to the turn */
+  receive(event) {
     const view = this.#find(event.turn)?.answer;
-    view?.hear(event);
+    view?.receive(event);
     if (view) this.#painter.add(view);
   }
 
-  /** Somebody else has changed this turn. @param {Turn} turn  @param {boolean} grown  it has only become longer */
+  /** This turn was changed elsewhere. @param {Turn} turn  @param {boolean} grown  it has only become longer */
   changed(turn, grown) {
     const shown = this.#find(turn.id);
     if (!shown) return;
@@ -140,7 +140,7 @@ export class Conversation {
     this.#painter.add(shown.answer);
   }
 
-  /** Bring the lines that count seconds up to date. */
+  /** Update the lines that count seconds. */
   tick() {
     for (const { turn, answer } of this.#shown) if (isRunning(turn.answer)) answer.tick();
   }

@@ -1,6 +1,6 @@
 // @ts-check
-// IndexedDB in promises: a connection that opens itself again, transactions that resolve when they are written, reads that survive
-// a damaged record.
+// IndexedDB with promises: a connection that reopens itself, transactions that resolve once written, reads that survive
+// damaged records.
 
 /**
  * @template T
@@ -31,7 +31,7 @@ export class Database {
     this.#create = create;
   }
 
-  /** Rejects where the browser blocks databases. */
+  /** Rejects if the browser blocks databases. */
   open() {
     this.#opening ??= this.#connect().catch((error) => {
       this.#opening = undefined;
@@ -41,28 +41,28 @@ export class Database {
   }
 
   async #connect() {
-    const request = indexedDB.open(this.#name, 1); // throws where site data is blocked
+    const request = indexedDB.open(this.#name, 1); // throws if site data is blocked
     request.onupgradeneeded = () => this.#create(request.result);
     const connection = await answered(request);
     const gone = () => {
       this.#connection = null;
       this.#opening = undefined;
     };
-    connection.onclose = gone; // the person has deleted the site's data
+    connection.onclose = gone; // the user has deleted the site's data
     connection.onversionchange = () => {
-      connection.close(); // a newer page, or a deletion, must not wait for this one
+      connection.close(); // a newer page, or a deletion, must not wait for this connection
       gone();
     };
     return (this.#connection = connection);
   }
 
   /**
-   * Write. With an open connection everything is handed over before this returns, which is all that a page which is being
-   * closed has time for.
+   * Write. With an open connection all requests are issued before this returns, since a page that is being closed has no
+   * time for more.
    * @param {string[]} stores
-   * @param {(transaction: IDBTransaction) => void} write  one that reads first takes the requests' own callbacks
+   * @param {(transaction: IDBTransaction) => void} write  a write that reads first uses the requests' own callbacks
    * @param {{ commit?: boolean, durability?: IDBTransactionDurability }} [options]  commit: nothing is added in a callback
-   * @returns {Promise<void>} resolves when it is kept
+   * @returns {Promise<void>} resolves when it is stored
    */
   async write(stores, write, { commit = false, durability = "strict" } = {}) {
     const connection = this.#connection ?? (await this.open());
@@ -110,7 +110,7 @@ export class Database {
   }
 
   /**
-   * All records, or those with this key in an index. One that cannot be read costs itself only.
+   * All records, or those with this key in an index. A damaged record does not affect the others.
    * @param {string} store
    * @param {{ index: string, key: string }} [by]
    * @returns {Promise<{ records: unknown[], damaged: number }>}

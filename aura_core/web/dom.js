@@ -20,8 +20,8 @@ export function h(tag, properties = {}, ...children) {
 }
 
 /**
- * Whether an input method has this key: Enter takes a word that is being composed, Escape gives it up. Safari ends the
- * composition before it tells of the key, and says so with the code 229 only.
+ * Whether an input method handles this key: Enter accepts a word that is being composed, Escape discards it. Safari ends the
+ * composition before it reports the key, and indicates that only with the code 229.
  * @param {KeyboardEvent} event
  */
 export function isComposing(event) {

@@ -1,5 +1,5 @@
 // @ts-check
-// What each error code means to the person who asked, what to do about it, and whether asking again can help.
+// For each error code: its meaning for the user, how to resolve it, and whether a retry can help.
 
 /** @typedef {{ title: string, todo: string, retry: boolean }} Advice */
 
@@ -19,7 +19,7 @@ export const CODES = {
   bad_response: advice("The provider sent an invalid response", "Is the provider's address right?"),
   llm_error: advice("The provider failed", "Its log or Aura's log has details."),
   server_shutdown: advice("Aura is shutting down", "Retry when it is back.", true),
-  // From Aura, before the answer begins.
+  // From Aura, before the answer starts.
   unauthorized: advice("This server requires a token", "Enter the token, then retry.", true),
   too_many_streams: advice("Aura is busy", "Other answers are running. Retry in a moment.", true),
   request_timeout: advice("The request did not arrive in time", "The connection may be slow. Retry.", true),
@@ -37,14 +37,14 @@ export const CODES = {
   not_found: advice("No Aura server at this address", "Check the server's address."),
   method_not_allowed: advice("No Aura server at this address", "Check the server's address."),
   internal_error: advice("Aura failed", "Its log has details."),
-  // Seen from here.
+  // Detected by this client.
   unreachable: advice("Aura cannot be reached", "Is `aura serve` running? Start it and retry.", true),
-  connection_lost: advice("The connection was lost", "The text received so far is kept above. Retry for a complete answer.", true),
+  connection_lost: advice("The connection was lost", "The text received so far is kept above. Retry.", true),
   not_aura: advice("The response did not come from Aura", "Another program responded, such as a proxy or a login page."),
 };
 
 /**
- * Advice for any code, an unknown one too.
+ * Advice for any code, including unknown ones.
  * @param {string} code
  * @returns {Advice}
  */
@@ -52,14 +52,14 @@ export function about(code) {
   return (Object.hasOwn(CODES, code) && CODES[code]) || advice("The request failed", "The server's log may have details.");
 }
 
-/** What to say where an answer ended otherwise than by itself. @type {Record<string, string>} */
+/** Texts for answers that did not end by themselves. @type {Record<string, string>} */
 const ENDINGS = {
   length: "Cut off: the token limit was reached (max_tokens in the agent file).",
   content_filter: "Cut off by the provider's content filter.",
   tool_calls: "The model requested tool calls, which Aura does not run.",
 };
 
-/** What to say where an answer has no text at all. @type {Record<string, string>} */
+/** Texts for answers without any text. @type {Record<string, string>} */
 const EMPTY = {
   stop: "The model ended its answer without any text.",
   length: "No text: the token limit was reached before the answer started (max_tokens in the agent file).",
@@ -68,7 +68,7 @@ const EMPTY = {
 };
 
 /**
- * How an answer ended that did not fail, in the same words for all; "" where it ended as it should.
+ * How an answer that did not fail has ended; "" if it ended normally.
  * @param {import("./chat.js").Answer} answer
  */
 export function ending({ state, text, finishReason = "stop", reason }) {

@@ -1,10 +1,10 @@
 // @ts-check
-// Characters that are written another way: entities, named or by number, and backslash escapes.
+// Escaped characters: named and numeric entities, and backslash escapes.
 
-/** Where an entity may stand; what it means is for `entity` to say. */
+/** Matches what may be an entity; `entity` decides its meaning. */
 export const ENTITY = /&(?:#x([0-9a-f]{1,6})|#([0-9]{1,7})|([a-z][a-z0-9]{1,31}));/iy;
 
-/** The named entities that answers really contain; others stay as they are written. @type {Record<string, string>} */
+/** The named entities that answers really contain; others are shown as text. @type {Record<string, string>} */
 const NAMED = {
   amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", copy: "©", reg: "®", trade: "™", hellip: "…",
   mdash: "—", ndash: "–", lsquo: "‘", rsquo: "’", ldquo: "“", rdquo: "”", laquo: "«", raquo: "»", bull: "•",
@@ -14,7 +14,7 @@ const NAMED = {
 }; // prettier-ignore
 
 /**
- * The character that an entity stands for, or a name that is none as it is written.
+ * The character of an entity, or the text itself if it is not an entity.
  * @param {RegExpExecArray} match  of ENTITY
  * @returns {string}
  */

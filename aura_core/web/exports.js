@@ -1,5 +1,5 @@
 // @ts-check
-// A conversation as a file for a person (Markdown, the version that is shown) or a program (JSON, all of it).
+// A conversation as a file for a person (Markdown, the version on display) or a program (JSON, all versions).
 
 import { sizeInWords } from "./attachments.js";
 

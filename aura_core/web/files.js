@@ -1,5 +1,5 @@
 // @ts-check
-// Files of the person at the page: chosen ones come into the chat as text, exported ones are downloaded.
+// The user's files: chosen files are attached to the chat as text, exported ones are downloaded.
 
 import { h } from "./dom.js";
 
@@ -10,7 +10,7 @@ const MOST = 200_000;
 let input;
 
 /**
- * Let a person choose files.
+ * Let the user choose files.
  * @param {(event: import("./host-types.js").HostEvent) => void} tell
  */
 export function pickFiles(tell) {
@@ -54,5 +54,5 @@ async function read(file) {
 export function exportFile(name, text) {
   const url = URL.createObjectURL(new Blob([text], { type: "application/octet-stream" }));
   h("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser reads it when it has asked where to
+  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser reads it after it has asked where to save it
 }

@@ -51,8 +51,8 @@ export function inline(text, before = "\n") {
 }
 
 /**
- * Where to cut a long text so that its first part reads the same whatever follows: at a space, before any mark that a
- * later one may still close. Without such a place it is the last space, or the end.
+ * Where to split a long text so that the first part renders the same whatever follows: at a space, before any delimiter that
+ * a later one may still close. Without such a place it is the last space, or the end.
  * @param {string} text
  * @param {string} before
  * @returns {number}
@@ -74,7 +74,7 @@ export function cut(text, before) {
 class Inline {
   #at = 0;
   #out = document.createDocumentFragment();
-  /** @type {Text | null} the text node that plain text goes on in */
+  /** @type {Text | null} the text node that plain text is appended to */
   #plain = null;
   /** @type {Delimiter | null} */
   #last = null;
@@ -82,10 +82,10 @@ class Inline {
   #brackets = [];
   /** Where the last white space of the text is. */
   #lastSpace;
-  /** @type {Set<number>} lengths of backtick runs that nothing closes */
+  /** @type {Set<number>} lengths of backtick runs without a closing run */
   #unclosed = new Set();
 
-  /** Offset of the first mark that a later character could still give a meaning; the text's length without one. */
+  /** Offset of the first delimiter whose meaning a later character could still change; the text's length without one. */
   open;
 
   /**
@@ -263,7 +263,7 @@ class Inline {
     const element = anchor(link.to, link.title);
     this.#emphasis(opener.delimiter);
     while (opener.node.nextSibling) element.append(opener.node.nextSibling);
-    // A link in a link is no link: an address found by itself becomes text again.
+    // Links cannot be nested: an autolink inside a link becomes text again.
     for (const inner of element.querySelectorAll("a.bare")) inner.replaceWith(...inner.childNodes);
     opener.node.replaceWith(element);
     this.#plain = null;
@@ -385,7 +385,7 @@ class Inline {
   /**
    * @param {Delimiter} opener
    * @param {Delimiter} closer
-   * @returns {Delimiter | null} the next closer to look at
+   * @returns {Delimiter | null} the next closer to examine
    */
   #wrap(opener, closer) {
     const used = opener.length >= 2 && closer.length >= 2 ? 2 : 1;
@@ -443,7 +443,7 @@ function charBefore(text, at) {
 }
 
 /**
- * A link, or where the address is none that a page should open, its text with the address as a hint.
+ * A link, or, for an address that a page should not open, its text with the address as a tooltip.
  * @param {string} to
  * @param {string} title
  * @param {...string} children
@@ -456,7 +456,7 @@ function anchor(to, title, ...children) {
 }
 
 /**
- * An address found in running text ends before the sentence's own punctuation.
+ * An autolink ends before the sentence's own punctuation.
  * @param {string} url
  */
 function withoutTail(url) {

@@ -1,5 +1,5 @@
 // @ts-check
-// Keep chats for the page: in the browser's database, in step with other tabs, and never silently not at all.
+// Store the page's chats: in the browser's database, in sync with other tabs; never fail silently.
 
 import { isRunning, take } from "./chat.js";
 import { closeOpenEnd, fromMessages, mergeChat, mergeTurn } from "./records.js";
@@ -13,14 +13,14 @@ import { browserStorage } from "./web-storage.js";
 /** @typedef {import("./host-types.js").HostEvent} HostEvent */
 /** @typedef {import("./host-types.js").Opened} Opened */
 
-/** What is written of a chat, but not kept. @typedef {{ chat?: Change["chat"], turns: Map<string, Turn>, draft?: string }} Unkept */
+/** Changes of a chat that are not stored yet. @typedef {{ chat?: Change["chat"], turns: Map<string, Turn>, draft?: string }} Unkept */
 
 /** Milliseconds between two writes of an answer that is still running; a long one is written less often. */
 const PAUSE = 1000;
 const CHARACTERS_PER_MS = 500;
-/** Milliseconds between two looks whether an answer in another tab still runs. */
+/** Milliseconds between two checks whether an answer in another tab is still running. */
 const LOOK = 3000;
-/** Why an answer ends with its page. */
+/** The reason of an answer that ended with its page. */
 export const CLOSED = "the page was closed";
 /** Under these names Aura 0.1 kept whole chats in localStorage. */
 const OLD = "aura.chat.";
@@ -33,7 +33,7 @@ export class Keeper {
   #chats = new Map();
   /** @type {Map<string, Turn>} the turns that run in this tab */
   #running = new Map();
-  /** @type {Map<string, Turn>} those that run in others, as far as is known */
+  /** @type {Map<string, Turn>} turns that run in other tabs, as far as known */
   #elsewhere = new Map();
   /** @type {Set<string>} turns that have changed since they were written */
   #unwritten = new Set();
@@ -97,7 +97,7 @@ export class Keeper {
     return { turns: [...turns.values()], draft: unkept?.draft ?? draft, damaged, elsewhere, ...(chat ? { chat } : {}) };
   }
 
-  /** @param {Turn[]} turns  of them those that run nowhere are stopped, as their browser was */
+  /** @param {Turn[]} turns  those that run nowhere any more are marked as stopped */
   async #closeOpenEnds(turns) {
     const open = turns.filter(({ id, answer }) => isRunning(answer) && !this.#running.has(id));
     const running = await this.#tabs.running(open.map(({ id }) => id));
@@ -111,7 +111,7 @@ export class Keeper {
     }
   }
 
-  /** An answer in another tab ends with that tab, which may not have had the time to say so. */
+  /** An answer in another tab ends with that tab, which may not have had the time to report it. */
   async #look() {
     const turns = [...this.#elsewhere.values()];
     const running = await this.#tabs.running(turns.map(({ id }) => id));
@@ -151,11 +151,11 @@ export class Keeper {
   }
 
   /**
-   * What happens in a turn of this tab: kept from time to time, and at its end.
+   * An event of a turn of this tab: the turn is stored from time to time, and at its end.
    * @param {string} id
    * @param {import("./host-types.js").TurnEvent} event
    */
-  hear(id, event) {
+  receive(id, event) {
     const turn = this.#running.get(id);
     if (!turn || !take(turn.answer, event)) return;
     if (isRunning(turn.answer)) {
@@ -211,7 +211,7 @@ export class Keeper {
   async #put(chat, given, known) {
     const turns = [...new Map(given.map((turn) => [turn.id, turn])).values()];
     try {
-      // Both are on their way before anything is waited for: the page may be closing.
+      // Both writes are issued before the first await: the page may be closing.
       const written = turns.length ? this.#store.putTurns(turns) : undefined;
       const patched = Object.keys(chat).length > 1 ? this.#store.patch(chat, known) : undefined;
       const [, now] = await Promise.all([written, patched]);
@@ -237,7 +237,7 @@ export class Keeper {
       if (Object.keys(missing.chat ?? {}).every((name) => name in chat)) delete missing.chat;
     }
     this.#settle(chat.id);
-    // There is room again, perhaps: a chat was deleted.
+    // A chat was deleted, so there may be space again.
     if (chat.deleted) for (const [id, { chat, turns }] of this.#unkept) void this.#put({ ...chat, id }, [...turns.values()], this.#chats.get(id));
   }
 
@@ -255,7 +255,7 @@ export class Keeper {
     if (this.#unkept.size === 0) this.#trouble = "";
   }
 
-  /** What another tab has kept, or this one is not to keep any more. @param {Change} change */
+  /** A change that another tab has stored, or data that this tab must not store any more. @param {Change} change */
   #changed(change) {
     const { chat, turns = [] } = change;
     if (Object.keys(chat).length > 1) this.#chats.set(chat.id, mergeChat(this.#chats.get(chat.id), chat));
@@ -274,7 +274,7 @@ export class Keeper {
     for (const [turn, { chat }] of this.#running) if (chat === id) this.#running.delete(turn);
   }
 
-  /** Take over what Aura 0.1 kept. It goes from there when it is kept here, and what cannot be read stays. */
+  /** Import the chats of Aura 0.1. They are removed there once stored here; unreadable ones remain. */
   async #takeOld() {
     for (const key of browserStorage.keys()) {
       if (!key.startsWith(OLD)) continue;

@@ -1,10 +1,11 @@
 // @ts-check
-// Read the head of a line of Markdown: its indentation in columns, with tabs, and the marks that open quotations and items.
+// Read the start of a Markdown line: its indentation in columns, with tabs, and the markers of quotations and list
+// items.
 
 const MARKER = /^(?:[*+-]|(\d{1,9})[.)])(?=[ \t]|$)/;
 
 /**
- * Where the next character is that is no space, and how many columns away.
+ * The position of the next character that is not a space, and its distance in columns.
  * @typedef {{ at: number, indent: number, blank: boolean }} Here
  */
 
@@ -18,14 +19,14 @@ const MARKER = /^(?:[*+-]|(\d{1,9})[.)])(?=[ \t]|$)/;
  */
 
 export class LineReader {
-  /** The line, as far as it has come. */
+  /** The line, as far as it has arrived. */
   text = "";
-  // How far it is read, and whether that is in the middle of a tab.
+  // The read position, and whether it is inside a tab.
   #offset = 0;
   #column = 0;
   #inTab = false;
 
-  /** Read it again from its beginning. */
+  /** Read it again from the start. */
   rewind() {
     this.#offset = this.#column = 0;
     this.#inTab = false;
@@ -40,7 +41,7 @@ export class LineReader {
   }
 
   /**
-   * Pass over spaces, up to so many columns; of a tab perhaps a part.
+   * Skip spaces up to this many columns, possibly a part of a tab.
    * @param {number} columns
    */
   strip(columns) {
@@ -56,14 +57,14 @@ export class LineReader {
     this.#pass(here.at - this.#offset);
   }
 
-  /** The rest of the line; what is left of a tab as spaces. */
+  /** The rest of the line, with the rest of a tab as spaces. */
   rest() {
     if (!this.#inTab) return this.text.slice(this.#offset);
     return " ".repeat(4 - (this.#column % 4)) + this.text.slice(this.#offset + 1);
   }
 
   /**
-   * Pass over the mark of a quotation, and the space that belongs to it.
+   * Skip the marker of a quotation, and the space that belongs to it.
    * @param {Here} here
    */
   quote(here) {
@@ -73,9 +74,9 @@ export class LineReader {
   }
 
   /**
-   * Pass over the mark of an item and the spaces that belong to it, if there is one.
+   * Skip the marker of a list item and the spaces that belong to it, if there is one.
    * @param {Here} here
-   * @param {boolean} inText  what it would interrupt is a paragraph
+   * @param {boolean} inText  whether it would interrupt a paragraph
    * @returns {Opening | null}
    */
   item(here, inText) {

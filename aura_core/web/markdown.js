@@ -1,5 +1,5 @@
 // @ts-check
-// Render Markdown while it streams: lines open and close blocks, finished blocks are never touched again.
+// Render Markdown while it streams: lines open and close blocks, and finished blocks are never changed again.
 //
 // This is the block algorithm of CommonMark, with one difference: the end of a line may not have come yet. `#decide`
 // says which block a line belongs to as soon as no continuation can change that, and holds the line back until then;
@@ -21,12 +21,12 @@ import { LineReader } from "./line-reader.js";
  * @property {string} marker  of a list: what its items begin with
  */
 
-/** A line that is not decided by then is text: no fence and no row of a table is that long. */
+/** A line that is undecided at this length is text: fences and table rows are shorter. */
 const LONGEST_HEAD = 4096;
 
-/** Containers inside each other; browsers overflow their stack when an answer is nested some thousand levels deep. */
+/** Nested containers; browsers overflow their stack at some thousand levels. */
 const DEEPEST = 64;
-/** Characters that are rendered as Markdown; what comes after them is shown as it is. No answer is that long. */
+/** Characters that are rendered as Markdown; the rest is shown as plain text. Real answers are shorter. */
 const MOST = 1_000_000;
 
 const RULE = /^(?:(?:\*[ \t]*){3,}|(?:_[ \t]*){3,}|(?:-[ \t]*){3,})$/;
@@ -37,11 +37,11 @@ const FENCE = /^(?:(`{3,})([^`]*)|(~{3,})(.*))$/;
 const DELIMITER = /^:?-+:?$/;
 
 /**
- * What a line turned out to be, before anything is done about it.
+ * The type of a line, before any block is changed.
  * @typedef {object} Plan
  * @property {What} what
- * @property {string} text  what of the line belongs to the block, as far as it has come
- * @property {number} matched  how many of the open containers go on
+ * @property {string} text  the part of the line that belongs to the block, as far as it has arrived
+ * @property {number} matched  how many of the open containers continue
  * @property {Opening[]} opens
  * @property {number} [indent]
  */
@@ -61,7 +61,7 @@ export class Markdown {
   /** @type {CodeBlock | null} */
   #plain = null;
 
-  // The line being read, and whether it is understood.
+  // The line being read, and whether its type is decided.
   #line = new LineReader();
   #decided = false;
   #lineEnd = "";
@@ -69,7 +69,7 @@ export class Markdown {
 
   /**
    * @param {HTMLElement} root
-   * @param {(code: HTMLElement, language: string) => HTMLElement} [frame]  puts a block of code into its frame
+   * @param {(code: HTMLElement, language: string) => HTMLElement} [frame]  wraps a code block in its frame
    */
   constructor(root, frame = (code) => h("pre", {}, code)) {
     this.#root = root;
@@ -78,7 +78,7 @@ export class Markdown {
   }
 
   /**
-   * More of the text, cut anywhere. The page shows it after `show`.
+   * Add text, split anywhere. The page shows it after `show`.
    * @param {string} text
    */
   write(text) {
@@ -109,7 +109,7 @@ export class Markdown {
     });
   }
 
-  /** Bring the page up to date; once a frame is enough. */
+  /** Update the page; once a frame is enough. */
   show() {
     this.#leaf?.show();
   }
@@ -150,11 +150,11 @@ export class Markdown {
     this.#leaf = null;
   }
 
-  // --- What is this line? Nothing below changes a block.
+  // --- Classify the line. Nothing below changes a block.
 
   /**
    * @param {"unfinished" | "too long" | "whole"} state
-   * @returns {Plan | null} null: it depends on what comes
+   * @returns {Plan | null} null: it depends on the rest of the line
    */
   #decide(state) {
     const wait = state === "unfinished";
@@ -202,7 +202,7 @@ export class Markdown {
   }
 
   /**
-   * How many of the open containers this line goes on with; null while its indentation has not come.
+   * How many of the open containers this line continues; null while its indentation is incomplete.
    * @param {boolean} wait
    */
   #match(wait) {
@@ -245,7 +245,7 @@ export class Markdown {
   }
 
   /**
-   * The kind of a line that is neither a quotation, nor an item, nor plain text.
+   * The type of a line that is neither a quotation, nor a list item, nor plain text.
    * @param {string} rest
    * @param {boolean} inText
    * @param {boolean} whole
@@ -264,7 +264,7 @@ export class Markdown {
     return RULE.test(rest) ? "rule" : null;
   }
 
-  // --- Do what was decided.
+  // --- Apply the decision.
 
   /** @param {Plan} plan */
   #apply(plan) {
@@ -288,12 +288,12 @@ export class Markdown {
   }
 
   /**
-   * Close the containers that the line does not go on with. Returns whether there are none.
+   * Close the containers that the line does not continue. Returns whether there are none.
    * @param {Plan} plan
    */
   #keep({ what, matched, opens }) {
     const last = this.#stack[matched - 1];
-    // The list goes on with a new item of its kind, or not at all.
+    // The list continues with a new item of its kind, or ends.
     if (last?.kind === "list" && what !== "blank" && opens[0]?.marker !== last.marker) matched--;
     else if (last?.kind === "list" && what === "blank" && opens.length && opens[0]?.marker !== last.marker) matched--;
     if (matched === this.#stack.length) return true;
@@ -303,7 +303,7 @@ export class Markdown {
   }
 
   /**
-   * Give the line to the open block, if it is its.
+   * Add the line to the open block, if it belongs there.
    * @param {What} what
    * @param {string} text
    */
@@ -390,7 +390,7 @@ export class Markdown {
     return this.#parent().appendChild(element);
   }
 
-  /** Where a new block goes. One that comes after a blank line makes its list a loose one. */
+  /** The parent of a new block. A block after a blank line makes its list loose. */
   #parent() {
     const top = this.#top;
     if (this.#afterBlank && top.kind === "item" && top.element.hasChildNodes()) {
@@ -402,7 +402,7 @@ export class Markdown {
 }
 
 /**
- * Whether more of the line could make something else of it.
+ * Whether the rest of the line could still change its type.
  * @param {string} rest
  * @param {boolean} inText
  */

@@ -1,5 +1,5 @@
 // @ts-check
-// What stands above the message until it is dealt with: each notice with a name of its own, and something to do about it.
+// Notices above the message field: each has a unique name and actions, and stays until it is resolved.
 
 import { h } from "./dom.js";
 
@@ -11,7 +11,7 @@ export class Notices {
   #shown = new Map();
 
   /**
-   * Show a notice in place of the one of this name; null takes it away.
+   * Show a notice in place of the one with this name; null removes it.
    * @param {string} name
    * @param {Notice | null} notice
    */
@@ -23,7 +23,7 @@ export class Notices {
       return;
     }
     const { text, actions = [], closes = false, urgent = false } = notice;
-    // Both are read out when they come, an alert at once.
+    // Screen readers announce both, an alert at once.
     const spoken = urgent ? { role: "alert" } : { "aria-live": "polite" };
     const element = h("div", { class: "notice", ...spoken }, h("p", {}, text));
     const close = () => this.put(name, null);

@@ -1,5 +1,5 @@
 // @ts-check
-// The page at `/` as a host of the chat view: it asks this server, and keeps chats in this browser.
+// The page at `/` as a host of the chat view: it sends requests to this server, and stores chats in this browser.
 
 import { exportFile, pickFiles } from "./files.js";
 import { CLOSED, Keeper } from "./keeper.js";
@@ -11,7 +11,7 @@ import { tabStorage } from "./web-storage.js";
 /** @typedef {import("./host-types.js").HostEvent} HostEvent */
 /** @typedef {import("./host-types.js").TurnEvent} TurnEvent */
 
-/** Milliseconds between two looks for a server that is not there, or behind something else that answers. */
+/** Milliseconds between two attempts to reach a server that does not respond, or to which another program responds. */
 const AGAIN = 3000;
 /** The chat that this tab showed last. */
 const CURRENT = "aura.current";
@@ -35,7 +35,7 @@ const host = {
     const body = { prompt, conversationHistory: history, ...(context ? { additionalContext: context } : {}) };
     const question = { url: "", agent, streaming: streams.get(agent) ?? true, body, headers: authorization() };
     const emit = (/** @type {TurnEvent} */ event) => {
-      hear(turn, event);
+      receive(turn, event);
       if (event.type !== "error") return;
       if (event.code === "unauthorized") void askToken().then(findAgents);
       else if (event.code === "unreachable" || event.code === "agent_not_found") void findAgents();
@@ -71,15 +71,15 @@ const host = {
  * @param {string} turn
  * @param {TurnEvent} event
  */
-function hear(turn, event) {
-  keeper.hear(turn, event);
+function receive(turn, event) {
+  keeper.receive(turn, event);
   tell({ ...event, turn });
 }
 
 /** @param {string} text */
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  // Without HTTPS, on another machine than this one, there is only the old way.
+  // Without HTTPS, on another machine, only the legacy API exists.
   const area = document.createElement("textarea");
   area.value = text;
   document.body.append(area);
@@ -119,10 +119,10 @@ void findAgents();
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) void findAgents();
 });
-// The browser closes the connections of a closed tab; one that it keeps for "back" would go on generating.
+// The browser closes the connections of a closed tab; a page kept in the back/forward cache would continue to generate.
 addEventListener("pagehide", () => {
   for (const [turn, abort] of turns) {
-    hear(turn, { type: "stopped", reason: CLOSED }); // what came is kept now; afterwards there is no time for it
+    receive(turn, { type: "stopped", reason: CLOSED }); // the received text is stored now; there is no time for it later
     abort.abort();
   }
 });

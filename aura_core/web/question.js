@@ -1,5 +1,5 @@
 // @ts-check
-// One question on the page: what was asked, what went along, its other versions, and a way to edit it.
+// One question on the page: its text, its attachments, its other versions, and the button to edit it.
 
 import { sizeInWords } from "./attachments.js";
 import { h } from "./dom.js";
@@ -42,7 +42,7 @@ export class QuestionView {
     );
   }
 
-  /** Give the focus to the button that steps this way, or to the other where there is nothing more. @param {string} label */
+  /** Focus the button for this direction, or the other one at the end. @param {string} label */
   focus(label) {
     const buttons = [...this.#versions.querySelectorAll("button")];
     const wanted = buttons.find((button) => button.ariaLabel === label && !button.disabled);

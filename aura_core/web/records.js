@@ -1,5 +1,5 @@
 // @ts-check
-// What hosts need to keep chats: which records are sound, how two copies become one, and what older versions kept.
+// Helpers for hosts that store chats: validation of records, merging of two copies, and import from older versions.
 
 import { isRunning, newId, titleOf } from "./chat.js";
 
@@ -10,7 +10,7 @@ import { isRunning, newId, titleOf } from "./chat.js";
 const STATES = ["connecting", "waiting", "thinking", "answering", "done", "stopped", "failed"];
 
 /**
- * Whether this is the id of a chat or a turn, as `newId` makes them; nothing else may name a file.
+ * Whether this is the id of a chat or a turn, as created by `newId`; no other string may be used in a file name.
  * @param {unknown} value
  * @returns {value is string}
  */
@@ -62,7 +62,7 @@ function isAnswer(value) {
 }
 
 /**
- * Of two copies of a turn the one that is further: whoever runs a turn writes it, and may be overtaken by its own end.
+ * The later of two copies of a turn: writes of a running turn may arrive after its end.
  * @param {Turn | undefined} kept
  * @param {Turn} given
  * @returns {Turn}
@@ -79,7 +79,7 @@ function size({ answer }) {
 }
 
 /**
- * A chat with other fields. What is not named in the change stays, so that two who change different things lose neither.
+ * A chat with changed fields. Other fields keep their values, so that concurrent changes of different fields are not lost.
  * @param {Chat | undefined} kept
  * @param {Partial<Chat> & { id: string }} change
  * @returns {Chat}
@@ -90,7 +90,7 @@ export function mergeChat(kept, change) {
 }
 
 /**
- * The chat of these turns, where its own record is lost.
+ * Rebuild a chat from its turns if its own record is lost.
  * @param {string} id
  * @param {Turn[]} turns  at least one
  * @returns {Chat}
@@ -104,7 +104,7 @@ export function rebuildChat(id, turns) {
 }
 
 /**
- * An answer whose runner is gone runs no more.
+ * Mark an answer as stopped if the page or window that ran it is gone.
  * @param {Turn} turn
  * @param {string} reason
  */
@@ -113,9 +113,9 @@ export function closeOpenEnd({ answer }, reason) {
 }
 
 /**
- * What Aura 0.1 kept: a chat as a list of messages. Another attempt at a question becomes a version of the turn.
+ * Import a chat of Aura 0.1, a list of messages. Another attempt at a question becomes a version of the turn.
  * @param {unknown} value
- * @returns {{ chat: Chat, turns: Turn[] } | null} null: it is something else
+ * @returns {{ chat: Chat, turns: Turn[] } | null} null: unknown format
  */
 export function fromMessages(value) {
   const old = /** @type {{ id?: unknown, agent?: unknown, updated?: unknown, messages?: unknown } | null} */ (value);

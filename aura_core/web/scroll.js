@@ -1,5 +1,5 @@
 // @ts-check
-// Follow the end of a growing log only while the reader is there; never pull them back.
+// Follow the end of a growing log only while the reader is there; never scroll the reader back to it.
 
 /** Pixels from the end within which a reader counts as being there. */
 const NEAR = 24;
@@ -21,7 +21,7 @@ export class Follow {
       this.toEnd();
       log.focus({ preventScroll: true });
     });
-    // What grows or shrinks around the log, such as the composer, must not lose the end.
+    // A change of size around the log, for example of the composer, must not lose the end.
     new ResizeObserver(() => this.#following && this.toEnd()).observe(log);
   }
 
@@ -31,7 +31,7 @@ export class Follow {
   }
 
   /**
-   * Change the log, then follow. Where the reader is, is asked again right before: a scroll event may be on its way.
+   * Change the log, then follow. The scroll position is read right before, since a scroll event may be pending.
    * @param {() => void} change
    */
   around(change) {

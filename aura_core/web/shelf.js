@@ -1,5 +1,5 @@
 // @ts-check
-// All chats: their list, what is done with one of them, and what is the matter with keeping them.
+// All chats: their list, the actions for a chat, and storage failures.
 
 import { newChat } from "./chat.js";
 import { ChatList, nameOf } from "./chats.js";
@@ -15,7 +15,7 @@ import { Versions } from "./versions.js";
 /** A chat with everything in it. @typedef {{ chat: Chat, turns: Turn[], draft: string }} Whole */
 
 /**
- * The chat that is shown, as far as it matters here.
+ * The parts of the displayed chat that are needed here.
  * @typedef {object} Showing
  * @property {(id: string) => boolean} shows  whether it is this one
  * @property {() => Whole} whole
@@ -23,7 +23,7 @@ import { Versions } from "./versions.js";
  * @property {(title: string) => void} renamed
  * @property {(id: string) => void} stop  stop what runs in this chat
  * @property {(elsewhere: boolean) => void} gone  it was deleted, here or elsewhere
- * @property {() => boolean} idle  whether nothing was said or written in it
+ * @property {() => boolean} idle  whether it has neither turns nor a draft
  * @property {(agent: string) => string} name
  * @property {(text: string) => void} say
  */
@@ -58,13 +58,13 @@ export class Shelf {
     return this.list.get(id);
   }
 
-  /** List what is kept already. @param {Partial<Chat> & { id: string }} change */
+  /** Add a chat that is already stored to the list. @param {Partial<Chat> & { id: string }} change */
   put(change) {
     this.list.put(change);
   }
 
   /**
-   * Keep a change of a chat.
+   * Store a change of a chat.
    * @param {string} id
    * @param {Partial<Chat>} change
    * @param {Turn[]} [turns]
@@ -81,7 +81,7 @@ export class Shelf {
     this.#showTrouble();
   }
 
-  /** Say what is the matter with keeping, and what would be lost now. */
+  /** Show the storage failure, and what would be lost now. */
   #showTrouble() {
     const { message, unkept } = this.#trouble;
     const { exportFile } = this.#host;
@@ -131,7 +131,7 @@ export class Shelf {
   /**
    * Delete a chat.
    * @param {Chat} chat
-   * @returns {Promise<() => void>} what brings it back
+   * @returns {Promise<() => void>} the function that restores it
    */
   async #remove({ id }) {
     const whole = stopped(await this.#whole(id));
@@ -156,7 +156,7 @@ export class Shelf {
     const chat = this.get(id);
     this.put({ id, deleted: Date.now() });
     if (!this.#showing.shows(id) || !chat) return;
-    // What is being written is still on the page then.
+    // The current draft is still on the page then.
     const whole = { ...stopped(this.#showing.whole()), draft: "" };
     this.#showing.stop(id);
     this.#showing.gone(true);
@@ -170,7 +170,7 @@ export class Shelf {
 }
 
 /**
- * A copy that can be brought back, in which nothing runs.
+ * A copy that can be restored, in which nothing runs.
  * @param {Whole} whole
  */
 function stopped(whole) {

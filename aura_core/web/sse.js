@@ -1,5 +1,5 @@
 // @ts-check
-// Cut a text/event-stream into events, exactly as a browser's EventSource does, whatever the chunks.
+// Parse a text/event-stream into events, exactly as a browser's EventSource does, however it is split into chunks.
 
 /**
  * An event, or a comment, whose `name` is COMMENT.
@@ -9,7 +9,7 @@
 /** No event has this name: without one it is called "message". */
 export const COMMENT = "";
 
-/** Characters that one unfinished line may have; the server takes lines of 8 MiB from a provider. */
+/** Maximum characters of an unfinished line; the server accepts lines of 8 MiB from a provider. */
 export const MAX_LINE = 16 * 1024 * 1024;
 
 export class SseParser {

@@ -9,7 +9,7 @@ import { isChat, isTurn, mergeChat, rebuildChat } from "./records.js";
 /** @typedef {import("./chat.js").Turn} Turn */
 /** @typedef {import("./host-types.js").Change} Change */
 
-/** Milliseconds for which it is remembered that a chat was deleted; a tab that is older than that may bring it back. */
+/** Milliseconds for which a deletion is remembered; a tab that is older than that may restore the chat. */
 const REMEMBERED = 30 * 24 * 3600 * 1000;
 
 export class Store {
@@ -20,7 +20,7 @@ export class Store {
   });
 
   /**
-   * The chats that are not deleted. One whose own record is lost is made from its turns.
+   * The chats that are not deleted. A chat whose own record is lost is rebuilt from its turns.
    * @returns {Promise<Chat[]>}
    */
   async chats() {
@@ -70,7 +70,7 @@ export class Store {
   }
 
   /**
-   * Keep whole turns. Only the tab in which a turn runs writes it, so there is nothing to merge with.
+   * Store complete turns. Only the tab in which a turn runs writes it, so there is nothing to merge with.
    * @param {Turn[]} turns
    */
   putTurns(turns) {
@@ -82,12 +82,12 @@ export class Store {
   /**
    * Change these fields of a chat; one that is deleted loses its turns and its draft.
    * @param {Change["chat"]} change
-   * @param {Chat} [known]  as this tab knows it: the rest of it where its record cannot be read; missing for a new one
+   * @param {Chat} [known]  as this tab knows it, for the other fields if its record cannot be read; missing for a new chat
    * @returns {Promise<Chat>} as it is now
    */
   async patch(change, known) {
     if (!known && isChat(change)) {
-      // New, or brought back: nothing to merge with, and nothing to wait for where the page is closing.
+      // New, or restored: there is nothing to merge with, and no read to wait for while the page is closing.
       await this.#database.write(["chats"], (transaction) => transaction.objectStore("chats").put(change), { commit: true });
       return change;
     }
@@ -116,7 +116,7 @@ export class Store {
     transaction.objectStore("chats").put({ id, agent: "", title: "", updated, last: "", deleted });
   }
 
-  /** What another tab may have written after the deletion goes too. @param {Chat[]} chats */
+  /** Also removes what another tab may have written after the deletion. @param {Chat[]} chats */
   #forget(chats) {
     return this.#database.write(["chats", "turns", "drafts"], (transaction) => {
       for (const chat of chats) {
@@ -127,7 +127,7 @@ export class Store {
   }
 
   /**
-   * The chats in which this is said, in a question or an answer; letters may be small or large.
+   * The chats with a question or an answer that contains this text, case-insensitively.
    * @param {string} text
    * @param {string[]} chats  where to look
    */

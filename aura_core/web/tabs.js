@@ -1,5 +1,5 @@
 // @ts-check
-// What the tabs of one browser tell each other: what was changed, whose answer is running, and to stop it.
+// Messages between the tabs of one browser: what was changed, which answers are running, and to stop one.
 
 import { newId } from "./chat.js";
 
@@ -12,7 +12,7 @@ import { newId } from "./chat.js";
  *   | { type: "stop", turn: string }} Message
  */
 
-/** Milliseconds that a tab has to say that an answer runs in it; busy ones take a moment. */
+/** Milliseconds that a tab has to report that it runs an answer; busy tabs need a moment. */
 const PATIENCE = 1000;
 
 export class Tabs {
@@ -24,20 +24,20 @@ export class Tabs {
 
   /**
    * @param {{ changed: (change: Change) => void, stop: (turn: string) => void, runs: (turn: string) => boolean }} own
-   *   what this tab does when it hears of others
+   *   callbacks for messages from other tabs
    */
   constructor(own) {
     this.#own = own;
     try {
       this.#channel = new BroadcastChannel("aura");
     } catch {
-      return; // blocked as storage is: then there is nothing that two tabs share
+      return; // blocked like storage: then two tabs share nothing
     }
-    this.#channel.addEventListener("message", ({ data }) => this.#hear(data));
+    this.#channel.addEventListener("message", ({ data }) => this.#receive(data));
   }
 
   /** @param {Message} message */
-  #hear(message) {
+  #receive(message) {
     if (message.type === "changed") this.#own.changed(message.change);
     else if (message.type === "stop") this.#own.stop(message.turn);
     else if (message.type === "mine") this.#questions.get(message.question)?.(message.turns);

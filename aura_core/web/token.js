@@ -1,11 +1,12 @@
 // @ts-check
-// The server's bearer token: asked for when it is wanted, kept for this tab, or for longer if one says so.
+// The server's bearer token: requested in a dialog when it is required, stored for this tab or, if the user chooses,
+// for longer.
 
 import { h } from "./dom.js";
 import { browserStorage, tabStorage } from "./web-storage.js";
 
 const KEY = "aura.token";
-/** What a header can carry; with anything else no request leaves. */
+/** The characters that a header can contain; with any others fetch fails. */
 const TOKEN = /^[\x20-\x7e]+$/;
 
 /** @returns {Record<string, string>} */
@@ -17,7 +18,7 @@ export function authorization() {
 /** @type {Promise<void> | undefined} */
 let asking;
 
-/** Ask for the token. Resolves when one was given; asking twice at a time is asking once. */
+/** Ask for the token. Resolves when one was entered; concurrent calls share one dialog. */
 export function askToken() {
   asking ??= new Promise((resolve) => {
     const wrong = (tabStorage.get(KEY) ?? browserStorage.get(KEY)) !== null;
@@ -35,9 +36,9 @@ export function askToken() {
     const dialog = h("dialog", { class: "token", "aria-labelledby": "aura-token" }, form);
     input.addEventListener("input", () => {
       const fits = input.value === "" || TOKEN.test(input.value.trim());
-      input.setCustomValidity(fits ? "" : "A token contains only ASCII characters.");
+      input.setCustomValidity(fits ? "" : "A token contains only ASCII characters: no accents, no curly quotes.");
     });
-    // Nothing works without. Esc closes it all the same: Chromium lets a page refuse that only once.
+    // Nothing works without a token. Esc can still close the dialog: Chromium lets a page prevent that only once.
     dialog.addEventListener("close", () => {
       if (dialog.isConnected) dialog.showModal();
     });

@@ -1,5 +1,5 @@
 // @ts-check
-// Ask an agent and report what happens, as one list of events with exactly one end.
+// Send a prompt to an agent and report the turn as a list of events with exactly one end.
 
 import { COMMENT, SseParser } from "./sse.js";
 
@@ -9,23 +9,26 @@ import { COMMENT, SseParser } from "./sse.js";
  * @typedef {object} Question
  * @property {string} url  of the server; "" is the page's own
  * @property {string} agent
- * @property {boolean} [streaming]  false: the agent cannot stream and is asked for the whole answer
+ * @property {boolean} [streaming]  false: the agent cannot stream, so the complete answer is requested
  * @property {{ prompt: string, conversationHistory?: import("./host-types.js").Said[], additionalContext?: string }} body
  * @property {Record<string, string>} [headers]
  */
 
-/** Milliseconds without a byte after which a connection is dead, where the server does not say how often it sends one. */
+/** Milliseconds without a byte after which a connection counts as dead, if the server does not send its heartbeat interval. */
 export const SILENCE = 45_000;
 /** Three times the server's heartbeat, but no less than this. */
 const LEAST_SILENCE = 10_000;
-/** Milliseconds after a silence in which what has come is read. After a standstill (SIGSTOP, a suspended laptop) timers are first. */
+/**
+ * Milliseconds after a silence in which buffered data is read. After a suspension (SIGSTOP, a suspended laptop) timers fire
+ * first.
+ */
 const READ_FIRST = 1000;
 
 /**
- * One turn: one POST, one AbortController. Nothing is ever asked twice, except that an agent which turns out not to stream is
- * asked for its whole answer, before it has said a word.
+ * One turn: one POST, one AbortController. A request is never repeated, except that an agent which turns out not to stream
+ * gets a second one for the complete answer.
  * @param {Question} question
- * @param {(event: TurnEvent) => void} emit  gets events until `done`, `error` or `stopped`, which is always the last
+ * @param {(event: TurnEvent) => void} emit  receives events up to `done`, `error` or `stopped`, which is always the last
  * @param {{ signal: AbortSignal, silence?: number, fetch?: typeof fetch }} options
  */
 export async function runTurn(question, emit, { signal, silence: given, fetch = globalThis.fetch }) {
@@ -58,9 +61,9 @@ export async function runTurn(question, emit, { signal, silence: given, fetch = 
         else await follow(response, emit, alive, abort.signal);
         return;
       }
-      clearTimeout(watchdog); // a whole answer comes without signs of life
+      clearTimeout(watchdog); // a complete answer comes without heartbeats
     }
-    emit({ type: "open" }); // the response comes with the answer: until then the model is what one waits for
+    emit({ type: "open" }); // the response comes together with the answer: until then the user waits for the model
     const response = await post(fetch, question, "chat", abort.signal);
     began = true;
     await whole(response, emit);
@@ -72,12 +75,12 @@ export async function runTurn(question, emit, { signal, silence: given, fetch = 
   } finally {
     clearTimeout(watchdog);
     signal.removeEventListener("abort", stop);
-    stop(); // whatever is still open is not wanted any more
+    stop(); // close whatever is still open
   }
 }
 
 /**
- * Milliseconds of silence that mean something, by the server's own heartbeat in seconds.
+ * The silence limit in milliseconds, from the server's heartbeat in seconds.
  * @param {Response} response
  */
 function silenceOf(response) {
@@ -103,7 +106,7 @@ function post(fetch, { url, agent, body, headers }, route, signal) {
 }
 
 /**
- * Status and content type first: what is no answer is a failure, in the server's own words where it has any.
+ * Check status and content type first: anything but an answer is a failure, in the server's own words if it has any.
  * @param {Response} response
  * @param {string} wanted  its content type
  * @returns {Promise<Extract<TurnEvent, { type: "error" }> & { partial?: string } | null>}
@@ -127,10 +130,10 @@ export async function refusal(response, wanted) {
 }
 
 /**
- * Read a stream up to the event that ends it.
+ * Read a stream up to its terminal event.
  * @param {Response} response
  * @param {(event: TurnEvent) => void} emit
- * @param {() => void} alive  called for every bit that comes, comments too
+ * @param {() => void} alive  called for every received chunk, including comments
  * @param {AbortSignal} signal  of the request
  */
 async function follow(response, emit, alive, signal) {
@@ -155,7 +158,7 @@ async function follow(response, emit, alive, signal) {
 }
 
 /**
- * Read what follows the end, which is nothing but the end of the response, so that the connection can serve again.
+ * Read the end of the response after the terminal event, so that the connection can be reused.
  * @param {ReadableStreamDefaultReader<Uint8Array>} reader
  */
 async function drain(reader) {

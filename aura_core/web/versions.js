@@ -1,5 +1,5 @@
 // @ts-check
-// Turns form a tree: each knows the one before it, and those after the same one are versions of each other.
+// Turns form a tree: each refers to the turn before it, and turns after the same one are versions of each other.
 
 /** @typedef {import("./chat.js").Turn} Turn */
 
@@ -35,7 +35,7 @@ export class Versions {
   }
 
   /**
-   * The turns that lead to this one, which is the last; to the newest where it is not there.
+   * The path of turns up to this one; up to the newest if it does not exist.
    * @param {string} last
    * @returns {Turn[]}
    */
@@ -62,7 +62,7 @@ export class Versions {
   }
 
   /**
-   * The last turn after this one, along the newest version of each.
+   * The last turn after this one, along the newest versions.
    * @param {Turn} turn
    */
   end(turn) {
@@ -76,7 +76,7 @@ export class Versions {
     }
   }
 
-  /** Which turn comes before each. Where that could not be read, it is the one that was asked before it. */
+  /** The turn before each turn. If that one could not be read, it is the turn asked before it. */
   #indexed() {
     if (this.#tree) return this.#tree;
     const before = new Map();

@@ -46,11 +46,11 @@ class View {
   /** @type {Chat} */
   #chat = newChat("");
   #versions = new Versions();
-  /** Whether the turns of the chat that is shown have not come yet. */
+  /** Whether the turns of the displayed chat are still loading. */
   #opening = false;
-  /** @type {import("./chat.js").Attachment[]} what was given to the chat meanwhile */
+  /** @type {import("./chat.js").Attachment[]} attachments added in the meantime */
   #unattached = [];
-  /** @type {Map<string, Turn>} what was asked here and is running, in this chat or one shown before */
+  /** @type {Map<string, Turn>} running turns of this view, in this chat or one displayed before */
   #running = new Map();
   /** @type {Set<string>} the turns of this chat that run elsewhere */
   #elsewhere = new Set();
@@ -92,7 +92,7 @@ class View {
     root.append(header, this.#shelf.list.panel, h("main", {}, this.#conversation.log, foot), this.#status);
     root.addEventListener("keydown", (event) => this.#key(event));
     setInterval(() => this.#conversation.tick(), 1000);
-    host.onEvent((event) => this.#hear(event));
+    host.onEvent((event) => this.#receive(event));
     this.#greet();
     void this.#load();
   }
@@ -102,7 +102,7 @@ class View {
     for (const chat of chats) this.#shelf.put(chat);
     const shown = chats.find((chat) => chat.id === current);
     if (shown && this.#chat.last === "") {
-      const written = this.#composer.text; // before the chats had come: it goes along
+      const written = this.#composer.text; // added before the chats were loaded: attach it now
       this.#composer.text = "";
       if (written) this.#drafted("");
       await this.#open(shown);
@@ -110,11 +110,11 @@ class View {
     } else {
       this.#shown();
     }
-    // A frame that is loaded again, as in VS Code, must not take the focus from where one is writing.
+    // A reloaded frame, as in VS Code, must not take the focus from where the user is typing.
     if (document.hasFocus()) this.#composer.input.focus();
   }
 
-  /** Begin another conversation; a running answer is stopped. What was written for an empty chat stays. */
+  /** Start another conversation; a running answer is stopped. The draft of an empty chat stays. */
   newChat() {
     if (this.#chat.last) this.#show(newChat(this.#picker.chosen?.id ?? ""));
     this.#composer.input.focus();
@@ -138,7 +138,7 @@ class View {
   }
 
   /** @param {HostEvent} event */
-  #hear(event) {
+  #receive(event) {
     switch (event.type) {
       case "agents":
         this.#offline = "";
@@ -172,7 +172,7 @@ class View {
     }
   }
 
-  /** @param {import("./chat.js").Attachment} attachment  which waits for what is attached already */
+  /** @param {import("./chat.js").Attachment} attachment  merged with the existing attachments */
   #attach(attachment) {
     if (this.#opening) this.#unattached.push(attachment);
     else this.#composer.attached.add(attachment);
@@ -183,7 +183,7 @@ class View {
     const turn = this.#running.get(event.turn);
     if (!turn || !take(turn.answer, event)) return;
     const { answer } = turn;
-    this.#conversation.hear(event);
+    this.#conversation.receive(event);
     if (event.type === "asking") this.#say(`Asking ${answer.model}, as ${answer.silent} does not answer`);
     if (answer.pieces === 1 && event.type === "token") this.#say(`${this.#picker.name(answer.agent)} is answering`);
     if (isRunning(answer)) return;
@@ -200,7 +200,7 @@ class View {
 
   // --- Asking.
 
-  /** Whether something can be asked now: nothing else is, and there is an agent. Where there is none, say why. */
+  /** Whether a question can be sent now: no answer is running, and an agent is available. If not, show the reason. */
   #ready() {
     if (this.#busy || this.#opening) return false;
     if (this.#picker.chosen) return true;
@@ -237,13 +237,13 @@ class View {
     this.#host.send(context ? { ...ask, context } : ask);
   }
 
-  /** Ask the same again; the answer before stays as another version. @param {Turn} turn */
+  /** Send the same question again; the earlier answer stays as another version. @param {Turn} turn */
   #again(turn) {
     if (this.#ready()) this.#ask(turn.question.text, turn.after);
     this.#composer.input.focus();
   }
 
-  /** Ask for the rest of an answer, as a message that one sees. @param {Turn} turn */
+  /** Ask for the rest of an answer, with a visible message. @param {Turn} turn */
   #goOn(turn) {
     if (this.#ready()) this.#ask("Continue where you stopped.", turn.id);
     this.#composer.input.focus();
@@ -260,7 +260,7 @@ class View {
     this.#greet();
   }
 
-  /** Show another version of a turn, and what followed it. @param {Turn} turn */
+  /** Show another version of a turn, and the turns that followed it. @param {Turn} turn */
   #step(turn) {
     this.#save({ last: this.#versions.end(turn).id });
     this.#render();
@@ -289,7 +289,7 @@ class View {
     this.#shown();
   }
 
-  /** A chat in which was written and nothing asked is listed by what was written. */
+  /** A chat with a draft but no question is listed under its draft. */
   #leave() {
     const { id, last, attached = [] } = this.#chat;
     if (last || !this.#shelf.get(id)) return;
@@ -303,11 +303,11 @@ class View {
     this.#show(chat);
     this.#opening = true;
     const { chat: head, turns, draft = "", damaged = 0, elsewhere = [] } = await this.#host.open(chat.id);
-    if (this.#chat.id !== chat.id) return; // another one was opened meanwhile
+    if (this.#chat.id !== chat.id) return; // another chat was opened in the meantime
     this.#opening = false;
     this.#chat = { ...this.#chat, ...head };
     for (const turn of turns) this.#versions.put(mergeTurn(this.#versions.get(turn.id), turn));
-    // What was asked right before a crash is kept, but perhaps not that it is the last.
+    // A question sent right before a crash is stored, but perhaps not as the last turn.
     const last = this.#versions.get(this.#chat.last);
     if (last) this.#chat.last = this.#versions.end(last).id;
     for (const turn of turns) {
@@ -329,7 +329,7 @@ class View {
     this.#shown();
   }
 
-  /** Add to what is written. @param {string} text */
+  /** Append to the draft. @param {string} text */
   #write(text) {
     this.#composer.text = [this.#composer.text, text].filter((part) => part.trim()).join("\n\n");
     this.#drafted(this.#composer.text);
@@ -354,7 +354,7 @@ class View {
   // --- Keeping.
 
   /**
-   * Keep a change of the chat that is shown.
+   * Store a change of the displayed chat.
    * @param {Partial<Chat>} change
    * @param {Turn[]} [turns]
    */
@@ -365,7 +365,7 @@ class View {
     if (change.title !== undefined) this.#shown();
   }
 
-  /** @param {import("./host-types.js").Change} change  which somebody else has kept */
+  /** @param {import("./host-types.js").Change} change  stored elsewhere */
   #changed({ chat, turns = [] }) {
     if (chat.deleted) {
       this.#shelf.deletedElsewhere(chat.id);
@@ -376,7 +376,8 @@ class View {
     for (const turn of turns) this.#merge(turn);
     const { last, ...rest } = chat;
     this.#chat = { ...this.#chat, ...rest };
-    // Somebody went on from what is shown here: so does this. A version that was chosen elsewhere is not forced on the reader.
+    // The displayed version was continued elsewhere: follow it. A version that was chosen elsewhere is not forced on
+    // the reader.
     const goesOn = last && this.#versions.get(last) && this.#versions.path(last).some(({ id }) => id === this.#chat.last);
     if (last && (goesOn || this.#chat.last === "")) this.#chat.last = last;
     if (chat.attached) this.#composer.attached.list = chat.attached;
@@ -405,13 +406,13 @@ class View {
     if (before && !isRunning(answer)) this.#sayEnd(known);
   }
 
-  /** @returns {Whole} what is shown, with everything in it */
+  /** @returns {Whole} the displayed chat, with all its data */
   #whole() {
     return { chat: this.#chat, turns: this.#versions.all, draft: this.#composer.text };
   }
 
   /**
-   * The chat that was shown is deleted: here, or elsewhere, and then what is being written goes along.
+   * The displayed chat was deleted, here or elsewhere; in the latter case the draft is removed too.
    * @param {boolean} elsewhere
    */
   #gone(elsewhere) {
@@ -420,7 +421,7 @@ class View {
     if (elsewhere && written) this.#write(written);
   }
 
-  /** Nothing runs in a chat that is deleted; what it still says would keep it again. @param {string} id */
+  /** Stop the answers of a deleted chat; their events would store it again. @param {string} id */
   #stopAll(id) {
     for (const [turn, { chat }] of this.#running) {
       if (chat !== id) continue;
@@ -430,7 +431,7 @@ class View {
     this.#composer.running = this.#busy;
   }
 
-  // --- Who is asked.
+  // --- Agents.
 
   #agentChosen() {
     this.#composer.to = this.#picker.chosen?.name ?? "an agent";
@@ -438,7 +439,7 @@ class View {
     this.#greet();
   }
 
-  /** Say who is there to be asked, or what is in the way: on an empty chat's page, else above the message. */
+  /** Show the available agent, or the reason why there is none: on an empty chat's page, else above the message. */
   #greet() {
     const agent = this.#picker.chosen;
     const empty = this.#chat.last === "" && this.#versions.size === 0;
@@ -453,7 +454,7 @@ class View {
     this.#root.classList.toggle("empty", empty);
   }
 
-  /** Tell those who listen instead of looking; one thing at a time. @param {string} text */
+  /** Announce a text to screen readers; one at a time. @param {string} text */
   #say(text) {
     this.#status.textContent = text;
   }

@@ -1,8 +1,8 @@
 // @ts-check
-// Small things that a tab or a browser remembers. Where the browser blocks that, they live as long as the page.
+// Small values that a tab or a browser stores. If the browser blocks storage, they last as long as the page.
 
 /**
- * @param {() => Storage} storage  reading the property throws where site data is blocked
+ * @param {() => Storage} storage  reading the property throws if site data is blocked
  */
 function remembered(storage) {
   /** @type {Map<string, string>} */
@@ -34,7 +34,7 @@ function remembered(storage) {
       try {
         storage().removeItem(key);
       } catch {
-        // What is blocked holds nothing.
+        // Blocked storage is empty.
       }
     },
     /** Whether the browser blocks this site's data. */

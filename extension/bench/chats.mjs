@@ -1,4 +1,4 @@
-// Print how long 10,000 turns in 200 chats take: to list, to open one, to read every turn, to search.
+// Print how long it takes with 10,000 turns in 200 chats to list them, open one, read every turn, and search.
 
 import { build } from "esbuild";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 
 const CHATS = 200;
 const TURNS = 50; // of each chat
-const GOAL = 1000; // milliseconds until the list and a chat of it are there
+const GOAL = 1000; // milliseconds until the list and one chat are loaded
 
 const here = import.meta.dirname;
 const outfile = resolve(here, "../.cache/bench/chats.bundle.mjs");

@@ -9,7 +9,7 @@ import { pathToFileURL } from "node:url";
 const GOALS = { cold: 500, warm: 150 };
 const WARM = 20;
 
-// The harness of the journeys, bundled for plain Node.
+// The harness of the end-to-end tests, bundled for plain Node.
 const here = import.meta.dirname;
 const outfile = resolve(here, "../.cache/bench/harness.mjs");
 await build({

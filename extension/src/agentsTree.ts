@@ -1,4 +1,4 @@
-// The tree of agents: who is there, what answers behind each, and what is wrong with one.
+// The tree of agents: their names, their providers, and their errors.
 
 import * as vscode from "vscode";
 import { behind } from "../../aura_core/web/chat.js";
@@ -24,7 +24,7 @@ export class AgentsTree implements vscode.TreeDataProvider<Agent> {
     item.id = agent.id;
     item.description = agent.error ?? who;
     item.tooltip = [agent.description, who, agent.error].filter(Boolean).join("\n");
-    // Without it a screen reader would hear the tooltip, and no name.
+    // Without it a screen reader would read the tooltip instead of the name.
     const words = [agent.name, who, agent.error ? `invalid: ${agent.error}` : agent.description].filter(Boolean);
     item.accessibilityInformation = { label: words.join(", ") };
     item.contextValue = "agent";

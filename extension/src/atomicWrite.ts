@@ -1,4 +1,4 @@
-// Write a file whole or not at all: a reader sees the text before or the text after, and so does a crash.
+// Write a file atomically: a reader, or a restart after a crash, sees either the old or the new text.
 
 import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";

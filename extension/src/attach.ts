@@ -1,4 +1,4 @@
-// What an editor or a file gives to the chat as context, with its name and, for code, its lines.
+// Attach a selection or a file to the chat as context, with its name and, for code, its lines.
 
 import * as vscode from "vscode";
 import type { Attachment } from "../../aura_core/web/chat.js";
@@ -21,7 +21,7 @@ export function selection(editor: vscode.TextEditor | undefined): Attachment | u
   return bounded(label, `From ${name}, ${lines}:`, document.getText(selection), document.languageId);
 }
 
-/** A file: the one that was chosen, the one in the editor, or one that is asked for. */
+/** A file: the given one, the one in the editor, or one chosen in a dialog. */
 export async function file(chosen: vscode.Uri | undefined): Promise<Attachment | undefined> {
   let uri = chosen ?? vscode.window.activeTextEditor?.document.uri;
   uri ??= (await vscode.window.showOpenDialog({ title: "Add File to Chat", openLabel: "Add" }))?.[0];

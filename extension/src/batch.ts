@@ -1,4 +1,5 @@
-// Gather what comes within a frame into one message, the first at once: a token must not wait, a flood must not flood.
+// Collect the events of a frame into one message, but send the first at once: a single token must not wait, many must
+// not flood the webview.
 
 /** Milliseconds: half a frame, so that the webview's own frame gets at least one batch. */
 const WAIT = 8;
@@ -17,7 +18,7 @@ export class Batch<T> {
     if (!this.#timer) this.flush();
   }
 
-  /** Send what is there now. */
+  /** Send the collected events now. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -28,7 +29,7 @@ export class Batch<T> {
     this.#send(items);
   }
 
-  /** Forget what was not sent: whoever gets a snapshot now has it all. */
+  /** Drop the unsent events: a snapshot contains all of them. */
   clear(): void {
     this.#items = [];
   }

@@ -1,11 +1,11 @@
-// The command line that starts a server at the address of the settings, and what it must not say by itself.
+// The command line that starts a server at the configured address, and what it must not contain.
 
 import { lstatSync } from "node:fs";
 import { join } from "node:path";
 
 /** Aura's own port. */
 const PORT = "5300";
-/** What a folder may bring along for Aura. */
+/** The files of a folder that Aura reads. */
 const ASKS = ["aura.toml", "agents"];
 
 export function isLocal({ hostname }: URL): boolean {
@@ -18,14 +18,15 @@ export function commandLine(command: string, url: URL): string {
   return port === PORT || /(^|\s)--port\b/.test(command) ? command : `${command} --port ${port}`;
 }
 
-/** Which of a folder's files Aura would read: it asks in its terminal before it does what they say. */
+/** The files of a folder that Aura would read: it asks in its terminal before it applies them. */
 export function folderAsks(folder: string): string[] {
   return ASKS.filter((name) => lstatSync(join(folder, name), { throwIfNoEntry: false }));
 }
 
 /**
- * Why a command is not typed, or undefined. What `--config` and `--agents` name is trusted without a question, and `aura trust`
- * answers it: in whatever folder is open that is for its person to do, so the setting may only name files by their whole path.
+ * The reason why a command is not typed, or undefined. Files named by `--config` and `--agents` are trusted without a
+ * question, and `aura trust` answers it. Only the user may decide that for the folder that happens to be open, so the
+ * setting must use absolute paths.
  */
 export function trustsByItself(command: string): string | undefined {
   const words = command.split(/\s/).map((word) => word.replaceAll('"', "").replaceAll("'", ""));

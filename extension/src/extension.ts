@@ -1,4 +1,4 @@
-// Aura in VS Code: put the parts together, and take them apart so that nothing goes on generating.
+// The entry point of the extension: create its parts, and dispose of them so that no answer keeps running.
 
 import * as vscode from "vscode";
 import { file, selection } from "./attach.js";
@@ -13,7 +13,7 @@ import { openChats } from "./storage/openChats.js";
 import { Tokens } from "./tokens.js";
 import { WorkflowsTree } from "./workflowsTree.js";
 
-/** Milliseconds between two looks: at a server that is missed, and otherwise. */
+/** Milliseconds between two checks of the server: while it is unreachable, and otherwise. */
 const MISSED = 3000;
 const OTHERWISE = 30_000;
 
@@ -114,7 +114,7 @@ export function activate(context: vscode.ExtensionContext): void {
   void watch();
 }
 
-/** Close every connection now: the window, or the extension, is about to go. */
+/** Close every connection now: the window or the extension is being closed. */
 export function deactivate(): void {
   stop?.();
 }

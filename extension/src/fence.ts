@@ -1,4 +1,4 @@
-// Code as a Markdown block whose fence is longer than any in the code itself.
+// Format code as a Markdown block with a fence longer than any in the code itself.
 
 export function fenced(code: string, language: string): string {
   let longest = 2;

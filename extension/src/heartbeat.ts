@@ -1,9 +1,12 @@
-// Notice that nobody looks any more: the extension host outlives a killed browser by hours.
+// Detect that a window is gone: the extension host outlives a killed browser by hours.
 
 export interface HeartbeatTimes {
-  /** Milliseconds between two questions. */
+  /** Milliseconds between two pings. */
   every: number;
-  /** Questions in a row without an answer that mean death; a count, so that a laptop's sleep is not mistaken for it. */
+  /**
+   * Consecutive pings without a reply after which the window counts as gone; a count, so that a suspended laptop is not
+   * mistaken for it.
+   */
   missed: number;
 }
 
@@ -16,7 +19,7 @@ export class Heartbeat {
   #dead;
   #times;
 
-  /** `ask` puts a question whose answer calls `heard`; it is asked only between `start` and `stop`. */
+  /** `ask` sends a ping whose reply calls `replied`; pings are sent only between `start` and `stop`. */
   constructor(ask: () => void, dead: () => void, times = TIMES) {
     this.#ask = ask;
     this.#dead = dead;
@@ -29,7 +32,7 @@ export class Heartbeat {
     this.#timer = setInterval(() => this.#beat(), this.#times.every);
   }
 
-  heard(): void {
+  replied(): void {
     this.#missed = 0;
   }
 

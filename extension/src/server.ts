@@ -1,4 +1,4 @@
-// The Aura server as the extension sees it: is it there, which agents has it, and one turn with one of them.
+// The connection to the Aura server: whether it is reachable, its agents, and a turn with one of them.
 
 import { isRunning } from "../../aura_core/web/chat.js";
 import type { Agent, Failure, TurnEvent } from "../../aura_core/web/host-types.js";
@@ -20,11 +20,11 @@ export interface Asked {
 }
 
 export interface ServerOptions {
-  /** The address, as the setting has it. */
+  /** The address from the setting. */
   url: () => string;
   token: (origin: string) => Promise<string | undefined>;
   log: (line: string) => void;
-  /** Milliseconds for the list of agents. */
+  /** Timeout for the list of agents, in milliseconds. */
   patience?: number;
 }
 
@@ -47,13 +47,13 @@ export class Server {
     return { dispose: () => this.#listeners.delete(listener) };
   }
 
-  /** Ask for the agents; this also warms the connection. Two looks at a time are one. */
+  /** Fetch the agents; this also warms up the connection. Concurrent calls share one request. */
   look(): Promise<ServerState> {
     this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
     return this.#looking;
   }
 
-  /** Forget what was seen, because the address or the token is another one now. */
+  /** Reset the state, because the address or the token has changed. */
   async lookAgain(): Promise<ServerState> {
     await this.#looking;
     return this.look();
@@ -64,7 +64,7 @@ export class Server {
     this.state = await this.#ask();
     if (JSON.stringify(this.state) !== before) {
       const { state } = this;
-      if (state.kind === "online") this.#options.log(`${this.#options.url()}: ${state.agents.length} agents`);
+      if (state.kind === "online") this.#options.log(`${this.#options.url()}: ${state.agents.length} ${state.agents.length === 1 ? "agent" : "agents"}`);
       if (state.kind === "offline") this.#options.log(`${this.#options.url()}: ${state.failure.message}`);
       for (const listener of this.#listeners) listener(state);
     }
@@ -89,11 +89,11 @@ export class Server {
     }
   }
 
-  /** One turn: events until `done`, `error` or `stopped`, which is always the last. Aborting closes the connection. */
+  /** One turn: events up to `done`, `error` or `stopped`, which is always the last. Aborting closes the connection. */
   async turn(asked: Asked, emit: (event: TurnEvent) => void, signal: AbortSignal): Promise<void> {
     const { agent, prompt, history = [], context = "" } = asked;
     const started = Date.now();
-    const hear = (event: TurnEvent) => {
+    const receive = (event: TurnEvent) => {
       const end = event.type === "error" ? event.code : event.type;
       if (["done", "error", "stopped"].includes(event.type)) this.#options.log(`${agent}: ${end}, ${Date.now() - started} ms`);
       emit(event);
@@ -104,12 +104,12 @@ export class Server {
       url = this.origin;
       headers = await this.#headers(url);
     } catch (error) {
-      hear({ type: "error", code: "unreachable", message: reason(error) });
+      receive({ type: "error", code: "unreachable", message: reason(error) });
       return;
     }
     const known = this.state.kind === "online" ? this.state.agents.find(({ id }) => id === agent) : undefined;
     const body = { prompt, conversationHistory: history, additionalContext: context };
-    await runTurn({ url, agent, streaming: known?.streaming ?? true, body, headers }, hear, { signal });
+    await runTurn({ url, agent, streaming: known?.streaming ?? true, body, headers }, receive, { signal });
   }
 
   async #headers(origin: string): Promise<Record<string, string>> {
@@ -118,7 +118,7 @@ export class Server {
   }
 }
 
-/** Scheme, host and port of an address; what else stands in it is a mistake. */
+/** Scheme, host and port of an address; anything else in it is an error. */
 export function origin(address: string): string {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (!url || !["http:", "https:"].includes(url.protocol)) {
@@ -130,6 +130,6 @@ export function origin(address: string): string {
 function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { cause } = error;
-  // fetch says only "fetch failed"; what failed is the cause.
+  // fetch reports only "fetch failed"; the cause has the details.
   return cause instanceof Error && cause.message ? `${error.message}: ${cause.message}` : error.message;
 }

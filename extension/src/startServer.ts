@@ -1,12 +1,15 @@
-// Start Aura: type the command into a terminal that one sees, in a workspace that one trusts, for a server on this machine.
+// Start Aura: type the command into a visible terminal, in a trusted workspace, for a server on this machine.
 
 import * as vscode from "vscode";
 import { commandLine, folderAsks, isLocal, trustsByItself } from "./command.js";
 import type { Server } from "./server.js";
 
-/** Milliseconds for which a server that was started is looked for often. */
+/** Milliseconds for which a server that was just started is polled frequently. */
 const PATIENCE = 60_000;
-/** What makes Aura trust a folder. A workspace's settings may put variables into its terminals; these stay as they are outside of it. */
+/**
+ * Variables that make Aura trust a folder. A workspace's settings may set variables in its terminals; these keep their
+ * outside values.
+ */
 const TRUSTING = ["AURA_CONFIG", "AURA_TRUST"];
 
 export async function startServer(server: Server): Promise<void> {
@@ -41,7 +44,7 @@ export async function startServer(server: Server): Promise<void> {
     env: Object.fromEntries(TRUSTING.map((name) => [name, process.env[name] ?? null])),
     ...(folder ? { cwd: folder } : {}),
   });
-  terminal.show(asks.length === 0); // otherwise Aura asks there, and the answer is typed there
+  terminal.show(asks.length === 0); // otherwise Aura asks there, and the user answers there
   terminal.sendText(commandLine(command, url));
   if (folder && asks.length) void say(folder, asks);
   const end = Date.now() + PATIENCE;
@@ -51,7 +54,10 @@ export async function startServer(server: Server): Promise<void> {
   }
 }
 
-/** Say what the folder brings along; whether it is trusted is asked and answered in the terminal, and kept by Aura only. */
+/**
+ * Report which files the folder has; the question of trust is asked and answered in the terminal, and only Aura records the
+ * answer.
+ */
 async function say(folder: vscode.Uri, asks: string[]): Promise<void> {
   const what = asks.map((name) => (name === "agents" ? "an agents folder" : `an ${name}`)).join(" and ");
   const message = `${folder.fsPath} has ${what}. Aura asks in the terminal whether you trust this folder, unless you have said so before.`;

@@ -1,4 +1,4 @@
-// The status bar's item: is Aura there, how many agents has it, and does an answer run.
+// The status bar item: whether Aura is reachable, how many agents it has, and whether an answer is running.
 
 import * as vscode from "vscode";
 import type { ServerState } from "./server.js";
@@ -37,7 +37,7 @@ export class StatusBar implements vscode.Disposable {
   }
 }
 
-/** The icon and the words of the item. */
+/** The icon and text of the item. */
 export function describe(state: ServerState, busy: number): { icon: string; text: string; tooltip: string } {
   if (busy) {
     const what = busy === 1 ? "An answer is" : `${busy} answers are`;

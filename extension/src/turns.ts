@@ -1,18 +1,18 @@
-// The answers that are running: each belongs to one place that shows it, and ends with that place.
+// The running answers: each belongs to the place that shows it, and ends with that place.
 
 import { isRunning, take, type Turn } from "../../aura_core/web/chat.js";
 import type { Ask, TurnEvent } from "../../aura_core/web/host-types.js";
 import type { Server } from "./server.js";
 import type { ChatStore } from "./storage/chatStore.js";
 
-/** Where an answer is shown. */
+/** A place that shows an answer. */
 export interface Place {
-  hear(event: TurnEvent & { turn: string }): void;
+  receive(event: TurnEvent & { turn: string }): void;
 }
 
-/** Who is told what becomes of the answers. */
+/** The listener for the events of answers. */
 export interface TurnsAudience {
-  /** One began or ended in this place. */
+  /** An answer started or ended in this place. */
   changed(place: Place): void;
   ended(turn: Turn, place: Place): void;
 }
@@ -35,40 +35,40 @@ export class Turns {
     this.#audience = audience;
   }
 
-  /** How many answers run, in this place or in all. */
+  /** How many answers are running, in this place or in all of them. */
   count(place?: Place): number {
     if (!place) return this.#running.size;
     return [...this.#running.values()].filter((running) => running.place === place).length;
   }
 
-  /** The answers of this window that run in another place than this one. */
+  /** The answers of this window that run in other places. */
   elsewhere(place: Place): string[] {
     return [...this.#running].filter(([, running]) => running.place !== place).map(([turn]) => turn);
   }
 
-  /** Ask. The turn is one that the view has saved. */
+  /** Send the question of a turn that the view has saved. */
   async start(ask: Ask, place: Place): Promise<void> {
     const turn = this.#chats.begin(ask?.turn);
-    if (!turn) return; // or it is nothing that a view of ours sends
+    if (!turn) return; // or it is not a message of our view
     const abort = new AbortController();
     this.#running.set(turn.id, { turn, abort, place });
     this.#audience.changed(place);
-    await this.#server.turn(ask, (event) => this.#hear(turn.id, event), abort.signal);
+    await this.#server.turn(ask, (event) => this.#receive(turn.id, event), abort.signal);
   }
 
-  /** Stop this answer, wherever it runs: a view stops what it shows when a person says so. */
+  /** Stop this answer, wherever it runs: the user may stop any displayed answer. */
   stop(turn: string, reason?: string): void {
     const running = this.#running.get(turn);
     if (!running) {
       this.#chats.stopElsewhere(turn);
       return;
     }
-    // Said before the connection is closed, so that it is kept even when this process ends now.
-    this.#hear(turn, reason ? { type: "stopped", reason } : { type: "stopped" });
+    // Emitted before the connection is closed, so that it is stored even if this process ends now.
+    this.#receive(turn, reason ? { type: "stopped", reason } : { type: "stopped" });
     running.abort.abort();
   }
 
-  /** Stop all answers of a place, or all there are, and say why. */
+  /** Stop all answers of a place, or all answers, with a reason. */
   stopAll(reason?: string, place?: Place): void {
     for (const [turn, running] of this.#running) if (!place || running.place === place) this.stop(turn, reason);
   }
@@ -77,7 +77,7 @@ export class Turns {
     for (const [id, { turn }] of this.#running) if (turn.chat === chat) this.stop(id, reason);
   }
 
-  /** What one place shows, another shows from now on. Returns the turns. */
+  /** Move the answers of one place to another. Returns the turns. */
   move(from: Place, to: Place): string[] {
     const moved = [...this.#running].filter(([, running]) => running.place === from);
     for (const [, running] of moved) running.place = to;
@@ -86,14 +86,14 @@ export class Turns {
     return moved.map(([turn]) => turn);
   }
 
-  #hear(id: string, event: TurnEvent): void {
+  #receive(id: string, event: TurnEvent): void {
     const running = this.#running.get(id);
     if (!running || !take(running.turn.answer, event)) return;
     const { turn, place } = running;
     const ended = !isRunning(turn.answer);
     if (ended) this.#running.delete(id);
-    this.#chats.heard(turn);
-    place.hear({ ...event, turn: id });
+    this.#chats.updated(turn);
+    place.receive({ ...event, turn: id });
     if (!ended) return;
     this.#audience.ended(turn, place);
     this.#audience.changed(place);

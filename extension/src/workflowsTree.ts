@@ -34,7 +34,7 @@ export class WorkflowsTree implements vscode.TreeDataProvider<vscode.Uri>, vscod
   }
 }
 
-/** Read the folders themselves: a search would leave out what one excludes from searches. */
+/** Read the folders directly: a search would omit files that the user excludes from searches. */
 export async function findWorkflows(): Promise<vscode.Uri[]> {
   const folders = (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => vscode.Uri.joinPath(uri, ".aura", "workflows"));
   const found = await Promise.all(folders.map(list));

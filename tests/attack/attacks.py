@@ -10,6 +10,7 @@ import json
 import random
 import re
 import resource
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -84,7 +85,11 @@ async def attackers(aura: Siege, count: int, data: bytes, reads: bool) -> AsyncI
 
     async def attack() -> Attacker:
         async with room:
-            _, attacker = await loop.create_connection(lambda: Attacker(data, reads), "127.0.0.1", aura.port)
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # the kernel takes little for a client
+            await loop.sock_connect(sock, ("127.0.0.1", aura.port))
+            _, attacker = await loop.create_connection(lambda: Attacker(data, reads), sock=sock)
             return attacker
 
     opened = await asyncio.gather(*(attack() for _ in range(count)))
@@ -92,7 +97,8 @@ async def attackers(aura: Siege, count: int, data: bytes, reads: bool) -> AsyncI
         yield opened
     finally:
         for attacker in opened:
-            attacker.transport.abort()
+            if not attacker.closed.done():
+                attacker.transport.abort()
         await asyncio.gather(*(attacker.closed for attacker in opened))
 
 

@@ -37,6 +37,7 @@ USUAL: list[Attack] = [
     lambda aura: idle_connections(aura, 9000),
     lambda aura: unfinished_heads(aura, 5000),
     lambda aura: unfinished_bodies(aura, 1000),
+    lambda aura: never_read(aura, 1000, "ollama-tiny"),
     lambda aura: never_read(aura, 1000, "ollama-endless"),
     lambda aura: never_read(aura, 1000, "openai-endless"),
     lambda aura: never_read(aura, 1000, "ollama-wide"),

@@ -1,8 +1,8 @@
 """A provider's server that attacks: endless answers as fast as they are taken, and every fault that a seed picks.
 
-It speaks Ollama's and OpenAI's protocol. The model's name says what comes: `short` five words, `endless` small tokens
-for ever, `wide` tokens of 8 KiB for ever, `stall` one token and then nothing, `fault` what the number in the prompt
-picks.
+It speaks Ollama's and OpenAI's protocol. The model's name says what comes: `short` five words; `tiny`, `endless` and
+`wide` tokens of 5, 200 and 8192 characters for ever; `stall` one token and then nothing; `fault` what the number in the
+prompt picks.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import uvloop
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
 PIECE = 16 * 1024
-WIDE = "x" * 8192
+TOKENS = {"tiny": "word ", "endless": "x" * 200, "wide": "x" * 8192}
 
 
 def _chunk(data: bytes) -> bytes:
@@ -98,7 +98,7 @@ class Upstream(asyncio.Protocol):
         elif model == "stall":
             write(dialect.token("word "))
         else:
-            token = dialect.token(WIDE if model == "wide" else "word ")
+            token = dialect.token(TOKENS[model])
             piece = token * max(1, PIECE // len(token))
             while not self.transport.is_closing():
                 await self.room.wait()

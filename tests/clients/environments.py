@@ -93,7 +93,18 @@ def make(client: Client) -> None:
     subprocess.run([_uv(), "venv", "--no-config", "--quiet", "--no-project", *wanted, folder], check=True)
     pins = pins_of(client.environment)
     subprocess.run(
-        [_uv(), "pip", "install", "--no-config", "--quiet", "--python", python_of(client.environment), "--requirements", pins], check=True
+        [
+            _uv(),
+            "pip",
+            "install",
+            "--no-config",
+            "--quiet",
+            "--python",
+            python_of(client.environment),
+            "--requirements",
+            pins,
+        ],
+        check=True,
     )
     (folder / "made").touch()
 
@@ -102,8 +113,24 @@ def pin(client: Client) -> None:
     """Write the newest versions of a Python client and of all that it needs."""
     if client.environment == "node":
         return
-    command = [_uv(), "pip", "compile", "--no-config", "--quiet", "--no-header", "--no-annotate", "--universal", "--upgrade"]
-    command += ["--python-version", "3.12" if client.python else "3.11", "--output-file", str(pins_of(client.environment)), "-"]
+    command = [
+        _uv(),
+        "pip",
+        "compile",
+        "--no-config",
+        "--quiet",
+        "--no-header",
+        "--no-annotate",
+        "--universal",
+        "--upgrade",
+    ]
+    command += [
+        "--python-version",
+        "3.12" if client.python else "3.11",
+        "--output-file",
+        str(pins_of(client.environment)),
+        "-",
+    ]
     subprocess.run(command, input="\n".join(client.wanted), text=True, check=True)
 
 

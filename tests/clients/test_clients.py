@@ -24,9 +24,7 @@ PLAYED = [
 
 
 @pytest.mark.parametrize(("client", "scenario"), PLAYED)
-def test_a_client_sees_what_it_must(
-    client: Client, scenario: str, driver_of: Callable[[Client], Driver]
-) -> None:
+def test_a_client_sees_what_it_must(client: Client, scenario: str, driver_of: Callable[[Client], Driver]) -> None:
     CHECKS[scenario](driver_of(client).play(scenario))
 
 

@@ -2,7 +2,9 @@
 
 import contextlib
 
-from aura_core import Token, hookimpl
+import msgspec
+
+from aura_core import hookimpl
 
 
 @hookimpl(wrapper=True)
@@ -12,6 +14,6 @@ def stream_chat(request):
     async def shout():
         async with contextlib.aclosing(inner) as tokens:
             async for token in tokens:
-                yield Token(token.content.upper(), token.reasoning, token.finish_reason, token.usage)
+                yield msgspec.structs.replace(token, content=token.content.upper())
 
     return shout()

@@ -27,6 +27,7 @@ ANTHROPIC = """\
     return found | {"system": next((m.content for m in request.messages if m.role == "system"), "")}
 """
 INSTALLED = ", ".join(sorted(ep.name for ep in entry_points(group="aura")))
+PROVIDERS = INSTALLED.replace(", openai_api", "")  # which is a door
 FakePlugin = Callable[..., None]
 HEAD = "from aura_core import Token, hookimpl\n@hookimpl\n"
 ANSWER = b'{"message":{"content":"Hello"}}\n{"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":1}\n'
@@ -68,14 +69,14 @@ def test_a_plugin_that_is_broken_fails_one_check_and_the_others_say_why_they_wer
     assert results["text"].detail == "it builds on `hooks`, which is broken"
 
 
-def test_a_wrapper_with_a_description_is_told_that_it_is_no_provider(fake_plugin: FakePlugin) -> None:
+def test_a_wrapper_with_a_description_is_reported_as_not_a_provider(fake_plugin: FakePlugin) -> None:
     fake_plugin("shout", (Path(__file__).parent / "shouting.py").read_text(encoding="utf-8"))
     results = {result.name: result for result in Kit(Conformance(plugin="shout")).results()}
     assert "a wrapper is none itself" in results["hooks"].detail
     assert {result.status for name, result in results.items() if name != "hooks"} == {"skipped"}
 
 
-def test_a_setting_that_the_plugin_has_no_hook_for_is_told_once(fake_plugin: FakePlugin) -> None:
+def test_a_setting_without_a_hook_is_reported_once(fake_plugin: FakePlugin) -> None:
     fake_plugin("good", HEAD + "async def stream_chat(request):\n    yield Token('x', finish_reason='stop')\n")
     described = Conformance(plugin="good", settings={"base_url": "{url}"}, write=lambda tokens: b"", dialect=SSE)
     results = {result.name: result for result in Kit(described).results()}
@@ -100,7 +101,7 @@ def test_a_system_message_of_its_own_field_and_a_required_parameter_keep_the_pro
 
 def test_settings_that_refuse_an_instance_without_a_key_keep_the_promise(fake_plugin: FakePlugin) -> None:
     source = files("acme")["aura_acme/__init__.py"]
-    strict = source.replace('] = ""\n    connect', "]\n    connect")
+    strict = source.replace('] = ""\n    api_key_file', "]\n    api_key_file")
     assert strict != source
     fake_plugin("acme", strict)
     described = Conformance(
@@ -123,7 +124,7 @@ def test_what_is_logged_is_seen_from_the_level_asked_for_and_the_level_is_put_ba
     assert logger.level == logging.NOTSET
 
 
-def test_a_plugin_that_never_lets_go_is_broken_and_holds_nobody_up(
+def test_a_plugin_that_never_stops_fails_and_delays_nothing(
     fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aura_core.testing.runner.LIMIT", 0.5)
@@ -178,7 +179,7 @@ def test_the_command_prints_json_and_counts(tmp_path: Path) -> None:
         (
             ["nobody", "--live"],
             1,
-            f"aura: provider 'nobody' is not installed; installed are {INSTALLED}. "
+            f"aura: provider 'nobody' is not installed; installed are {PROVIDERS}. "
             "Aura's own are in the folder plugins of its repository\n",
         ),
     ],
@@ -192,7 +193,10 @@ def test_a_plugin_without_a_description_is_told_how_to_publish_one(tmp_path: Pat
     fake_plugin("good", HEAD + "async def stream_chat(request):\n    yield Token('x', finish_reason='stop')\n")
     done = aura("test-plugin", "good", cwd=tmp_path, PYTHONPATH=str(tmp_path / "site" / "aura-good"))
     assert done.returncode == 1
-    assert "'aura.conformance'; docs/plugins.md says how" in done.stderr
+    assert (
+        "the group 'aura.conformance', or for a door of the group 'aura.conformance.doors'; docs/plugins.md"
+        in done.stderr
+    )
 
 
 def test_live_asks_the_real_service_for_a_token_an_end_its_cost_and_a_stop(tmp_path: Path) -> None:

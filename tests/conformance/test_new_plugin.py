@@ -97,7 +97,7 @@ def test_a_name_of_two_words_has_its_three_spellings() -> None:
         "http://a b",
     ],
 )
-def test_an_address_that_is_none_is_told_at_once(address: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_an_invalid_address_is_reported_at_once(address: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
     fake_plugin("demo", files("demo")["aura_demo/__init__.py"])
     toml = f'[providers.demo]\nbase_url = "{address}"\n'
     with AuraServer(tmp_path, {"it.md": "---\nprovider: demo\nmodel: m\n---\n"}, toml) as aura:
@@ -106,7 +106,7 @@ def test_an_address_that_is_none_is_told_at_once(address: str, tmp_path: Path, f
     assert "base_url: it must be http://" in problem["detail"]
 
 
-def test_an_idle_connection_that_the_server_closes_is_asked_again(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_a_request_on_a_closed_idle_connection_is_retried(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     fake_plugin("demo", files("demo")["aura_demo/__init__.py"])
     ok = Reply([SSE.body({"text": "Hello", "finish": "stop"})])
     with Upstream() as upstream:
@@ -129,7 +129,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "aura-demo/README.md").write_text("mine")
     done = new_plugin("demo", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "aura: aura-demo/README.md is there already; name another folder with --directory\n"
+    assert done.stderr == "aura: aura-demo/README.md exists already; name another folder with --directory\n"
     assert [path.name for path in (tmp_path / "aura-demo").iterdir()] == ["README.md"]
     assert new_plugin("demo", "--directory", "other/place", cwd=tmp_path).returncode == 0
     assert (tmp_path / "other/place/pyproject.toml").is_file()
@@ -138,7 +138,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["Demo", "my-server", "a_", "9lives", "a b", "ä", "", "../x", "class", "core", "server", "echo", "ollama"]
 )
-def test_a_name_that_no_plugin_can_have_is_refused(name: str, tmp_path: Path) -> None:
+def test_an_invalid_plugin_name_is_refused(name: str, tmp_path: Path) -> None:
     done = new_plugin(name, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"aura: {name!r} is ")

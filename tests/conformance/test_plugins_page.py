@@ -1,5 +1,7 @@
 """docs/plugins.md shows only tested code, and covers everything that is public."""
 
+import asyncio
+import importlib.util
 import re
 import textwrap
 from collections.abc import Callable
@@ -9,8 +11,9 @@ import pytest
 
 import aura_core
 import aura_core.testing
-from aura_core import hookspecs
+from aura_core import ProviderError, Token, hookspecs
 from aura_core.cli.new_plugin import DOOR_TEMPLATE, TEMPLATE
+from aura_core.streams import Endpoint, Scrub
 from aura_core.testing import AuraServer
 from aura_core.testing.checks import DOOR_PROMISES, PROMISES
 
@@ -22,6 +25,7 @@ TESTED = [
     *(path for folder in (TEMPLATE, DOOR_TEMPLATE) for path in folder.rglob("*") if path.suffix in (".py", ".toml")),
     *(HERE.parent / "framed").rglob("*.py"),
     HERE / "shouting.py",
+    HERE / "named_events.py",
 ]
 
 
@@ -38,6 +42,29 @@ def test_the_wrapper_of_the_page_wraps(tmp_path: Path, fake_plugin: Callable[...
     fake_plugin("shout", (HERE / "shouting.py").read_text(encoding="utf-8"))
     with AuraServer(tmp_path, {"e.md": "---\nprovider: echo\n---\n"}) as aura:
         assert aura.ask("e", "quiet")[0].data == {"content": "QUIET"}
+
+
+def test_the_reader_of_named_events_reads_them() -> None:
+    spec = importlib.util.spec_from_file_location("named_events", HERE / "named_events.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    server = Endpoint("Acme", Scrub(""), "check the key", "is base_url right?", "Acme's protocol")
+    pieces = [b"event: ping\ndata: {}\n\nevent: delta\nda", b'ta: {"text": "Hi"}\n\nevent: end\ndata: {}\n\n']
+    failing = [b'event: error\ndata: {"type": "overloaded_error", "message": "Overloaded"}\n\n']
+
+    async def read_all(body: list[bytes]) -> list[Token]:
+        left = iter([*body, b""])
+
+        async def read() -> bytes:
+            return next(left)
+
+        return [token async for token in module.tokens(read, server)]
+
+    assert asyncio.run(read_all(pieces)) == [Token("Hi"), Token(finish_reason="stop")]
+    with pytest.raises(ProviderError, match="Acme is overloaded: Overloaded"):
+        asyncio.run(read_all(failing))
 
 
 def test_every_hook_type_and_check_has_its_place() -> None:

@@ -33,7 +33,7 @@ def healthcheck() -> list[str]:
     return [sys.executable, *command[1:]]
 
 
-def test_the_image_runs_without_rights_and_gets_the_signal_that_drains() -> None:
+def test_the_image_runs_unprivileged_and_receives_the_signal_that_drains() -> None:
     names = [name for name, _ in instructions()]
     assert argument("USER") not in ("root", "0")
     assert "USER" in names[len(names) - names[::-1].index("FROM") :]
@@ -69,7 +69,7 @@ def test_the_image_trusts_the_folder_that_is_mounted_into_it_and_needs_no_home(t
     assert f"aura.toml: {told}" in details, "it is read, with a warning"
 
 
-def test_the_image_holds_what_it_copies_and_nothing_else() -> None:
+def test_the_image_contains_only_what_it_copies() -> None:
     copied = [
         name for instruction, rest in instructions() if instruction == "COPY" for name in rest.split()[:-1]
         if not rest.startswith("--from")

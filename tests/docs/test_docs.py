@@ -74,10 +74,12 @@ def test_every_variable_is_documented() -> None:
 
 
 def test_every_route_is_documented() -> None:
-    guard = typing.cast("typing.Any", create_app(Runtime(settings.load({}, {}), {})))
+    app = typing.cast("typing.Any", create_app(Runtime(settings.load({}, {}), {})))
+    while not hasattr(app, "routes"):  # what the application is wrapped in
+        app = app._app
     routes = {
         f"{method} {re.sub(r':[a-z]+}', '}', route.path)}"
-        for route in guard._app.routes
+        for route in app.routes
         for method in route.methods
         if method not in ("OPTIONS", "HEAD")
     }
@@ -115,7 +117,7 @@ def test_help_in_the_pages_is_what_the_command_prints() -> None:
     assert generate.help_of("doctor") == f"```text\n{shown.stdout}```\n"
 
 
-def test_every_option_of_a_command_has_words_for_itself() -> None:
+def test_every_option_of_a_command_has_a_help_text() -> None:
     context = click.Context(aura)
     silent = [
         f"{name} {option.opts[0]}"
@@ -126,7 +128,7 @@ def test_every_option_of_a_command_has_words_for_itself() -> None:
     assert silent == []
 
 
-def test_every_setting_and_key_has_words_for_itself() -> None:
+def test_every_setting_and_key_has_a_description() -> None:
     structs = [*settings.SECTIONS.values(), agents.FrontMatter]
     structs += [struct for hooks in Plugins().hooks.values() if (struct := hooks.settings_type)]
     assert [f"{s.__name__}.{f.key}" for s in structs for f in fields(s) if not f.description] == []
@@ -207,7 +209,7 @@ def test_what_is_not_run(block: Block) -> None:
 @pytest.mark.parametrize(
     "block", [b for b in all_blocks() if b.language == "markdown"], ids=lambda block: f"{block.place}"
 )
-def test_agents_in_the_pages_are_good(block: Block, tmp_path: Path) -> None:
+def test_agents_in_the_pages_are_valid(block: Block, tmp_path: Path) -> None:
     folder = tmp_path / "agents"
     folder.mkdir()
     (folder / Path(block.file or "it.md").name).write_text(block.text, encoding="utf-8")

@@ -66,7 +66,7 @@ def test_tables_in_the_readmes_load(plugin: str, block: Block, tmp_path: Path) -
     assert runtime.providers.warnings == []
 
 
-def test_openais_models_in_the_pages_are_not_about_to_end() -> None:
+def test_openais_models_in_the_pages_are_not_about_to_be_shut_down() -> None:
     """The SDK knows every model's name, and its documentation gives their shutdown dates."""
     module = importlib.import_module("openai.types.shared.chat_model")
     known = set(typing.get_args(module.ChatModel))

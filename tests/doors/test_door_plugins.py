@@ -29,9 +29,12 @@ class Body(msgspec.Struct):
 
 class Lines(Encoder):
     content_type = "text/plain; charset=utf-8"
-    def text(self, content): return content.encode() + b"|"
-    def done(self, end): return b"." + end.finish_reason.encode()
-    def error(self, failure): return b"!" + failure.code.encode()
+    def text(self, content):
+        return content.encode() + b"|"
+    def done(self, end):
+        return b"." + end.finish_reason.encode()
+    def error(self, failure):
+        return b"!" + failure.code.encode()
     def whole(self, answer): return answer.text.encode() + b"." + answer.end.finish_reason.encode()
     begin = answering = lambda self, *who: b""
 
@@ -208,7 +211,10 @@ BAD_DOORS = {
     "one path twice": ("return [Door([ListRoute('/it/a', names)] * 2, refuse)]", "cannot be kept apart"),
     "an unknown type": ("return [Door([AnswerRoute('/it/a', object(), read, Lines)], refuse)]", "cannot be opened"),
     "no encoder": ("return [Door([AnswerRoute('/it/a', Body, read, names)], refuse)]", "must be a class made from"),
-    "half an encoder": ("return [Door([AnswerRoute('/it/a', Body, read, Encoder)], refuse)]", "lacks done, error, text"),
+    "half an encoder": (
+        "return [Door([AnswerRoute('/it/a', Body, read, Encoder)], refuse)]",
+        "lacks done, error, text",
+    ),
     "not a function": ("return [Door(ROUTES, None)]", "refuse of a Door must be a function"),
     "few arguments": ("return [Door(ROUTES, one)]", "refuse of a Door must take 2 arguments"),
 }
@@ -247,7 +253,7 @@ def test_no_plugin_wraps_the_doors_of_others(fake_plugin: FakePlugin) -> None:
 @pytest.mark.parametrize("other", ["/it", "/it/ready"])
 def test_of_two_plugins_with_one_path_neither_is_opened(other: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
     fake_plugin("it", DOOR)
-    fake_plugin("other", DOOR.replace('ROUTES = [', f'ROUTES = [ListRoute("{other}/list", names)]\n_ = ['))
+    fake_plugin("other", DOOR.replace("ROUTES = [", f'ROUTES = [ListRoute("{other}/list", names)]\n_ = ['))
     fake_plugin("third", door("/third"))
     errors = {name: str(plugin(name).error) for name in ("it", "other")}
     assert all("'it' and 'other' both have a door at /it/" in error for error in errors.values()), errors
@@ -279,7 +285,9 @@ async def stream_chat(request):
 def test_the_lists_of_plugins_tell_doors(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     fake_plugin("it", DOOR)
     fake_plugin("bad", DOOR.replace("return [Door", "return 1/0 or [Door"))
-    fake_plugin("wraps", "from aura_core import hookimpl\n@hookimpl(wrapper=True)\ndef stream_chat():\n    return (yield)\n")
+    fake_plugin(
+        "wraps", "from aura_core import hookimpl\n@hookimpl(wrapper=True)\ndef stream_chat():\n    return (yield)\n"
+    )
     done = subprocess.run(
         [sys.executable, "-m", "aura_core", "plugins", "--json"],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
@@ -314,7 +322,11 @@ FAULTS = {
     "ask gives no turns": ('[Message("user", body.text)]', "[]", 500),
     "ask gives a system message": ('Message("user", body.text)', 'Message("system", body.text)', 500),
     "ask gives a text that is none": ('Message("user", body.text)', 'Message("user", None)', 500),
-    "the encoder raises when made": ("    def text(", "    def __init__(self, context): raise KeyError\n    def text(", 500),
+    "the encoder raises when made": (
+        "    def text(",
+        "    def __init__(self, context): raise KeyError\n    def text(",
+        500,
+    ),
     "begin raises": ("    begin = answering =", "    begin = lambda self: 1/0\n    answering =", 500),
     "begin gives a str": ("    begin = answering =", "    begin = lambda self: 'a'\n    answering =", 500),
 }
@@ -409,9 +421,7 @@ BAD_REPLIES = [
 
 
 @pytest.mark.parametrize("body", BAD_REPLIES)
-def test_a_door_that_cannot_refuse_refuses_as_the_core_does(
-    body: str, tmp_path: Path, fake_plugin: FakePlugin
-) -> None:
+def test_a_door_that_cannot_refuse_refuses_as_the_core_does(body: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
     fake_plugin("it", DOOR.replace("return Reply(problem.status", f"{body}\n    return Reply(problem.status"))
     with AuraServer(tmp_path, AGENTS) as aura:
         answer = post(aura, agent="none")

@@ -1,4 +1,4 @@
-"""The example of docs/plugins.md, a door in Ollama's dialect, passes its own tests: with the client of Ollama, and the kit."""
+"""The example of docs/plugins.md, a door in Ollama's dialect, passes its tests: with Ollama's client and the kit."""
 
 import os
 import subprocess
@@ -18,7 +18,9 @@ def test_the_example_passes_its_own_tests(tmp_path: Path) -> None:
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
     groups = project["entry-points"].items()
-    texts = [f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in found.items()) for group, found in groups]
+    texts = [
+        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in found.items()) for group, found in groups
+    ]
     (info / "entry_points.txt").write_text("".join(texts))
     path = os.pathsep.join([str(tmp_path), str(EXAMPLE)])
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(EXAMPLE / "pyproject.toml")]

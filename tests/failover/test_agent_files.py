@@ -143,7 +143,7 @@ def test_the_provider_that_was_chosen_is_not_asked_twice(tmp_path: Path) -> None
     agent = "---\noptions: {fail_after: 0, code: auth}\nfallback: [{provider: echo}]\n---\n"
     with AuraServer(tmp_path, {"it.md": agent}, '[defaults]\nprovider = "echo"\n') as aura:
         last = aura.ask("it")[-1]
-        assert last.data["message"] == "This failure was asked for by the agent's options."
+        assert last.data["message"] == "The agent's options request this failure."
 
 
 def test_an_edit_takes_effect_while_the_server_runs(tmp_path: Path) -> None:

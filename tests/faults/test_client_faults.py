@@ -101,7 +101,7 @@ Connect = Callable[[], socket.socket]
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
-def test_a_client_may_leave_at_every_byte_of_its_request(
+def test_a_client_may_disconnect_at_every_byte_of_its_request(
     how: str, aura: AuraServer, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     request = _request()
@@ -117,7 +117,7 @@ def test_a_client_may_leave_at_every_byte_of_its_request(
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
-def test_a_client_may_leave_at_every_byte_of_its_answer(
+def test_a_client_may_disconnect_at_every_byte_of_its_answer(
     how: str, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     sock = connect()
@@ -135,7 +135,7 @@ def test_a_client_may_leave_at_every_byte_of_its_answer(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_client_that_leaves_hears_no_terminal_event(connect: Connect) -> None:
+def test_a_client_that_disconnects_gets_no_terminal_event(connect: Connect) -> None:
     sock = connect()
     sock.sendall(_request("stalls"))
     _until(sock, b"hello")
@@ -163,7 +163,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("what", SLOW)
-def test_a_slow_client_holds_no_connection_for_ever(
+def test_a_slow_client_does_not_keep_its_connection_forever(
     what: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CVE-2007-6750 (Slowloris), and the same attack with a body (R.U.D.Y.)."""
@@ -190,7 +190,7 @@ def test_a_slow_client_holds_no_connection_for_ever(
     assert got.count(b"HTTP/1.1") <= 2
 
 
-def test_a_long_answer_is_no_slow_request(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_answer_does_not_count_as_a_slow_request(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aura_core.server.uvicorn_protocol.REQUEST_TIMEOUT", 0.2)
     sock = connect()
     sock.sendall(_request("slow", headers=b"Connection: close\r\n"))
@@ -213,9 +213,7 @@ def test_what_comes_while_an_answer_streams_does_not_spoil_it(more: bytes, conne
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
-def test_a_client_that_repeats_itself_and_leaves_is_seen_to_leave(
-    how: str, upstream: Upstream, connect: Connect
-) -> None:
+def test_the_disconnect_of_a_client_that_pipelines_is_noticed(how: str, upstream: Upstream, connect: Connect) -> None:
     """uvicorn 0.54 reported a disconnect only to the last of several requests on a connection."""
     hangups = len(upstream.hangups)
     sock = connect()
@@ -226,7 +224,7 @@ def test_a_client_that_repeats_itself_and_leaves_is_seen_to_leave(
     upstream.wait_hangup(hangups + 1)
 
 
-def test_requests_behind_each_other_on_one_connection(connect: Connect) -> None:
+def test_pipelined_requests(connect: Connect) -> None:
     sock = connect()
     for _ in range(3):
         sock.sendall(_request(route="chat"))
@@ -244,7 +242,7 @@ CHUNKED = (
     "after", [b"", b"POST /api", b"Upgr", b"Upgrade", b"Settings: AA", b"\r\n\r", b"\r\n\r\n", b'{"pr']
 )
 @pytest.mark.parametrize("request_", [_request(route="chat", headers=UPGRADE), CHUNKED], ids=["length", "chunked"])
-def test_an_upgrade_that_we_do_not_know_is_passed_over(request_: bytes, after: bytes, connect: Connect) -> None:
+def test_an_unknown_upgrade_is_ignored(request_: bytes, after: bytes, connect: Connect) -> None:
     """A request as from `curl --http2`, in pieces of any size."""
     sock = connect()
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -380,7 +378,7 @@ def test_a_coding_may_be_written_in_capitals(connect: Connect) -> None:
     ],
 )
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_trailer_is_no_header(
+def test_a_trailer_is_not_read_as_a_header(
     head: bytes, trailer: bytes, status: bytes, apart: bool, aura: AuraServer, connect: Connect
 ) -> None:
     """CWE-444: trailers after the body set neither the host nor the origin nor the token."""
@@ -395,7 +393,7 @@ def test_a_trailer_is_no_header(
     assert _rest(sock).startswith(b"HTTP/1.1 " + status)
 
 
-def test_a_trailer_is_no_token(upstream: Upstream, tmp_path: Path) -> None:
+def test_a_trailer_is_not_read_as_a_token(upstream: Upstream, tmp_path: Path) -> None:
     toml = f'[providers.ollama]\nbase_url = "{upstream.url}"'
     with (
         AuraServer(tmp_path, AGENTS, toml, {"AURA_TOKEN": "correct horse"}) as aura,
@@ -454,7 +452,7 @@ def test_the_time_to_read_an_answer_ends_with_the_next_request(upstream: Upstrea
         assert timer.cancelled()
 
 
-def test_a_client_that_asks_again_and_never_reads_is_cut_off(tmp_path: Path) -> None:
+def test_a_client_that_sends_a_second_request_and_never_reads_is_cut_off(tmp_path: Path) -> None:
     ask = b"GET /schema/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with (
         AuraServer(tmp_path, AGENTS, "[server]\nwrite_timeout = 1") as aura,
@@ -479,7 +477,7 @@ def test_a_client_that_asks_again_and_never_reads_is_cut_off(tmp_path: Path) -> 
             time.sleep(0.01)
 
 
-def test_what_was_read_for_a_client_that_left_is_let_go_at_once(upstream: Upstream, aura: AuraServer) -> None:
+def test_memory_of_a_disconnected_client_is_freed_at_once(upstream: Upstream, aura: AuraServer) -> None:
     """Memory is freed without the garbage collector, which runs rarely: each such client kept half a megabyte."""
     mark = b"let me go " * 800
     upstream.on("/stalls/api/chat", Reply([b'{"message":{"content":"' + mark + b'"}}\n'] * 200, ending="stall"))

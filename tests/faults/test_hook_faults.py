@@ -81,7 +81,7 @@ def test_a_client_that_opens_slowly_is_waited_for(tmp_path: Path, fake_plugin: F
         assert asked(aura, "it")[-1].name == "done"
 
 
-def test_a_client_that_never_opens_is_given_up(
+def test_a_client_that_never_opens_times_out(
     tmp_path: Path, fake_plugin: FakePlugin, asked: Checked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aura_core.plugins.instance.HOOK_TIMEOUT", 1)
@@ -91,7 +91,7 @@ def test_a_client_that_never_opens_is_given_up(
     assert [(event.name, event.data["code"]) for event in events] == [("error", "unavailable")]
 
 
-def test_a_client_that_never_closes_does_not_hold_up_the_end(
+def test_a_client_that_never_closes_does_not_delay_the_shutdown(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("aura_core.plugins.instance.CLEANUP_LIMIT", 0.2)
@@ -179,7 +179,7 @@ def test_a_client_that_opens_after_its_time_serves_the_next_request(
             assert time.monotonic() < end
 
 
-def test_a_plugin_that_changes_its_options_changes_nobody_elses(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_a_plugin_that_changes_its_options_affects_no_other_request(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     source = """
 from aura_core import Token, hookimpl
 

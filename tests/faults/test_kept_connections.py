@@ -132,7 +132,7 @@ UNASKED: dict[str, Callable[[bytes], tuple[bytes, bytes]]] = {
 
 
 @pytest.mark.parametrize("how", UNASKED)
-def test_what_comes_unasked_is_no_answer(
+def test_unsolicited_bytes_are_not_an_answer(
     how: str,
     plugin: Conformance,
     serve: Callable[[str], AuraServer],
@@ -167,7 +167,7 @@ def test_what_comes_unasked_is_no_answer(
     assert answers == ["answer 1", "answer 2", "answer 3"]
 
 
-def test_what_came_before_the_loop_could_read_it_is_no_answer(raw_server: Start) -> None:
+def test_unsolicited_bytes_that_arrive_before_the_loop_reads_are_not_an_answer(raw_server: Start) -> None:
     """Between the end of an answer and the next request the loop may not have run."""
     sent, go = threading.Event(), threading.Event()
 
@@ -339,7 +339,7 @@ def tired(raw_server: Start, plugin: Conformance) -> Iterator[Any]:
     return raw_server(talk)
 
 
-def test_nobody_meets_a_stale_connection_among_many(tired: Any, serve: Callable[[str], AuraServer]) -> None:
+def test_no_request_fails_on_a_stale_connection_among_many(tired: Any, serve: Callable[[str], AuraServer]) -> None:
     with serve(tired.url) as aura, ThreadPoolExecutor(12) as users:
         answers = list(users.map(lambda _: said(aura.ask("it")), range(120)))
     assert answers == ["Hi"] * 120

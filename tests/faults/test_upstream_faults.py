@@ -123,7 +123,7 @@ def test_an_upstream_that_answers_with(fault: str, upstream: Upstream, aura: Aur
     _check(asked(aura, "up"), text, last)
 
 
-def test_a_rate_limit_says_when_to_come_back(upstream: Upstream, aura: AuraServer) -> None:
+def test_a_rate_limit_has_a_retry_after(upstream: Upstream, aura: AuraServer) -> None:
     upstream.queue(_status(429, retry_after="7"))
     assert aura.ask("up")[-1].data["retryAfter"] == 7
 
@@ -149,7 +149,7 @@ def test_an_upstream_that_falls_silent(when: str, upstream: Upstream, tmp_path: 
         upstream.wait_hangup(hangups + 1)
 
 
-def test_silence_after_the_finish_is_no_failure(
+def test_silence_after_the_finish_reason_is_not_a_failure(
     upstream: Upstream, aura: AuraServer, asked: Checked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aura_core.answer.asking.FINISH_GRACE", 0.2)
@@ -279,7 +279,7 @@ def test_a_refused_connection(tmp_path: Path, asked: Checked) -> None:
         _check(asked(aura, "bad"), "", "unavailable")
 
 
-def test_a_name_that_nobody_knows(tmp_path: Path, asked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_host_name(tmp_path: Path, asked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.getaddrinfo
 
     def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
@@ -321,7 +321,7 @@ def test_no_tls_where_tls_is_expected(tmp_path: Path, asked: Checked, raw_server
         _check(asked(aura, "bad"), "", "unavailable")
 
 
-def test_a_certificate_that_nobody_vouches_for(
+def test_a_self_signed_certificate(
     certificate: Path, tmp_path: Path, asked: Checked, raw_server: Callable[[Any], Any]
 ) -> None:
     """CWE-295: the certificate is checked."""

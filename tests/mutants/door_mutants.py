@@ -11,7 +11,7 @@ TURNS = (
 LISTED = 'return _line({"agents": [{"id": agent.id, "name": agent.name} for agent in agents]})'
 
 DOOR_MUTANTS = [
-    Mutant("the hook has no route", "door-routes", [("    return [Door(routes, refuse)]", "    return [Door([], refuse)]")]),
+    Mutant("the hook has no route", "door-routes", [("Door([ask, agents], refuse)", "Door([], refuse)")]),
     Mutant(
         "the prompt is trimmed",
         "door-question",
@@ -38,16 +38,26 @@ DOOR_MUTANTS = [
         "door-error",
         [
             (TEXT, f"self.begun = True\n        {TEXT}"),
-            ('return _line({"error": failure.message', 'return b"" if hasattr(self, "begun") else _line({"error": failure.message'),
+            (
+                'return _line({"error": failure.message',
+                'return b"" if hasattr(self, "begun") else _line({"error": failure.message',
+            ),
         ],
     ),
-    Mutant("a whole answer is trimmed", "door-whole", [('{"text": answer.text, "end"', '{"text": answer.text.strip(), "end"')]),
+    Mutant(
+        "a whole answer is trimmed",
+        "door-whole",
+        [('{"text": answer.text, "end"', '{"text": answer.text.strip(), "end"')],
+    ),
     Mutant(
         "texts are kept on the class",
         "door-separate",
         [
             (TEXT, f"self.said.append(content)\n        {TEXT}"),
-            ('    content_type = "application/x-ndjson"\n', '    content_type = "application/x-ndjson"\n    said: list[str] = []\n'),
+            (
+                '    content_type = "application/x-ndjson"\n',
+                '    content_type = "application/x-ndjson"\n    said: list[str] = []\n',
+            ),
             ('{"end": end.finish_reason, "tokens"', '{"end": end.finish_reason, "all": self.said, "tokens"'),
         ],
     ),
@@ -59,7 +69,11 @@ DOOR_MUTANTS = [
             ("return Question(body.agent, messages,", "KEPT[:] = messages\n    return Question(body.agent, KEPT,"),
         ],
     ),
-    Mutant("a refusal gives no reason", "door-refusals", [('{"error": problem.detail, "code"', '{"error": "refused", "code"')]),
+    Mutant(
+        "a refusal gives no reason",
+        "door-refusals",
+        [('{"error": problem.detail, "code"', '{"error": "refused", "code"')],
+    ),
     Mutant("every refusal has one status", "door-refusals", [("Reply(problem.status,", "Reply(400,")]),
     Mutant(
         "a body is trusted",
@@ -68,7 +82,8 @@ DOOR_MUTANTS = [
             ("    messages: list[AcmeMessage]\n", "    messages: list[Any]\n"),
             (
                 TURNS,
-                '    messages = [Message(each["role"], each["text"]) for each in body.messages if each["role"] != "system"]\n',
+                '    turns = [each for each in body.messages if each["role"] != "system"]\n'
+                '    messages = [Message(each["role"], each["text"]) for each in turns]\n',
             ),
             (
                 'system = [message.text for message in body.messages if message.role == "system"]',

@@ -69,7 +69,8 @@ def body(""",
     ),
 ]
 API_KEY_FILE = (
-    '    api_key_file: Annotated[str, Meta(description="file that holds the API key; it goes before api_key_env")] = ""\n'
+    '    api_key_file: Annotated[str, Meta(description="file that holds the API key;'
+    ' it goes before api_key_env")] = ""\n'
 )
 CONTEXT = "        context = ssl."
 ASYNCIO = ("import re\n", "import asyncio\nimport os\nimport re\nimport time\n")
@@ -413,10 +414,12 @@ def body(""",
     ),
     Mutant("forgets the headers of the request", "headers", [(", headers=request.headers", "")]),
     Mutant(
-        "sends the headers of the first request for ever",
+        "sends the headers of earlier requests, too",
         "headers",
-        [(", headers=request.headers", ", headers=KEPT | {k: KEPT.setdefault(k, v) for k, v in request.headers.items()}"),
-         ("EVENT_LIMIT =", "KEPT: dict[str, str] = {}\nEVENT_LIMIT =")],
+        [
+            (", headers=request.headers", ", headers=KEPT.update(request.headers) or dict(KEPT)"),
+            ("EVENT_LIMIT =", "KEPT = {}\nEVENT_LIMIT ="),
+        ],
     ),
     Mutant(
         "reads its key from a variable only",
@@ -424,6 +427,16 @@ def body(""",
         [ASYNCIO, (OWN_SECRET, 'os.environ.get(settings.api_key_env or " ", "").strip()')],
     ),
     Mutant("has no file for its key", "settings", [(API_KEY_FILE, "")]),
+    Mutant(
+        "trims what is asked",
+        "content",
+        [
+            (
+                '"messages": request.messages',
+                '"messages": [{"role": m.role, "content": m.content.strip()} for m in request.messages]',
+            )
+        ],
+    ),
     Mutant("forgets the history", "request", [('"messages": request.messages', '"messages": request.messages[-1:]')]),
     Mutant("sends what nobody set", "request", [("    if request.temperature is not None:\n", "    if True:\n")]),
     Mutant(

@@ -72,10 +72,10 @@ def test_the_provider_without_a_mistake_keeps_every_promise(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.mistake.replace(" ", "-"))
-def test_the_mistake_is_caught_by_its_check_alone(mutant: Mutant, reports: dict[str, Future[Report]]) -> None:
+def test_the_mistake_is_detected_only_by_its_check(mutant: Mutant, reports: dict[str, Future[Report]]) -> None:
     broken = reports[mutant.mistake].result()
     assert set(broken) == {mutant.caught_by}, broken
 
 
-def test_every_check_catches_a_mistake() -> None:
+def test_every_check_detects_a_mistake() -> None:
     assert {mutant.caught_by for mutant in MUTANTS} == set(PROMISES)

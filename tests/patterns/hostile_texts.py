@@ -20,10 +20,11 @@ from aura_core.config.agents import parse
 from aura_core.config.decode import decode, explain
 from aura_core.config.sources import Sources
 from aura_core.config.suggest import nearest
+from aura_core.doors import paths
 from aura_core.doors.native import ChatBody
 from aura_core.echo import split
 from aura_core.errors import ConfigError, ProviderError
-from aura_core.server import request_body
+from aura_core.server import guard, request_body
 from aura_core.telemetry import redact
 from aura_core.telemetry.logs import JsonFormatter, TextFormatter
 
@@ -54,10 +55,20 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"(^|_)(key|token|secret|password)$": _hostile("|_key|!", "|_|"),
     r"(^|_)(key|token|secret|password|credential)s?$": _hostile("|_key|!", "|keys|"),
     "acme": Ours("our own template"),
+    paths._PATH.pattern: Ours("the paths of an installed plugin's door"),
+    guard._HEADER_NAMES.pattern.decode(): _hostile("|a|", "|a,|", "|a , |", "a|,|"),
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}": _hostile("|a|"),
     r"\.agent$": _hostile("|.agent|x", "|.|"),
     r"`([^`]*)`": _hostile("|`|x", "|` |", "`|int or |"),
-    r"true|false|True|False|TRUE|FALSE": _hostile("|true|"),
+    r"(?:true|false|True|False|TRUE|FALSE)\Z": _hostile("|true|"),
+    r"-?(?:0|[1-9][0-9]*)\Z": _hostile("|1|a"),
+    r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\Z": _hostile("|1|a", "1.|1|a", "1e|1|a", "|1.|"),
+    r"[-+]?(?:0[box][0-9a-fA-F_]+|[0-9][0-9_:]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?"
+    r"|\.[0-9_]+(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))\Z|\.(?:nan|NaN|NAN)\Z": _hostile(
+        "|1|a", "1|:0|a", "|_|", "0x|_|g", ".|1|a", "1.|_|a", "1e|1|a"
+    ),
+    "[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]{2}|[\u2012-\u2015]|\\+{3}|`{3}|~{3}": _hostile("|-|", "|`|"),
+    r"([A-Za-z_][\w-]*)\s*[:=](?:\s|$)": _hostile("|a|", "a| |", "|-|", "a|\u00e4|"),
     r"[A-Za-z_][A-Za-z0-9_]*": _hostile("|a|!", "|_|-"),
     r"[A-Za-z0-9]{20}": _hostile("|aaaaaaaaaaaaaaaaaaa-|"),
     r"(\[[0-9a-f:.]+\]|[^\s:\[\]/?#@*]+)(:\d{1,5})?": _hostile("|a|*", "[|:|", "|[|", "|a:1|"),
@@ -91,6 +102,7 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"\*{2,}|\w(?:…|\.{3,})\w": _hostile("|.|", "|a...|", "|*|", "|* |", "a|.|"),
     r"\s": _hostile("|a|", "| |"),
     r"(?:^|[/:])(?:o[1-9]|gpt-[5-9]|codex)(?:$|[-.:])": _hostile("|/o1|", "|/|", "|:gpt-5|x"),
+    r"\S": _hostile("| |a", "| |"),
     r"^[^\x00]*$": _hostile("|a|\x00", "|a|", "|\n|\x00"),
     text._BREAKS.pattern: _hostile("|\r\n|", "|\n|x"),
     text._STEERS.pattern: _hostile("|\x1b|", "|\x1ba|"),

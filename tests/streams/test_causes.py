@@ -206,6 +206,7 @@ TABLE: dict[str, list[tuple[int, Any]]] = {
         (522, b"<!DOCTYPE html><html>522</html>"),
         (524, b""),
         (529, anthropic("Overloaded", "overloaded_error")),
+        (503, b"<html>503</html>"),
         (498, b""),
         (498, openai("Flex tier capacity exceeded", "capacity_exceeded")),
         (0, openai("x", "server_is_overloaded")),
@@ -253,7 +254,7 @@ def body(said: Any) -> bytes:
 
 
 @pytest.mark.parametrize(("code", "status", "said"), CASES)
-def test_what_servers_say_has_its_code(code: str, status: int, said: Any) -> None:
+def test_texts_of_servers_get_their_code(code: str, status: int, said: Any) -> None:
     if status in (0, 200):
         found = failure(SERVER, read_reason(body(said)), MODEL)
     else:
@@ -279,14 +280,14 @@ def test_every_row_of_the_table_decides_something() -> None:
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.code)
-def test_phrases_are_written_as_texts_are_compared(cause: Any) -> None:
+def test_phrases_are_normalized_like_the_texts(cause: Any) -> None:
     for phrase in cause.phrases:
         assert phrase == " ".join(phrase.lower().replace("_", " ").replace("-", " ").split())
     for code in cause.codes:
         assert code == code.lower()
 
 
-def test_a_404_with_an_error_in_json_blames_no_address() -> None:
+def test_a_404_with_an_error_in_json_does_not_blame_the_address() -> None:
     for said in (openai("No endpoints found that support tool use."), anthropic("no such batch", "not_found_error")):
         assert "base_url" not in status_error(SERVER, 404, {}, body(said), MODEL).message
 

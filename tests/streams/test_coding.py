@@ -60,7 +60,7 @@ def test_a_coded_body_is_read_in_pieces(name: str, size: int) -> None:
     assert largest <= 2 * coding.DECODED_PIECE
 
 
-def test_members_of_gzip_follow_each_other_and_padding_is_nothing() -> None:
+def test_several_gzip_members_and_padding_are_decoded() -> None:
     assert read_all("gzip", gzip.compress(b"data: 1\n\n"), gzip.compress(b"data: 2\n\n") + b"\0" * 9)[0] == (
         b"data: 1\n\ndata: 2\n\n"
     )
@@ -77,7 +77,7 @@ def test_each_flushed_piece_comes_at_once() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "identity", "Identity", "identity,identity"])
-def test_no_coding_costs_nothing(name: str) -> None:
+def test_an_identity_body_is_passed_through(name: str) -> None:
     read = reader(b"x")
     assert decoding(read, name, "It") is read
     assert decoding(read, None, "It") is read
@@ -85,12 +85,12 @@ def test_no_coding_costs_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("body", [b'{"error":1}', b"data: x\n\n", b": ping\n\n", b"<html>"])
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd", "compress"])
-def test_a_body_that_is_plain_in_spite_of_its_header_is_taken_so(name: str, body: bytes) -> None:
+def test_a_plain_body_with_a_coding_header_is_read_as_plain(name: str, body: bytes) -> None:
     assert read_all(name, body, b"more")[0] == body + b"more"
 
 
 @pytest.mark.parametrize(("name", "body"), [("gzip", b"\x1f\x8bnonsense"), ("deflate", b"\xff\xff\xff")])
-def test_what_is_not_in_its_coding_is_a_bad_response(name: str, body: bytes) -> None:
+def test_a_body_that_does_not_match_its_coding_is_a_bad_response(name: str, body: bytes) -> None:
     with pytest.raises(ProviderError, match=name) as caught:
         read_all(name, body)
     assert caught.value.code == "bad_response"
@@ -111,7 +111,7 @@ def test_a_coding_without_a_decoder_at_hand_is_named(name: str, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("name", ["gzip", "deflate"])
-def test_a_bomb_is_a_bad_response_and_is_never_whole_in_memory(name: str) -> None:
+def test_a_decompression_bomb_is_a_bad_response_and_is_never_completely_in_memory(name: str) -> None:
     bomb = deflate(b"\n" * (8 * 2**20), 31 if name == "gzip" else 15)
     with pytest.raises(ProviderError, match="MiB") as caught:
         read_all(name, bomb, limit=2**20)

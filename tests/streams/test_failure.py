@@ -44,7 +44,7 @@ def test_the_log_learns_status_id_and_words_without_the_key() -> None:
     said = {"error": {"message": f"bad key {KEY[:12]}***", "type": "invalid_request_error", "code": "invalid_api_key"}}
     error = refused(401, said, **{"x-request-id": "req_7"})
     assert (error.upstream_status, error.upstream_id) == (401, "req_7")
-    assert error.upstream_words == "bad key *** (invalid_api_key) (invalid_request_error)"
+    assert error.upstream_words == "bad *** (invalid_api_key) (invalid_request_error)"
 
 
 def test_words_that_are_cut_in_the_message_are_whole_for_the_log() -> None:

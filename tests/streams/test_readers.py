@@ -68,15 +68,20 @@ def test_the_end_may_leave_an_event_that_no_blank_line_followed() -> None:
 @pytest.mark.parametrize("body", [b'{"error": "x"}', b"<html>\n<b>x</b>\n</html>\n", b"  [1]\n"])
 def test_a_body_of_another_kind_is_given_back_with_a_bad_response(body: bytes) -> None:
     for cuts in ([], list(range(len(body)))):
-        reader, came = SseReader("Acme"), 0
+        reader, came = SseReader("Acme"), bytearray()
         with pytest.raises(NotEvents, match="Acme did not send server-sent events") as seen:
-            for piece in _pieces(body, cuts):
-                came += len(piece)
-                assert reader.feed(piece) == []
-            reader.rest()
+            _feed(reader, _pieces(body, cuts), came)
         assert seen.value.code == "bad_response"
         assert isinstance(seen.value, ProviderError)
-        assert seen.value.beginning.split() == body[:came].split()
+        assert seen.value.beginning.split() == bytes(came).split()
+
+
+def _feed(reader: SseReader | NdjsonReader, pieces: list[bytes], came: bytearray) -> None:
+    """Feed pieces that hold no event; `came` are those that were fed."""
+    for piece in pieces:
+        came += piece
+        assert reader.feed(piece) == []
+    reader.rest()
 
 
 def test_events_before_a_foreign_text_are_given_first() -> None:
@@ -111,8 +116,7 @@ def test_words_beside_the_events_are_kept_up_to_a_limit() -> None:
 def test_an_event_that_does_not_end_is_given_up(pieces: list[bytes]) -> None:
     reader = SseReader("Acme", limit=100)
     with pytest.raises(RecordTooLong, match="Acme sent a line that is longer than") as seen:
-        for piece in pieces:
-            reader.feed(piece)
+        list(map(reader.feed, pieces))
     assert seen.value.code == "bad_response"
 
 
@@ -156,5 +160,4 @@ def test_lines_end_at_lf_only_and_the_last_may_not_end(cuts: list[int]) -> None:
 def test_a_line_that_does_not_end_is_given_up(pieces: list[bytes]) -> None:
     reader = NdjsonReader("Acme", limit=100)
     with pytest.raises(RecordTooLong, match="Acme sent a line"):
-        for piece in pieces:
-            reader.feed(piece)
+        list(map(reader.feed, pieces))

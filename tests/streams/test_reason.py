@@ -77,7 +77,7 @@ def test_the_reason_is_found(said: Any, message: str | None, codes: list[str]) -
         b'{"error":{"message":"<html>m</html>"}}',
     ],
 )
-def test_what_tells_no_reason_is_none(body: bytes) -> None:
+def test_a_body_without_a_reason_has_none(body: bytes) -> None:
     assert read_reason(body) is None
 
 

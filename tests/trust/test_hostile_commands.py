@@ -152,7 +152,7 @@ def _serving(victim: Victim, folder: Path) -> Iterator[str]:
         process.communicate()
 
 
-def test_serve_sends_and_reads_nothing_whoever_is_asked(hostile: Victim) -> None:
+def test_serve_sends_and_reads_nothing_for_any_agent(hostile: Victim) -> None:
     with _serving(hostile, hostile.folder) as url, httpx.Client(base_url=url, trust_env=False, timeout=120) as client:
         assert url.startswith("http://127.0.0.1:")
         agents = client.get("/api/agents").json()["agents"]
@@ -198,7 +198,7 @@ def test_serve_does_not_start_without_guards_that_were_refused(line: str, victim
     assert f"aura: {failed[0]['detail']}\n" == done.stderr
 
 
-def test_tables_of_clients_are_not_for_a_stranger_to_set(victim: Victim) -> None:
+def test_an_untrusted_folder_cannot_set_tables_of_clients(victim: Victim) -> None:
     victim.writes("[clients.me]\ntoken_env = 'LANG'\n")
     done = _run(victim, "serve", "--port", "0")
     assert done.returncode == 1

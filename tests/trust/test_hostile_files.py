@@ -74,7 +74,7 @@ def _outside(victim: Victim, opened: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_agent_is_no_way_out(way: str, inside: Victim, opened: list[str]) -> None:
+def test_an_agent_cannot_lead_out_of_the_folder(way: str, inside: Victim, opened: list[str]) -> None:
     path = inside.folder / "agents" / "it.md"
     WAYS[way](inside, path)
     runtime = Runtime(load({}, os.environ), os.environ)
@@ -87,7 +87,7 @@ def test_an_agent_is_no_way_out(way: str, inside: Victim, opened: list[str]) -> 
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_trusted_folder_may_link_where_it_likes(way: str, inside: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trusted_folder_may_link_anywhere(way: str, inside: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURA_TRUST", str(inside.folder))
     WAYS[way](inside, inside.folder / "agents" / "it.md")
     runtime = Runtime(load({}, os.environ), os.environ)
@@ -100,7 +100,7 @@ def test_a_trusted_folder_may_link_where_it_likes(way: str, inside: Victim, monk
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_settings_file_is_no_way_out(way: str, inside: Victim, opened: list[str]) -> None:
+def test_the_settings_file_cannot_lead_out_of_the_folder(way: str, inside: Victim, opened: list[str]) -> None:
     inside.secret.write_text("[server]\nport = 4711\n")
     path = inside.folder / "aura.toml"
     (inside.folder / "deep").mkdir()
@@ -122,7 +122,7 @@ def test_the_settings_file_is_no_way_out(way: str, inside: Victim, opened: list[
 
 @pytest.mark.parametrize("target", ["outside", "/proc/self", "/", "..", "/proc/self/cwd/.."])
 @pytest.mark.parametrize("named", [False, True])
-def test_the_folder_of_agents_is_no_way_out(named: bool, target: str, inside: Victim) -> None:
+def test_the_agents_folder_cannot_lead_out_of_the_folder(named: bool, target: str, inside: Victim) -> None:
     (inside.folder / "agents").rmdir()
     name = "deep/there" if named else "agents"
     (inside.folder / "deep").mkdir()
@@ -170,7 +170,7 @@ def test_a_file_that_becomes_a_link_while_it_is_opened_is_not_followed(
     assert "cannot be read: " in str(entry.error)
 
 
-def test_a_pipe_and_a_socket_are_no_files(inside: Victim) -> None:
+def test_a_pipe_and_a_socket_are_not_read_as_files(inside: Victim) -> None:
     os.mkfifo(inside.folder / "agents" / "pipe.md")
     os.mkfifo(inside.folder / "aura.toml")
     with socket.socket(socket.AF_UNIX) as sock:
@@ -203,7 +203,7 @@ def _of_another(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("exposed", [_world_writable, _of_another])
-def test_what_another_user_can_change_is_not_read_and_in_a_trusted_folder_it_is_told(
+def test_files_that_others_can_change_are_not_read_and_in_a_trusted_folder_are_reported(
     exposed: Callable[[Victim, pytest.MonkeyPatch], str], inside: Victim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Windows' drives in WSL (world-writable) and bind mounts (files of another user) are such folders."""
@@ -243,9 +243,7 @@ def test_roots_files_are_read_also_where_the_folder_is_not_trusted(
     assert (runtime.settings.server.port, runtime.refusals) == (4711, [])
 
 
-def test_a_refused_wish_shows_no_secret_and_no_escape_sequence(
-    inside: Victim, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_refusal_shows_no_secret_and_no_escape_sequence(inside: Victim, capsys: pytest.CaptureFixture[str]) -> None:
     for key in ("organization", "project", "api_key_env"):
         inside.writes(f"[providers.x]\nplugin = 'openai'\n{key} = 'sk0123456789abcdefghijklmnop'\n")
         (refusal,) = Runtime(load({}, os.environ), os.environ).refusals

@@ -73,13 +73,13 @@ def _closed(loaded: Settings, victim: Victim) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.1", "::1"])
-def test_a_loopback_host_is_no_harm(host: str, inside: Victim) -> None:
+def test_a_loopback_host_is_allowed(host: str, inside: Victim) -> None:
     inside.writes(f"[server]\nhost = '{host}'\n")
     loaded = load({}, os.environ)
     assert (loaded.server.host, loaded.refusals) == (host, [])
 
 
-def test_what_a_flag_or_a_variable_has_set_is_no_matter(inside: Victim) -> None:
+def test_values_of_a_flag_or_a_variable_are_not_refused(inside: Victim) -> None:
     inside.writes("[server]\nhost = '0.0.0.0'\ntoken_env = 'LANG'\n")
     loaded = load({"server.host": "127.0.0.1"}, os.environ | {"AURA_SERVER__TOKEN_ENV": "MINE"})
     assert (loaded.refusals, loaded.unguarded) == ([], None)
@@ -215,7 +215,7 @@ def test_the_default_key_goes_only_where_the_person_named(
 
 
 @pytest.mark.parametrize("source", ["variable", "file"])
-def test_a_table_that_the_person_has_set_stays_as_it_is(
+def test_a_table_that_the_person_has_set_is_not_changed(
     source: str, inside: Victim, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if source == "variable":

@@ -38,7 +38,7 @@ COMMANDS = {"serve": ["serve"], "chat": ["chat", "it", "Hello"], "doctor": ["doc
     [("serve", "n\n"), ("chat", "\n"), ("doctor", "\x04"), ("doctor", "yes please\n")],
     ids=["serve-no", "chat-enter", "doctor-ctrl-d", "doctor-words"],
 )
-def test_without_a_yes_nothing_is_sent_and_the_rest_goes_on(command: str, answer: str, victim: Victim) -> None:
+def test_without_a_yes_nothing_is_sent_and_the_rest_works(command: str, answer: str, victim: Victim) -> None:
     _asks(victim)
     with _terminal(victim, *COMMANDS[command]) as terminal:
         terminal.wait_for(QUESTION)
@@ -89,7 +89,7 @@ def test_ctrl_c_ends_the_command(victim: Victim) -> None:
     victim.unharmed()
 
 
-def test_a_no_to_other_guards_stops_the_start_and_says_why(victim: Victim) -> None:
+def test_a_no_to_changed_guards_stops_the_start_with_the_reason(victim: Victim) -> None:
     victim.writes("[server]\nport = 0\nhost = '0.0.0.0'\ntoken_env = 'LANG'\n")
     with _terminal(victim, "serve") as terminal:
         terminal.wait_for(QUESTION)
@@ -101,7 +101,7 @@ def test_a_no_to_other_guards_stops_the_start_and_says_why(victim: Victim) -> No
     )
 
 
-def test_where_it_cannot_be_recorded_it_holds_this_once(victim: Victim) -> None:
+def test_trust_that_cannot_be_recorded_applies_once(victim: Victim) -> None:
     """A container whose user has no home folder."""
     _asks(victim)
     nowhere = Path(victim.environ["XDG_CONFIG_HOME"])
@@ -147,7 +147,7 @@ def test_other_commands_ask_nothing(command: str, victim: Victim) -> None:
 # A first hour
 
 
-def test_a_first_hour_by_init_is_no_step_longer(victim: Victim) -> None:
+def test_a_first_hour_with_init_needs_no_further_step(victim: Victim) -> None:
     """init, an edit that names a server on the network, and serve: no question."""
     fresh = victim.folder / "fresh"
     fresh.mkdir()
@@ -166,7 +166,7 @@ def test_a_first_hour_by_init_is_no_step_longer(victim: Victim) -> None:
     assert "assistant: gpu (m)\n" in terminal.text
 
 
-def test_a_first_hour_without_any_file_is_no_step_longer(victim: Victim) -> None:
+def test_a_first_hour_without_any_file_needs_no_further_step(victim: Victim) -> None:
     (victim.folder / "agents").rmdir()
     with _terminal(victim, "serve", "--port", "0", AURA_PLUGINS="") as terminal:
         terminal.wait_for("Ctrl-C stops.")

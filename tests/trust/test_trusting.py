@@ -41,7 +41,7 @@ def _aura(folder: Path, *arguments: str, **environ: str) -> "subprocess.Complete
     )
 
 
-def test_the_command_records_lists_and_forgets(cloned: Victim) -> None:
+def test_the_command_records_lists_and_removes(cloned: Victim) -> None:
     folder = cloned.folder
     assert _aura(folder, "trust", "--list").stdout == ""
     done = _aura(folder, "trust")
@@ -68,7 +68,7 @@ def test_the_command_records_lists_and_forgets(cloned: Victim) -> None:
         (["--list", "--remove"], 2, "aura: --list and --remove do not go together\n"),
     ],
 )
-def test_a_mistake_is_one_line(arguments: list[str], code: int, says: str, cloned: Victim) -> None:
+def test_an_error_is_one_line(arguments: list[str], code: int, says: str, cloned: Victim) -> None:
     done = _aura(cloned.folder, "trust", *arguments)
     assert (done.returncode, done.stderr) == (code, says)
 
@@ -122,7 +122,7 @@ def test_the_variable_names_folders_as_path_does(cloned: Victim, monkeypatch: py
     assert _trusted(AURA_TRUST="~/cloned")
 
 
-def test_who_names_the_file_trusts_it(cloned: Victim) -> None:
+def test_naming_the_file_trusts_it(cloned: Victim) -> None:
     assert _trusted(AURA_CONFIG="aura.toml")
     assert _trusted(AURA_CONFIG=str(cloned.folder / "aura.toml"))
     named = load({}, os.environ, Path("aura.toml"))
@@ -150,7 +150,7 @@ def test_the_agents_of_a_trusted_file_may_be_anywhere(cloned: Victim) -> None:
     assert load({}, os.environ).agents_within == cloned.folder
 
 
-def test_ones_own_configuration_folder_is_trusted(cloned: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_configuration_folder_is_trusted(cloned: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Path(os.environ["XDG_CONFIG_HOME"]) / "aura"
     own.mkdir(parents=True)
     (own / "aura.toml").write_text(NETWORK)
@@ -161,7 +161,7 @@ def test_ones_own_configuration_folder_is_trusted(cloned: Victim, monkeypatch: p
     assert _trusted(), "it is read from everywhere"
 
 
-def test_a_relative_configuration_folder_is_anybodys(cloned: Victim) -> None:
+def test_a_relative_configuration_folder_is_not_trusted(cloned: Victim) -> None:
     (cloned.folder / "c" / "aura").mkdir(parents=True)
     (cloned.folder / "c" / "aura" / "aura.toml").write_text("[server]\nport = 4711\n")
     (cloned.folder / "c" / "aura" / "trusted-folders").write_text(f"{cloned.folder}\n")
@@ -194,7 +194,7 @@ def test_init_works_where_nothing_can_be_recorded(cloned: Victim) -> None:
 # Files that belong to root
 
 
-def test_only_what_root_alone_can_change_is_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_files_that_root_alone_can_change_count_as_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 65534)
     assert trust.by_root(Path("/etc/passwd"))
     assert not trust.by_root(Path("/tmp")), "everybody may put something there"
@@ -212,12 +212,12 @@ def test_only_what_root_alone_can_change_is_roots(tmp_path: Path, monkeypatch: p
         (tmp_path / "f").chmod(0o664)
         assert not trust.by_root(tmp_path / "f")
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert not trust.by_root(Path("/etc/passwd")), "root's own files are no more than anybody's own"
+    assert not trust.by_root(Path("/etc/passwd")), "root's own files get no special treatment"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of root")
 @pytest.mark.parametrize("linked", [False, True], ids=["plain", "linked"])
-def test_a_service_reads_what_is_roots_without_another_word(linked: bool, victim: Victim) -> None:
+def test_a_service_reads_roots_files_without_further_settings(linked: bool, victim: Victim) -> None:
     """docs/deployment.md's unit: another user in /etc/aura, without a home folder. Root's links are followed."""
     with TemporaryDirectory(prefix="aura-etc-") as made:
         folder = Path(made)

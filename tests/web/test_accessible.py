@@ -47,7 +47,7 @@ def test_axe_finds_nothing_serious(page: Any, serve: Serve, node_modules: Path, 
     assert faults(page, node_modules) == []
 
 
-def test_axe_finds_nothing_serious_where_a_token_is_wanted(page: Any, serve: Serve, node_modules: Path) -> None:
+def test_axe_finds_nothing_serious_where_a_token_is_required(page: Any, serve: Serve, node_modules: Path) -> None:
     page.goto(serve(environ={"AURA_TOKEN": "s3cret"}).url)
     page.get_by_label("Token", exact=True).wait_for()
     assert faults(page, node_modules) == []

@@ -28,7 +28,7 @@ def test_a_choice_survives_a_new_list_of_agents(open_chat: OpenChat) -> None:
     assert picker.input_value() == "b"
 
 
-def test_who_was_asked_last_is_who_is_asked_next(open_chat: OpenChat) -> None:
+def test_the_last_used_agent_is_selected_next(open_chat: OpenChat) -> None:
     chat = open_chat({"a.md": echo("Alpha"), "b.md": echo("Beta")})
     chat.ended(chat.ask("Hello", agent="b"))
     agents = chat.server.folder / "agents"
@@ -40,7 +40,7 @@ def test_who_was_asked_last_is_who_is_asked_next(open_chat: OpenChat) -> None:
     assert chat.page.get_by_label("Agent").input_value() == "a"
 
 
-def test_a_chat_that_is_opened_again_goes_on_with_its_agent(open_chat: OpenChat) -> None:
+def test_a_reopened_chat_continues_with_its_agent(open_chat: OpenChat) -> None:
     chat = open_chat({"a.md": echo("Alpha"), "b.md": echo("Beta")})
     chat.ended(chat.ask("Hello", agent="b"))
     chat.page.reload()

@@ -26,7 +26,7 @@ def test_a_chat_is_renamed(open_chat: OpenChat) -> None:
     assert chat.listed() == ["A better name"]
 
 
-def test_chats_are_searched_by_name_and_by_what_was_said(open_chat: OpenChat) -> None:
+def test_chats_are_searched_by_name_and_by_text(open_chat: OpenChat) -> None:
     chat = open_chat({"echo.md": echo("Echo"), "cook.md": echo("Cook", text="Take two Onions.")})
     chat.ended(chat.ask("About trains", agent="echo"))
     chat.button("New chat").click()
@@ -84,7 +84,7 @@ def attach(page: Any, name: str, content: bytes) -> None:
     chooser.value.set_files([{"name": name, "mimeType": "text/plain", "buffer": content}])
 
 
-def test_what_is_attached_stays_with_its_chat_until_it_is_removed(page: Any, serve: Serve) -> None:
+def test_attachments_stay_with_their_chat_until_removed(page: Any, serve: Serve) -> None:
     agents = serve({"echo.md": echo("Echo")})
     listed = {"id": "echo", "name": "Echo", "description": "", "provider": "echo", "model": None}
     body = {"agents": [listed | {"streaming": True, "error": None, "contextTokens": 100}]}
@@ -114,13 +114,13 @@ def test_what_is_attached_stays_with_its_chat_until_it_is_removed(page: Any, ser
     assert "additionalContext" not in chat.posts[-1].post_data_json
 
 
-def test_a_file_that_is_no_text_is_refused_with_a_word(open_chat: OpenChat) -> None:
+def test_a_file_that_is_not_text_is_refused_with_a_message(open_chat: OpenChat) -> None:
     chat = open_chat({"echo.md": echo("Echo")})
     attach(chat.page, "a.bin", b"\xff\x00\xfe")
     chat.page.get_by_text("a.bin is not a text file.").wait_for()
 
 
-def test_what_is_attached_while_a_chat_is_opened_joins_what_was(page: Any, serve: Serve) -> None:
+def test_attachments_added_while_a_chat_opens_join_the_existing_ones(page: Any, serve: Serve) -> None:
     page.goto(f"{serve().url}/health")
     saved = page.evaluate("""async () => {
       const { mount } = await import("/web/view.js");

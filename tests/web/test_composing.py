@@ -29,7 +29,7 @@ def press_for_the_input_method(keys: Any, key: str) -> None:
     keys.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", "key": key, "windowsVirtualKeyCode": 229})
 
 
-def test_enter_takes_a_word_of_the_input_method_and_sends_nothing(chat: Chat) -> None:
+def test_enter_accepts_a_word_of_the_input_method_and_sends_nothing(chat: Chat) -> None:
     keys = compose(chat, "にほん")
     press_for_the_input_method(keys, "Enter")
     keys.send("Input.insertText", {"text": "日本"})
@@ -40,7 +40,7 @@ def test_enter_takes_a_word_of_the_input_method_and_sends_nothing(chat: Chat) ->
     assert "日本" in chat.ended(chat.page.locator(".answer"))
 
 
-def test_escape_gives_up_a_word_and_not_the_answer(chat: Chat) -> None:
+def test_escape_cancels_a_composition_and_not_the_answer(chat: Chat) -> None:
     answer = chat.ask("Hello", agent="slow")
     chat.sees(answer, "word4")
     keys = compose(chat, "にほん")
@@ -52,7 +52,7 @@ def test_escape_gives_up_a_word_and_not_the_answer(chat: Chat) -> None:
     assert "Stopped" in chat.ended(answer)
 
 
-def test_arrow_up_recalls_what_was_asked(chat: Chat) -> None:
+def test_arrow_up_recalls_earlier_questions(chat: Chat) -> None:
     chat.ended(chat.ask("one"))
     chat.ended(chat.ask("two"))
     seen = []
@@ -91,7 +91,7 @@ def test_a_question_is_edited_and_both_versions_stay(chat: Chat) -> None:
     assert chat.page.get_by_text("1 of 2").is_visible()
 
 
-def test_an_edit_that_is_given_up_brings_the_draft_back(chat: Chat) -> None:
+def test_a_cancelled_edit_restores_the_draft(chat: Chat) -> None:
     chat.ended(chat.ask("What is one?"))
     chat.message.fill("a draft of mine")
     chat.button("Edit").click()
@@ -118,7 +118,7 @@ def test_ask_again_replaces_and_keeps_the_versions(chat: Chat) -> None:
     assert said == ["Hello", "Hello"]
 
 
-def test_a_failure_that_cannot_be_retried_leaves_ways_on(open_chat: OpenChat) -> None:
+def test_a_failure_that_cannot_be_retried_offers_next_steps(open_chat: OpenChat) -> None:
     fails = echo("Fails", text="Half an answer", fail_after=2, code="auth")
     chat = open_chat({"fails.md": fails, "echo.md": echo("Echo")})
     answer = chat.ask("Hello", agent="fails")

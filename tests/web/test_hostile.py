@@ -87,7 +87,7 @@ def ask(page: Any, serve: Serve) -> Any:
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_nothing_that_a_model_says_runs(ask: Any, page: Any, name: str) -> None:
+def test_no_model_output_runs(ask: Any, page: Any, name: str) -> None:
     text = CORPUS[name]
     ask(*(text[at : at + 4000] for at in range(0, len(text), 4000)))
     found = page.evaluate(CHECK)
@@ -102,7 +102,7 @@ def test_nothing_that_a_model_says_runs(ask: Any, page: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("newlines", [False, True], ids=["one line", "many lines"])
-def test_ten_megabytes_of_backticks_stop_nothing(ask: Any, page: Any, newlines: bool) -> None:
+def test_ten_megabytes_of_backticks_do_not_block_the_page(ask: Any, page: Any, newlines: bool) -> None:
     part = ("`" * 79 + "\n") * 820 if newlines else "`" * 65_536
     answer = ask(*[part] * 160)
     assert len(answer.locator(".text").text_content()) > (0 if newlines else 10_000_000)

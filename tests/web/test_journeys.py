@@ -32,7 +32,7 @@ def test_a_message_is_answered_and_the_footer_says_how(open_chat: OpenChat) -> N
     assert chat.status == "Answer complete"
 
 
-def test_what_was_said_before_goes_along(open_chat: OpenChat) -> None:
+def test_the_history_is_sent(open_chat: OpenChat) -> None:
     chat = open_chat({"echo.md": echo("Echo")})
     chat.ended(chat.ask("one"))
     chat.ended(chat.ask("two"))
@@ -54,7 +54,7 @@ def test_enter_sends_and_shift_enter_breaks_the_line(open_chat: OpenChat) -> Non
     assert len(chat.posts) == 1
 
 
-def test_the_state_of_the_turn_is_always_in_sight(open_chat: OpenChat) -> None:
+def test_the_state_of_the_turn_is_always_visible(open_chat: OpenChat) -> None:
     with Upstream() as upstream:
         go_on = threading.Event()
         upstream.on("/api/chat", Reply([go_on, *ollama_tokens("Hi")], ending="stall"))
@@ -67,7 +67,7 @@ def test_the_state_of_the_turn_is_always_in_sight(open_chat: OpenChat) -> None:
 
 
 @pytest.mark.parametrize("way", ["button", "Escape"])
-def test_stop_closes_the_upstream_and_keeps_what_came(open_chat: OpenChat, way: str) -> None:
+def test_stop_closes_the_upstream_and_keeps_the_text(open_chat: OpenChat, way: str) -> None:
     with Upstream() as upstream:
         upstream.on("/api/chat", Reply(ollama_tokens("Hello", " there"), ending="stall"))
         chat = open_chat({"local.md": ollama()}, toml=ollama_toml(upstream))
@@ -192,7 +192,7 @@ def test_retry_waits_as_long_as_the_provider_asks(page: Any, open_chat: OpenChat
     assert len(chat.posts) == 2
 
 
-def test_a_server_that_goes_away_is_said_and_found_again(page: Any, serve: Serve) -> None:
+def test_a_lost_server_is_shown_and_found_again(page: Any, serve: Serve) -> None:
     chat = Chat(page, serve({"slow.md": echo("Slow", text=WORDS, stall_after=5)}))
     server = chat.server
     answer = chat.ask("Hello")
@@ -228,14 +228,14 @@ def test_something_else_than_aura_is_recognised(page: Any, serve: Serve) -> None
     assert "Log in" not in text
 
 
-def test_a_stall_is_said_while_it_lasts(open_chat: OpenChat) -> None:
+def test_a_stall_is_shown_while_it_lasts(open_chat: OpenChat) -> None:
     chat = open_chat({"stalls.md": echo("Stalls", text=WORDS, stall_after=5)})
     answer = chat.ask("Hello")
     chat.sees(answer, r"Answering; no new text for \d+ s")
     assert "word4" in answer.inner_text()
 
 
-def test_reasoning_is_folded_away_and_can_be_read(open_chat: OpenChat) -> None:
+def test_reasoning_is_collapsed_and_can_be_read(open_chat: OpenChat) -> None:
     with Upstream() as upstream:
         go_on = threading.Event()
         thoughts = b'{"message":{"content":"","thinking":"First this, then that."},"done":false}\n'
@@ -264,13 +264,13 @@ def test_an_answer_without_text_is_explained(open_chat: OpenChat, finish: str, e
     assert chat.status == answer.locator(".note").inner_text()
 
 
-def test_an_answer_that_is_cut_by_length_says_so(open_chat: OpenChat) -> None:
+def test_an_answer_cut_by_length_is_marked(open_chat: OpenChat) -> None:
     chat = open_chat({"cut.md": echo("Cut", text=WORDS, tokens=4)})
     assert "the token limit was reached" in chat.ended(chat.ask("Hello"))
     assert chat.status.startswith("Cut off: the token limit was reached")
 
 
-def test_an_agent_that_cannot_stream_is_asked_for_its_whole_answer(open_chat: OpenChat) -> None:
+def test_an_agent_that_cannot_stream_gets_a_request_for_the_complete_answer(open_chat: OpenChat) -> None:
     chat = open_chat({"whole.md": echo("Whole", text="All at once", streaming=False)})
     assert "All at once" in chat.ended(chat.ask("Hello"))
     assert [post.url.rpartition("/")[2] for post in chat.posts] == ["chat"]
@@ -345,7 +345,7 @@ def test_chats_are_kept_in_the_browser_and_can_be_opened_and_deleted(open_chat: 
     assert [turn["question"]["text"] for turn in chat.page.evaluate(RECORDS, "turns")] == ["The second chat"]
 
 
-def test_the_model_hears_no_empty_answers(modules: Any) -> None:
+def test_the_model_gets_no_empty_answers(modules: Any) -> None:
     said = modules.evaluate("""async () => {
       const { history } = await import("/web/chat.js");
       const turn = (asked, text) => ({ question: { text: asked }, answer: { text } });

@@ -39,7 +39,7 @@ def keeping_page(browser: Any) -> Iterator[Any]:
     keeping.close()
 
 
-def test_a_page_that_is_left_and_come_back_to_can_be_used(keeping_page: Any, serve: Serve) -> None:
+def test_a_page_restored_from_the_back_forward_cache_works(keeping_page: Any, serve: Serve) -> None:
     server = serve({"echo.md": echo("Echo"), "stalls.md": echo("Stalls", text=WORDS, stall_after=5)})
     chat = Chat(keeping_page, server)
     answer = chat.ask("Hello", agent="stalls")

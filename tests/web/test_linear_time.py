@@ -28,7 +28,7 @@ HOSTILE = {
     "an info string of spaces": "```" + " " * 3900 + "x\n```\n",
     "quotations in quotations": "> " * 60 + "x\n",
     "items in items": "- " * 60 + "x\n",
-    "numbers that are no items": "123456789" * 400 + "\n",
+    "numbers that are not list items": "123456789" * 400 + "\n",
     "one word": "x" * 100_000,
     "fences that do not end": "`" * 3900 + "\n\n",
 }

@@ -7,7 +7,7 @@ from chat_page import Serve, echo
 
 
 @pytest.mark.parametrize(("keep", "token"), [(False, "s3cret"), (True, "correct horse battery staple")])
-def test_a_server_that_wants_a_token_asks_for_it(page: Any, serve: Serve, keep: bool, token: str) -> None:
+def test_the_page_asks_for_a_required_token(page: Any, serve: Serve, keep: bool, token: str) -> None:
     server = serve({"echo.md": echo("Echo")}, environ={"AURA_TOKEN": token})
     page.goto(server.url)
     page.get_by_label("Token", exact=True).fill("wrong")
@@ -26,7 +26,7 @@ def test_a_server_that_wants_a_token_asks_for_it(page: Any, serve: Serve, keep: 
     assert page.evaluate("'aura.token' in sessionStorage") is not keep
 
 
-def test_escape_does_not_close_the_question_for_ever(page: Any, serve: Serve) -> None:
+def test_escape_does_not_close_the_dialog_forever(page: Any, serve: Serve) -> None:
     page.goto(serve({"echo.md": echo("Echo")}, environ={"AURA_TOKEN": "s3cret"}).url)
     page.get_by_label("Token", exact=True).press_sequentially("s3c")
     for _ in range(4):

@@ -65,7 +65,7 @@ def test_silence_is_a_lost_connection(run: Run) -> None:
     assert "silent" in events[-1]["message"]
 
 
-def test_the_servers_signs_of_life_are_no_silence(run: Run) -> None:
+def test_heartbeats_are_not_silence(run: Run) -> None:
     events = run({"delay": 4}, 3_000, **{"server.heartbeat": 0.1})
     assert [event["type"] for event in events] == ["open", "token", "token", "done"]
 
@@ -82,7 +82,7 @@ def test_a_stopped_turn_ends_as_stopped(run: Run, moment: str) -> None:
     assert sum(event["type"] in ("done", "error", "stopped") for event in events) == 1
 
 
-def test_when_to_come_back_is_passed_on(run: Run) -> None:
+def test_retry_after_is_passed_on(run: Run) -> None:
     options = {"fail_after": 0, "code": "rate_limited", "retry_after": 7}
     events = run(options, **{"server.retries": 0})
     assert (events[-1]["code"], events[-1]["retryAfter"]) == ("rate_limited", 7)
@@ -103,7 +103,7 @@ await runTurn(question, emit, { signal: new AbortController().signal, silence: 5
 """
 
 
-def test_a_standstill_of_ours_is_no_silence_of_the_server(node: str, serve: Serve, tmp_path: Path) -> None:
+def test_our_own_suspension_does_not_count_as_silence(node: str, serve: Serve, tmp_path: Path) -> None:
     for name in ["turn.js", "sse.js"]:
         shutil.copy(Path(__file__).parents[2] / "aura_core" / "web" / name, tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')
@@ -134,9 +134,7 @@ SILENT = """async (heartbeat) => {
 @pytest.mark.parametrize(
     ("heartbeat", "patience"), [({"aura-heartbeat": "30"}, 90), ({"aura-heartbeat": "0.1"}, 10), ({}, 45)], ids=str
 )
-def test_the_server_says_how_long_a_silence_means_nothing(
-    page: Any, serve: Serve, heartbeat: dict[str, str], patience: int
-) -> None:
+def test_the_server_sets_the_silence_limit(page: Any, serve: Serve, heartbeat: dict[str, str], patience: int) -> None:
     server = serve({"agent.md": echo()})
     page.clock.install()
     page.goto(f"{server.url}/health")

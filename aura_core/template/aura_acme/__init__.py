@@ -100,8 +100,8 @@ def open_client(settings: AcmeSettings) -> AbstractAsyncContextManager[AcmeClien
             base_url=settings.base_url,
             headers=headers,
             timeout=httpx.Timeout(None, connect=settings.connect_timeout),  # the core has the other limits
-            # httpx's own limit would let the 101st answer wait. On a connection that is reused, it takes what came after
-            # an answer for the next one (httpcore 1.0), so each answer gets a new connection.
+            # httpx's own limit would let the 101st answer wait. On a connection that is reused, it takes bytes that
+            # came after an answer for the next one (httpcore 1.0), so each answer gets a new connection.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             follow_redirects=False,  # the key goes to the host that the operator named, and to no other
             trust_env=False,

@@ -1,4 +1,4 @@
-"""Acme's clients ask Aura's agents: `POST /acme/ask` is answered with lines of JSON, `GET /acme/agents` lists agents."""
+"""Acme's clients ask agents: `POST /acme/ask` is answered with lines of JSON, `GET /acme/agents` lists them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -94,8 +94,6 @@ def _line(value: Mapping[str, Any]) -> bytes:
 @hookimpl
 def doors() -> list[Door]:
     """Acme's routes."""
-    routes = [
-        AnswerRoute("/acme/ask", AcmeRequest, read, AcmeEncoder),
-        ListRoute("/acme/agents", list_agents, answering=True),
-    ]
-    return [Door(routes, refuse)]
+    ask = AnswerRoute("/acme/ask", AcmeRequest, read, AcmeEncoder)
+    agents = ListRoute("/acme/agents", list_agents, answering=True)
+    return [Door([ask, agents], refuse)]

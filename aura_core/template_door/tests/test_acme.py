@@ -17,10 +17,10 @@ def test_a_client_gets_an_answer(tmp_path: Path) -> None:
     body = {"agent": "it", "messages": [{"role": "user", "text": "Hello world"}]}
     with AuraServer(tmp_path, {"it.md": AGENT}) as aura:
         headers = {"content-type": "application/json", "x-request-id": "one"}
-        request = Request(f"{aura.url}/acme/ask", json.dumps(body).encode(), headers)  # noqa: S310  # our own server
-        with urlopen(request, timeout=30) as response:  # noqa: S310
+        request = Request(f"{aura.url}/acme/ask", json.dumps(body).encode(), headers)
+        with urlopen(request, timeout=30) as response:
             lines = [json.loads(line) for line in response]
-        with urlopen(f"{aura.url}/acme/agents", timeout=30) as response:  # noqa: S310
+        with urlopen(f"{aura.url}/acme/agents", timeout=30) as response:
             listed = json.load(response)
     assert lines == [
         {"request": "one", "model": ""},

@@ -1,4 +1,4 @@
-"""Checks of what an answer says: its text, its pieces, its reasoning, its end and its cost."""
+"""Checks of an answer's content: its text, its pieces, its reasoning, its end and its cost."""
 
 import gzip
 import zlib

@@ -1,4 +1,4 @@
-"""Checks of what real servers do against their own documents: odd side fields, words of failure, codings."""
+"""Checks of deviations of real servers from their own documents: odd side fields, words of failure, codings."""
 
 import gzip
 import zlib
@@ -18,7 +18,7 @@ Records = list[dict[Any, Any] | bytes]
 """The lines of a body: those that hold a JSON object decoded, others as they are."""
 
 ODD: tuple[Any, ...] = (7, True, [], [{}], {"odd": [7]})
-"""Values of types that no side field has. No text: in the place of a finish reason that is null it would be one."""
+"""Values of unexpected types. None is a string: in place of a finish reason of null it would be a finish reason."""
 FAILURES = ("error", "ABORT", "network_error", "insufficient_system_resource")
 _DATA = b"data:"
 
@@ -36,7 +36,7 @@ async def side_fields(harness: Harness) -> None:
         for path, kind in sorted(_fields(records), key=str):
             name = f"{transcript.name}: {'.'.join(path)}"
             if not _same(await _play(harness, transcript, _changed(records, path, kind, _remove)), expected):
-                continue  # it carries what the answer says
+                continue  # the answer needs it
             looked += 1
             for odd in ODD:
                 if type(odd) is not kind:

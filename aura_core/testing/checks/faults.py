@@ -1,4 +1,4 @@
-"""Checks of what becomes of a fault: its code, a cut stream, a silent one, and who tries again."""
+"""Checks of faults: their codes, a cut stream, a silent one, and retries."""
 
 import asyncio
 import socket
@@ -25,9 +25,9 @@ STATUSES = {
     504: "unavailable",
     529: "unavailable",
 }
-"""The code of a status where the body says nothing."""
+"""The code of a status if the body gives no reason."""
 STATUSES_OF_0_2 = {500: "unavailable", 520: "unavailable", 524: "unavailable"}
-"""The same of those that plugins for 0.1 took for other codes."""
+"""The same for statuses that plugins for 0.1 map to other codes."""
 CUTS = 14
 SILENCE = 0.5
 MOMENT = 0.05
@@ -190,7 +190,9 @@ async def stall(harness: Harness) -> None:
 @check("retries", "hooks", "settings")
 async def retries(harness: Harness) -> None:
     """One question is one request: trying again is the core's decision."""
-    await harness.ask(harness.reply(harness.conformance.whole(["One"])))  # what else a first question needs
+    await harness.ask(
+        harness.reply(harness.conformance.whole(["One"]))
+    )  # a first request may need others, such as a login
     for name, reply in {
         "status 503": Reply(status=503),
         "status 429": Reply(status=429, headers={"retry-after": "0"}),

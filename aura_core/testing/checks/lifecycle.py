@@ -10,7 +10,7 @@ from aura_core.testing.registry import check
 from aura_core.testing.upstream import Reply, split_at
 
 CLOSING = 10.0
-"""Seconds until all connections of a closed client are closed; aiohttp closes what is idle after 15 s by itself."""
+"""Seconds until all connections of a closed client are closed; aiohttp itself closes idle ones after 15 s."""
 CROWD = 128
 BURST = 2000
 HELD = 4.0
@@ -24,7 +24,7 @@ TRIES = 3
 @check("loop", "hooks", "settings")
 async def loop(harness: Harness) -> None:
     """The event loop runs on while the plugin waits or works: other answers are not held up."""
-    await harness.instance.client()  # its imports are not what is looked at
+    await harness.instance.client()  # its imports are not measured
     released = threading.Event()
     blocked = threading.Timer(HELD, released.set)
     on_time: list[bool] = []

@@ -1,4 +1,4 @@
-"""Checks of the plugin as it stands: its hooks, its settings, what its import costs."""
+"""Checks of the plugin itself: its hooks, its settings, the cost of its import."""
 
 import asyncio
 import inspect
@@ -48,12 +48,12 @@ async def hooks(harness: Harness) -> None:
 
 
 async def _judge_returned(harness: Harness) -> None:
-    """A stream_chat that is no generator itself must return what the core can stop."""
+    """A stream_chat that is not a generator must return one, so that the core can stop it."""
     try:
         instance = harness.instance
         client = await instance.client()
     except (Broken, ProviderError):
-        return  # other checks say what is wrong with settings and client
+        return  # other checks report faults of settings and client
     answer = instance.hooks.stream_chat(request=harness.request(), settings=instance.settings, client=client)
     if not hasattr(answer, "__aiter__") or not hasattr(answer, "aclose"):
         raise Broken(f"stream_chat returned {type(answer).__name__}, not an async generator: the core cannot stop it")

@@ -1,4 +1,4 @@
-"""Checks of what leaves for where: secrets, hosts, and the request itself."""
+"""Checks of what is sent, and to whom: secrets, hosts, and the request itself."""
 
 import os
 import tempfile
@@ -12,7 +12,7 @@ import msgspec
 from aura_core.config.fields import fields
 from aura_core.testing.capture_logs import collected
 from aura_core.testing.conformance import KEY
-from aura_core.testing.harness import Broken, Harness, Inapplicable, PlayedAnswer, hook
+from aura_core.testing.harness import Broken, Harness, Inapplicable, PlayedAnswer, encoded, hook
 from aura_core.testing.registry import check
 from aura_core.testing.upstream import Reply, Request, Upstream
 from aura_core.types import Message
@@ -48,13 +48,13 @@ async def secrets(harness: Harness) -> None:
 
 
 def _said(answer: PlayedAnswer) -> str:
-    """All that the plugin says of a failure, before the core hides what it knows of the key."""
+    """All texts of a failure, before the core redacts the key."""
     raised, words = answer.raised, answer.error.message if answer.error is not None else ""
     return " ".join(filter(None, [words, str(raised or ""), str(getattr(raised, "upstream_words", ""))]))
 
 
 def _echoes(key: str) -> list[bytes]:
-    """What servers say of a key, in the usual shapes: all of it, or a part, as many a 401 has it."""
+    """Errors that contain a key, in the usual shapes: all of it, or a part, as in many a 401."""
     text = f"Incorrect API key provided: {key}. Sign in at http://x.example/"
     shapes: list[Any] = [{"error": {"message": text, "code": None}}, {"error": text}, {"message": text, "detail": text}]
     return [*(msgspec.json.encode(shape) for shape in shapes), text.encode()]
@@ -107,7 +107,7 @@ async def _without_key(harness: Harness) -> None:
         harness.make(without, OTHER)
     except Broken as refused:
         if any(f.key in str(refused) for f in named):
-            return  # its settings want a key named for every server: none is sent without one
+            return  # its settings require a key for every server, so none is sent without one
         raise
     harness.upstream.default = harness.reply(harness.conformance.whole(["One"]))
     before = len(harness.upstream.requests)
@@ -202,6 +202,29 @@ async def request(harness: Harness) -> None:
         for place in places[0] & places[1] & set(_leaves(unset)):
             if parameter not in harness.conformance.required:
                 raise Broken(f"nobody set {parameter}, and {'.'.join(map(str, place))} is in {body!r}")
+
+
+CONTENT = [" lead\n\ttrail \n", "a\x00b\x7f", "\u2028\u200d\ufeff\U0001f600", '"\\n</s> [INST] {{x}} %s', "x" * 2**17]
+"""Texts that a careless plugin changes."""
+
+
+@check("content", "hooks", "settings", "request", since="0.2")
+async def content(harness: Harness) -> None:
+    """What is asked arrives as it is: white space, control characters, long texts, two turns of one role in a row.
+    Content that the protocol cannot carry is refused with `bad_request`, never changed or left out."""
+    for text in CONTENT:
+        asked = [Message("system", f"{text}1"), *(Message("user", f"{text}{turn}") for turn in "23")]
+        before = len(harness.questions)
+        answer = await harness.ask(harness.reply(harness.conformance.whole(["One"])), harness.request(*asked))
+        sent = harness.questions[before:]
+        if not sent:
+            if answer.error is None or answer.error.code != "bad_request":
+                raise Broken(f"{encoded(text)} was not sent: {answer.end}")
+            continue
+        leaves = [leaf for leaf in _leaves(sent[-1]).values() if isinstance(leaf, str)]
+        for message in asked:
+            if leaves and not any(message.content in leaf for leaf in leaves):
+                raise Broken(f"the {message.role}'s text {encoded(message.content)} did not arrive as it is")
 
 
 async def _places(harness: Harness, turns: list[Message], parameter: str, value: float) -> set[Place]:

@@ -1,5 +1,6 @@
 """Checks of a door on a real server: its answers, its token, clients that leave, and whatever bodies they send."""
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,9 +24,18 @@ RAW = [
 """Bodies of no dialect."""
 
 
-@check("door-served", "door-text", "door-error", "door-whole")
+@check(
+    "door-served",
+    "door-routes",
+    "door-question",
+    "door-text",
+    "door-reasoning",
+    "door-error",
+    "door-whole",
+    "door-refusals",
+)
 async def served(harness: DoorHarness) -> None:
-    """Over a real server an answer arrives streamed and whole, from an agent that cannot stream too, and fails as one."""
+    """Over a real server an answer arrives streamed and whole, also from an agent that cannot stream; failures, too."""
     with harness.serve() as server:
         for dialog in harness.description.dialogs:
             if dialog.hear is not None:
@@ -72,7 +82,7 @@ def _in_one_piece(harness: DoorHarness, server: Served, dialog: Dialog) -> None:
         _refused(harness, answer, f"{dialog.name}, the agent {agent!r}")
 
 
-@check("door-bodies", "door-refusals", "door-question")
+@check("door-bodies", "door-routes", "door-refusals", "door-question")
 async def bodies(harness: DoorHarness) -> None:
     """Whatever body is sent, none is answered with a fault of the server: a client hears what is wrong with it."""
     with harness.serve() as server:
@@ -106,7 +116,7 @@ def _damaged(value: Any) -> Iterator[Any]:
                 yield [*value[:index], part, *value[index + 1 :]]
 
 
-@check("door-token", "door-refusals")
+@check("door-token", "door-routes", "door-question", "door-refusals")
 async def token(harness: DoorHarness) -> None:
     """Without the server's token no route answers, and the refusal is in the door's words; with it all do."""
     bearer = {"authorization": f"Bearer {TOKEN}"}
@@ -131,7 +141,7 @@ def _closed(harness: DoorHarness, answer: httpx.Response, path: str) -> None:
     _refused(harness, answer, f"{path} without the token")
 
 
-@check("door-leaving", "door-served")
+@check("door-leaving", "door-routes", "door-question", "door-text", "door-served")
 async def leaving(harness: DoorHarness) -> None:
     """A client that leaves in the middle frees its place at once, and the next one is served."""
     with harness.serve() as server:
@@ -143,7 +153,7 @@ async def leaving(harness: DoorHarness) -> None:
             while server.aura.runtime.relays:
                 if time.monotonic() > limit:
                     raise Broken(f"{dialog.name}: the answer goes on {PATIENCE:g} s after its client has left")
-                time.sleep(0.01)
+                await asyncio.sleep(0.01)
             if server.post(*dialog.request("says", PROMPT, True)).status_code != 200:
                 raise Broken(f"{dialog.name}: the next client is refused")
 

@@ -1,4 +1,4 @@
-// The chat in the side bar and, if one likes, in an editor tab; closing it stops what runs in it.
+// The chat in the side bar and, optionally, in an editor tab; closing it stops its running answer.
 
 import * as vscode from "vscode";
 import { newChat } from "../../../aura_core/web/chat.js";
@@ -13,7 +13,7 @@ import { ChatSurface } from "./chatSurface.js";
 
 const VIEW = "aura.chat";
 const PANEL = "aura.chatPanel";
-/** What a tab is called whose chat has no title yet, and how much of a title it bears. */
+/** The title of a tab whose chat has no title yet, and the maximum length of a tab's title. */
 const UNTITLED = "New chat";
 const TITLE = 60;
 
@@ -24,7 +24,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
   #log;
   #turns;
   #view;
-  /** The editor tab, when there is one. */
+  /** The editor tab, if there is one. */
   #tab: { panel: vscode.WebviewPanel; surface: ChatSurface } | undefined;
   #trouble = "";
   #busy = new vscode.EventEmitter<void>();
@@ -64,7 +64,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     return this.#turns.count();
   }
 
-  /** Whether somebody is looking. */
+  /** Whether the chat is visible. */
   get visible(): boolean {
     return this.#surfaces.some((surface) => surface.visible);
   }
@@ -80,14 +80,14 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     void this.#server.look();
   }
 
-  /** VS Code brings tabs back as its layout was some seconds before the end; one that was closed since stays closed. */
+  /** VS Code restores the tabs of its layout some seconds before the end; a tab closed since then stays closed. */
   async deserializeWebviewPanel(panel: vscode.WebviewPanel): Promise<void> {
     const chat = this.#chats.shown("tab");
     if (this.#tab || !chat || chat === this.#view.current) panel.dispose();
     else this.#adopt(panel).show(panel.webview);
   }
 
-  /** Continue the side bar's chat in an editor tab; what runs there runs on here. */
+  /** Move the side bar's chat to an editor tab; its running answer continues there. */
   openInEditor(): void {
     if (this.#tab) {
       this.#tab.panel.reveal();
@@ -101,7 +101,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     surface.show(panel.webview);
   }
 
-  /** A new chat, with this agent or the one that is chosen. */
+  /** Start a new chat, with this agent or the chosen one. */
   async newChat(agent?: string): Promise<void> {
     const surface = await this.#reveal();
     await surface.tellWhenLoaded({ type: "chat", chat: newChat(agent ?? this.#agent(surface.current)) });
@@ -124,7 +124,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     return (chat && this.#chats.chat(chat)?.agent) || "";
   }
 
-  /** The place that one sees, or the side bar's view, brought to the front. */
+  /** The visible place, or else the side bar's view, brought to the front. */
   async #reveal(): Promise<ChatSurface> {
     if (this.#tab?.panel.visible) {
       this.#tab.panel.reveal();
@@ -160,7 +160,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     return surface;
   }
 
-  /** The other places hear of a change, all of them of one in another window. */
+  /** Report a change to the other places of this window, or a change in another window to all of them. */
   #changed(change: Change, place?: Place): void {
     for (const other of this.#surfaces) if (other !== place) other.tell({ type: "changed", ...change });
     const { id, title } = change.chat;
@@ -173,7 +173,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     this.#tab.panel.title = line.length > TITLE ? `${line.slice(0, TITLE - 1)}…` : line || UNTITLED;
   }
 
-  /** What is not kept is said in the views, with a way to export it; and once by VS Code, as no view may be open. */
+  /** Show in the views what is not stored, with an export; and once as a VS Code notification, since no view may be open. */
   #troubled({ message, unkept, detail }: Trouble): void {
     this.#tell([{ type: "storage", message, unkept }]);
     const known = this.#trouble;

@@ -1,4 +1,4 @@
-// One place where the chat is shown, the side bar's view or an editor tab: its webview, its current chat, its end.
+// One place that shows a chat, the side bar's view or an editor tab: its webview, its current chat, its disposal.
 
 import * as vscode from "vscode";
 import { newChat } from "../../../aura_core/web/chat.js";
@@ -12,18 +12,18 @@ import type { FromChat, ToChat } from "../webview/messages.js";
 import { exportFile, runEditorAction } from "./editorActions.js";
 import { html, options } from "./html.js";
 
-/** Milliseconds for which an answer goes on behind a hidden chat. */
+/** Milliseconds for which an answer continues in a hidden chat. */
 const HIDDEN = 10_000;
 
 export interface Around {
   extension: vscode.Uri;
   chats: ChatStore;
   turns: Turns;
-  /** What a view that was just loaded is told first: agents, or why there are none, and what is the matter with keeping. */
+  /** The first events for a view that was just loaded: the agents, or why there are none, and the state of storage. */
   greeting: () => HostEvent[];
   /** A chat was changed in this place. */
   changed: (change: Change, place: ChatSurface) => void;
-  /** The chat that is shown here has this title; "" while it has none. */
+  /** The displayed chat has this title; "" while it has none. */
   titled: (title: string, place: ChatSurface) => void;
   /** Bring the other place to the front if it shows this chat. Returns whether it does. */
   shownElsewhere: (chat: string, place: ChatSurface) => boolean;
@@ -34,7 +34,7 @@ export class ChatSurface implements Place {
   #name;
   #around;
   #loaded = false;
-  /** Whether the view that is loaded shows its chat. */
+  /** Whether the loaded view shows its chat. */
   #settled = false;
   #visible = false;
   #hidden: ReturnType<typeof setTimeout> | undefined;
@@ -50,7 +50,7 @@ export class ChatSurface implements Place {
     this.#around = around;
   }
 
-  /** The chat that is shown here. */
+  /** The displayed chat. */
   get current(): string | undefined {
     return this.#around.chats.shown(this.#name);
   }
@@ -68,12 +68,12 @@ export class ChatSurface implements Place {
     webview.html = html(webview, this.#around.extension, "chat", "Aura: chat");
   }
 
-  /** VS Code throws the page away when it hides it, and loads it again when it shows it. */
+  /** VS Code discards the page when it hides the view, and loads it again when it shows it. */
   set visible(visible: boolean) {
     if (visible === this.#visible) return;
     this.#visible = visible;
     clearTimeout(this.#hidden);
-    this.#heartbeat.heard();
+    this.#heartbeat.replied();
     if (visible) return;
     this.#loaded = false;
     this.#hidden = setTimeout(() => {
@@ -86,7 +86,7 @@ export class ChatSurface implements Place {
     return this.#visible;
   }
 
-  /** The webview is gone for good. */
+  /** The webview was disposed. */
   close(): void {
     this.visible = false;
     clearTimeout(this.#hidden);
@@ -95,28 +95,28 @@ export class ChatSurface implements Place {
     this.#heartbeat.stop();
   }
 
-  hear(event: TurnEvent & { turn: string }): void {
+  receive(event: TurnEvent & { turn: string }): void {
     this.tell(event);
   }
 
-  /** Tell the view, if there is one; one that is loaded later opens what is kept. */
+  /** Send an event to the view, if there is one; a view that is loaded later opens the stored data. */
   tell(event: HostEvent): void {
     if (this.#loaded) this.#batch.add(event);
   }
 
-  /** Tell the view as soon as it is there and shows its chat. */
+  /** Send an event to the view as soon as it is loaded and shows its chat. */
   async tellWhenLoaded(event: HostEvent): Promise<void> {
     if (!this.#loaded || !this.#settled) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.tell(event);
   }
 
-  /** An answer began or ended here. */
+  /** An answer started or ended here. */
   turnsChanged(): void {
     if (this.#around.turns.count(this)) this.#heartbeat.start();
     else this.#heartbeat.stop();
   }
 
-  /** Everything that runs here, and what is shown, goes to another place. */
+  /** Move the running answers and the displayed chat to another place. */
   moveTo(other: ChatSurface): void {
     other.current = this.current;
     this.current = undefined;
@@ -125,8 +125,8 @@ export class ChatSurface implements Place {
 
   #ping(): void {
     if (this.#loaded) this.#post({ type: "ping" });
-    // Nobody is there to be asked but the window.
-    else void vscode.commands.executeCommand("setContext", "aura.busy", true).then(() => this.#heartbeat.heard());
+    // Without a page, only the window can be pinged.
+    else void vscode.commands.executeCommand("setContext", "aura.busy", true).then(() => this.#heartbeat.replied());
   }
 
   #post(message: ToChat): void {
@@ -134,7 +134,7 @@ export class ChatSurface implements Place {
   }
 
   #receive(message: FromChat): void {
-    this.#heartbeat.heard();
+    this.#heartbeat.replied();
     const { chats, turns, changed } = this.#around;
     switch (message.type) {
       case "load":
@@ -174,7 +174,7 @@ export class ChatSurface implements Place {
     }
   }
 
-  /** A chat is shown in one place only: what runs in it ends with that place. */
+  /** A chat is shown in only one place: its running answer ends with that place. */
   #shown(chat: string, title: string): void {
     const { chats, shownElsewhere } = this.#around;
     if (shownElsewhere(chat, this)) {
@@ -193,12 +193,12 @@ export class ChatSurface implements Place {
     this.#post({ type: "loaded", chats: list, ...current, events: greeting() });
     this.#loaded = true;
     this.#settled = false;
-    // A view that opens its last chat now does not know yet what is attached to it.
+    // A view that is opening its last chat does not know its attachments yet.
     if (!list.some(({ id }) => id === this.current)) this.#ready();
   }
 
   #open(chat: string, id: number): void {
-    this.#batch.flush(); // what was said before this is in it
+    this.#batch.flush(); // it contains all events before this one
     const opened = this.#around.chats.open(chat);
     const elsewhere = [...(opened.elsewhere ?? []), ...this.#around.turns.elsewhere(this)];
     this.#post({ type: "opened", id, opened: { ...opened, elsewhere } });

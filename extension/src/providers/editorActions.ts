@@ -1,4 +1,4 @@
-// What both webviews may ask of the editor: copy, insert, a new file, a command.
+// Actions that both webviews may request of the editor: copy, insert, a new file, a command.
 
 import { posix } from "node:path";
 import * as vscode from "vscode";
@@ -6,7 +6,7 @@ import type { Reply, EditorRequest } from "../webview/messages.js";
 
 const COMMANDS = ["aura.startServer", "aura.setToken", "aura.openSettings", "workbench.trust.manage"];
 
-/** What models call a language, where VS Code calls it otherwise. */
+/** Models' names for languages that differ from VS Code's. */
 const LANGUAGES: Record<string, string> = {
   "c++": "cpp",
   "c#": "csharp",
@@ -38,7 +38,7 @@ export async function runEditorAction(request: EditorRequest, webview: vscode.We
   }
 }
 
-/** Write a text where a person says. The name is a suggestion; where it would lead to another folder, only its end is taken. */
+/** Write a text to a file that the user chooses. The name is a suggestion; if it contains a path, only the last part is used. */
 export async function exportFile(name: string, text: string): Promise<void> {
   const last = posix.basename(String(name).replaceAll("\\", "/")).slice(0, 120);
   const base = last.replaceAll(".", "") ? last : "chat";
@@ -54,7 +54,7 @@ export async function exportFile(name: string, text: string): Promise<void> {
   }
 }
 
-/** The editor that was used last; a webview that has the focus is none. */
+/** The last used editor; a focused webview does not count. */
 let last: vscode.TextEditor | undefined;
 
 export function watchEditors(): vscode.Disposable {

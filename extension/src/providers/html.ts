@@ -27,7 +27,7 @@ export function html(webview: vscode.Webview, extension: vscode.Uri, name: "chat
 </html>`;
 }
 
-/** What a webview of ours may do. */
+/** The permissions of our webviews. */
 export function options(extension: vscode.Uri): vscode.WebviewOptions {
   return { enableScripts: true, enableForms: true, localResourceRoots: [vscode.Uri.joinPath(extension, "dist")] };
 }

@@ -1,4 +1,4 @@
-// One workflow's tab: the file as it is, the run as it goes, and the results as they are written.
+// One workflow's tab: its file, its run, and the results on disk.
 
 import { basename } from "node:path";
 import * as vscode from "vscode";
@@ -41,7 +41,7 @@ export class WorkflowPanel {
     const pattern = new vscode.RelativePattern(vscode.Uri.joinPath(uri, ".."), basename(uri.path));
     const watcher = vscode.workspace.createFileSystemWatcher(pattern);
     for (const change of [watcher.onDidChange, watcher.onDidCreate, watcher.onDidDelete]) change(() => this.refresh());
-    // Some file systems tell no changes; what is saved here is known all the same.
+    // Some file systems do not report changes; saving in this window is detected anyway.
     const saved = vscode.workspace.onDidSaveTextDocument((document) => {
       if (document.uri.toString() === uri.toString()) void this.refresh();
     });
@@ -76,7 +76,7 @@ export class WorkflowPanel {
     this.#heartbeat.stop();
   }
 
-  /** Read the file again; a run that is going on keeps the steps that it began with. */
+  /** Read the file again; a current run keeps the steps that it started with. */
   async refresh(): Promise<void> {
     const read = await this.#readFile();
     if (!this.#run) {
@@ -106,7 +106,7 @@ export class WorkflowPanel {
         this.#batch.flush();
         this.#post({ type: "begin", step, answer });
       },
-      heard: (step, event) => this.#loaded && this.#batch.add({ step, event }),
+      received: (step, event) => this.#loaded && this.#batch.add({ step, event }),
       ended: () => this.#write(workflow.name, run),
     });
     this.#run = run;
@@ -137,7 +137,7 @@ export class WorkflowPanel {
   }
 
   #receive(message: FromWorkflow): void {
-    this.#heartbeat.heard();
+    this.#heartbeat.replied();
     switch (message.type) {
       case "load":
         this.#loaded = true;
@@ -165,8 +165,8 @@ export class WorkflowPanel {
 
   #ping(): void {
     if (this.#loaded && this.#panel.visible) this.#post({ type: "ping" });
-    // Hidden, the panel has no page to be asked, but the window has.
-    else void vscode.commands.executeCommand("setContext", "aura.busy", true).then(() => this.#heartbeat.heard());
+    // While hidden, the panel has no page to ping, but the window can be pinged.
+    else void vscode.commands.executeCommand("setContext", "aura.busy", true).then(() => this.#heartbeat.replied());
   }
 
   #post(message: ToWorkflow): void {

@@ -22,7 +22,7 @@ steps:
 export class WorkflowPanelProvider implements vscode.WebviewPanelSerializer {
   #context;
   #server;
-  /** The open panels, by their file. */
+  /** The open panels, by file. */
   #panels = new Map<string, WorkflowPanel>();
   #busy = new vscode.EventEmitter<void>();
   readonly onBusy = this.#busy.event;
@@ -45,7 +45,7 @@ export class WorkflowPanelProvider implements vscode.WebviewPanelSerializer {
     return [...this.#panels.values()].some(({ visible }) => visible);
   }
 
-  /** Show a workflow: this one, the one in the editor, or one that is asked for. */
+  /** Show a workflow: the given one, the one in the editor, or one chosen from a list. */
   async open(chosen?: vscode.Uri): Promise<void> {
     const uri = chosen ?? (await this.#pick());
     if (!uri) return;
@@ -63,7 +63,7 @@ export class WorkflowPanelProvider implements vscode.WebviewPanelSerializer {
     else panel.dispose();
   }
 
-  /** Write a workflow to begin with, and show it. */
+  /** Create an example workflow, and show it. */
   async create(): Promise<void> {
     const folder = vscode.workspace.workspaceFolders?.[0];
     if (!folder) {

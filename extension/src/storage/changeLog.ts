@@ -1,20 +1,19 @@
-// What the windows of a workspace tell each other: which chat has changed, and which turn is to be stopped.
-//
-// A file that is only appended, and looked at each second: notices of changed files differ between systems, and get lost.
+// Messages between the windows of a workspace: which chat has changed, and which turn is to be stopped.
+// An append-only file that is polled each second: change notifications differ between systems, and get lost.
 
 import { closeSync, openSync, readSync, rmSync, statSync } from "node:fs";
 import { newId } from "../../../aura_core/web/chat.js";
 import { isId } from "../../../aura_core/web/records.js";
 import { append } from "./chatFiles.js";
 
-/** Bytes after which a window that starts begins the file anew. */
+/** Bytes after which a starting window starts the file anew. */
 const LONGEST = 1_000_000;
 
 export interface Notice {
   chat: string;
   /** The turns of it that have changed. */
   turns?: string[];
-  /** A turn that a person wants to be stopped by whoever runs it. */
+  /** A turn that the window which runs it should stop. */
   stop?: string;
 }
 
@@ -33,10 +32,10 @@ export class ChangeLog {
     append(this.#path, `\n${JSON.stringify({ window: this.#window, ...notice })}\n`, false);
   }
 
-  /** What other windows have told since the last time. */
+  /** Messages of other windows since the last call. */
   read(): Notice[] {
     const size = this.#size();
-    if (size < this.#offset) this.#offset = 0; // begun anew
+    if (size < this.#offset) this.#offset = 0; // the file was started anew
     if (size === this.#offset) return [];
     const bytes = Buffer.alloc(size - this.#offset);
     const handle = openSync(this.#path, "r");
@@ -56,7 +55,7 @@ export class ChangeLog {
       if (window === this.#window || !isId(chat) || !Array.isArray(turns) || !turns.every(isId)) return [];
       return [{ chat, turns, ...(isId(stop) ? { stop } : {}) }];
     } catch {
-      return []; // an empty line, or one that was cut off
+      return []; // an empty or truncated line
     }
   }
 
@@ -64,7 +63,7 @@ export class ChangeLog {
     try {
       return statSync(this.#path).size;
     } catch {
-      return 0; // nobody has told anything yet, or nobody can
+      return 0; // there are no messages yet, or the file cannot be used
     }
   }
 }

@@ -15,15 +15,15 @@ import type { Change, Opened } from "../../../aura_core/web/host-types.js";
 import { closeOpenEnd, isChat, isId, isTurn, mergeChat, rebuildChat } from "../../../aura_core/web/records.js";
 import { writeAtomically } from "../atomicWrite.js";
 
-/** Where a chat can be shown. */
+/** The places that can show a chat. */
 export type PlaceName = "view" | "tab";
 
-/** Milliseconds for which a running turn counts as such after its window has last written or touched it. */
+/** Milliseconds for which a turn counts as running after its window has last written or touched it. */
 export const LEASE = 20_000;
-/** Milliseconds after which the turns of a deleted chat go, and after which nobody is left who could bring it back. */
+/** Milliseconds after which the turns of a deleted chat are removed, and after which no window can restore it. */
 const UNDO = 10 * 60_000;
 const TOMBSTONE = 30 * 24 * 3600_000;
-/** Milliseconds after which an unfinished file is what a crash has left. */
+/** Milliseconds after which an unfinished file counts as left over by a crash. */
 const UNFINISHED = 3600_000;
 
 const HEAD = "chat.jsonl";
@@ -37,7 +37,7 @@ export class ChatFiles {
     this.folder = folder;
   }
 
-  /** All chats, the deleted ones too; one whose own record is lost is made of its turns. */
+  /** All chats, including deleted ones; a chat whose own record is lost is rebuilt from its turns. */
   chats(): Chat[] {
     return this.#names("").flatMap((id) => (isId(id) ? (this.#head(id).chat ?? this.#rebuilt(id) ?? []) : []));
   }
@@ -46,12 +46,12 @@ export class ChatFiles {
     return this.#head(id).chat ?? this.#rebuilt(id);
   }
 
-  /** Whether a chat has a record of its own. */
+  /** Whether a chat has its own record. */
   hasHead(id: string): boolean {
     return this.#head(id).chat !== undefined;
   }
 
-  /** What is kept of a chat. A turn whose window is gone has ended. */
+  /** The stored data of a chat. A turn whose window is gone has ended. */
   open(id: string): Opened {
     const head = this.#head(id);
     const { turns, damaged } = this.#turns(id);
@@ -69,12 +69,12 @@ export class ChatFiles {
     return turn;
   }
 
-  /** The texts of a chat as they lie on the disk, to be searched before they are parsed. */
+  /** The raw texts of a chat's files, to be searched before they are parsed. */
   texts(id: string): string[] {
     return this.#names(id).flatMap((name) => (isId(stem(name)) ? (read(this.#path(id, name)) ?? []) : []));
   }
 
-  /** Take fields of a chat into what is kept; those that are not named stay. */
+  /** Store fields of a chat; other fields keep their values. */
   change(change: Change["chat"]): void {
     append(this.#path(change.id, HEAD), `\n${JSON.stringify(change)}\n`, true);
   }
@@ -83,7 +83,7 @@ export class ChatFiles {
     writeAtomically(this.#path(turn.chat, `${checked(turn.id)}.json`), JSON.stringify(turn));
   }
 
-  /** Say that this turn runs. */
+  /** Mark this turn as running. */
   touch({ chat, id }: Turn): void {
     const now = Date.now() / 1000;
     utimesSync(this.#path(chat, `${id}.json`), now, now);
@@ -109,7 +109,7 @@ export class ChatFiles {
     else writeAtomically(path, JSON.stringify(checked(chat)));
   }
 
-  /** Remove what a crash has left unfinished, and the turns of chats whose deletion can't be undone any more. */
+  /** Remove unfinished files of a crash, and the turns of chats whose deletion can no longer be undone. */
   tidy(now = Date.now()): void {
     for (const id of this.#names("").filter(isId)) {
       for (const name of this.#names(id)) {
@@ -120,7 +120,7 @@ export class ChatFiles {
       if (!deleted || now - deleted < UNDO) continue;
       for (const name of this.#names(id)) if (name !== HEAD) rmSync(this.#path(id, name), { force: true });
       if (now - deleted > TOMBSTONE) rmSync(join(this.folder, id), { recursive: true, force: true });
-      // It stays without a text, so that no other window brings the chat back.
+      // The record stays without a text, so that no other window restores the chat.
       else if (title || attached?.length) writeAtomically(this.#path(id, HEAD), `${JSON.stringify({ id, deleted, updated })}\n`);
     }
   }
@@ -156,7 +156,7 @@ export class ChatFiles {
       return readdirSync(join(this.folder, chat));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === "ENOENT" || (chat && code === "ENOTDIR")) return []; // the first time; somebody else's file
+      if (code === "ENOENT" || (chat && code === "ENOTDIR")) return []; // the first time; a file of another program
       throw error;
     }
   }
@@ -166,7 +166,7 @@ export class ChatFiles {
   }
 }
 
-/** The fields of a chat that a change names and that are what they should be; undefined if it is no change of this chat. */
+/** The valid fields of a change of this chat; undefined if it is not a change of this chat. */
 export function fieldsOf(value: unknown, id: string): Change["chat"] | undefined {
   const given = (value ?? {}) as Record<string, unknown>;
   if (given["id"] !== id || !isId(id)) return undefined;
@@ -175,7 +175,7 @@ export function fieldsOf(value: unknown, id: string): Change["chat"] | undefined
   return isChat(mergeChat(undefined, change)) ? change : undefined;
 }
 
-/** An id names a file; what comes from a webview or a folder is not taken at its word. */
+/** An id becomes part of a file name, so ids from a webview or a folder are validated. */
 function checked(id: string): string {
   if (!isId(id)) throw new Error(`${JSON.stringify(String(id).slice(0, 40))} is not the id of a chat or a turn`);
   return id;
@@ -185,7 +185,7 @@ function stem(name: string): string {
   return name.endsWith(".json") ? name.slice(0, -5) : "";
 }
 
-/** Undefined where there is none; what is there and cannot be read is an empty text, and counts as damaged. */
+/** Undefined if there is none; an unreadable file is an empty text, and counts as damaged. */
 function read(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
@@ -207,7 +207,7 @@ function age(path: string, now = Date.now()): number {
   return mtimeMs === undefined ? Infinity : now - mtimeMs;
 }
 
-/** In one call, so that what two windows append does not mix; what a full disk has cut off ends with the next line. */
+/** In one call, so that appends of two windows do not mix; a line truncated by a full disk ends at the next line break. */
 export function append(path: string, text: string, durable: boolean): void {
   mkdirSync(dirname(path), { recursive: true });
   const handle = openSync(path, "a", 0o600);

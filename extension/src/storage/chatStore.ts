@@ -1,4 +1,4 @@
-// The chats of this workspace: what is kept of them, what is not yet, the turns that run here, and what other windows say.
+// The chats of this workspace: stored data, pending writes, running turns, and messages of other windows.
 
 import { isRunning, titleOf, type Chat, type Turn } from "../../../aura_core/web/chat.js";
 import type { Change, Opened } from "../../../aura_core/web/host-types.js";
@@ -7,17 +7,20 @@ import type { ChangeLog, Notice } from "./changeLog.js";
 import { fieldsOf, LEASE, type ChatFiles, type PlaceName } from "./chatFiles.js";
 import { WriteQueue } from "./writeQueue.js";
 
-/** Milliseconds between two writes of a running answer, at least, and by its characters. */
+/** Milliseconds between two writes of a running answer: the minimum, and per character. */
 const PAUSE = 1000;
 const PER_CHARACTER = 0.001;
-/** Milliseconds between two looks at what other windows do. */
+/** Milliseconds between two checks for changes of other windows. */
 const LOOK = 1000;
 
-/** What is the matter with keeping; with an empty message all is well. `unkept` are the chats of which something would be lost now. */
+/**
+ * The state of storage; an empty message means that everything is stored. `unkept` are the chats with data that would be
+ * lost now.
+ */
 export interface Trouble {
   message: string;
   unkept: string[];
-  /** What the system said, for the log. */
+  /** The system's error, for the log. */
   detail: string;
 }
 
@@ -34,12 +37,12 @@ export class ChatStore {
   #log;
   #audience: Audience | undefined;
   #queue;
-  /** The turns that run here, as they are, and those that a view has saved and not yet asked. */
+  /** The turns that run here, and those that a view has saved and not yet sent. */
   #running = new Map<string, Turn>();
   #begun = new Map<string, Turn>();
-  /** The turns that somebody here looks at and another window runs. */
+  /** The turns that are displayed here and run in another window. */
   #elsewhere = new Map<string, Turn>();
-  /** Read once: another window, or the rest of one that was closed, shows other chats. */
+  /** Read once: another window, or the remains of a closed one, shows other chats. */
   #shown = new Map<PlaceName, string | undefined>();
   #trouble: Trouble = { message: "", unkept: [], detail: "" };
   #look;
@@ -58,7 +61,7 @@ export class ChatStore {
     this.#look = setInterval(() => this.look(), LOOK).unref();
   }
 
-  /** There is one who hears, and it hears of a trouble that is there already. */
+  /** There is one listener, and it is called at once if there is already an error. */
   set audience(audience: Audience) {
     this.#audience = audience;
     if (this.#trouble.message) audience.trouble(this.#trouble);
@@ -68,7 +71,7 @@ export class ChatStore {
     return this.#trouble;
   }
 
-  /** The chats that are not deleted, without what is attached to them. */
+  /** The chats that are not deleted, without their attachments. */
   list(): Chat[] {
     const chats = new Map(this.#read(() => this.#files.chats(), []).map((chat) => [chat.id, chat]));
     for (const id of this.#queue.chats) {
@@ -98,8 +101,8 @@ export class ChatStore {
   }
 
   /**
-   * Keep a change as a view has it, and return what is now known of it. A turn of which this window knows more stays as it
-   * is here. Undefined: it is no change of a chat.
+   * Store a change from a view, and return the resulting state. If this window has a later state of a turn, that one is
+   * kept. Undefined: it is not a change of a chat.
    */
   save(change: Change): Change | undefined {
     const { chat, turns = [] } = (change ?? {}) as Partial<Change>;
@@ -115,7 +118,7 @@ export class ChatStore {
     }
     waiting.changes.push(fields);
     this.#queue.write();
-    // What another window has deleted stays so, unless the deletion is undone.
+    // A chat that another window has deleted stays deleted, unless the deletion is undone.
     return known?.deleted && fields.deleted === undefined ? { chat: { id: fields.id, deleted: known.deleted } } : { chat: fields, turns };
   }
 
@@ -125,20 +128,20 @@ export class ChatStore {
     this.#queue.writeSoon();
   }
 
-  /** The chats in which this is said, whatever the case of its letters. */
+  /** The chats that contain this text, case-insensitively. */
   async find(text: string): Promise<string[]> {
     const wanted = String(text ?? "").trim().toLowerCase();
     if (!wanted) return [];
     const says = ({ question, answer }: Turn) => [question.text, answer.text].some((said) => said.toLowerCase().includes(wanted));
     const found = [];
     for (const { id, title } of this.list()) {
-      await new Promise(setImmediate); // an answer that streams goes on meanwhile
+      await new Promise(setImmediate); // let a streaming answer continue
       if (title.toLowerCase().includes(wanted) || (this.#maySay(id, wanted) && this.open(id).turns.some(says))) found.push(id);
     }
     return found;
   }
 
-  /** The chat that a place of this window shows, or showed when the last window was closed; none in a tab that is closed. */
+  /** The chat that a place of this window shows, or showed when the last window was closed; none for a closed tab. */
   shown(place: PlaceName): string | undefined {
     if (!this.#shown.has(place)) this.#shown.set(place, this.#read(() => this.#files.shown(place), undefined));
     return this.#shown.get(place);
@@ -147,12 +150,12 @@ export class ChatStore {
   show(place: PlaceName, chat: string | undefined): void {
     if (chat === this.shown(place) || (chat !== undefined && !isId(chat))) return;
     this.#shown.set(place, chat);
-    if (this.#disposed) return; // a window that is reloaded closes its tabs, which its next one opens again
-    // What is shown first after the next start is no loss; that nothing can be written is said with the first chat.
+    if (this.#disposed) return; // a reloaded window closes its tabs, which are opened again afterwards
+    // Losing the chat to show at the next start is acceptable; a write failure is reported with the first chat.
     this.#ignoring(() => this.#files.show(place, chat));
   }
 
-  /** This turn, which a view has saved, runs here from now on. */
+  /** This turn, which a view has saved, now runs here. */
   begin(id: string): Turn | undefined {
     const turn = this.#begun.get(id);
     if (!turn) return undefined;
@@ -162,8 +165,8 @@ export class ChatStore {
     return turn;
   }
 
-  /** The answer of a turn that runs here has changed: it is written soon, and at once when it has ended. */
-  heard(turn: Turn): void {
+  /** The answer of a turn that runs here has changed: it is written soon, and at once if it has ended. */
+  updated(turn: Turn): void {
     this.#queue.of(turn.chat).turns.set(turn.id, turn);
     if (isRunning(turn.answer)) {
       this.#queue.writeSoon(Math.max(PAUSE, turn.answer.text.length * PER_CHARACTER));
@@ -173,13 +176,13 @@ export class ChatStore {
     this.#queue.write();
   }
 
-  /** Ask whatever window runs this turn to stop it. */
+  /** Request the window that runs this turn to stop it. */
   stopElsewhere(id: string): void {
     const turn = this.#elsewhere.get(id);
     if (turn) this.#tell({ chat: turn.chat, stop: id });
   }
 
-  /** Look at what other windows have done, and say that what runs here does so. */
+  /** Check for changes of other windows, and mark the turns that run here as running. */
   look(): void {
     const now = Date.now();
     if (now - this.#touched > LEASE / 4) {
@@ -193,14 +196,14 @@ export class ChatStore {
       else for (const turn of ["", ...turns]) changed.set(chat, (changed.get(chat) ?? new Set()).add(turn));
     }
     for (const turn of [...this.#elsewhere.values()]) {
-      // Its window may have ended without a word.
+      // Its window may have ended without a message.
       const kept = this.#read(() => this.#files.turn(turn.chat, turn.id), undefined);
       if (kept && !isRunning(kept.answer)) changed.set(turn.chat, (changed.get(turn.chat) ?? new Set()).add(turn.id));
     }
     for (const [id, turns] of changed) this.#changed(id, [...turns].filter(Boolean));
   }
 
-  /** Write what is not written yet; the window is about to go. */
+  /** Write pending changes; the window is being closed. */
   dispose(): void {
     this.#disposed = true;
     this.#queue.write();
@@ -208,13 +211,13 @@ export class ChatStore {
     clearInterval(this.#look);
   }
 
-  /** What one calls a chat in which nothing was asked yet. */
+  /** The name of a chat without a question. */
   #draftTitle({ id, last }: Chat): string {
     const draft = last ? "" : (this.#queue.get(id)?.draft ?? this.#read(() => this.#files.draft(id), ""));
     return titleOf(draft);
   }
 
-  /** Whether a chat's files may have these words: most have not, and need not be parsed. */
+  /** Whether a chat's files may contain these words: most do not, and need not be parsed. */
   #maySay(id: string, wanted: string): boolean {
     const escaped = JSON.stringify(wanted).slice(1, -1);
     return this.#queue.get(id) !== undefined || this.#read(() => this.#files.texts(id), []).some((text) => text.toLowerCase().includes(escaped));
@@ -233,7 +236,7 @@ export class ChatStore {
   }
 
   #tell(notice: Notice): void {
-    this.#ignoring(() => this.#log.tell(notice)); // the other windows then hear of it with the next change, or at their next start
+    this.#ignoring(() => this.#log.tell(notice)); // the other windows then notice it with the next change, or at their next start
   }
 
   #report(message: string, failure: unknown): void {
@@ -256,12 +259,12 @@ export class ChatStore {
     try {
       act();
     } catch {
-      // The next one may work; nothing is lost by this one.
+      // The next attempt may succeed; nothing is lost.
     }
   }
 }
 
-/** For a person who never saw the folder; its whole path and the rest stand in the log. */
+/** For users who do not know the folder; its full path and the details are in the log. */
 function reason(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === "ENOSPC" || code === "EDQUOT") return "the disk is full";

@@ -1,11 +1,11 @@
-// Take over the chats that version 0.1 kept, one file for each; what cannot be taken over stays where it is.
+// Import the chats of version 0.1, one file for each; files that cannot be imported are not changed.
 
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { closeOpenEnd, fromMessages } from "../../../aura_core/web/records.js";
 import type { ChatFiles } from "./chatFiles.js";
 
-/** Returns how many of them could not be taken over now. */
+/** Returns how many of them could not be imported. */
 export function migrate(files: ChatFiles): number {
   let left = 0;
   for (const name of names(files.folder)) {
@@ -13,7 +13,7 @@ export function migrate(files: ChatFiles): number {
     try {
       const taken = fromMessages(JSON.parse(readFileSync(path, "utf8")));
       if (!taken) throw new Error("unknown format");
-      // A crash may have come in the middle of it the last time.
+      // The last import may have been interrupted by a crash.
       for (const turn of taken.turns.filter(({ chat, id }) => !files.turn(chat, id))) {
         closeOpenEnd(turn, "the window was closed");
         files.write(turn);
@@ -21,7 +21,7 @@ export function migrate(files: ChatFiles): number {
       if (!files.hasHead(taken.chat.id)) files.change(taken.chat);
       rmSync(path);
     } catch {
-      left++; // damaged, or the disk is full: it is tried again at the next start
+      left++; // damaged, or the disk is full: retried at the next start
     }
   }
   return left;

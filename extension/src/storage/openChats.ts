@@ -1,4 +1,4 @@
-// The chats of a workspace, ready to use: those of older versions taken over, and what nobody needs any more removed.
+// Open the chats of a workspace: import those of older versions, and remove obsolete files.
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { ChatFiles } from "./chatFiles.js";
 import { ChatStore } from "./chatStore.js";
 import { migrate } from "./migrate.js";
 
-/** `folder` holds those of all workspaces; `say` is told what could not be done, and where it lies. */
+/** `folder` contains those of all workspaces; `say` reports failures, with the path. */
 export function openChats(folder: string, workspace: string, say: (line: string) => void): ChatStore {
   const mine = join(folder, createHash("sha256").update(workspace).digest("hex").slice(0, 32));
   const files = new ChatFiles(mine);

@@ -1,15 +1,15 @@
-// What is to be written of chats: at once or soon, again after a failure, and never forgotten before it is written.
+// Pending writes of chats: at once or soon, again after a failure, and never dropped before they succeed.
 
 import { mergeChat } from "../../../aura_core/web/records.js";
 import type { Chat, Turn } from "../../../aura_core/web/chat.js";
 import type { Change } from "../../../aura_core/web/host-types.js";
 import type { ChatFiles } from "./chatFiles.js";
 
-/** Milliseconds after which what changes all the time is written, and after which a failure is tried again. */
+/** Milliseconds after which frequently changing data is written, and after which a failed write is retried. */
 const SOON = 1000;
 const AGAIN = 5000;
 
-/** What is to be written of one chat. */
+/** The pending writes of one chat. */
 export interface Waiting {
   changes: Change["chat"][];
   turns: Map<string, Turn>;
@@ -34,7 +34,7 @@ export class WriteQueue {
     this.#ended = ended;
   }
 
-  /** The chats of which something is not written yet. */
+  /** The chats with pending writes. */
   get chats(): string[] {
     return [...this.#waiting.keys()];
   }
@@ -43,14 +43,14 @@ export class WriteQueue {
     return this.#waiting.get(chat);
   }
 
-  /** What waits of a chat, to add to it. */
+  /** The pending writes of a chat, to add to them. */
   of(chat: string): Waiting {
     const known = this.#waiting.get(chat) ?? { changes: [], turns: new Map<string, Turn>() };
     this.#waiting.set(chat, known);
     return known;
   }
 
-  /** A chat as it will be, from what is kept of it. */
+  /** A stored chat with its pending writes applied. */
   apply(id: string, kept: Chat | undefined): Chat | undefined {
     const { changes = [] } = this.#waiting.get(id) ?? {};
     return changes.reduce<Chat | undefined>((chat, change) => mergeChat(chat, change), kept);
@@ -80,7 +80,10 @@ export class WriteQueue {
     this.#soon = this.#again = undefined;
   }
 
-  /** Turns first, so that nothing that is written names a turn that is not. What was written waits no more, also when the rest fails. */
+  /**
+   * Turns first, so that no written record refers to a turn that is not written. Successful writes are removed even if the
+   * rest fails.
+   */
   #write(id: string, waiting: Waiting): void {
     const turns = [...waiting.turns.keys()];
     for (const [turn, value] of waiting.turns) {

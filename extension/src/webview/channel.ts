@@ -1,4 +1,4 @@
-// The webview's end of the line to the extension host.
+// The webview's side of the channel to the extension host.
 
 import type { CodeAction, Remedy } from "../../../aura_core/web/host-types.js";
 import type { Reply, EditorRequest } from "./messages.js";
@@ -15,12 +15,12 @@ export class Channel<From, To extends { type: string }> {
   #api = acquireVsCodeApi();
   #copies = new Map<number, (ok: boolean) => void>();
 
-  constructor(hear: (message: Exclude<To, Reply>) => void) {
+  constructor(receive: (message: Exclude<To, Reply>) => void) {
     addEventListener("message", ({ data }: MessageEvent<To | Reply>) => {
       const reply = data as Reply;
       if (reply.type === "ping") this.#request({ type: "beat" });
       else if (reply.type === "copied") this.#copies.get(reply.id)?.(reply.ok);
-      else hear(data as Exclude<To, Reply>);
+      else receive(data as Exclude<To, Reply>);
     });
   }
 
@@ -32,7 +32,7 @@ export class Channel<From, To extends { type: string }> {
     this.#api.postMessage(request);
   }
 
-  /** What is kept while the view is hidden. */
+  /** The state that is kept while the view is hidden. */
   get state(): Record<string, unknown> {
     return (this.#api.getState() as Record<string, unknown> | undefined) ?? {};
   }

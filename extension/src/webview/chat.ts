@@ -1,4 +1,5 @@
-// The chat view inside VS Code: the extension host asks the server and keeps the chats, this only shows them.
+// The chat view inside VS Code: the extension host talks to the server and stores the chats; this code only displays
+// them.
 
 import type { HostEvent, Opened } from "../../../aura_core/web/host-types.js";
 import { mount } from "../../../aura_core/web/view.js";
@@ -9,7 +10,7 @@ type Loaded = Extract<ToChat, { type: "loaded" }>;
 
 let tell: (event: HostEvent) => void = () => {};
 let loaded: (message: Loaded) => void = () => {};
-/** Who waits for an answer of the extension host, by the number of the question. */
+/** Pending requests to the extension host, by number. */
 const waiting = new Map<number, (answer: never) => void>();
 let questions = 0;
 
@@ -53,7 +54,7 @@ mount(document.body, {
   remedies: channel.remedies,
 });
 
-// Whoever comes to the view comes to write; VS Code focuses only the frame.
+// Focus the message field, since VS Code focuses only the frame.
 addEventListener("focus", () => {
   if (document.activeElement === document.body) document.querySelector("textarea")?.focus();
 });

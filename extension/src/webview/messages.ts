@@ -1,10 +1,10 @@
-// What the webviews and the extension host say to each other; types only.
+// The messages between the webviews and the extension host; types only.
 
 import type { Answer, Chat } from "../../../aura_core/web/chat.js";
 import type { Ask, Change, HostEvent, Opened, TurnEvent } from "../../../aura_core/web/host-types.js";
 import type { Problem, Step } from "../workflow/file.js";
 
-/** What both webviews may ask for. */
+/** Requests of both webviews. */
 export type EditorRequest =
   | { type: "load" }
   | { type: "beat" }
@@ -23,7 +23,7 @@ export type FromChat =
   | { type: "export"; name: string; text: string }
   | { type: "shown"; chat: string; title: string };
 
-/** `id` is that of the question which is answered. */
+/** `id` is that of the request. */
 export type Reply = { type: "ping" } | { type: "copied"; id: number; ok: boolean };
 
 export type ToChat =
@@ -39,7 +39,7 @@ export type FromWorkflow =
   | { type: "stop" }
   | { type: "open"; line?: number };
 
-/** A workflow's file and its latest run, whole. */
+/** A workflow's file and its complete latest run. */
 export interface Shown {
   title: string;
   path: string;
@@ -49,7 +49,7 @@ export interface Shown {
   answers: (Answer | null)[];
   running: boolean;
   trusted: boolean;
-  /** What went wrong beside the steps: the results could not be written, say. */
+  /** An error outside of the steps, for example that the results could not be written. */
   trouble: string;
 }
 

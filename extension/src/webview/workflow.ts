@@ -1,4 +1,4 @@
-// A workflow in VS Code: its steps, what each is asked, and what it answers while it answers.
+// A workflow in VS Code: its steps, their prompts, and their answers as they arrive.
 
 import { AnswerView } from "../../../aura_core/web/answer.js";
 import { isRunning, take, type Answer } from "../../../aura_core/web/chat.js";
@@ -11,7 +11,7 @@ import type { FromWorkflow, Shown, ToWorkflow } from "./messages.js";
 const channel = new Channel<FromWorkflow, ToWorkflow>((message) => {
   if (message.type === "workflow") show(message.shown);
   else if (message.type === "begin") steps[message.step]?.begin(message.answer);
-  else for (const { step, event } of message.events) steps[step]?.hear(event);
+  else for (const { step, event } of message.events) steps[step]?.receive(event);
 });
 const host = { copy: channel.copy, codeActions: channel.codeActions };
 
@@ -55,15 +55,15 @@ class StepView {
     follow(this.element);
   }
 
-  hear(event: Parameters<typeof take>[1]): void {
+  receive(event: Parameters<typeof take>[1]): void {
     if (!this.#answer || !this.#view || !take(this.#answer, event)) return;
-    this.#view.hear(event);
+    this.#view.receive(event);
     painter.add(this.#view);
     if (!isRunning(this.#answer)) say(`Step ${this.#number + 1}, ${this.#step.name}: ${label(this.#answer)}`);
     this.tick();
   }
 
-  /** Bring badge and time up to date. */
+  /** Update badge and time. */
   tick(): void {
     const answer = this.#answer;
     this.element.dataset["state"] = answer ? (isRunning(answer) ? "running" : answer.state) : "waiting";
@@ -72,7 +72,7 @@ class StepView {
     this.#view?.tick();
   }
 
-  /** `possible`: the step before has a whole result, and nothing runs. */
+  /** `possible`: the previous step has a complete result, and nothing is running. */
   set possible(possible: boolean) {
     this.#one.disabled = this.#from.disabled = !possible;
   }
@@ -143,7 +143,7 @@ function staying(paint: () => void): void {
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
 
-/** Bring a step that begins into sight, if the reader is following. scrollIntoView would move the frame, too. */
+/** Scroll a starting step into view, if the reader is following. scrollIntoView would also move the frame. */
 function follow(element: HTMLElement): void {
   const { top, bottom } = log.getBoundingClientRect();
   const place = element.getBoundingClientRect();

@@ -1,4 +1,4 @@
-// Read a workflow's file: its steps, or everything that is wrong with it, with lines.
+// Read a workflow file: its steps, or all its errors with their lines.
 
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, Parser, type Node, type Pair, type YAMLMap } from "yaml";
 
@@ -6,7 +6,7 @@ export interface Step {
   name: string;
   agent: string;
   prompt: string;
-  /** Where it begins in the file, counted from 1. */
+  /** The line in the file where it starts, counted from 1. */
   line: number;
 }
 
@@ -20,21 +20,21 @@ export interface Problem {
   message: string;
 }
 
-/** A workflow, or problems: with a single one nothing of it runs. */
+/** A workflow, or problems: a workflow with a problem does not run. */
 export type Read = { workflow: Workflow; problems: [] } | { workflow?: undefined; problems: Problem[] };
 
 const OF_FILE = ["name", "steps"];
 const OF_STEP = ["name", "agent", "prompt"];
-/** Steps of one workflow. */
+/** Maximum number of steps of a workflow. */
 const MOST = 100;
-/** Characters of a workflow's file: what is longer holds the extension up for seconds while it is read. */
+/** Maximum characters of a workflow file: a longer one would block the extension for seconds. */
 const LONGEST = 256 * 1024;
-/** Lists and maps within each other: the library reads them by recursion, and a full stack ends the extension host. */
+/** Maximum nesting of lists and maps: the library parses them recursively, and a stack overflow ends the extension host. */
 const DEEPEST = 50;
-/** Problems that are shown of one file. */
+/** Maximum number of problems shown for a file. */
 const SHOWN = 100;
 
-/** `stem` is the file's name without its ending: the name of a workflow that gives itself none. */
+/** `stem` is the file's name without its extension: the default name of the workflow. */
 export function readWorkflow(text: string, stem: string): Read {
   if (text.length > LONGEST) {
     const message = `This file has ${text.length.toLocaleString("en")} characters; a workflow has up to ${LONGEST.toLocaleString("en")}.`;
@@ -104,7 +104,7 @@ function list(words: string[]): string {
   return words.map((word) => `'${word}'`).join(", ");
 }
 
-/** Whether lists and maps lie too deep within each other; found without recursion. */
+/** Whether lists and maps are nested too deeply; detected without recursion. */
 function isDeep(text: string): boolean {
   const waiting: { token: unknown; depth: number }[] = [...new Parser().parse(text)].map((token) => ({ token, depth: 0 }));
   for (let next = waiting.pop(); next; next = waiting.pop()) {

@@ -1,4 +1,4 @@
-// Run a workflow's steps, one after the other: only a whole result goes on, whatever happens to a step.
+// Run a workflow's steps, one after the other: only a complete result is passed on, whatever happens to a step.
 
 import { newAnswer, take, type Answer } from "../../../aura_core/web/chat.js";
 import type { TurnEvent } from "../../../aura_core/web/host-types.js";
@@ -9,16 +9,16 @@ export type { Answer };
 
 export type Turn = (asked: Asked, emit: (event: TurnEvent) => void, signal: AbortSignal) => Promise<void>;
 
-/** Who is told what happens. `ended` comes once for every step that began, right after its last event. */
+/** The listener for a run. `ended` is called once for every started step, right after its last event. */
 export interface Audience {
   began(step: number, answer: Answer): void;
-  heard(step: number, event: TurnEvent): void;
+  received(step: number, event: TurnEvent): void;
   ended(step: number): void;
 }
 
 export class WorkflowRun {
   readonly started = new Date();
-  /** One for each step that has begun. */
+  /** One for each started step. */
   readonly answers: (Answer | undefined)[];
   readonly steps: readonly Step[];
   #turn;
@@ -26,7 +26,7 @@ export class WorkflowRun {
   #now: { step: number; abort: AbortController } | undefined;
   #stopped = false;
 
-  /** `before` are results of an earlier run that still hold. */
+  /** `before` are the results of an earlier run that are still valid. */
   constructor(steps: readonly Step[], before: readonly (Answer | undefined)[], turn: Turn, audience: Audience) {
     this.steps = steps;
     this.answers = steps.map((_, step) => before[step]);
@@ -34,7 +34,7 @@ export class WorkflowRun {
     this.#audience = audience;
   }
 
-  /** Run the steps `from` up to and with `to`, until one does not end well. What was there from `from` on is forgotten. */
+  /** Run the steps `from` to `to` (inclusive), until one does not succeed. Earlier results from `from` on are dropped. */
   async run(from = 0, to = this.steps.length - 1): Promise<void> {
     if (from > 0 && wholeResult(this.answers[from - 1]) === undefined) {
       throw new Error(`Step ${from} has no complete result for step ${from + 1}.`);
@@ -46,13 +46,13 @@ export class WorkflowRun {
     }
   }
 
-  /** Stop the step that runs: its text is kept and marked, and no other step begins. */
+  /** Stop the running step: its text is kept and marked as partial, and no further step starts. */
   stop(reason?: string): void {
     this.#stopped = true;
     const now = this.#now;
     if (!now) return;
-    // Said before the connection is closed, so that it is written even when this process ends now.
-    this.#hear(now.step, reason ? { type: "stopped", reason } : { type: "stopped" });
+    // Emitted before the connection is closed, so that it is written even if this process ends now.
+    this.#receive(now.step, reason ? { type: "stopped", reason } : { type: "stopped" });
     now.abort.abort();
   }
 
@@ -64,19 +64,19 @@ export class WorkflowRun {
     this.#now = { step, abort };
     this.#audience.began(step, answer);
     const context = step > 0 ? wholeResult(this.answers[step - 1]) : undefined;
-    await this.#turn({ agent, prompt, ...(context ? { context } : {}) }, (event) => this.#hear(step, event), abort.signal);
+    await this.#turn({ agent, prompt, ...(context ? { context } : {}) }, (event) => this.#receive(step, event), abort.signal);
     this.#now = undefined;
   }
 
-  #hear(step: number, event: TurnEvent): void {
+  #receive(step: number, event: TurnEvent): void {
     const answer = this.answers[step];
     if (!answer || !take(answer, event)) return;
-    this.#audience.heard(step, event);
+    this.#audience.received(step, event);
     if (["done", "error", "stopped"].includes(event.type)) this.#audience.ended(step);
   }
 }
 
-/** The text of a step that is done; a part of one is no result. */
+/** The text of a completed step; a partial text is not a result. */
 export function wholeResult(answer: Answer | undefined): string | undefined {
   return answer?.state === "done" ? answer.text : undefined;
 }

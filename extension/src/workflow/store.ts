@@ -1,4 +1,4 @@
-// A run's results on disk: .aura/runs/<workflow>/<time>.json, always whole, never half written.
+// A run's results on disk: .aura/runs/<workflow>/<time>.json, always written atomically.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { writeAtomically } from "../atomicWrite.js";
 import type { Step } from "./file.js";
 import type { Answer } from "./run.js";
 
-/** A step as it is written. Only `output` is a result; `partial` is what there was of one. */
+/** A step as it is written. Only `output` is a result; `partial` is an incomplete text. */
 export interface Written {
   name: string;
   agent: string;
@@ -35,11 +35,11 @@ export class RunStore {
 
   /** `folder` is the workspace's; `stem` names the workflow's file. */
   constructor(folder: string, stem: string) {
-    // A file of dots only, `...yaml` say, would lead out of the folder of the runs.
+    // A stem of dots, as of `...yaml`, would lead out of the folder of the runs.
     this.#folder = join(folder, ".aura", "runs", stem.replaceAll(".", "") ? stem : "unnamed");
   }
 
-  /** Write what has ended of a run, in one piece. */
+  /** Write the finished steps of a run, atomically. */
   write(workflow: string, started: Date, steps: readonly Step[], answers: readonly (Answer | undefined)[]): string {
     const written = steps.flatMap((step, index) => describe(step, answers[index]));
     const file: RunFile = { workflow, started: started.toISOString(), steps: written };
@@ -49,7 +49,7 @@ export class RunStore {
     return path;
   }
 
-  /** The latest run's answers, for the steps that are still what they were; what follows a changed step no longer holds. */
+  /** The latest run's answers for unchanged steps; results after a changed step are no longer valid. */
   read(steps: readonly Step[]): (Answer | undefined)[] {
     const run = this.#latest();
     const answers: (Answer | undefined)[] = [];
@@ -69,7 +69,7 @@ export class RunStore {
         const run = JSON.parse(readFileSync(join(this.#folder, name), "utf8")) as RunFile;
         if (Array.isArray(run.steps) && run.steps.every(isWritten)) return run;
       } catch {
-        // Somebody else's file, or one that was edited: the run before counts.
+        // Another program's file, or an edited one: use the previous run.
       }
     }
     return undefined;

@@ -1,4 +1,5 @@
-// Around the chat: a server that is started late, a token, an untrusted workspace, the policy, accessibility, other hosts.
+// End-to-end tests around the chat: a late server, a token, an untrusted workspace, the policy, accessibility, network
+// access.
 
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { createServer } from "node:net";
@@ -47,13 +48,13 @@ test.skipIf(OLD)("a server that is missing is said, started from the chat in a t
   await frame.getByText("Aura cannot be reached").waitFor();
   expect(await workbench.status).toContain("offline");
   await frame.getByRole("button", { name: "Start Aura" }).click();
-  // What the folder brings along is said; whether it is trusted is asked in the terminal, by Aura.
+  // The folder's files are reported; Aura asks in the terminal whether the folder is trusted.
   await workbench.page.getByText(/workspace has an aura\.toml\. Aura asks in the terminal/).first().waitFor();
   await workbench.page.screenshot({ path: join(CACHE, "pictures", "start-aura.png") });
   await ask(frame, "echo", "there you are");
   await frame.locator(".answer").getByText("there you are").waitFor();
   expect(await workbench.status).toContain("agents");
-  // The terminal is the workbench's: it ends with it, and the server with the terminal.
+  // The terminal belongs to the workbench: it ends with it, and the server ends with the terminal.
 });
 
 test("a command that would trust any folder that is open is not typed", async () => {
@@ -64,7 +65,7 @@ test("a command that would trust any folder that is open is not typed", async ()
   expect(await workbench.page.locator(".terminal-wrapper").count()).toBe(0);
 });
 
-test("a server that goes away in the middle of an answer is said, and found again", async () => {
+test("a server lost in the middle of an answer is shown, and found again", async () => {
   const first = await aura(["--demo", "--port", "0"]);
   const workbench = await open({ settings: { "aura.server.url": first.url } });
   const frame = await workbench.chat();
@@ -96,7 +97,7 @@ test("a token is asked for, kept for its server, and taken back", async () => {
   await eventually(async () => (await workbench.status).includes("token"), "the token is not forgotten");
 });
 
-test("in a workspace without trust one can chat, but nothing is started and no workflow runs", async () => {
+test("in an untrusted workspace chatting works, but nothing is started and no workflow runs", async () => {
   const server = await aura(["--demo", "--port", "0"]);
   const workbench = await open({
     trust: true,

@@ -1,4 +1,4 @@
-// A real Aura server in a process of its own, and an upstream that speaks Ollama's NDJSON and sees who hangs up.
+// A real Aura server in a separate process, and an upstream that speaks Ollama's NDJSON and detects hang-ups.
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
@@ -34,10 +34,10 @@ export class Aura {
   }
 }
 
-/** Streams a word every 50 ms until it ends, is cut or hung up on; the model's name says how. */
+/** Streams a word every 50 ms until it ends, is cut off or hung up on; the model's name selects the behaviour. */
 export class Upstream {
   port = 0;
-  /** Requests that came, and those whose client hung up before the end. */
+  /** Received requests, and those whose client hung up before the end. */
   asked: { model: string; messages: { role: string; content: string }[] }[] = [];
   closed = 0;
   #server: Server | undefined;
@@ -77,7 +77,7 @@ export class Upstream {
     });
   }
 
-  /** Break off what is being said. */
+  /** Cut off the running answers. */
   cut(): void {
     for (const response of this.#open) response.destroy();
   }
@@ -92,7 +92,7 @@ export class Upstream {
   }
 }
 
-/** A folder with the demo agents, and agents of Ollama behind the upstream. */
+/** A folder with the demo agents, and Ollama agents that use the upstream. */
 export function agents(folder: string, upstream: Upstream): string[] {
   const into = join(folder, "agents");
   mkdirSync(into, { recursive: true });

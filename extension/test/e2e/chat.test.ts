@@ -1,4 +1,4 @@
-// The chat in a real workbench, before a real server, whose provider sees every hang-up.
+// End-to-end tests of the chat in a real workbench, with a real server whose provider detects every hang-up.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { mkdtempSync } from "node:fs";
@@ -31,7 +31,7 @@ afterEach(async () => {
   upstream.closed = 0;
 });
 
-/** An endless answer that has begun to show. */
+/** An endless answer that has started to show. */
 async function endless() {
   const frame = await workbench.chat();
   await ask(frame, "endless", "go on");
@@ -75,13 +75,13 @@ test("the command stops, too", async () => {
   await frame.locator(".answer").last().getByText("Stopped").waitFor();
 });
 
-test("New Chat stops what runs", async () => {
+test("New Chat stops the running answer", async () => {
   const frame = await endless();
   await frame.getByRole("button", { name: "New chat" }).click();
   await hungUp();
 });
 
-test("an error in mid-stream keeps the text and says what to do", async () => {
+test("an error in mid-stream keeps the text and offers advice", async () => {
   const frame = await workbench.chat();
   await ask(frame, "breaks", "break");
   const answer = frame.locator(".answer").last();
@@ -93,13 +93,13 @@ test("an error in mid-stream keeps the text and says what to do", async () => {
   await answer.getByRole("button", { name: "Retry" }).waitFor();
 });
 
-test("the agent that cannot stream answers all the same", async () => {
+test("an agent that cannot stream answers", async () => {
   const frame = await workbench.chat();
   await ask(frame, "whole", "whole");
   await frame.locator(".answer").last().getByText("This answer came in one piece.").waitFor();
 });
 
-test("hidden for ten seconds, an answer is stopped, and says so when the chat is shown again", async () => {
+test("an answer hidden for ten seconds is stopped, which shows when the chat is visible again", async () => {
   await endless();
   await workbench.command("View: Show Explorer");
   await hungUp();
@@ -112,7 +112,7 @@ test("hidden for ten seconds, an answer is stopped, and says so when the chat is
   await eventually(() => upstream.open === 1, "nothing was asked");
 });
 
-test("hidden and shown at once, an answer goes on, whole", async () => {
+test("an answer hidden and shown at once continues completely", async () => {
   await endless();
   // Keys, not commands: a palette that has to be opened again would take most of the ten seconds.
   const shown = workbench.page.locator("#workbench\\.parts\\.sidebar");
@@ -127,7 +127,7 @@ test("hidden and shown at once, an answer goes on, whole", async () => {
   expect(upstream.closed).toBe(0);
 });
 
-test("what runs goes on in the editor, and ends with its tab", async () => {
+test("a running answer continues in the editor, and ends with its tab", async () => {
   await endless();
   await workbench.command("Aura: Open Chat in Editor");
   const tab = await workbench.frame(".answer", "workbench.parts.editor");
@@ -140,7 +140,7 @@ test("what runs goes on in the editor, and ends with its tab", async () => {
   await hungUp();
 });
 
-test("a selection and a file go along, visibly and removably", async () => {
+test("a selection and a file are attached, visible and removable", async () => {
   const { page } = workbench;
   await workbench.command("View: Show Explorer");
   await page.getByRole("treeitem", { name: "notes.txt" }).click();
@@ -203,7 +203,7 @@ test("each place shows its own chat, after a reload, too", async () => {
   await tab.locator(".question").last().getByText("in the tab").waitFor();
   await ask(tab, "short", "and again");
   await tab.locator(".answer").nth(1).getByText("5 tokens in total").waitFor();
-  // What one chooses in the list may be in the tab: then the tab comes to the front.
+  // The chat chosen in the list may be open in the tab: then the tab comes to the front.
   await view.getByRole("button", { name: "Chats" }).click();
   await view.getByRole("button", { name: /^in the tab/ }).click();
   await view.locator(".welcome").waitFor();

@@ -1,4 +1,4 @@
-// Wait until something holds; what it waited for is said when it never does.
+// Wait until a condition holds; the error names the condition.
 
 export async function eventually(
   holds: () => boolean | Promise<boolean>,

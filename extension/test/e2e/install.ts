@@ -1,4 +1,4 @@
-// Install the workbench that the journeys drive into a folder that git ignores: Node 24, code-server, and our VSIX.
+// Install the workbench for the end-to-end tests into an ignored folder: Node 24, code-server, and our VSIX.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// What a person wrote stays: over reloads, in two windows, in a damaged or an unusable folder, edited, renamed, deleted and brought back.
+// End-to-end tests of storage: over reloads, in two windows, in a damaged or an unusable folder, edited, renamed,
+// deleted and brought back.
 
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -48,7 +49,7 @@ async function asked(text: string): Promise<Frame> {
 /** A new chat in the side bar. */
 async function fresh(): Promise<Frame> {
   const frame = await workbench.chat();
-  // Whoever clicks closes the list; a click that is aimed at something else waits for that.
+  // A click closes the list; a click on another element waits for that.
   await frame.locator("#aura-chats").evaluate((list: HTMLElement) => list.hidePopover());
   await frame.getByRole("button", { name: "New chat" }).click();
   await eventually(async () => (await frame.locator(".question").count()) === 0, "there is no new chat");
@@ -75,7 +76,7 @@ async function reload(): Promise<Frame> {
 
 const tab = (title: string) => workbench.page.locator(".tab").filter({ hasText: title });
 
-test("an editor tab bears its chat's title, also a new one", async () => {
+test("an editor tab has its chat's title, also after a rename", async () => {
   const frame = await asked("What is a tab called?");
   await workbench.command("Aura: Open Chat in Editor");
   await tab("What is a tab called?").waitFor();
@@ -89,7 +90,7 @@ test("an editor tab bears its chat's title, also a new one", async () => {
   await workbench.closeTab();
 });
 
-test("what is written and not sent survives a reload of the window", async () => {
+test("a draft survives a reload of the window", async () => {
   const frame = await asked("A question with a draft");
   await frame.getByLabel("Message").fill("half a thou");
   await frame.getByLabel("Message").press("End");
@@ -119,7 +120,7 @@ test("asked again, an answer stays as another version, and so does an edited que
   expect(await again.locator(".question").allInnerTexts()).toEqual(["First wording"]);
 });
 
-test("after an answer that broke off one can go on", async () => {
+test("an interrupted answer can be continued", async () => {
   const frame = await fresh();
   await ask(frame, "breaks", "Begin");
   await frame.locator(".answer").last().getByText("word3").waitFor();
@@ -131,7 +132,7 @@ test("after an answer that broke off one can go on", async () => {
   expect(said?.slice(-3)).toEqual(["user", "assistant", "user"]);
 });
 
-test("a chat is found by what was said in it, exported, deleted and brought back", async () => {
+test("a chat is found by its text, exported, deleted and restored", async () => {
   const frame = await asked("Where do walruses live?");
   await say(frame, "And narwhals, too?");
   await asked("Something else");
@@ -144,7 +145,7 @@ test("a chat is found by what was said in it, exported, deleted and brought back
     await frame.getByRole("button", { name: `Export as ${kind} Where do walruses live?` }).click();
     const input = workbench.page.locator(".quick-input-widget input[type=text]");
     await input.waitFor();
-    // The dialog writes its suggestion when it has looked at the folder; what is written before that is lost.
+    // The dialog fills in its suggestion after it has read the folder; text typed before that is lost.
     await eventually(async () => (await input.inputValue()).endsWith(`.${ending}`), "the dialog suggests no name");
     const path = join(workbench.workspace, `export.${ending}`);
     await input.fill(path);
@@ -158,14 +159,14 @@ test("a chat is found by what was said in it, exported, deleted and brought back
   await picture("deleted");
   await frame.getByRole("button", { name: "Undo: restore Where do walruses live?" }).click();
   await frame.getByRole("button", { name: /^Where do walruses live\?/ }).waitFor();
-  await workbench.page.waitForTimeout(1000); // a window that is reloaded at once loses what its webview has just said
+  await workbench.page.waitForTimeout(1000); // a window that is reloaded at once loses the last messages of its webview
   const again = await reload();
   await again.getByRole("button", { name: "Chats", exact: true }).click();
   await again.getByRole("button", { name: /^Where do walruses live\?/ }).click();
   await again.locator(".question").getByText("And narwhals, too?").waitFor();
 });
 
-test("two windows on one chat lose nothing, show each other's answers, stop them, and bring nothing back", async () => {
+test("two windows with one chat lose nothing, show and stop each other's answers, and restore nothing deleted", async () => {
   const one = await asked("Asked before");
   const first = workbench.page;
   const second = await workbench.context.newPage();
@@ -213,7 +214,7 @@ function kept(): string[] {
     .map((name) => readFileSync(join(chats(), name), "utf8"));
 }
 
-test("a damaged turn hides no other, and is said", async () => {
+test("a damaged turn hides no other, and is reported", async () => {
   const frame = await asked("Stays one");
   await say(frame, "Gets damaged");
   await say(frame, "Stays two");
@@ -227,7 +228,7 @@ test("a damaged turn hides no other, and is said", async () => {
   await picture("damaged");
 });
 
-test("where nothing can be kept that is said, with an export, and all is kept as soon as it can be", async () => {
+test("a storage failure is shown, with an export, and everything is stored as soon as possible", async () => {
   const frame = await asked("Kept before");
   const place = chats();
   renameSync(place, `${place}.away`);

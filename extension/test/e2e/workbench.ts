@@ -1,4 +1,4 @@
-// A real workbench: code-server with our VSIX, seen in Debian's Chromium, in a sandbox of its own.
+// A real workbench: code-server with our VSIX in Debian's Chromium, with separate folders for each.
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -47,7 +47,7 @@ export class Workbench {
   log = "";
   page!: Page;
   context!: BrowserContext;
-  /** Addresses that pages, frames and workers asked for. */
+  /** Addresses requested by pages, frames and workers. */
   requests: string[] = [];
   #process: ChildProcess | undefined;
   #files: Record<string, string>;
@@ -79,7 +79,7 @@ export class Workbench {
     args.push("--extensions-dir", extensions, "--user-data-dir", user);
     if (!this.#trust) args.push("--disable-workspace-trust");
     const env = { PATH: process.env["PATH"] ?? "", HOME: home, XDG_CONFIG_HOME: home, XDG_DATA_HOME: home, XDG_CACHE_HOME: home };
-    // The workbench would look for extensions elsewhere; whatever still leaves this machine is ours.
+    // The workbench would query the marketplace; any other request to another machine is ours.
     Object.assign(env, { EXTENSIONS_GALLERY: JSON.stringify({ serviceUrl: "http://127.0.0.1:9" }) });
     const child = spawn(NODE, [ENTRY, ...args, this.workspace], { env, detached: true });
     this.#process = child;
@@ -120,7 +120,7 @@ export class Workbench {
   async command(title: string): Promise<void> {
     const input = this.page.locator(".quick-input-widget input");
     const row = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: title }).first();
-    // A window that is still starting may close the palette again.
+    // A starting window may close the palette again.
     for (let tries = 0; ; tries++) {
       try {
         await this.page.keyboard.press("F1");
@@ -164,7 +164,7 @@ export class Workbench {
     return this.frame(".composer textarea", "workbench.parts.sidebar");
   }
 
-  /** Close the tab in front as one does. */
+  /** Close the front tab as a user does. */
   async closeTab(): Promise<void> {
     const tab = this.page.locator(".tab.active");
     await tab.hover();
@@ -183,7 +183,7 @@ export class Workbench {
         for (const { name } of await indexedDB.databases()) {
           if (!name?.startsWith("vscode-web-state-db-")) continue;
           const database = await opened(indexedDB.open(name));
-          // Other entries name what was open once.
+          // Other entries name tabs that were open earlier.
           const layout = await opened(database.transaction("ItemTable").objectStore("ItemTable").get("memento/workbench.parts.editor"));
           database.close();
           if (JSON.stringify(layout ?? "").includes(text)) return true;
@@ -197,7 +197,7 @@ export class Workbench {
     return this.page.locator(".statusbar-item").filter({ hasText: "Aura" }).first().innerText();
   }
 
-  /** End the browser as a power cut would. */
+  /** Kill the browser, as a power cut would. */
   async killBrowser(): Promise<void> {
     const browser = this.context.browser();
     const pid = await browserPid(this.sandbox);

@@ -1,4 +1,4 @@
-// Workflows in a real workbench: through, failing, stopped, reloaded; on disk are only whole results.
+// End-to-end tests of workflows: complete, failing, stopped and reloaded ones; only complete results are written.
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -78,7 +78,7 @@ test("three steps run through, each with the result of the one before", async ()
   for (const system of systems.slice(1)) expect(system.join()).toContain(`Additional context:\n${WORDS}`);
 });
 
-test("a run from a step on uses the result that is there", async () => {
+test("a run from a step on uses the existing result", async () => {
   const frame = await open("whole");
   const before = upstream.asked.length;
   await frame.locator(".step").nth(1).getByRole("button", { name: "Run this step" }).click();
@@ -134,7 +134,7 @@ test("closing the panel stops at the provider", async () => {
   expect(onDisk("stops")[1]).toMatchObject({ status: "stopped", reason: "the panel was closed" });
 });
 
-test("a reload in the middle stops the step; what was whole is there again", async () => {
+test("a reload in the middle stops the step; complete results are restored", async () => {
   const frame = await open("reloads");
   upstream.closed = 0;
   await frame.getByRole("button", { name: "Run all" }).click();
@@ -153,7 +153,7 @@ test("a reload in the middle stops the step; what was whole is there again", asy
   expect(others).toEqual([]);
 });
 
-test("a broken file is shown with line and reason, and runs as soon as it is mended", async () => {
+test("an invalid file is shown with line and reason, and runs once it is corrected", async () => {
   const frame = await open("broken");
   await frame.getByRole("button", { name: "Line 4" }).waitFor();
   await frame.getByText("'promt' is unknown").waitFor();

@@ -1,4 +1,4 @@
-// What is kept of chats, whose word counts, and what two windows make of one chat.
+// The stored data of chats, precedence of concurrent changes, and two windows with one chat.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,19 +9,19 @@ import { AGENT, newChat, newFolder, Window } from "./window.js";
 
 const MINUTE = 60_000;
 
-/** As if the window that runs this turn had ended a while ago without a word. */
+/** As if the window that runs this turn had ended a while ago without a message. */
 function forsake(folder: string, chat: string, turn: string): void {
   const past = (Date.now() - LEASE - 1000) / 1000;
   utimesSync(join(folder, chat, `${turn}.json`), past, past);
 }
 
-test("a chat is there again after a restart, and an answer whose window is gone has ended", () => {
+test("a chat is restored after a restart, and an answer whose window is gone has ended", () => {
   const folder = newFolder();
   const chat = newChat("echo");
   const one = new Window(folder);
   const turn = one.ask(chat, "hello");
   take(turn.answer, { type: "token", content: "so far" });
-  one.store.heard(turn);
+  one.store.updated(turn);
   one.store.dispose();
   forsake(folder, chat.id, turn.id);
   const next = new Window(folder);
@@ -30,7 +30,7 @@ test("a chat is there again after a restart, and an answer whose window is gone 
   expect(kept).toMatchObject({ question: { text: "hello" }, answer: { state: "stopped", reason: "the window was closed", text: "so far" } });
 });
 
-test("an answer stays as the extension host heard it, whatever a view saves", () => {
+test("an answer keeps the extension host's state, whatever a view saves", () => {
   const one = new Window(newFolder());
   const chat = newChat("echo");
   const turn = one.ask(chat, "hello");
@@ -40,7 +40,7 @@ test("an answer stays as the extension host heard it, whatever a view saves", ()
   expect(one.store.open(chat.id).turns[0]).toBe(turn);
   expect(one.store.begin(turn.id)).toBeUndefined(); // it runs already
   take(turn.answer, { type: "done", totalTokens: 1, finishReason: "stop" });
-  one.store.heard(turn);
+  one.store.updated(turn);
   one.store.save({ chat: { id: chat.id }, turns: [early] });
   expect(one.store.open(chat.id).turns[0]?.answer).toMatchObject({ state: "done", text: "the whole text" });
 });
@@ -100,19 +100,19 @@ test("two windows that change different things of a chat lose neither", () => {
   expect(new Window(folder).store.open(chat.id).chat).toMatchObject({ title: "A better name", attached: [{ label: "a", text: "b" }], last: chat.last });
 });
 
-test("a window hears what another does, and nothing of what it did itself", () => {
+test("a window gets the changes of another, and none of its own", () => {
   const folder = newFolder();
   const [one, two] = [new Window(folder), new Window(folder)];
   const chat = newChat("echo");
   const turn = one.say(chat, "hello");
   for (const window of [one, two]) window.store.look();
-  expect(one.heard).toEqual([]);
-  expect(two.heard).toMatchObject([{ chat: { id: chat.id, title: "hello" }, turns: [{ id: turn.id, answer: { text: "an answer" } }] }]);
+  expect(one.received).toEqual([]);
+  expect(two.received).toMatchObject([{ chat: { id: chat.id, title: "hello" }, turns: [{ id: turn.id, answer: { text: "an answer" } }] }]);
   two.store.look();
-  expect(two.heard).toHaveLength(1);
+  expect(two.received).toHaveLength(1);
 });
 
-test("an answer that runs in another window runs on here, stops there when it is stopped here, and ends", () => {
+test("an answer of another window is shown here, can be stopped here, and ends", () => {
   const folder = newFolder();
   const [one, two] = [new Window(folder), new Window(folder)];
   const chat = newChat("echo");
@@ -125,12 +125,12 @@ test("an answer that runs in another window runs on here, stops there when it is
   two.store.look();
   take(turn.answer, { type: "token", content: "text" });
   take(turn.answer, { type: "stopped" });
-  one.store.heard(turn);
+  one.store.updated(turn);
   two.store.look();
-  expect(two.heard.at(-1)?.turns).toMatchObject([{ id: turn.id, answer: { state: "stopped", text: "text" } }]);
+  expect(two.received.at(-1)?.turns).toMatchObject([{ id: turn.id, answer: { state: "stopped", text: "text" } }]);
 });
 
-test("an answer that says nothing for long is not taken for forsaken while its window lives", () => {
+test("a silent answer does not count as abandoned while its window is alive", () => {
   vi.useFakeTimers({ toFake: ["Date"] });
   const folder = newFolder();
   const [one, two] = [new Window(folder), new Window(folder)];
@@ -145,7 +145,7 @@ test("an answer that says nothing for long is not taken for forsaken while its w
   vi.useRealTimers();
 });
 
-test("when the window that runs an answer is gone, those who look at it hear that", () => {
+test("when the window that runs an answer is gone, other windows are notified", () => {
   const folder = newFolder();
   const [one, two] = [new Window(folder), new Window(folder)];
   const chat = newChat("echo");
@@ -154,9 +154,9 @@ test("when the window that runs an answer is gone, those who look at it hear tha
   two.store.open(chat.id);
   forsake(folder, chat.id, turn.id);
   two.store.look();
-  expect(two.heard.at(-1)?.turns).toMatchObject([{ id: turn.id, answer: { state: "stopped", reason: "the window was closed" } }]);
+  expect(two.received.at(-1)?.turns).toMatchObject([{ id: turn.id, answer: { state: "stopped", reason: "the window was closed" } }]);
   two.store.look();
-  expect(two.heard).toHaveLength(2); // it was told once
+  expect(two.received).toHaveLength(2); // it was told once
 });
 
 test("a chat that one window deletes does not come back from another, and what is said there meanwhile can be had by Undo", () => {
@@ -170,7 +170,7 @@ test("a chat that one window deletes does not come back from another, and what i
   expect(now?.chat.deleted).toBeGreaterThan(0); // so its view can say so
   expect(new Window(folder).store.list()).toEqual([]);
   two.store.look();
-  expect(two.heard[0]?.chat.deleted).toBeGreaterThan(0);
+  expect(two.received[0]?.chat.deleted).toBeGreaterThan(0);
   one.store.save({ chat: { id: chat.id, deleted: 0 } });
   expect(new Window(folder).questions).toEqual({ first: ["first", "late"] });
 });
@@ -233,7 +233,7 @@ test("a turn that cannot be read at all hides no other", () => {
   expect(new Window(folder).store.open(chat.id)).toMatchObject({ damaged: 1, turns: [{ question: { text: "second" } }] });
 });
 
-test("a chat whose own record is damaged or lost is made of its turns", () => {
+test("a chat whose own record is damaged or lost is rebuilt from its turns", () => {
   const folder = newFolder();
   const one = new Window(folder);
   const chat = newChat("echo");
@@ -246,7 +246,7 @@ test("a chat whose own record is damaged or lost is made of its turns", () => {
   expect(new Window(folder).questions).toEqual({ first: ["first", "second"] });
 });
 
-test("a record that was cut off anywhere costs that change at most, and none that comes after it", () => {
+test("a record truncated anywhere loses at most that change, and no later one", () => {
   const folder = newFolder();
   const one = new Window(folder);
   const chat = newChat("echo");
@@ -289,7 +289,7 @@ test.each([...HOSTILE.map((value) => [JSON.stringify(value), value]), ["of a meg
   expect(one.troubles).toEqual([]);
 });
 
-test("a file is never named by what is no id, not even by a mistake elsewhere", () => {
+test("only a valid id becomes a file name, even after a mistake elsewhere", () => {
   const { files } = new Window(newFolder());
   const turn = newTurn(newChat("echo"), { text: "q" }, AGENT);
   for (const id of ["../x", "..", "", "a/b"]) {
@@ -309,7 +309,7 @@ test("a file is never named by what is no id, not even by a mistake elsewhere", 
   expect(readdirSync(files.folder)).toEqual([]);
 });
 
-test("what is not ours in the folder is passed over", () => {
+test("foreign files in the folder are ignored", () => {
   const folder = newFolder();
   new Window(folder).say(newChat("echo"), "mine");
   writeFileSync(join(folder, "notes.txt"), "");
@@ -334,9 +334,9 @@ test("each place remembers its chat", () => {
   next.store.show("tab", undefined);
   const last = new Window(folder);
   expect([last.store.shown("view"), last.store.shown("tab")]).toEqual([a, undefined]);
-  // Each window knows what it shows itself, whatever another one does.
+  // Each window knows what it shows, whatever another one does.
   expect([one.store.shown("view"), one.store.shown("tab")]).toEqual([a, b]);
-  // A window that is reloaded closes its tabs as it goes.
+  // A reloaded window closes its tabs.
   last.store.dispose();
   last.store.show("view", undefined);
   expect(new Window(folder).store.shown("view")).toBe(a);
@@ -359,7 +359,7 @@ test("a draft is kept, listed by its first line even alone, and forgotten when i
   expect(new Window(folder).store.list()).toHaveLength(1);
 });
 
-test("a chat is found by its title, and by what was asked or answered in it", async () => {
+test("a chat is found by its title, its questions and its answers", async () => {
   const one = new Window(newFolder());
   const chats = [newChat("echo"), newChat("echo"), newChat("echo"), newChat("echo")];
   const [title, question, answer, none] = chats.map(({ id }) => id);
@@ -374,7 +374,7 @@ test("a chat is found by its title, and by what was asked or answered in it", as
   expect(await one.store.find(" ")).toEqual([]);
 });
 
-test("a workspace whose folder cannot be read says so", () => {
+test("a workspace folder that cannot be read is reported", () => {
   const folder = newFolder();
   new Window(folder).say(newChat("echo"), "q");
   renameSync(folder, `${folder}.away`);

@@ -1,4 +1,4 @@
-// A place where the chat is shown: in which order its view hears things, and what it makes of odd messages.
+// A place that shows a chat: the order of its view's events, and invalid messages.
 
 import { expect, test, vi } from "vitest";
 import { newTurn, take } from "../../../aura_core/web/chat.js";
@@ -40,7 +40,7 @@ function place(window = new Window(newFolder())) {
 
 const attach: HostEvent = { type: "attach", label: "notes.txt", text: "new" };
 
-test("what is attached while a view loads waits until it knows what is attached already", async () => {
+test("an attachment added while a view loads waits for the existing ones", async () => {
   const { window, store, surface, posted, send } = place();
   const chat = { ...newChat("echo"), attached: [{ label: "a", text: "old" }] };
   window.say(chat, "q");
@@ -54,7 +54,7 @@ test("what is attached while a view loads waits until it knows what is attached 
   expect(posted[1]).toMatchObject({ id: 1, opened: { chat: { attached: chat.attached } } });
 });
 
-test("where there is no chat to open, it waits for nothing", async () => {
+test("without a chat to open, it does not wait", async () => {
   const { surface, posted, send } = place();
   const told = surface.tellWhenLoaded(attach);
   send({ type: "load" });
@@ -62,7 +62,7 @@ test("where there is no chat to open, it waits for nothing", async () => {
   await vi.waitFor(() => expect(posted.map(({ type }) => type)).toEqual(["loaded", "events"]), 10_000);
 });
 
-test("what was heard before a chat is opened comes before it, and is in it", async () => {
+test("events from before a chat is opened come first, and are included in it", async () => {
   const { store, surface, posted, send } = place();
   const chat = newChat("echo");
   const turn = newTurn(chat, { text: "q" }, AGENT);
@@ -71,7 +71,7 @@ test("what was heard before a chat is opened comes before it, and is in it", asy
   const running = store.begin(turn.id);
   for (const content of ["one ", "two"]) {
     take(running!.answer, { type: "token", content });
-    surface.hear({ type: "token", content, turn: turn.id });
+    surface.receive({ type: "token", content, turn: turn.id });
   }
   send({ type: "open", chat: chat.id, id: 7 });
   const opened = posted.at(-1);
@@ -80,7 +80,7 @@ test("what was heard before a chat is opened comes before it, and is in it", asy
   expect(posted.at(-1)).toEqual(opened);
 });
 
-test("a change is told to the others; one of a chat that was deleted elsewhere is answered with that", async () => {
+test("a change is reported to the others; a change of a chat deleted elsewhere is answered with the deletion", async () => {
   const { window, changes, events, send } = place();
   const chat = newChat("echo");
   window.say(chat, "q");
@@ -93,7 +93,7 @@ test("a change is told to the others; one of a chat that was deleted elsewhere i
   expect(changes).toHaveLength(1);
 });
 
-test("the place knows its chat and says its title", () => {
+test("the place knows its chat and reports its title", () => {
   const { surface, titles, send } = place();
   const { id } = newChat("echo");
   send({ type: "shown", chat: id, title: "A title" });

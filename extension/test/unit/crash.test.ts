@@ -1,4 +1,4 @@
-// A process that is killed while it writes chats: whatever it had been told was kept is there, and every file can be read.
+// A process that is killed while it writes chats: everything reported as stored is there, and every file can be read.
 
 import { build } from "esbuild";
 import { spawn } from "node:child_process";
@@ -10,7 +10,7 @@ import { newFolder, Window } from "./window.js";
 
 const KILLS = 12;
 
-/** Ask, stream and end without a pause; each turn that is kept is said on standard output. */
+/** Ask, stream and end without a pause; each stored turn is reported on standard output. */
 const WRITER = `
 import { writeSync } from "node:fs";
 import { Window, newChat } from "./window.js";
@@ -23,11 +23,11 @@ for (let number = 0; ; number++) {
     one.files.write(turn);
   }
   Object.assign(turn.answer, { state: "done", ended: Date.now() });
-  one.store.heard(turn);
+  one.store.updated(turn);
   writeSync(1, chat.id + " question " + number + "\\n");
 }`;
 
-test("kill -9 in mid-write loses nothing that was kept", { timeout: 120_000 }, async () => {
+test("kill -9 in mid-write loses nothing that was stored", { timeout: 120_000 }, async () => {
   const place = mkdtempSync(join(tmpdir(), "aura-crash-"));
   const outfile = join(place, "writer.cjs");
   await build({
@@ -48,7 +48,7 @@ test("kill -9 in mid-write loses nothing that was kept", { timeout: 120_000 }, a
       child.once("exit", () => gone());
       child.stdout.on("data", (data: Buffer) => {
         said += data.toString();
-        // Some turns on, and then at any moment of the next ones.
+        // After some turns, at a random moment of the next ones.
         if (said.split("\n").length === 4 + kill) setTimeout(() => child.kill("SIGKILL"), Math.random() * 15);
       });
     });

@@ -1,4 +1,5 @@
-// What a webview may ask of the editor: an exported file goes where a person says, whatever name the webview gives it.
+// Requests of a webview to the editor: an exported file is saved where the user chooses, whatever name the webview
+// gives it.
 
 import { beforeEach, expect, test, vi } from "vitest";
 import { exportFile } from "../../src/providers/editorActions.js";
@@ -45,7 +46,7 @@ test.each([
   expect(code.written).toEqual({}); // nobody chose one
 });
 
-test("the text is written where one says, and what goes wrong is said", async () => {
+test("the text is written where the user chooses, and failures are shown", async () => {
   code.chosen = "/elsewhere/mine.md";
   await exportFile("aura.md", "text");
   expect(code.written).toEqual({ "/elsewhere/mine.md": "text" });

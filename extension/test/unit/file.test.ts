@@ -1,4 +1,4 @@
-// What a workflow's file may say, and what is said, with its line, about one that says something else.
+// Valid workflow files, and the errors of invalid ones, with their lines.
 
 import { expect, test } from "vitest";
 import { readWorkflow } from "../../src/workflow/file.js";
@@ -33,12 +33,12 @@ test.each([
   expect(readWorkflow(text, "flow").workflow).toBeUndefined();
 });
 
-test("everything that is wrong is said, in the file's order", () => {
+test("every error is reported, in the file's order", () => {
   const text = "name: A\nsteps:\n  - agent: a\n  - prompt: p\n    extra: 1\n";
   expect(problems(text).map((line) => line.slice(0, 3))).toEqual(["3: ", "4: ", "5: "]);
 });
 
-test("aliases that would grow without end are no way in", () => {
+test("aliases that would expand without limit are refused", () => {
   const bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nsteps: *b\n";
   expect(readWorkflow(bomb, "flow").workflow).toBeUndefined();
 });

@@ -1,4 +1,5 @@
-// A disk that is full: what is not kept is said and kept in memory, nothing that was kept goes, and all is written when there is room.
+// A full disk: unsaved data is reported and kept in memory, stored data is not lost, and everything is written once
+// there is room.
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -42,7 +43,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test("what is not kept is said at once, with its chats, and still shown; nothing that was kept goes", () => {
+test("unsaved data is reported at once with its chats, and still shown; stored data is not lost", () => {
   const folder = newFolder();
   const one = new Window(folder);
   const [before, after] = [newChat("echo"), newChat("echo")];
@@ -58,7 +59,7 @@ test("what is not kept is said at once, with its chats, and still shown; nothing
   expect(new Window(folder).questions).toEqual({ before: ["before"] });
 });
 
-test("when there is room again all is written, by itself, and that is said", () => {
+test("when there is space again, everything is written automatically, and that is reported", () => {
   const folder = newFolder();
   const one = new Window(folder);
   const chat = newChat("echo");
@@ -75,7 +76,7 @@ test("when there is room again all is written, by itself, and that is said", () 
   expect(next.store.open(chat.id).draft).toBe("a draft");
 });
 
-test("wherever a disk gets full, nothing is torn: what was kept is there, and all of it once there is room", () => {
+test("wherever a disk gets full, nothing is torn: stored data remains, and everything is written once there is space", () => {
   for (const room of [0, 1, 10, 100, 200, 300, 400, 500, 600, 700, 800, 1000, 1200, 1500, 2000]) {
     disk.room = Infinity;
     const folder = newFolder();
@@ -99,24 +100,24 @@ test("wherever a disk gets full, nothing is torn: what was kept is there, and al
   }
 });
 
-test("an answer that was running when the disk got full is kept as it ended", () => {
+test("an answer that was running when the disk got full is stored with its end", () => {
   const folder = newFolder();
   const one = new Window(folder);
   const chat = newChat("echo");
   const turn = one.ask(chat, "q");
   disk.room = 0;
   take(turn.answer, { type: "token", content: "all of it" });
-  one.store.heard(turn);
+  one.store.updated(turn);
   vi.advanceTimersByTime(2000);
   expect(one.troubles.at(-1)?.unkept).toEqual([chat.id]);
   take(turn.answer, { type: "done", totalTokens: 3, finishReason: "stop" });
-  one.store.heard(turn);
+  one.store.updated(turn);
   disk.room = Infinity;
   vi.advanceTimersByTime(6000);
   expect(new Window(folder).store.open(chat.id).turns).toMatchObject([{ answer: { state: "done", text: "all of it" } }]);
 });
 
-test("one who comes late hears of the trouble, too", () => {
+test("a late listener gets the error, too", () => {
   const one = new Window(newFolder());
   disk.room = 0;
   one.say(newChat("echo"), "q");
@@ -125,7 +126,7 @@ test("one who comes late hears of the trouble, too", () => {
   expect(trouble).toHaveBeenCalledWith(one.store.trouble);
 });
 
-test("chats of version 0.1 that do not fit stay where they are, and are taken over later", () => {
+test("chats of version 0.1 that do not fit are not changed, and are imported later", () => {
   const folder = newFolder();
   const turn = newTurn(newChat("echo"), { text: "" }, AGENT);
   const old = { id: turn.chat, agent: "echo", updated: 5, messages: [{ role: "user", text: "old" }, { ...turn.answer, text: "answer", state: "done" }] };

@@ -1,4 +1,4 @@
-// The manifest, the code and the documentation say the same.
+// The manifest, the code and the documentation agree.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -43,7 +43,7 @@ test("a workspace can neither name the server nor the command", () => {
   }
 });
 
-test("nothing of model output is ever written as markup", () => {
+test("model output is never written as markup", () => {
   for (const file of readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"))) {
     for (const word of ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("]) {
       expect(read(join("src", file)), file).not.toContain(word);

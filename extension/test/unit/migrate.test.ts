@@ -1,4 +1,4 @@
-// The chats of version 0.1 are taken over, once; what cannot be read stays where it is.
+// The chats of version 0.1 are imported once; unreadable files are not changed.
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ function old(folder: string, text: string, updated: number, state: "done" | "ans
   return id;
 }
 
-test("chats are there with all their turns; another attempt at a question is a version of it", () => {
+test("chats are imported with all their turns; another attempt at a question becomes a version", () => {
   const folder = newFolder();
   const id = old(folder, "hello", 7);
   old(folder, "other", 8);
@@ -34,14 +34,14 @@ test("chats are there with all their turns; another attempt at a question is a v
   expect(readdirSync(folder).filter((name) => name.startsWith("chat_"))).toEqual([]);
 });
 
-test("an answer that was running runs no more", () => {
+test("an answer that was running counts as stopped", () => {
   const folder = newFolder();
   const id = old(folder, "hello", 7, "answering");
   migrate(new Window(folder).files);
   for (const { answer } of new Window(folder).store.open(id).turns) expect(answer).toMatchObject({ state: "stopped", text: "to hello" });
 });
 
-test("a damaged chat hides no other, and stays", () => {
+test("a damaged chat hides no other, and is not deleted", () => {
   const folder = newFolder();
   old(folder, "good", 7);
   for (const [number, text] of ['{"id":', "null", '{"messages":[]}', "\0\0"].entries()) writeFileSync(join(folder, `chat_${number}.json`), text);
@@ -50,7 +50,7 @@ test("a damaged chat hides no other, and stays", () => {
   expect(readdirSync(folder).filter((name) => name.startsWith("chat_"))).toHaveLength(4);
 });
 
-test("after a crash in the middle, and after more was said, it is taken over once", () => {
+test("after a crash in the middle, and after further turns, it is imported once", () => {
   const folder = newFolder();
   const id = old(folder, "hello", 7);
   const file = join(folder, `chat_${id}.json`);

@@ -1,4 +1,4 @@
-// Patterns over text that others choose take linear time: each one in src/ gets a megabyte of what suits it worst.
+// Patterns over foreign text take linear time: each one in src/ gets a megabyte of its worst-case text.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -14,7 +14,10 @@ vi.mock("vscode", () => ({}));
 
 const SRC = resolve(import.meta.dirname, "../../src");
 const SIZE = 1_000_000;
-/** Milliseconds for one match. A linear one takes a few; a quadratic one would take an hour, so a busy machine decides nothing. */
+/**
+ * Milliseconds for one match. A linear one takes a few; a quadratic one would take an hour, so a busy machine decides
+ * nothing.
+ */
 const LIMIT = 10_000;
 
 interface Pattern {
@@ -32,7 +35,7 @@ function patterns(): Pattern[] {
         const end = node.text.lastIndexOf("/");
         found.push({ where: where(), pattern: new RegExp(node.text.slice(1, end), node.text.slice(end + 1)) });
       } else if (ts.isIdentifier(node) && node.text === "RegExp") {
-        // What is put together at run time cannot be read here.
+        // A pattern that is built at run time cannot be found here.
         throw new Error(`${where()}: write the pattern as a literal, so that this test can feed it`);
       }
       ts.forEachChild(node, visit);
@@ -67,7 +70,7 @@ function* hostile(pattern: RegExp): Generator<string> {
 const place = createContext({ source: "", flags: "", text: "" });
 const match = new Script("new RegExp(source, flags).test(text)");
 
-/** Whether it answers in time. V8 looks for the end of the time whenever it goes back. */
+/** Whether it finishes in time. V8 checks the timeout at each backtrack. */
 function answers({ source, flags }: RegExp, text: string, limit = LIMIT): boolean {
   Object.assign(place, { source, flags, text });
   try {
@@ -79,7 +82,7 @@ function answers({ source, flags }: RegExp, text: string, limit = LIMIT): boolea
   }
 }
 
-test("a pattern that goes back and forth is seen", () => {
+test("a backtracking pattern is detected", () => {
   const quadratic = /\$\([^)]*\)\s*/;
   expect([...hostile(quadratic)].some((text) => !answers(quadratic, text, 1000))).toBe(true);
 });
@@ -96,7 +99,7 @@ test("a fence is longer than any of a megabyte of code", () => {
   expect(fenced("\n".repeat(SIZE), "").endsWith("\n```")).toBe(true);
 });
 
-test("a command, an address and a server's message of a megabyte hold nothing up", () => {
+test("a command, an address and a server's message of a megabyte block nothing", () => {
   for (const text of ["--port".repeat(SIZE / 6), " ".repeat(SIZE), "- ".repeat(SIZE / 2)]) {
     expect(commandLine(text, new URL("http://127.0.0.1:6000"))).toContain(text);
   }

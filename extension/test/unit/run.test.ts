@@ -1,4 +1,4 @@
-// A workflow's run against a real HTTP server: only whole results go on, and only whole ones are written as such.
+// A workflow's run against a real HTTP server: only complete results are passed on and written as results.
 
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,12 +23,12 @@ function client(url: string): Server {
   return new Server({ url: () => url, token: () => Promise.resolve(undefined), log: () => {} });
 }
 
-/** A run that writes whatever ends. */
+/** A run that writes every finished step. */
 function start(url: string, before = store.read(steps), audience: Partial<Audience> = {}): WorkflowRun {
   const server = client(url);
   const run: WorkflowRun = new WorkflowRun(steps, before, (...turn) => server.turn(...turn), {
     began: () => {},
-    heard: () => {},
+    received: () => {},
     ended: () => void store.write("flow", run.started, steps, run.answers),
     ...audience,
   });
@@ -44,14 +44,14 @@ function written(): Written[] {
   return (JSON.parse(readFileSync(join(folder, ".aura", "runs", "flow", latest), "utf8")) as { steps: Written[] }).steps;
 }
 
-test("each step gets the whole result of the one before, and all are written", async () => {
-  const { url, heard } = await serve(({ agent }, response) => {
+test("each step gets the complete result of the previous one, and all are written", async () => {
+  const { url, requests } = await serve(({ agent }, response) => {
     token(response, `result `);
     token(response, `of ${agent}`);
     done(response);
   });
   await start(url).run();
-  expect(heard.map(({ body }) => [body.prompt, body.additionalContext])).toEqual([
+  expect(requests.map(({ body }) => [body.prompt, body.additionalContext])).toEqual([
     ["do one", ""],
     ["do two", "result of one"],
     ["do three", "result of two"],
@@ -65,73 +65,73 @@ test("each step gets the whole result of the one before, and all are written", a
 });
 
 test("a step that fails keeps its text, marked, and passes nothing on", async () => {
-  const { url, heard } = await serve(({ agent }, response) => {
+  const { url, requests } = await serve(({ agent }, response) => {
     token(response, `part of ${agent}`);
     if (agent === "two") failed(response);
     else done(response);
   });
   const run = start(url);
   await run.run();
-  expect(heard).toHaveLength(2);
+  expect(requests).toHaveLength(2);
   const [, two] = written();
   expect(two).toMatchObject({ status: "failed", partial: "part of two", error: { code: "llm_error", message: "It broke" } });
   expect(two).not.toHaveProperty("output");
   await expect(start(url).run(2)).rejects.toThrow("Step 2 has no complete result for step 3.");
-  expect(heard).toHaveLength(2);
+  expect(requests).toHaveLength(2);
 });
 
-test("a stream that is cut without an end is no result", async () => {
+test("a stream without a terminal event is not a result", async () => {
   let cut = () => {};
-  const { url, heard } = await serve((_, response) => {
+  const { url, requests } = await serve((_, response) => {
     token(response, "half a sen");
     cut = () => void response.destroy();
   });
-  await start(url, [], { heard: (_, event) => event.type === "token" && cut() }).run();
-  expect(heard).toHaveLength(1);
+  await start(url, [], { received: (_, event) => event.type === "token" && cut() }).run();
+  expect(requests).toHaveLength(1);
   expect(written()).toMatchObject([{ status: "failed", partial: "half a sen", error: { code: "connection_lost" } }]);
 });
 
-test("stop closes the connection, writes what there was at once, and begins nothing more", async () => {
+test("stop closes the connection, writes the partial text at once, and starts no further step", async () => {
   let closed = 0;
-  const { url, heard } = await serve((_, response) => {
+  const { url, requests } = await serve((_, response) => {
     token(response, "a beginning");
     response.on("close", () => closed++);
   });
-  const run = start(url, [], { heard: (_, event) => event.type === "token" && setTimeout(() => run.stop("the window was closed")) });
+  const run = start(url, [], { received: (_, event) => event.type === "token" && setTimeout(() => run.stop("the window was closed")) });
   const ran = run.run();
   await vi.waitFor(() => expect(run.answers[0]?.state).toBe("stopped"), 10_000);
-  // Written before anything else could happen: the process may end now.
+  // Written synchronously: the process may end now.
   expect(written()).toMatchObject([{ status: "stopped", partial: "a beginning", reason: "the window was closed" }]);
   await ran;
   await vi.waitFor(() => expect(closed).toBe(1), 10_000);
-  expect(heard).toHaveLength(1);
+  expect(requests).toHaveLength(1);
 });
 
-test("while a step runs, the file on disk holds none of it", async () => {
+test("while a step runs, the file on disk contains none of its text", async () => {
   let open: () => void = () => {};
   const gate = new Promise<void>((resolve) => (open = resolve));
-  const { url, heard } = await serve(async ({ agent }, response) => {
+  const { url, requests } = await serve(async ({ agent }, response) => {
     token(response, `text of ${agent}`);
     if (agent === "two") await gate;
     done(response);
   });
   const ran = start(url).run();
-  await vi.waitFor(() => expect(heard).toHaveLength(2), 10_000);
+  await vi.waitFor(() => expect(requests).toHaveLength(2), 10_000);
   expect(written().map(({ name }) => name)).toEqual(["one"]);
   open();
   await ran;
   expect(written().map(({ name }) => name)).toEqual(["one", "two", "three"]);
 });
 
-test("a run from a step on takes the earlier result, and forgets the later ones", async () => {
-  const { url, heard } = await serve(({ agent }, response) => {
+test("a run from a step on uses the earlier result, and drops the later ones", async () => {
+  const { url, requests } = await serve(({ agent }, response) => {
     token(response, `of ${agent}`);
     done(response);
   });
   await start(url).run();
   const again = start(url);
   await again.run(1, 1);
-  expect(heard.slice(3).map(({ agent, body }) => [agent, body.additionalContext])).toEqual([["two", "of one"]]);
+  expect(requests.slice(3).map(({ agent, body }) => [agent, body.additionalContext])).toEqual([["two", "of one"]]);
   expect(written().map(({ name }) => name)).toEqual(["one", "two"]);
 });
 
@@ -145,7 +145,7 @@ test("results hold only up to the first step that was changed", async () => {
   expect(store.read(changed).map((answer) => answer?.text)).toEqual(["of one"]);
 });
 
-test("a broken file among the runs is passed over, and half a file is never left", async () => {
+test("an invalid file among the runs is ignored, and a partial file is never left", async () => {
   const { url } = await serve(({ agent }, response) => {
     token(response, `of ${agent}`);
     done(response);

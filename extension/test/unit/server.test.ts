@@ -1,4 +1,4 @@
-// The connection to the server: what it sends, to whom, and what it makes of other answers.
+// The connection to the server: its requests, their targets, and unexpected responses.
 
 import { expect, test, vi } from "vitest";
 import type { TurnEvent } from "../../../aura_core/web/host-types.js";
@@ -14,10 +14,10 @@ function client(url: string, tokens: Record<string, string> = {}, patience = 30_
 }
 
 test("the token goes to its own server only", async () => {
-  const { url, heard } = await serve((_, response) => done(response));
+  const { url, requests } = await serve((_, response) => done(response));
   await client(url, { [url]: "s3cret" }).turn({ agent: "a", prompt: "p" }, () => {}, new AbortController().signal);
   await client(url, { "http://127.0.0.1:1": "s3cret" }).turn({ agent: "a", prompt: "p" }, () => {}, new AbortController().signal);
-  expect(heard.map(({ headers }) => headers.authorization)).toEqual(["Bearer s3cret", undefined]);
+  expect(requests.map(({ headers }) => headers.authorization)).toEqual(["Bearer s3cret", undefined]);
 });
 
 test("a redirect is not followed, so that no token and no prompt leaves for another host", async () => {
@@ -38,16 +38,16 @@ test("aborting a turn closes its connection", async () => {
   });
   const abort = new AbortController();
   const events: TurnEvent[] = [];
-  const hear = (event: TurnEvent) => {
+  const receive = (event: TurnEvent) => {
     events.push(event);
     if (event.type === "token") abort.abort();
   };
-  await client(url).turn({ agent: "a", prompt: "p", context: "c" }, hear, abort.signal);
+  await client(url).turn({ agent: "a", prompt: "p", context: "c" }, receive, abort.signal);
   expect(events.map(({ type }) => type)).toEqual(["open", "token", "stopped"]);
   await vi.waitFor(() => expect(closed).toHaveBeenCalled(), 10_000);
 });
 
-test("no server, another server, a silent server and a locked one are told apart", async () => {
+test("no server, another server, a silent server and one that requires a token are distinguished", async () => {
   expect(await client("http://127.0.0.1:9").look()).toMatchObject({ failure: { code: "unreachable" } });
   expect(await client("ftp://nowhere").look()).toMatchObject({ failure: { message: expect.stringContaining("aura.server.url") } });
   const html = await serve(() => {}, (_, response) => void response.setHeader("content-type", "text/html").end("<p>"));
@@ -65,7 +65,7 @@ test("no server, another server, a silent server and a locked one are told apart
   expect(describe(state, 0)).toMatchObject({ icon: "key", text: "Aura: token" });
 });
 
-test("a change is told once", async () => {
+test("a change is reported once", async () => {
   const { url } = await serve(() => {});
   const server = client(url);
   const told = vi.fn();
@@ -96,9 +96,9 @@ test("a turn tells who is asked instead of a provider that does not answer", asy
     token(response, "hello");
     done(response);
   });
-  const heard: unknown[] = [];
-  await client(url).turn({ agent: "steady", prompt: "Hello" }, (event) => heard.push(event), new AbortController().signal);
-  expect(heard).toEqual([
+  const received: unknown[] = [];
+  await client(url).turn({ agent: "steady", prompt: "Hello" }, (event) => received.push(event), new AbortController().signal);
+  expect(received).toEqual([
     { type: "open" },
     { type: "asking", provider: "ollama" },
     { type: "token", content: "hello" },

@@ -1,4 +1,4 @@
-// Start Aura: where it types nothing, what it says about the folder, and that it never trusts one by itself.
+// Start Aura: when it does not type the command, its message about the folder, and that it never trusts one by itself.
 
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -70,13 +70,13 @@ test("in a workspace that is not trusted nothing is typed, and the way to trust 
   expect(code.executed).toEqual(["workbench.trust.manage"]);
 });
 
-test("the command is typed as it is, in the workspace's folder, and never with --config", async () => {
+test("the command is typed unchanged, in the workspace's folder, and never with --config", async () => {
   writeFileSync(join(code.folder, "aura.toml"), "");
   await startServer(offline());
   expect(code.terminals.map(({ text, cwd }) => [text, cwd?.fsPath])).toEqual([[["aura serve --port 9"], code.folder]]);
 });
 
-test("what the folder brings along is said, and the terminal has the focus for the answer", async () => {
+test("the folder's files are reported, and the terminal gets the focus for the answer", async () => {
   writeFileSync(join(code.folder, "aura.toml"), "");
   mkdirSync(join(code.folder, "agents"));
   await startServer(offline());
@@ -85,13 +85,13 @@ test("what the folder brings along is said, and the terminal has the focus for t
   expect(code.terminals[0]?.focused).toBe(true);
 });
 
-test("a folder that brings nothing along needs no word", async () => {
+test("a folder without such files needs no message", async () => {
   await startServer(offline());
   expect(code.messages).toEqual([]);
   expect(code.terminals[0]?.focused).toBe(false);
 });
 
-test("a link that leads nowhere is there, too", () => {
+test("a dangling link counts as a file", () => {
   symlinkSync("/nowhere/at/all", join(code.folder, "agents"));
   expect(folderAsks(code.folder)).toEqual(["agents"]);
 });

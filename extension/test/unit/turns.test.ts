@@ -1,4 +1,4 @@
-// Running answers: whose they are, how they end, and what is heard of them; with the batches and the heartbeat around.
+// Running answers: their owner, their end and their events; also batches and the heartbeat.
 
 import { afterEach, expect, test, vi } from "vitest";
 import { newTurn, type Turn } from "../../../aura_core/web/chat.js";
@@ -17,7 +17,7 @@ afterEach(() => {
 
 class Place {
   events: TurnEvent[] = [];
-  hear(event: TurnEvent): void {
+  receive(event: TurnEvent): void {
     this.events.push(event);
   }
 }
@@ -40,7 +40,7 @@ async function running() {
   return { turns, place, turn, over, ended, closed: () => closed, kept: () => files.turn(chat.id, turn), chat: chat.id };
 }
 
-test("stopping says why, keeps the text, and closes the connection", async () => {
+test("stopping reports the reason, keeps the text, and closes the connection", async () => {
   const { turns, place, over, closed, kept, ended } = await running();
   turns.stopAll("hidden", place);
   expect(kept()?.answer).toMatchObject({ state: "stopped", text: "a beginning", reason: "hidden" });
@@ -52,7 +52,7 @@ test("stopping says why, keeps the text, and closes the connection", async () =>
   expect(ended).toHaveLength(1);
 });
 
-test("an answer that was moved hears no more of its old place, and does not end with it", async () => {
+test("an answer that was moved no longer belongs to its old place, and does not end with it", async () => {
   const { turns, place, turn, over } = await running();
   const tab = new Place();
   expect(turns.move(place, tab)).toEqual([turn]);
@@ -64,7 +64,7 @@ test("an answer that was moved hears no more of its old place, and does not end 
   expect(tab.events.at(-1)).toMatchObject({ type: "stopped" });
 });
 
-test("when its chat is deleted an answer stops, and one of another chat goes on", async () => {
+test("when its chat is deleted an answer stops, and one of another chat continues", async () => {
   const one = await running();
   const two = await running();
   one.turns.stopChat(two.chat, "the chat was deleted");
@@ -90,11 +90,11 @@ test("the first item of a batch goes at once, those of the same frame together",
   expect(sent).toEqual([[1], [2, 3], [4]]);
 });
 
-test("fifteen seconds without an answer are death; an answer in between is life", () => {
+test("fifteen seconds without a reply mean that the window is gone; a reply in between resets the count", () => {
   vi.useFakeTimers();
   const dead = vi.fn();
   let alive = true;
-  const heartbeat: Heartbeat = new Heartbeat(() => alive && heartbeat.heard(), dead);
+  const heartbeat: Heartbeat = new Heartbeat(() => alive && heartbeat.replied(), dead);
   heartbeat.start();
   vi.advanceTimersByTime(60_000);
   expect(dead).not.toHaveBeenCalled();

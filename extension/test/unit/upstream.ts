@@ -1,10 +1,10 @@
-// A real local HTTP server that speaks Aura's protocol as the test says.
+// A real local HTTP server that speaks Aura's protocol, scripted by the test.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach } from "vitest";
 
-export interface Heard {
+export interface ReceivedRequest {
   agent: string;
   headers: IncomingMessage["headers"];
   body: { prompt: string; additionalContext: string; conversationHistory: unknown[] };
@@ -21,25 +21,25 @@ afterEach(() => {
 
 /** Answers `POST …/chat/stream` with `stream`, and `GET /api/agents` with `agents`. */
 export async function serve(
-  stream: (heard: Heard, response: ServerResponse) => void | Promise<void>,
+  stream: (request: ReceivedRequest, response: ServerResponse) => void | Promise<void>,
   agents: (request: IncomingMessage, response: ServerResponse) => void = (_, response) =>
     void response.setHeader("content-type", "application/json").end('{"agents": []}'),
-): Promise<{ url: string; heard: Heard[] }> {
-  const heard: Heard[] = [];
+): Promise<{ url: string; requests: ReceivedRequest[] }> {
+  const requests: ReceivedRequest[] = [];
   const server = createServer(async (request, response) => {
     if (request.method === "GET") return agents(request, response);
     let body = "";
     for await (const piece of request) body += String(piece);
     const agent = /agents\/([^/]+)\//.exec(request.url ?? "")?.[1] ?? "";
-    const one: Heard = { agent, headers: request.headers, body: JSON.parse(body) as Heard["body"] };
-    heard.push(one);
+    const one: ReceivedRequest = { agent, headers: request.headers, body: JSON.parse(body) as ReceivedRequest["body"] };
+    requests.push(one);
     response.writeHead(200, { "content-type": "text/event-stream" });
     response.write(": ok\n\n");
     await stream(one, response);
   });
   open.push(server);
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, heard };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
 }
 
 export function token(response: ServerResponse, content: string): void {

@@ -1,4 +1,4 @@
-// A window of VS Code as far as its chats go: the files of one workspace, and what it hears of other windows.
+// The part of a VS Code window that handles chats: the files of one workspace, and the messages of other windows.
 
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,7 +20,7 @@ let asked = 0;
 export class Window {
   readonly files;
   readonly store;
-  readonly heard: Change[] = [];
+  readonly received: Change[] = [];
   readonly stops: string[] = [];
   troubles: Trouble[] = [];
 
@@ -28,13 +28,13 @@ export class Window {
     this.files = new ChatFiles(folder);
     this.store = new ChatStore(this.files, new ChangeLog(join(folder, "changes.jsonl")));
     this.store.audience = {
-      changed: (change) => this.heard.push(change),
+      changed: (change) => this.received.push(change),
       stop: (turn) => this.stops.push(turn),
       trouble: (trouble) => this.troubles.push(trouble),
     };
   }
 
-  /** Ask as a view does: the turn and what it changes of its chat are saved, then it runs. */
+  /** Ask like a view: the turn and its changes of the chat are saved, then it runs. */
   ask(chat: Chat, text: string): Turn {
     const turn = newTurn(chat, { text }, AGENT);
     turn.asked = asked = Math.max(asked + 1, turn.asked); // not two in one millisecond
@@ -47,11 +47,11 @@ export class Window {
   say(chat: Chat, text: string, answer = "an answer"): Turn {
     const turn = this.ask(chat, text);
     Object.assign(turn.answer, { text: answer, state: "done", ended: Date.now() });
-    this.store.heard(turn);
+    this.store.updated(turn);
     return turn;
   }
 
-  /** What one sees: of each chat its questions. */
+  /** What the user sees: the questions of each chat. */
   get questions(): Record<string, string[]> {
     return Object.fromEntries(this.store.list().map(({ id, title }) => [title || id, this.asked(id)]));
   }

@@ -1,4 +1,4 @@
-// The workflow's tab: what it shows while its file is read again. Only VS Code itself is a stand-in here.
+// The workflow's tab: what it shows while its file is read again. Only VS Code itself is simulated here.
 
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -33,7 +33,7 @@ vi.mock("vscode", () => {
 const STEP = { name: "S", agent: "a", prompt: "p", line: 2 };
 const FILE = "steps:\n  - {agent: a, prompt: p, name: S}\n";
 
-test("a file that is read when a run has begun meanwhile does not bring old results back", async () => {
+test("reading the file after a run has started does not restore old results", async () => {
   folder.path = mkdtempSync(join(tmpdir(), "aura-workflow-"));
   const old = newAnswer({ id: "a", model: "a" });
   take(old, { type: "token", content: "an old result" });
@@ -50,7 +50,7 @@ test("a file that is read when a run has begun meanwhile does not bring old resu
   let emit: (event: TurnEvent) => void = () => {};
   const server = {
     look: () => Promise.resolve(),
-    turn: (_: unknown, hear: typeof emit) => new Promise<void>((over) => (emit = (event) => (hear(event), event.type === "error" && over()))),
+    turn: (_: unknown, receive: typeof emit) => new Promise<void>((over) => (emit = (event) => (receive(event), event.type === "error" && over()))),
   };
   const arguments_ = [{ visible: true, webview, onDidChangeViewState() {} }, { path: "/w.yaml" }, {}, server as unknown as Server, () => {}];
   const panel = new WorkflowPanel(...(arguments_ as ConstructorParameters<typeof WorkflowPanel>));

@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-// The workflow's page: what it shows of a run, and what it asks for.
+// The workflow's page: what it shows of a run, and what it requests.
 
 import { beforeAll, expect, test, vi } from "vitest";
 import { newAnswer } from "../../../aura_core/web/chat.js";
@@ -49,7 +49,7 @@ test("it asks for the workflow, and shows prompts as text", () => {
   expect(document.querySelector("b")).toBeNull();
 });
 
-test("a step can run only when the one before has a whole result", () => {
+test("a step can run only when the previous one has a complete result", () => {
   tell({ type: "workflow", shown });
   expect(buttons("Run this step").map(({ disabled }) => disabled)).toEqual([false, true]);
   const partial = { ...newAnswer({ id: "writer", model: "writer" }), state: "stopped" as const, text: "half" };
@@ -75,7 +75,7 @@ test("a step's text grows while it runs, and its end is marked", async () => {
   await vi.waitFor(() => expect(step?.querySelector(".failure")?.textContent).toContain("It broke"), 10_000);
 });
 
-test("a broken file shows its lines, and runs nothing", () => {
+test("an invalid file shows its lines, and does not run", () => {
   tell({ type: "workflow", shown: { ...shown, steps: [], answers: [], problems: [{ line: 4, message: "'prompt' is missing." }] } });
   expect(button("Run all").disabled).toBe(true);
   button("Line 4").click();
@@ -88,7 +88,7 @@ test("without trust nothing can be run", () => {
   expect(buttons("Run this step").every(({ disabled }) => disabled)).toBe(true);
 });
 
-test("a question of the host is answered, so that it knows the page lives", () => {
+test("a ping of the host is answered, so that it knows that the page is alive", () => {
   tell({ type: "ping" });
   expect(posted.at(-1)).toEqual({ type: "beat" });
 });

@@ -1,4 +1,4 @@
-"""Azure OpenAI for Aura: the v1 API or the classic one, with a key or Entra ID; the wire is that of aura-openai."""
+"""Azure OpenAI for Aura: the v1 API or the classic one, with a key or Entra ID; aura-openai does the streaming."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -47,13 +47,13 @@ def stream_chat(request: ChatRequest, settings: AzureSettings, client: "OpenAICl
 
 @hookimpl
 async def default_model(settings: AzureSettings) -> str | None:
-    """Only what the settings name: a paid service is never chosen by itself."""
+    """Only the model of the settings: a paid service is never chosen automatically."""
     return settings.default_model or None
 
 
 @hookimpl
 async def list_models(settings: AzureSettings) -> list[Model]:
-    """The models that the settings name: a key cannot list a resource's deployments, and Azure's own list is of all
+    """The models that the settings name: a key cannot list a resource's deployments, and Azure's own list has all
     models that could be deployed."""
     names = dict(settings.deployments)
     if settings.default_model:
@@ -71,7 +71,7 @@ async def check_health(client: "OpenAIClient") -> None:
 
 @hookimpl
 async def check_request(request: ChatRequest, settings: AzureSettings) -> list[str]:
-    """A deployment that is named like a model is often a model whose deployment has another name."""
+    """Warn of a deployment that is named like a model: often its deployment has another name."""
     model = request.model
     if model in settings.deployments or not model.lower().startswith(("gpt-", "o1", "o3", "o4", "chatgpt-", "codex")):
         return []

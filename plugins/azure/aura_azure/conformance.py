@@ -1,4 +1,4 @@
-"""Azure's way with OpenAI's protocol, for `aura test-plugin azure`: the filter's chunks, and what it refuses."""
+"""Azure's variant of OpenAI's protocol, for `aura test-plugin azure`: the content filter's chunks and refusals."""
 
 from aura_openai.conformance import failures, transcripts, write
 

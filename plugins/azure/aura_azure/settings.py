@@ -1,4 +1,4 @@
-"""What an operator may set for an Azure OpenAI resource, and where its deployments answer."""
+"""The settings of an Azure OpenAI resource, and the addresses of its deployments."""
 
 import re
 from typing import Annotated, Literal
@@ -57,22 +57,22 @@ class AzureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("deployments: a deployment's name must not be blank")
 
     def resource(self) -> str:
-        """`endpoint` without what the portal and its samples put behind it."""
+        """`endpoint` without the path that the portal and its samples append."""
         url = address("endpoint", self.endpoint)
         if "/openai/deployments" in url:
             raise ValueError("endpoint: leave out /openai/deployments and all behind it")
         return _PATH.sub("", url)
 
     def url(self) -> str:
-        """The address that every path is added to."""
+        """The address that every path is appended to."""
         return f"{self.resource()}/openai" if self.api_version else f"{self.resource()}/openai/v1"
 
     def deployment(self, model: str) -> str:
-        """The deployment that answers for a model."""
+        """The deployment of a model."""
         return self.deployments.get(model, model)
 
     def path(self, deployment: str) -> str:
-        """Where a deployment answers: the classic API has it in the path, v1 in the body."""
+        """The path of a deployment: the classic API names it in the path, v1 in the body."""
         return (
             f"/deployments/{quote(deployment, safe='')}/chat/completions" if self.api_version else "/chat/completions"
         )

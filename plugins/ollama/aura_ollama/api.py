@@ -75,7 +75,7 @@ class Version(msgspec.Struct):
 
 
 class NotALine(Exception):
-    """What came, which is `args[0]`, is no line of this protocol."""
+    """`args[0]` is not a line of this protocol."""
 
 
 NOTHING = Content()
@@ -103,7 +103,7 @@ async def answer(client: OllamaClient, request: ChatRequest) -> AsyncGenerator[T
                             cut.warn(request, said.usage.prompt)
                     yield said
         except aiohttp.ClientError:
-            broken = True  # what came before still counts
+            broken = True  # the lines before it still count
         rest = reader.rest()
         if rest and not _cut(rest):
             said = token(rest, request.model, server)
@@ -118,7 +118,7 @@ async def answer(client: OllamaClient, request: ChatRequest) -> AsyncGenerator[T
 
 
 def token(line: bytes, model: str, server: Endpoint) -> Token:
-    """What one line says. Raises ProviderError for an error in it, and NotALine."""
+    """The token of one line. Raises ProviderError for an error in it, and NotALine."""
     try:
         said = _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -135,8 +135,7 @@ def token(line: bytes, model: str, server: Endpoint) -> Token:
 
 
 def _odd(line: bytes, model: str, server: Endpoint) -> Token:
-    """What a line says whose fields are of other types than Ollama's are: what carries text is coerced, the rest costs
-    the answer nothing."""
+    """The token of a line whose fields have unexpected types: text is coerced, other fields are ignored."""
     try:
         fields = loads(line)
     except (ValueError, RecursionError):
@@ -164,7 +163,7 @@ def _is_done(done: Any) -> bool:
 
 
 async def prompt_tokens(client: OllamaClient, request: ChatRequest) -> int:
-    """How many tokens of the prompt Ollama reads, 0 where it does not say. Costs one token. Raises ProviderError."""
+    """How many tokens of the prompt Ollama reads, 0 if it does not say. Costs one token. Raises ProviderError."""
     short = msgspec.structs.replace(request, max_tokens=1)
     async with aclosing(answer(client, short)) as tokens:
         return max([said.usage.prompt async for said in tokens if said.usage is not None], default=0)
@@ -191,7 +190,7 @@ async def _tags(client: OllamaClient) -> list[Tag]:
 
 
 async def _context(client: OllamaClient, model: str) -> int | None:
-    """The longest context that a model can have (`POST /api/show`); None where the server does not say."""
+    """The longest context that a model can have (`POST /api/show`); None if the server does not say."""
     try:
         shown = _decoded(client, await client.post("api/show", msgspec.json.encode({"model": model})), Shown)
     except ProviderError:
@@ -213,7 +212,7 @@ def _decoded(client: OllamaClient, body: bytes, kind: type[T]) -> T:
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:
-    """Only what somebody set is sent. What an agent adds lands in `options` and replaces nothing."""
+    """The request's body: only what was set. An agent's options go to `options` and replace nothing else."""
     extra = {key: value for key, value in request.options.items() if value is not None}
     top = {key: extra.pop(key) for key in TOP_LEVEL if key in extra}
     if request.temperature is not None:
@@ -225,7 +224,7 @@ def _body(request: ChatRequest) -> dict[str, Any]:
 
 
 def _cut(line: bytes) -> bool:
-    """Whether the line is the beginning of a JSON text: then it is an answer that was cut, not another protocol."""
+    """Whether the line is the beginning of a JSON text: then the answer was cut, and it is not another protocol."""
     try:
         _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:

@@ -17,11 +17,10 @@ from aura_ollama.errors import server
 from aura_ollama.settings import OllamaSettings
 
 
-
 @asynccontextmanager
 async def connect(settings: OllamaSettings) -> AsyncIterator["OllamaClient"]:
     """A client for one server."""
-    # Reading the certificates takes longer than everything else here, and most servers are local.
+    # Reading the certificates takes longer than all the rest, and most servers are local.
     https = settings.url().startswith("https:")
     context = httpx.create_ssl_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     own = session(context)
@@ -30,17 +29,17 @@ async def connect(settings: OllamaSettings) -> AsyncIterator["OllamaClient"]:
 
 
 class Body:
-    """A response's body, which is all that is kept of it while it comes.
+    """A response's body; nothing else of the response is kept while it is read.
 
-    It is read from aiohttp: the way through httpx leads every piece through more generators, a tenth of a token's cost.
-    `read` gives what has come, b"" at its end; it raises aiohttp.ClientError where it is cut off, after all that came
-    before, and ProviderError where it is coded and can't be read.
+    It is read from aiohttp directly: httpx passes every piece through more generators, a tenth of a token's cost.
+    `read` returns the bytes that have arrived, b"" at the end; it raises aiohttp.ClientError if the connection breaks,
+    after all bytes that arrived before, and ProviderError if the body is coded and cannot be decoded.
     """
 
     def __init__(self, response: httpx.Response, server: str) -> None:
         stream: Any = response.stream
         self.aclose: Callable[[], Awaitable[None]] = stream.aclose
-        # No method of its own: that would tie what was read ahead to itself, until the garbage collector finds it.
+        # Not a method: a reference cycle would keep the bytes read ahead until the garbage collector runs.
         read = _reader(stream._aiohttp_response.content)
         self.read = decoding(read, response.headers.get("content-encoding"), server)
         self.upstream_id = upstream_id(response.headers)
@@ -50,8 +49,8 @@ def _reader(content: aiohttp.StreamReader) -> Read:
     async def read() -> bytes:
         try:
             return await content.readany()
-        except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is what aiohttp's parser in Python says
-            # Once the connection is lost readany only raises, whatever it has read ahead.
+        except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is raised by aiohttp's parser in Python
+            # Once the connection is lost readany only raises, even if bytes were read ahead.
             if rest := content._read_nowait(-1):
                 return rest
             raise aiohttp.ClientPayloadError(type(exc).__name__) from exc
@@ -60,11 +59,11 @@ def _reader(content: aiohttp.StreamReader) -> Read:
 
 
 class OllamaClient:
-    """Asks, and tells what went wrong.
+    """Sends requests, and raises what went wrong as ProviderError.
 
-    It is no httpx.AsyncClient, which merges addresses, headers and cookies for each request (a tenth of its cost), and
-    ties each response to its stream, so that what was read ahead stays until the garbage collector finds it. Nothing
-    here follows a redirect or looks for proxies or a .netrc: the key goes to this server only.
+    It is not an httpx.AsyncClient, which merges addresses, headers and cookies for each request (a tenth of its cost),
+    and ties each response to its stream, so that bytes read ahead stay until the garbage collector runs. Nothing here
+    follows a redirect or uses proxies or a .netrc: the key goes to this server only.
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport, settings: OllamaSettings) -> None:
@@ -77,13 +76,13 @@ class OllamaClient:
         if key:
             headers["authorization"] = f"Bearer {key}"
         self.server = server(settings, key)
-        # aiohttp's transport takes `pool` for all that comes before the request, a slow resolver included.
+        # aiohttp's transport uses `pool` for everything before the request, including a slow resolver.
         limit = settings.connect_timeout
         extensions = {"timeout": {"connect": limit, "pool": limit}}
         self._common: dict[str, Any] = {"headers": headers, "extensions": extensions}
 
     async def chat(self, content: bytes, model: str, headers: Mapping[str, str]) -> Body:
-        """Ask for an answer, whose body is still to be read, and then to be closed. Raises ProviderError."""
+        """Request an answer; the caller reads its body, and then closes it. Raises ProviderError."""
         request = httpx.Request("POST", self._chat, content=content, **self._common)
         request.headers.update(headers)
         return await self._send(request, model)
@@ -111,7 +110,7 @@ class OllamaClient:
         try:
             response = await self._transport.handle_async_request(request)
         except httpx.TransportError as exc:
-            # httpx-aiohttp calls refused and dropped connections ConnectTimeout as well; only the cause tells.
+            # httpx-aiohttp also raises ConnectTimeout for refused and dropped connections; only the cause differs.
             if isinstance(exc, httpx.TimeoutException) and isinstance(exc.__cause__, TimeoutError):
                 limit = self._settings.connect_timeout
                 raise ProviderError(
@@ -120,7 +119,7 @@ class OllamaClient:
             raise ProviderError(
                 f"Ollama does not answer at {where}; is it running? Start it with: ollama serve", "unavailable"
             ) from exc
-        except aiohttp.ClientError as exc:  # no HTTP, or broken; httpx-aiohttp 0.2 lets it pass as it is
+        except aiohttp.ClientError as exc:  # not HTTP, or invalid; httpx-aiohttp 0.2 does not translate it
             raise ProviderError(f"What answers at {where} is no Ollama server.", "bad_response") from exc
         body = Body(response, self.server.name)
         if response.status_code == 200:

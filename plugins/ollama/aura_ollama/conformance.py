@@ -1,4 +1,4 @@
-"""Ollama's protocol in examples, for `aura test-plugin ollama`: what the kit plays, and what it must become."""
+"""Ollama's protocol in examples, for `aura test-plugin ollama`: responses, and the answers that they must become."""
 
 from aura_core import Usage
 from aura_core.testing import NDJSON, Conformance, Failure, Transcript

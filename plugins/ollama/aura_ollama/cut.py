@@ -1,4 +1,4 @@
-"""Notice that Ollama has cut a prompt: it does so silently where the prompt is longer than the model's context."""
+"""Notice that Ollama has cut a prompt, which it does silently if the prompt is longer than the model's context."""
 
 import logging
 
@@ -7,9 +7,9 @@ from aura_core import ChatRequest
 log = logging.getLogger("aura.ollama")
 
 LOOKED_AT = 8_000
-"""Characters of a prompt from which on it is looked at: Ollama's smallest usual context has 4096 tokens."""
+"""Shorter prompts, in characters, are not checked: Ollama's smallest usual context has 4096 tokens."""
 PER_TOKEN = 6
-"""So many characters in each token are no text: prose has four to five, source code three."""
+"""No text has so many characters in each token: prose has four to five, source code three."""
 REMEDY = "raise num_ctx, or let options: {truncate: false} make it an error"
 
 
@@ -19,7 +19,7 @@ def length(request: ChatRequest) -> int:
 
 
 def is_cut(characters: int, counted: int) -> bool:
-    """Whether Ollama read far less than was sent. It counts nothing where it knew the whole prompt already."""
+    """Whether Ollama read far less than was sent. It reports 0 tokens if the whole prompt was cached."""
     return characters >= LOOKED_AT and 0 < counted * PER_TOKEN < characters
 
 
@@ -29,7 +29,7 @@ def describe(characters: int, counted: int) -> str:
 
 
 def warn(request: ChatRequest, counted: int) -> None:
-    """Write it into the log, where the prompt of an answer was cut."""
+    """Log a warning if the prompt of an answer was cut."""
     characters = length(request)
     if is_cut(characters, counted):
         log.warning("model %r: %s", request.model, describe(characters, counted))

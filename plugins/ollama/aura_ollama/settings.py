@@ -1,4 +1,4 @@
-"""What an operator may set for an Ollama server, and what an agent may ask of it."""
+"""The settings of an Ollama server, and the options of agents that use it."""
 
 from ipaddress import IPv6Address
 from typing import Annotated, Any, Literal
@@ -101,4 +101,4 @@ class OllamaOptions(msgspec.Struct, frozen=True):
 
 
 TOP_LEVEL = ("think", "format", "keep_alive", "truncate")
-"""The options that stand beside `model` in a request, not in its `options`."""
+"""The options that go beside `model` in a request, not into its `options`."""

@@ -82,7 +82,7 @@ def test_no_part_of_a_key_is_passed_on(
 def test_an_error_whose_body_stalls_still_has_its_status_and_what_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_ollama.client.ERROR_SECONDS", 1)
+    monkeypatch.setattr("aura_core.streams.body.ERROR_BODY_TIME", 1)
     whole = b'{"error":"model \'tiny\' not found"}'
     with Upstream() as upstream, serve(tmp_path, upstream) as aura:
         upstream.queue(Reply([b'{"error"'], 503, ending="stall"), Reply([whole], 404, ending="stall"))

@@ -46,7 +46,7 @@ def stream_chat(request: ChatRequest, settings: OpenAISettings, client: "OpenAIC
 
 @hookimpl
 async def default_model(settings: OpenAISettings) -> str | None:
-    """Only what the settings name: a paid service is never chosen by itself."""
+    """Only the model of the settings: a paid service is never chosen automatically."""
     return settings.default_model or None
 
 

@@ -1,4 +1,4 @@
-"""Ask for an answer and read its stream; the one loop that every token of this protocol passes."""
+"""Request an answer and read its stream: the loop through which every token of this protocol passes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -33,11 +33,12 @@ LAST_WORD = 0.1
 async def stream(
     client: OpenAIClient, path: str, content: bytes, model: str, headers: Mapping[str, str] = NO_HEADERS
 ) -> AsyncGenerator[Token, None]:
-    """Send a request and yield its answer. Leaving it closes the connection, and the server stops generating.
+    """Send a request and yield its answer. Closing it closes the connection, and the server stops generating.
 
-    It just ends where the stream ends: without a finish reason the core calls that an interruption.
+    It ends where the stream ends: without a finish reason the core reports an interruption.
     """
     body = await client.post(path, content, model, headers)
+    del content  # megabytes, perhaps, and the answer may take minutes
     server, read = client.server, body.read
     reader = SseReader(server.name)
     begun = finished = broken = False
@@ -59,9 +60,9 @@ async def stream(
                     if said.finish_reason is not None:
                         finished = True
                     yield said
-                reader.feed(b"")  # what is foreign behind these events is told now: the next read may never come
+                reader.feed(b"")  # raise now for a text that is not events: the next read may never return
         except ClientError:
-            broken = True  # what came before still counts
+            broken = True  # the events before it still count
         last = reader.rest()
         data = b"" if last is None else _data(last).strip()
         if data and not is_cut(data) and data != DONE:
@@ -135,12 +136,12 @@ async def _drain(read: Read) -> None:
 
 
 async def _no_stream(body: bytes, read: Read, client: OpenAIClient, model: str, begun: bool) -> ProviderError:
-    """Why a status of 200 brought a JSON text or a page: the former may say what went wrong."""
+    """The error for a status of 200 with a JSON text or a page; JSON may give the reason."""
     body += await error_body(read, ClientError)
     said: Any = body
     with suppress(ValueError, RecursionError):
         if isinstance(fields := loads(body), dict):
-            said = error_in(fields)  # a whole answer in JSON is none
+            said = error_in(fields)  # a complete answer in JSON is not an error
     reason = read_reason(said)
     if reason is None:
         return bad_response(client.server, begun=begun)

@@ -1,4 +1,4 @@
-"""One server, reached with the official SDK: it does authentication, addresses and status errors; bytes stay bytes."""
+"""One server, reached with the official SDK: it does authentication, addresses and status errors, but no decoding."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -41,19 +41,19 @@ class OpenAI(OwnHeaders, AsyncOpenAI):
 
 
 class OpenAIClient:
-    """An SDK client with what its errors need to say. `authorized`: whether it has a credential to send."""
+    """An SDK client, and the texts for its errors. `authorized`: whether it has a credential to send."""
 
     def __init__(self, sdk: AsyncOpenAI, server: Endpoint, connect_timeout: float, authorized: bool = True) -> None:
         self.server = server
         self._sdk = sdk
         self._connect_timeout = connect_timeout
-        # The SDK demands a key where the server wants none; the header is left out then.
+        # The SDK requires a key even if the server does not; then the header is left out.
         self._headers: Mapping[str, str | Omit] = {} if authorized else {"Authorization": omit}
 
     async def post(self, path: str, content: bytes, model: str, headers: Mapping[str, str] = NO_HEADERS) -> Body:
-        """Send a request; the response's body is still to be read, and then to be closed. Raises ProviderError."""
+        """Send a request; the caller reads the response's body, and then closes it. Raises ProviderError."""
         try:
-            # A raw response has no type for streaming in the SDK; it gives what `cast_to` says.
+            # The SDK has no type for a raw streamed response; it returns a `cast_to`.
             response: Any = await self._sdk.post(
                 path,
                 cast_to=httpx2.Response,
@@ -75,7 +75,7 @@ class OpenAIClient:
         return response.content
 
     def explain(self, exc: openai.OpenAIError, model: str) -> ProviderError:
-        """An error of the SDK as Aura's."""
+        """An error of the SDK as a ProviderError."""
         name = self.server.name
         if isinstance(exc, openai.APIStatusError):
             body = b""
@@ -102,7 +102,7 @@ def _causes(exc: BaseException) -> list[BaseException]:
 
 
 def _why(causes: list[BaseException]) -> str:
-    """What a failed connection's cause says."""
+    """Why a connection failed, in words."""
     if any(isinstance(cause, ClientConnectorDNSError) for cause in causes):
         return "has no address; is the name of the host right?"
     if any(isinstance(cause, (ClientSSLError, ClientConnectorCertificateError)) for cause in causes):

@@ -1,4 +1,4 @@
-"""OpenAI's protocol in examples, for `aura test-plugin openai`: what the kit plays, and what it must become."""
+"""OpenAI's protocol in examples, for `aura test-plugin openai`: responses, and the answers that they must become."""
 
 from aura_core import Usage
 from aura_core.testing import SSE, Conformance, Failure, Transcript

@@ -1,13 +1,13 @@
-"""What an operator may do about a request that an OpenAI-compatible server refused for one of its parameters."""
+"""The remedies for a request that an OpenAI-compatible server refused because of a parameter."""
 
 from aura_core.streams import Reason
 
 PROTOCOL = "OpenAI's protocol"
-"""What messages say that a server does not speak."""
+"""The name of the protocol in messages."""
 
 
 def remedy(reason: Reason) -> str:
-    """The setting that leaves the refused parameter out, "" where there is none."""
+    """The setting that leaves the refused parameter out, "" if there is none."""
     blamed = f"{reason.param} {reason.message}"
     if "stream_options" in blamed or "include_usage" in blamed:
         return "Set include_usage = false in the provider's table."

@@ -1,8 +1,7 @@
-"""Read a chunk whose fields are of other types than OpenAI's reference has them: what carries text is coerced, the rest
-costs the answer nothing.
+"""Read a chunk whose fields have other types than in OpenAI's reference: text is coerced, other fields are ignored.
 
 Mistral and Cohere send `content` as a list of parts, Cloudflare as a number, MiniMax thinks in `reasoning_details`.
-Values are as `aura_core.streams.loads` gives them: a number is the text that it was.
+Values are as `aura_core.streams.loads` returns them: a number is its text.
 """
 
 from typing import Any
@@ -16,7 +15,7 @@ _COMPLETION = ("completion_tokens", "output_tokens")
 
 
 def first_choice(fields: dict[str, Any]) -> dict[str, Any]:
-    """The first answer's part of a chunk, {} where there is none."""
+    """The first choice of a chunk, {} if there is none."""
     choices = fields.get("choices")
     if isinstance(choices, dict):
         choices = [choices] if "delta" in choices else list(choices.values())
@@ -27,7 +26,7 @@ def first_choice(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def token(fields: dict[str, Any], choice: dict[str, Any]) -> Token:
-    """What the chunk says of this choice."""
+    """The token of this choice."""
     delta = choice.get("delta")
     if not isinstance(delta, dict):
         delta = {"content": delta}
@@ -48,7 +47,7 @@ def _finish(reason: Any) -> str | None:
 
 
 def _usage(used: Any) -> Usage | None:
-    """Counts under whatever name; with nothing but a total, that is the answer's."""
+    """The counts under any of their names; a total alone counts as the answer's."""
     if not isinstance(used, dict):
         return None
     prompt, completion = _sum(used, _PROMPT), _sum(used, _COMPLETION)
@@ -76,7 +75,7 @@ def filtered(results: Any) -> str:
 
 
 def inside(fields: Any, *names: str) -> Any:
-    """What stands at the end of this path of objects, None where it ends before."""
+    """The value at the end of this path of objects, None if it ends before."""
     for name in names:
         fields = fields.get(name) if isinstance(fields, dict) else None
     return fields

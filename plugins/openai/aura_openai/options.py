@@ -1,4 +1,4 @@
-"""What an agent's `options` may ask of an OpenAI-compatible server: known parameters are checked, others passed on."""
+"""The `options` of an agent for an OpenAI-compatible server: known parameters are checked, others passed on."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ RESERVED = {
     "stream_options": "set include_usage in the provider's table",
     "n": "an agent gives one answer",
 }
-"""Parameters that are Aura's own, and what to do instead."""
+"""Parameters that Aura sets itself, and what to do instead."""
 
 
 class OpenAIOptions(msgspec.Struct, frozen=True):

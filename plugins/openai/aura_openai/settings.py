@@ -1,4 +1,4 @@
-"""What an operator may set for an OpenAI-compatible server, and how an address is read."""
+"""The settings of an OpenAI-compatible server, and how an address is validated."""
 
 import re
 from typing import Annotated, Any, Literal

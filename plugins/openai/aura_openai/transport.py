@@ -1,4 +1,4 @@
-"""The SDK's way to the network: aiohttp, without a pool limit, without redirects, cookies, proxies or .netrc."""
+"""The SDK's transport: aiohttp, without a pool limit, redirects, cookies, proxies or .netrc."""
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,26 +15,26 @@ from aura_openai.connections import session
 
 
 def certificates(url: str) -> ssl.SSLContext:
-    """What TLS trusts, SSL_CERT_FILE included. Reading it takes 20 ms or more, so it is left out without TLS."""
+    """The certificates that TLS trusts, with SSL_CERT_FILE. Reading them takes 20 ms or more, so only for TLS."""
     verify = True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Called for both: it imports what httpx2 would else import later, on the event loop.
+    # Called for both: otherwise httpx2 would import modules later, on the event loop.
     return httpx2.create_ssl_context(verify=verify)
 
 
 @asynccontextmanager
 async def http_client(context: ssl.SSLContext, connect_timeout: float) -> AsyncIterator[httpx2.AsyncClient]:
     """A client for one server."""
-    # "pool" is aiohttp's whole way to a connection, names included; the core limits how long an answer may take.
+    # "pool" is aiohttp's time for a connection, including DNS; the core limits how long an answer may take.
     timeout = httpx2.Timeout(None, connect=connect_timeout, pool=connect_timeout)
     async with HttpClient(Transport(verify=context, client=session(context)), timeout) as client:
         yield client
 
 
 class HttpClient(httpx2.AsyncClient):
-    """httpx2's, which sends what the SDK made as it is: no cookies, no redirects, no proxies, no .netrc.
+    """httpx2's client, but it sends the SDK's request unchanged: no cookies, redirects, proxies or .netrc.
 
-    httpx2's own `send` would tie each response to its stream, so that what was read ahead stays until the garbage
-    collector finds it.
+    httpx2's own `send` would tie each response to its stream, so that bytes read ahead stay until the garbage collector
+    runs.
     """
 
     def __init__(self, transport: httpx2.AsyncBaseTransport, timeout: httpx2.Timeout) -> None:
@@ -42,7 +42,7 @@ class HttpClient(httpx2.AsyncClient):
         self._direct = transport
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **_: Any) -> httpx2.Response:
-        """The response; its body is still to be read where it is a stream. Raises httpx2.TransportError."""
+        """The response; the body of a stream is not read yet. Raises httpx2.TransportError."""
         response = await self._direct.handle_async_request(request)
         response.request = request
         if not stream:
@@ -54,7 +54,8 @@ class HttpClient(httpx2.AsyncClient):
 
 
 class Transport(AiohttpTransport):
-    """httpx-aiohttp's, which calls refused and dropped connections timeouts, and lets an error's body be endless."""
+    """httpx-aiohttp's transport, with its exceptions corrected (it reports refused connections as timeouts), and with a
+    limit for the bodies of errors."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
@@ -63,12 +64,12 @@ class Transport(AiohttpTransport):
             if isinstance(exc.__cause__, TimeoutError):
                 raise
             raise httpx2.ConnectError(str(exc), request=request) from exc.__cause__
-        except aiohttp.ClientError as exc:  # no HTTP, or broken; httpx-aiohttp 0.2 lets it pass as it is
+        except aiohttp.ClientError as exc:  # not HTTP, or invalid; httpx-aiohttp 0.2 does not translate it
             raise httpx2.RemoteProtocolError(type(exc).__name__, request=request) from exc
         if response.status_code < 300:
             return response
         beginning = _Beginning(response)
-        response.headers.pop("content-encoding", None)  # what is given on is decoded
+        response.headers.pop("content-encoding", None)  # the stream below is decoded
         return httpx2.Response(
             response.status_code,
             headers=response.headers,
@@ -78,17 +79,17 @@ class Transport(AiohttpTransport):
 
 
 class Body:
-    """A response's body, which is all that is kept of it while it comes.
+    """A response's body; nothing else of the response is kept while it is read.
 
-    It is read from aiohttp: the way through httpx leads every piece through more generators, a tenth of a token's cost.
-    `read` gives what has come, b"" at its end; it raises aiohttp.ClientError where it is cut off, after all that came
-    before, and ProviderError where it is coded and can't be read.
+    It is read from aiohttp directly: httpx passes every piece through more generators, a tenth of a token's cost.
+    `read` returns the bytes that have arrived, b"" at the end; it raises aiohttp.ClientError if the connection breaks,
+    after all bytes that arrived before, and ProviderError if the body is coded and cannot be decoded.
     """
 
     def __init__(self, response: httpx2.Response, server: str) -> None:
         stream: Any = response.stream
         self.aclose: Callable[[], Awaitable[None]] = stream.aclose
-        # No method of its own: that would tie what was read ahead to itself, until the garbage collector finds it.
+        # Not a method: a reference cycle would keep the bytes read ahead until the garbage collector runs.
         read = _reader(stream._aiohttp_response.content)
         self.read = decoding(read, response.headers.get("content-encoding"), server)
         self.upstream_id = upstream_id(response.headers)
@@ -98,8 +99,8 @@ def _reader(content: aiohttp.StreamReader) -> Read:
     async def read() -> bytes:
         try:
             return await content.readany()
-        except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is what aiohttp's parser in Python says
-            # Once the connection is lost readany only raises, whatever it has read ahead.
+        except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is raised by aiohttp's parser in Python
+            # Once the connection is lost readany only raises, even if bytes were read ahead.
             if rest := content._read_nowait(-1):
                 return rest
             raise aiohttp.ClientPayloadError(type(exc).__name__) from exc
@@ -108,7 +109,7 @@ def _reader(content: aiohttp.StreamReader) -> Read:
 
 
 class _Beginning(httpx2.AsyncByteStream):
-    """An error's body as far as it comes soon: the SDK reads it to its end before it says what the status was."""
+    """The beginning of an error's body: the SDK reads a body to its end before it reports the status."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response

@@ -19,13 +19,13 @@ LIFE = Token()
 _ABSENT = msgspec.Raw()
 _MANY = 10**12
 
-# OpenAI's reasoning models refuse max_tokens; servers of others may know nothing else.
+# OpenAI's reasoning models refuse max_tokens; other servers may support nothing else.
 _REASONING = re.compile(r"(?:^|[/:])(?:o[1-9]|gpt-[5-9]|codex)(?:$|[-.:])")
 
 
 class Delta(msgspec.Struct, gc=False):
-    """What is new. llama.cpp, vLLM and DeepSeek think in `reasoning_content`, OpenRouter and Ollama in `reasoning`,
-    MiniMax in `reasoning_details`."""
+    """The new text. Reasoning is in `reasoning_content` (llama.cpp, vLLM, DeepSeek), in `reasoning` (OpenRouter,
+    Ollama) or in `reasoning_details` (MiniMax)."""
 
     content: str | None = None
     refusal: str | None = None
@@ -35,7 +35,7 @@ class Delta(msgspec.Struct, gc=False):
 
 
 class PromptDetails(msgspec.Struct, gc=False):
-    """Parts of the prompt; OpenRouter names what was written to the cache."""
+    """Parts of the prompt; OpenRouter also counts tokens written to the cache."""
 
     cached_tokens: int | None = 0
     cache_write_tokens: int | None = 0
@@ -48,7 +48,7 @@ class CompletionDetails(msgspec.Struct, gc=False):
 
 
 class Counts(msgspec.Struct, gc=False):
-    """What was used so far; some servers know only the sum, some have Anthropic's names. DeepSeek names cache hits
+    """The tokens used so far; some servers send only the sum, some use Anthropic's names. DeepSeek counts cache hits
     outside of the details."""
 
     prompt_tokens: int | None = 0
@@ -75,7 +75,7 @@ class Choice(msgspec.Struct, gc=False):
 
 
 class Chunk(msgspec.Struct, gc=False):
-    """One event. Groq counts, and says what went wrong, in `x_groq`."""
+    """One event. Groq puts counts and errors into `x_groq`."""
 
     choices: list[Choice] | None = None
     usage: Counts | None = None
@@ -84,15 +84,15 @@ class Chunk(msgspec.Struct, gc=False):
 
 
 class NotChunk(Exception):
-    """An event's data, which is `args[0]`, is no chunk of this protocol."""
+    """`args[0]`, an event's data, is not a chunk of this protocol."""
 
 
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
 def limit_parameter(setting: LimitParameter, official: bool, *models: str) -> str:
-    """The name under which `max_tokens` is sent: OpenAI's own servers know the new one for every model, others only
-    for those whose name is that of a reasoning model of OpenAI's."""
+    """The name under which `max_tokens` is sent: OpenAI's own servers accept the new one for every model; for others it
+    is used only with the names of OpenAI's reasoning models."""
     if setting != "auto":
         return setting
     new = official or any(_REASONING.search(model.lower()) for model in models)
@@ -100,7 +100,7 @@ def limit_parameter(setting: LimitParameter, official: bool, *models: str) -> st
 
 
 def body(request: ChatRequest, model: str, limit: str, include_usage: bool) -> bytes:
-    """A request in JSON. Only what somebody set is sent; an agent's options add to it and replace nothing of Aura's."""
+    """A request in JSON. Only what was set is sent; an agent's options add to it and never replace Aura's fields."""
     fields = {name: value for name, value in request.options.items() if value is not None and name not in RESERVED}
     if request.temperature is not None:
         fields["temperature"] = request.temperature
@@ -115,7 +115,7 @@ def body(request: ChatRequest, model: str, limit: str, include_usage: bool) -> b
 
 
 def token(data: bytes, server: Endpoint, model: str) -> Token:
-    """What one event says. Raises ProviderError for an error in it, and NotChunk."""
+    """The token of one event. Raises ProviderError for an error in it, and NotChunk."""
     try:
         chunk = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -138,7 +138,7 @@ def token(data: bytes, server: Endpoint, model: str) -> Token:
         detail = _detail(choice) if reason else ""
         if delta is None:
             return Token(finish_reason=reason or None, usage=usage, detail=detail)
-        # Some servers send the same thought under several names.
+        # Some servers send the same reasoning under several names.
         reasoning = delta.reasoning or delta.reasoning_content or ""
         if not reasoning and delta.reasoning_details is not _ABSENT:
             return _odd(data, server, model)
@@ -165,7 +165,7 @@ def _usage(used: Counts) -> Usage:
 
 
 def _detail(choice: Choice) -> str:
-    """What a server says about the end beside its finish reason: the model's own word, the categories of a filter."""
+    """More about the end than the finish reason: the model's own word, or the categories of a content filter."""
     if choice.native_finish_reason and choice.native_finish_reason != choice.finish_reason:
         return choice.native_finish_reason
     if choice.finish_reason == "content_filter" and choice.content_filter_results is not _ABSENT:
@@ -174,7 +174,7 @@ def _detail(choice: Choice) -> str:
 
 
 def _odd(data: bytes, server: Endpoint, model: str) -> Token:
-    """What an event says that is not as the reference has it."""
+    """The token of an event that deviates from the reference."""
     try:
         fields = loads(data)
     except (ValueError, RecursionError):
@@ -200,7 +200,7 @@ def as_error(data: bytes) -> bytes:
 
 
 def is_cut(data: bytes) -> bool:
-    """Whether this is the beginning of an event that the end of the stream cut."""
+    """Whether this is the beginning of an event that the end of the stream cut off."""
     if DONE.startswith(data.strip()):
         return True
     try:

@@ -44,7 +44,7 @@ def token(**fields: Any) -> Token:
             Usage(100, 5, 10, 80),
         ),
         (
-            {"prompt_tokens": 100, "completion_tokens": 5, "prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36},
+            {"prompt_tokens": 100, "completion_tokens": 5, "prompt_cache_hit_tokens": 64},
             Usage(100, 5, cache_read=64),
         ),
         (
@@ -74,7 +74,11 @@ def test_the_parts_of_the_cost_are_told_whatever_their_type(usage: dict[str, Any
     assert token(choices=[], usage=usage).usage == expected
 
 
-FILTERED = {"hate": {"filtered": True, "severity": "high"}, "violence": {"filtered": False}, "jailbreak": {"filtered": True}}
+FILTERED = {
+    "hate": {"filtered": True, "severity": "high"},
+    "violence": {"filtered": False},
+    "jailbreak": {"filtered": True},
+}
 
 
 @pytest.mark.parametrize(

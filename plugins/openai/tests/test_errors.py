@@ -186,7 +186,7 @@ def test_a_redirect_is_not_followed_and_takes_no_key_along(upstream: Upstream, a
 def test_an_error_body_without_end_is_cut(
     upstream: Upstream, aura: AuraServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura_openai.transport.ERROR_SECONDS", 600)  # it is the size that ends it
+    monkeypatch.setattr("aura_core.streams.body.ERROR_BODY_TIME", 600)  # it is the size that ends it
     upstream.queue(Reply([b"x" * 65536], 500, repeat=True))
     assert aura.ask("it")[0].data["code"] == "unavailable"
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
-from aura_core import ChatRequest, ProviderError, Token, Usage, hookimpl, secret
 from msgspec import Meta
+
+from aura_core import ChatRequest, ProviderError, Token, Usage, hookimpl, secret
 
 if TYPE_CHECKING:
     import httpx

@@ -1,10 +1,11 @@
 """Programs that speak to Ollama ask Aura's agents: `POST /api/chat`, `GET /api/tags`, `GET /api/version`."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+
 from aura_core import (
     AgentInfo,
     AnswerContext,
@@ -90,7 +91,7 @@ class ChatEncoder(Encoder):
 
     def __init__(self, context: AnswerContext) -> None:
         super().__init__(context)
-        self._created = datetime.fromtimestamp(context.started, timezone.utc).isoformat()
+        self._created = datetime.fromtimestamp(context.started, UTC).isoformat()
         self.answering("", "")
 
     def begin(self) -> bytes:
@@ -152,9 +153,5 @@ def version(agents: Sequence[AgentInfo]) -> bytes:
 @hookimpl
 def doors() -> list[Door]:
     """The routes."""
-    routes = [
-        AnswerRoute("/api/chat", ChatRequest, read, ChatEncoder),
-        ListRoute("/api/tags", tags, answering=True),
-        ListRoute("/api/version", version),
-    ]
-    return [Door(routes, refuse)]
+    chat = AnswerRoute("/api/chat", ChatRequest, read, ChatEncoder)
+    return [Door([chat, ListRoute("/api/tags", tags, answering=True), ListRoute("/api/version", version)], refuse)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+
 from aura_core import Message
 from aura_core.testing import Dialog, DoorConformance, Heard
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import ollama
 import pytest
-from aura_core.testing import AuraServer, Check
-
 from aura_ollama_door.conformance import conformance
+
+from aura_core.testing import AuraServer, Check
 
 AGENTS = {
     "it.md": "---\nprovider: echo\n---\n",
@@ -64,7 +64,7 @@ def test_the_list_of_models(client: ollama.Client) -> None:
 
 def test_a_failure_in_the_middle_is_an_error_after_the_text(client: ollama.Client) -> None:
     said = []
-    with pytest.raises(ollama.ResponseError, match="echo"):
+    with pytest.raises(ollama.ResponseError, match="options request this failure"):
         for part in client.chat("breaks", HELLO, stream=True):
             said.append(part.message.content)
     assert said == ["one", " two"]

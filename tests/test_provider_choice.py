@@ -85,7 +85,7 @@ async def default_model(client):
 """
 
 
-def test_a_client_that_does_not_open_holds_up_no_request(
+def test_a_client_that_does_not_open_delays_no_request(
     runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "OPENING_TIMEOUT", 2)  # enough for the next one, even on a busy machine
@@ -101,7 +101,7 @@ def test_a_client_that_does_not_open_holds_up_no_request(
     assert asyncio.run(ask()) == "next"
 
 
-def test_a_client_that_opens_too_late_for_the_choice_opens_on(
+def test_a_client_that_opens_too_late_for_the_choice_continues_to_open(
     runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "OPENING_TIMEOUT", 0.1)
@@ -132,19 +132,19 @@ def test_an_empty_default_is_none(runtime: Callable[..., Runtime]) -> None:
     assert _chosen(runtime('[defaults]\nprovider = ""', slow=PLUGIN + SLOW_CLIENT))[0] == "slow"
 
 
-def test_a_name_that_is_none_is_warned_of(runtime: Callable[..., Runtime]) -> None:
+def test_an_invalid_name_is_a_warning(runtime: Callable[..., Runtime]) -> None:
     made = runtime("[providers.Plain]\nx = 1", plain=PLUGIN)
     assert any("not 'Plain'; did you mean 'plain'?" in warning for warning in made.warnings)
 
 
-def test_a_broken_plugin_under_another_name_is_installed_all_the_same(runtime: Callable[..., Runtime]) -> None:
+def test_a_broken_plugin_under_another_name_counts_as_installed(runtime: Callable[..., Runtime]) -> None:
     made = runtime('[providers.mine]\nplugin = "broken"', broken="import nonexistent_module")
     with pytest.raises(registry.Unusable, match="is broken") as caught:
         made.providers.get("mine")
     assert caught.value.installed
 
 
-def test_closing_what_still_opens_is_no_failure(
+def test_closing_a_client_that_is_still_opening_is_not_a_failure(
     runtime: Callable[..., Runtime], caplog: pytest.LogCaptureFixture
 ) -> None:
     made = runtime(slow=PLUGIN + SLOW_CLIENT.replace("0.3", "30"))

@@ -52,7 +52,7 @@ def test_some_words_say_that_the_answer_goes_on(word: str) -> None:
     assert finish_reason(word, "it") is None
 
 
-def test_the_lists_hold_what_is_compared() -> None:
+def test_the_lists_contain_normalized_words() -> None:
     assert all(word == word.lower() and "-" not in word for word in FINISH_REASONS)
 
 
@@ -65,7 +65,7 @@ def test_an_unknown_word_is_logged_once_for_each_server(caplog: pytest.LogCaptur
     assert all("'Zorp'" in record.getMessage() for record in caplog.records)
 
 
-def test_a_server_that_makes_words_up_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_invents_words_does_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "aura.relay"):
         for number in range(3000):
             finish_reason(f"zorp{number}", "many")
@@ -86,7 +86,7 @@ def test_text_before_a_word_of_failure_stays_and_the_end_is_an_error(
     assert word in last.data["message"]
 
 
-def test_a_failure_after_the_finish_changes_nothing(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_a_failure_after_the_finish_reason_changes_nothing(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     fake_plugin("it", HEAD + "    yield Token('One', finish_reason='stop')\n    yield Token(finish_reason='error')\n")
     with AuraServer(tmp_path, {"it.md": "---\nprovider: it\n---\n"}) as aura:
         assert aura.ask("it")[-1].name == "done"

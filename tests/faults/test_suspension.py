@@ -28,7 +28,7 @@ def _stop_for(pid: int, seconds: float) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs a system with SIGSTOP")
 @pytest.mark.parametrize("limit", ["IDLE_TIMEOUT", "FIRST_TOKEN_TIMEOUT"])
-def test_what_came_while_the_server_stood_still_is_read_first(tmp_path: Path, limit: str) -> None:
+def test_data_that_arrived_during_a_suspension_is_read_first(tmp_path: Path, limit: str) -> None:
     go = threading.Event()
     parts = [go, TOKEN, END] if limit == "FIRST_TOKEN_TIMEOUT" else [TOKEN, go, TOKEN, END]
     with Upstream(Reply(parts, headers={"content-type": "application/x-ndjson"})) as upstream:
@@ -57,7 +57,7 @@ def test_what_came_while_the_server_stood_still_is_read_first(tmp_path: Path, li
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs a system with SIGSTOP")
-def test_a_request_that_came_while_the_server_stood_still_is_answered(
+def test_a_request_that_arrived_during_a_suspension_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = tmp_path / "site"
@@ -74,7 +74,7 @@ def test_a_request_that_came_while_the_server_stood_still_is_answered(
             assert sock.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def test_a_timeout_lets_sockets_speak_after_a_standstill() -> None:
+def test_a_timeout_reads_sockets_after_a_suspension() -> None:
     async def run(ready_after: float) -> str:
         ours, theirs = socket.socketpair()
         with ours, theirs:

@@ -125,7 +125,7 @@ def test_a_token_is_asked_for_where_the_browser_blocks_site_data(profile: Launch
     page.wait_for_selector(".picker option", state="attached")
 
 
-def test_a_full_disk_loses_no_chat_that_was_kept_and_says_what_is_not(page: Any, serve: Serve) -> None:
+def test_a_full_disk_loses_no_stored_chat_and_shows_what_is_not_stored(page: Any, serve: Serve) -> None:
     server = serve({"echo.md": echo("Echo"), "long.md": echo("Long", text="word", tokens=190_000)})
     quota = page.context.new_cdp_session(page)
     # Before the first write: the browser caches the available space for a while.
@@ -148,7 +148,7 @@ def test_a_full_disk_loses_no_chat_that_was_kept_and_says_what_is_not(page: Any,
     assert chat.listed() == ["Too long for the disk", "The first chat"]
 
 
-def test_a_very_long_answer_pushes_nothing_out(open_chat: OpenChat) -> None:
+def test_a_very_long_answer_evicts_nothing(open_chat: OpenChat) -> None:
     chat = open_chat({"echo.md": echo("Echo"), "long.md": echo("Long", text="word", tokens=190_000)})
     for number in range(3):
         chat.ended(chat.ask(f"Chat {number}", agent="echo"))
@@ -172,7 +172,7 @@ def test_more_than_fifty_chats_are_kept(open_chat: OpenChat) -> None:
     assert len(chat.listed()) == 55
 
 
-def test_a_damaged_record_costs_itself_only(open_chat: OpenChat) -> None:
+def test_a_damaged_record_affects_no_other(open_chat: OpenChat) -> None:
     chat = open_chat({"echo.md": echo("Echo")})
     chat.ended(chat.ask("The first chat"))
     for text in ["one", "two", "three"]:
@@ -195,7 +195,7 @@ def test_a_damaged_record_costs_itself_only(open_chat: OpenChat) -> None:
     assert broken in chat.page.evaluate(RECORDS, "turns")
 
 
-def test_a_record_that_the_disk_lost_costs_itself_only(profile: Launch, serve: Serve, tmp_path: Path) -> None:
+def test_a_lost_record_affects_no_other(profile: Launch, serve: Serve, tmp_path: Path) -> None:
     text = random.Random(1).randbytes(30_000).hex()  # text that the browser cannot compress
     server = serve({"echo.md": echo("Echo"), "long.md": echo("Long", text=text, tokens=4)})
     chat = Chat(profile(), server)
@@ -215,7 +215,7 @@ def test_a_record_that_the_disk_lost_costs_itself_only(profile: Launch, serve: S
     assert questions(chat) == ["one", "three"]
 
 
-def test_a_turn_that_its_chat_did_not_hear_of_is_shown(open_chat: OpenChat) -> None:
+def test_a_turn_missing_in_its_chat_is_shown(open_chat: OpenChat) -> None:
     chat = open_chat({"echo.md": echo("Echo")})
     for text in ["one", "two", "three"]:
         chat.ended(chat.ask(text))
@@ -355,7 +355,7 @@ def test_a_crash_in_mid_answer_loses_nothing_that_was_kept(profile: Launch, serv
     assert questions(chat) == ["The first chat", "Its second turn"]
 
 
-def test_what_aura_0_1_kept_is_taken_over(page: Any, serve: Serve) -> None:
+def test_chats_of_aura_0_1_are_imported(page: Any, serve: Serve) -> None:
     server = serve({"echo.md": echo("Echo")})
     page.goto(f"{server.url}/health")
     page.evaluate("""() => {

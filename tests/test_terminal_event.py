@@ -100,7 +100,7 @@ FAULTS = ["Unspeakable()", "Mistyped()", "Exits()", "ProviderError(Unspeakable()
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(("before", "last"), [("", "error"), ("Token('a', finish_reason='stop'), ", "done")])
-def test_a_fault_that_cannot_be_told(fault: str, before: str, last: str, aura: AuraServer) -> None:
+def test_a_fault_that_cannot_be_formatted(fault: str, before: str, last: str, aura: AuraServer) -> None:
     said = f"[{before}{fault}]"
     assert aura.ask("it", said)[-1].name == last
     assert aura.post("it", said, route="chat").status_code == (200 if last == "done" else 502)
@@ -168,14 +168,14 @@ def _piped(framing: Sse, *tokens: Token) -> tuple[bytes, Relay]:
     return asyncio.run(run())
 
 
-def test_an_end_that_cannot_be_framed_is_an_error() -> None:
+def test_an_end_that_cannot_be_encoded_is_an_error() -> None:
     said, relay = _piped(_Unframed(), Token("a", finish_reason="stop"))
     assert [event.name for event in events(b": ok\n\n" + said)] == ["token", "error"]
     assert (relay.succeeded, relay.record("-", "-").outcome) == (False, "error")
 
 
 @pytest.mark.parametrize("tokens", [[Token("a", finish_reason="stop")], [Token("a")], []])
-def test_an_answer_whose_end_has_no_words_at_all_is_cut(tokens: list[Token]) -> None:
+def test_an_answer_whose_end_and_error_cannot_be_encoded_is_cut_off(tokens: list[Token]) -> None:
     said, _ = _piped(_Speechless(), *tokens)
     assert b"done" not in said
     assert b"error" not in said
@@ -201,9 +201,7 @@ def _raise(_record: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("broken", ["metrics", "log", "both"])
-def test_figures_that_cannot_be_taken_cost_the_client_nothing(
-    broken: str, said: str, last: str, aura: AuraServer
-) -> None:
+def test_failing_metrics_do_not_affect_the_client(broken: str, said: str, last: str, aura: AuraServer) -> None:
     loggers = [logging.getLogger(name) for name in ("aura", "aura.relay")] if broken != "metrics" else []
     fails = _Raises()
     for logger in loggers:

@@ -187,7 +187,7 @@ def test_a_head_of_64_kib_full_of(head: str, aura: AuraServer) -> None:
     _check(aura, said, "200 400 403 404 421 431")
 
 
-def test_what_comes_behind_a_request(aura: AuraServer) -> None:
+def test_bytes_after_a_request(aura: AuraServer) -> None:
     _check(aura, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * (SIZE // 42))
 
 
@@ -195,7 +195,7 @@ def test_what_comes_behind_a_request(aura: AuraServer) -> None:
     "path",
     ["/", "/web/app.js", "/health", "/health/ready", "/metrics", "/api/agents", "/api/agents/echo", "/api/providers"],
 )
-def test_what_can_be_got(path: str, aura: AuraServer) -> None:
+def test_every_get_route(path: str, aura: AuraServer) -> None:
     _check(aura, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode(), "200 404")
 
 

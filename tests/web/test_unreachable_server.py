@@ -17,7 +17,7 @@ def test_an_agent_that_cannot_stream_is_unreachable_with_its_server(page: Any, s
     page.wait_for_selector("option[value=new]", state="attached")
 
 
-def test_a_whole_answer_is_visibly_waited_for(open_chat: OpenChat) -> None:
+def test_the_wait_for_a_complete_answer_is_visible(open_chat: OpenChat) -> None:
     chat = open_chat({"whole.md": echo("Whole", "slow-model", streaming=False, delay=600)})
     answer = chat.ask("Hello")
     chat.sees(answer, r"Waiting for slow-model, [1-9]\d* s")
@@ -25,7 +25,7 @@ def test_a_whole_answer_is_visibly_waited_for(open_chat: OpenChat) -> None:
     assert "Stopped" in chat.ended(answer)
 
 
-def test_the_page_looks_again_after_an_answer_that_is_not_auras(page: Any, serve: Serve) -> None:
+def test_the_page_polls_again_after_a_response_that_is_not_auras(page: Any, serve: Serve) -> None:
     server = serve({"echo.md": echo("Echo")})
     page.route("**/api/agents", lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad"))
     page.goto(server.url)
@@ -35,7 +35,7 @@ def test_the_page_looks_again_after_an_answer_that_is_not_auras(page: Any, serve
     assert page.get_by_text("The response did not come from Aura").count() == 0
 
 
-def test_a_message_that_nobody_can_be_asked_yet_waits_in_its_place(page: Any, serve: Serve) -> None:
+def test_a_message_without_an_available_agent_stays_in_the_field(page: Any, serve: Serve) -> None:
     server = serve({"echo.md": echo("Echo")})
     page.route("**/api/agents", lambda route: route.abort())
     page.goto(server.url)
@@ -51,7 +51,7 @@ def test_a_message_that_nobody_can_be_asked_yet_waits_in_its_place(page: Any, se
     page.locator(".answer[data-state=done]").wait_for()
 
 
-def test_what_could_not_be_sent_is_still_the_hosts_draft(page: Any, serve: Serve) -> None:
+def test_a_message_that_could_not_be_sent_remains_the_draft(page: Any, serve: Serve) -> None:
     page.goto(f"{serve().url}/health")
     drafts, saved = page.evaluate("""async () => {
       const { mount } = await import("/web/view.js");
@@ -74,7 +74,7 @@ def test_what_could_not_be_sent_is_still_the_hosts_draft(page: Any, serve: Serve
     assert saved[-1]["attached"] == [{"label": "notes", "text": "some notes"}]
 
 
-def test_no_button_of_an_answer_does_half_its_work_where_nobody_can_be_asked(page: Any, serve: Serve) -> None:
+def test_no_button_of_an_answer_has_a_partial_effect_without_an_available_agent(page: Any, serve: Serve) -> None:
     server = serve({"echo.md": echo("Echo"), "stalls.md": echo("Stalls", text="one two", tokens=9, stall_after=2)})
     chat = Chat(page, server)
     first = chat.ask("Hello", agent="stalls")

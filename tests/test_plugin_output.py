@@ -70,7 +70,7 @@ def test_json_stays_json(tmp_path: Path, command: str) -> None:
     assert "loud at import" in done.stderr
 
 
-def test_an_answer_is_all_that_chat_prints(tmp_path: Path) -> None:
+def test_chat_prints_only_the_answer(tmp_path: Path) -> None:
     done = _aura(tmp_path, LOUD, "chat", "it", "Hi")
     assert done.stdout == "Hello\n"
     assert "loud in stream_chat" in done.stderr
@@ -78,7 +78,7 @@ def test_an_answer_is_all_that_chat_prints(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["agents"], ["plugins"], ["doctor"], ["chat", "it", "Hi"]], ids=" ".join)
-def test_a_thread_of_a_plugin_keeps_no_command_alive(tmp_path: Path, arguments: list[str]) -> None:
+def test_a_plugins_thread_does_not_keep_a_command_running(tmp_path: Path, arguments: list[str]) -> None:
     done = _aura(tmp_path, LINGERS, *arguments)  # it would wait forever
     assert done.returncode == 0, done.stderr
     assert done.stdout

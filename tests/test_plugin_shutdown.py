@@ -93,7 +93,7 @@ ENDS: dict[str, str] = {
 
 
 @pytest.mark.parametrize("what", ENDS)
-def test_the_server_goes_on_after(
+def test_the_server_continues_after(
     what: str, tmp_path: Path, fake_plugin: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     fake_plugin("it", HEAD + ENDS[what])
