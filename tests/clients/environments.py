@@ -1,7 +1,8 @@
-"""The clients that are tried, each in an environment of its own: `python environments.py [--quick]` makes those that are missing.
+"""The clients that are tried, each in an environment of its own; `python environments.py` makes those that are missing.
 
-A Python client has its pins in python/NAME.txt and its environment in ~/.cache/aura-clients, by the hash of these pins;
-`--pin` writes the newest. The JavaScript clients have theirs in node/package-lock.json and node/node_modules.
+With `--quick` only those that CI runs. A Python client has its pins in python/NAME.txt, and its environment in
+~/.cache/aura-clients, by the hash of these pins; `--pin` writes the newest. The JavaScript clients have theirs in
+node/package-lock.json and node/node_modules.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """The library behind the command `llm`, with agents in extra-openai-models.yaml."""
 
+import json
 import os
 import sys
 import tempfile
@@ -9,10 +10,8 @@ from typing import Any
 folder = Path(tempfile.mkdtemp())
 os.environ["LLM_USER_PATH"] = str(folder)
 
-import json
-
-import llm
-from driver import HISTORY, PROMPT, Said, add, play
+import llm  # noqa: E402
+from driver import HISTORY, PROMPT, Said, add, play  # noqa: E402
 
 AGENTS = ["echo", "cut", "thinker", "fails-at-once", "fails-midway", "tour", "limited", "endless"]
 servers = json.loads(sys.argv[1])
