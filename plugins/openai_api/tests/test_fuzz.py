@@ -117,7 +117,7 @@ parameters = st.dictionaries(
 
 @pytest.mark.parametrize("path", BODIES)
 def test_objects_of_the_right_names_and_the_wrong_values(aura: AuraServer, path: str) -> None:
-    client = httpx.Client(timeout=30, trust_env=False, verify=False)  # noqa: S501  # no certificates are read
+    client = httpx.Client(timeout=30, trust_env=False, verify=False)  # no certificates are read
 
     @settings(BOUNDED, max_examples=200)
     @given(parameters, st.sampled_from(["ok", "fails", "whole", "broken", "none"]))
