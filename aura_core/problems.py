@@ -45,8 +45,9 @@ class Problem(Exception):
         detail: str,
         retry_after: float | None = None,
         partial: str | msgspec.UnsetType = UNSET,
-        known_as: tuple[int, str] | None = None,
         field: str | None = None,
+        *,
+        known_as: tuple[int, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = code

@@ -588,7 +588,7 @@ def test_a_bounded_buffer_keeps_backpressure(tmp_path: Path, fake_plugin: FakePl
 
 def test_departures_cost_the_same_however_many_there_are(tmp_path: Path) -> None:
     """Regression: each close iterated over all others: 1,000 at once blocked the loop for 110 ms; and closed
-answers were kept in memory until the next close."""
+    answers were kept in memory until the next close."""
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "s.md").write_text("---\nprovider: echo\noptions: {delay: 60}\n---\n")
 

@@ -30,7 +30,6 @@ from aura_core.plugins.model_limits import limit_warnings
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
 from aura_core.text import counted
-from aura_core.types import Model
 from aura_core.types import Message, Model
 
 PROMPT = "Say hello."

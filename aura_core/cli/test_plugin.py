@@ -42,7 +42,7 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
         if model or config:
             raise click.UsageError("--model and --config belong to --live")
         found = (result for kit in kits(name) for result in kit.results())
-    report: "list[Result]" = []
+    report: list[Result] = []
     for result in found:
         report.append(result)
         if not as_json:

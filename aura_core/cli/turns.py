@@ -7,10 +7,10 @@ from contextlib import aclosing
 from aura_core.answer.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent
 from aura_core.cli.terminal import Screen, pour, say
 from aura_core.client import Client
+from aura_core.door import AgentInfo
 from aura_core.doors.native import ChatBody, HistoryMessage
 from aura_core.errors import CODES
 from aura_core.problems import Problem
-from aura_core.runtime import AgentInfo
 from aura_core.text import counted, without_halves
 
 _WORDLESS = {

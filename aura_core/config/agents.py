@@ -15,8 +15,8 @@ from msgspec import Meta
 from aura_core import files
 from aura_core.config.decode import decode, keys
 from aura_core.config.delimiters import split
-from aura_core.config.foreign import near_miss
 from aura_core.config.fallback import FallbackEntry, Positive, Temperature, read_fallback
+from aura_core.config.foreign import near_miss
 from aura_core.config.front_matter import yaml_mapping
 from aura_core.config.reading import check_folder, exposed, read_text
 from aura_core.config.untrusted import NotTrusted, Refusal
@@ -42,11 +42,14 @@ class FrontMatter(msgspec.Struct, frozen=True):
     options: Annotated[dict[str, Any], Meta(description="handed to the provider, which checks them")] = {}
     tags: Annotated[list[str], Meta(description="free words for clients to group by")] = []
     fallback: Annotated[
-        list[FallbackEntry], Meta(description="providers that are asked next, in this order, while nothing has been said")
+        list[FallbackEntry],
+        Meta(description="providers that are asked next, in this order, while nothing has been said"),
     ] = []
     first_token_timeout: Annotated[
         Annotated[float, Meta(ge=0, le=LONGEST_TIME)] | None,
-        Meta(description="seconds for the first token of each provider that has another one behind it, or of the only one"),
+        Meta(
+            description="seconds for the first token of each provider that has another one behind it, or of the only one"
+        ),
     ] = None
 
 
@@ -205,8 +208,7 @@ def agent_ids(directory: Path, within: Path | None = None) -> list[str]:
     """
     check_folder(directory, within, _shown(directory))
     try:
-        with os.scandir(directory) as found:
-            ids = {_id_of(Path(item.name)) for item in found if _is_agent(item)}
+        ids = {_id_of(Path(name)) for name in _scan(directory)}
     except OSError:
         ids = set()
     return sorted(each for each in ids if ID.fullmatch(each)) or [ASSISTANT.id]

@@ -38,7 +38,9 @@ def read_fallback(value: Any, own: FallbackEntry, where: Callable[[str], str]) -
         place = f"{where(f'fallback[{number}]')}: fallback[{number}]"
         entry = _entry(item, own, place)
         if entry.provider == own.provider and entry.model in (None, own.model):
-            raise ConfigError(f"{place}: {entry.provider!r} is the agent's own provider; name another, or another model")
+            raise ConfigError(
+                f"{place}: {entry.provider!r} is the agent's own provider; name another, or another model"
+            )
         if any((entry.provider, entry.model) == (other.provider, other.model) for other in entries):
             raise ConfigError(f"{place}: {entry.provider!r} is listed twice; name another, or another model")
         entries.append(entry)

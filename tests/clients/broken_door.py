@@ -117,7 +117,9 @@ def every_end_is_stop() -> None:
 
     for encoder in _encoders():
         _wrap(
-            encoder, "done", lambda original, self, end: original(self, msgspec.structs.replace(end, finish_reason="stop"))
+            encoder,
+            "done",
+            lambda original, self, end: original(self, msgspec.structs.replace(end, finish_reason="stop")),
         )
 
 
@@ -127,7 +129,9 @@ def every_text_ends_the_answer() -> None:
     from aura_core import End, Usage
 
     for encoder in _encoders():
-        _wrap(encoder, "text", lambda original, self, content: original(self, content) + self.done(End("stop", Usage())))
+        _wrap(
+            encoder, "text", lambda original, self, content: original(self, content) + self.done(End("stop", Usage()))
+        )
 
 
 @breaks("cancel")

@@ -8,8 +8,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from environments import Client  # noqa: E402
-from playing import Driver, Servers  # noqa: E402
+from environments import Client
+from playing import Driver, Servers
 
 
 @pytest.fixture(scope="session")

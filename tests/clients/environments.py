@@ -93,7 +93,8 @@ def make(client: Client) -> None:
     subprocess.run([_uv(), "venv", "--quiet", "--no-project", *wanted, folder], check=True)
     pins = pins_of(client.environment)
     subprocess.run(
-        [_uv(), "pip", "install", "--quiet", "--python", python_of(client.environment), "--requirements", pins], check=True
+        [_uv(), "pip", "install", "--quiet", "--python", python_of(client.environment), "--requirements", pins],
+        check=True,
     )
     (folder / "made").touch()
 
@@ -103,7 +104,13 @@ def pin(client: Client) -> None:
     if client.environment == "node":
         return
     command = [_uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--universal", "--upgrade"]
-    command += ["--python-version", "3.12" if client.python else "3.11", "--output-file", str(pins_of(client.environment)), "-"]
+    command += [
+        "--python-version",
+        "3.12" if client.python else "3.11",
+        "--output-file",
+        str(pins_of(client.environment)),
+        "-",
+    ]
     subprocess.run(command, input="\n".join(client.wanted), text=True, check=True)
 
 

@@ -42,7 +42,11 @@ class Servers:
         (self._folder / "agents" / "endless.md").write_text(ENDLESS)
         with ExitStack() as stack:
             stack.enter_context(self.upstream)
-            environ = {"AURA_PLUGINS": "echo,openai_api,ollama", "OLLAMA_HOST": self.upstream.url, "AURA_SERVER__RETRIES": "0"}
+            environ = {
+                "AURA_PLUGINS": "echo,openai_api,ollama",
+                "OLLAMA_HOST": self.upstream.url,
+                "AURA_SERVER__RETRIES": "0",
+            }
             self.demo = self._start(stack, "--demo", **environ)
             self.own = self._start(stack, **environ)
             port = int(self.demo.url.rpartition(":")[2])

@@ -47,7 +47,7 @@ def history(played: Played) -> None:
     _fine(played)
     assert played.said["text"] == "What is my name?"
     earlier = 8 if played.client == "llm" else 6  # it keeps what echo said
-    assert played.said["usage"] == [len("Additional context: Be brief.".split()) + earlier + 4, 4]
+    assert played.said["usage"] == [len(["Additional", "context:", "Be", "brief."]) + earlier + 4, 4]
 
 
 def length(played: Played) -> None:

@@ -8,6 +8,7 @@ from scripted import Trio, answer
 
 from aura_core.testing import Upstream
 
+
 @pytest.fixture
 def trio(tmp_path: Path) -> Iterator[Trio]:
     with Upstream(answer("p")) as primary, Upstream(answer("b")) as backup, Upstream(answer("s")) as stranger:

@@ -79,7 +79,9 @@ class Trio:
     def aura(self, patience: float = 30, server: str = "", agent: str = AGENT) -> AuraServer:
         """Aura with one agent `it`, which waits for each first token as long as `patience` says."""
         servers = {"primary": self.primary, "backup": self.backup, "stranger": self.stranger}
-        tables = [f'[providers.{name}]\nplugin = "openai"\nbase_url = "{each.url}/v1"' for name, each in servers.items()]
+        tables = [
+            f'[providers.{name}]\nplugin = "openai"\nbase_url = "{each.url}/v1"' for name, each in servers.items()
+        ]
         toml = "\n".join([f"[server]\n{server}", *tables])
         aura = AuraServer(self._folder, {"it.md": agent.format(patience=patience)}, toml)
         aura.runtime.rests = Rests(self.clock)

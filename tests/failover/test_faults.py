@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from scripted import DONE, USAGE, Trio, answer, breaks, chunk, refusal, words
+from scripted import DONE, USAGE, Trio, answer, breaks, refusal, words
 
 from aura_core.testing import AuraServer, Reply, events
 
@@ -91,9 +91,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "S03 500 once: one retry at the same provider": Fault([refusal(500)], WELL, PRIMARY, "done", (2, 0)),
     "S04 503 for ever: fail over after the retry": Fault([], refusal(503), BACKUP, "done", (2, 1)),
-    "S05 reset before the headers: retry": Fault(
-        [Reply(status=0, ending="reset")], WELL, PRIMARY, "done", (2, 0)
-    ),
+    "S05 reset before the headers: retry": Fault([Reply(status=0, ending="reset")], WELL, PRIMARY, "done", (2, 0)),
     "S06 accepts and never answers: fail over, and don't ask again": Fault(
         [], Reply(head_delay=3600), BACKUP, "done", (1, 1), PATIENCE
     ),
@@ -264,7 +262,9 @@ def test_all_candidates_together_get_the_servers_time(trio: Trio) -> None:
         seen = native(aura)
         took = time.monotonic() - begin
     assert (seen.end, took < 30) == ("timeout", True)
-    assert seen.message == "No token arrived within 0.3 s (the agent's first_token_timeout). 1 other provider failed, too."
+    assert (
+        seen.message == "No token arrived within 0.3 s (the agent's first_token_timeout). 1 other provider failed, too."
+    )
 
 
 def test_an_only_provider_gets_the_agents_time(trio: Trio) -> None:
@@ -318,5 +318,3 @@ def test_an_agent_that_streams_falls_back_to_one_that_cannot(trio: Trio) -> None
     with trio.aura(agent=agent) as aura:
         found = aura.ask("it")
     assert [event.data.get("content") for event in found] == ["in one piece", None]
-
-

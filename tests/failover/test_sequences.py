@@ -174,7 +174,9 @@ def test_one_answer(scripts: list[list[Act]], limits: Limits, patience: float, l
     virtual_time.run(main())
 
 
-@given(st.lists(st.tuples(SCRIPTS, st.sampled_from(TIMES)), min_size=2, max_size=5), LIMITS, st.sampled_from([0.3, 3.0]))
+@given(
+    st.lists(st.tuples(SCRIPTS, st.sampled_from(TIMES)), min_size=2, max_size=5), LIMITS, st.sampled_from([0.3, 3.0])
+)
 @settings(max_examples=150, deadline=None)
 def test_answers_one_upon_the_other_and_at_once(
     answers: list[tuple[list[list[Act]], float]], limits: Limits, patience: float

@@ -77,4 +77,6 @@ def read_responses(body: ResponsesRequest, _path: Mapping[str, str]) -> Question
 def _unknown_item(conversation: Conversation, number: int, kind: str) -> Problem:
     if kind == "item_reference":
         return conversation.refused(number, f"an item cannot be referred to: {STATELESS} (most clients: store = false)")
-    return conversation.refused(number, f"items of the type '{kind[:TYPE_LIMIT]}' are not supported: agents call no tools")
+    return conversation.refused(
+        number, f"items of the type '{kind[:TYPE_LIMIT]}' are not supported: agents call no tools"
+    )

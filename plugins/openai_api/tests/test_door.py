@@ -55,7 +55,9 @@ def test_a_stream_byte_for_byte(aura: AuraServer) -> None:
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert response.headers["x-request-id"] == "abc"
     created = json.loads(response.text.split("\n\n")[1].removeprefix("data: "))["created"]
-    head = f'data: {{"id":"chatcmpl-abc","object":"chat.completion.chunk","created":{created},"model":"parrot","choices":['
+    head = (
+        f'data: {{"id":"chatcmpl-abc","object":"chat.completion.chunk","created":{created},"model":"parrot","choices":['
+    )
     assert response.text == (
         ": ok\n\n"
         + head + '{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'

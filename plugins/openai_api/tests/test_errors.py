@@ -81,7 +81,9 @@ def test_a_code_of_a_later_core_is_a_failure() -> None:
 
 
 def test_the_readme_has_the_table() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| `(\w+)` \| `(\w+)` \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\d+) \| `(\w+)` \| `(\w+)` \|$", README.read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert [(code, int(status), kind, name) for code, status, kind, name in rows] == [
         (code, error.status, error.type, error.code) for code, error in ERRORS.items()
     ]

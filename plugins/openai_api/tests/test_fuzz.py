@@ -36,9 +36,7 @@ def aura(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
 
 def document() -> dict[str, Any]:
     """The routes as OpenAPI has them, made of the same types that the door decodes."""
-    schemas, components = msgspec.json.schema_components(
-        BODIES.values(), ref_template="#/components/schemas/{name}"
-    )
+    schemas, components = msgspec.json.schema_components(BODIES.values(), ref_template="#/components/schemas/{name}")
     paths = {
         path: {
             "post": {
@@ -92,10 +90,19 @@ word = st.sampled_from(
     + ["reasoning", "item_reference", "image_url", "auto", "none", "required", "ok", "", "\x00", "\ud800", "é" * 300]
 )
 value = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20) | word,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(
-        st.sampled_from(["role", "content", "type", "text", "refusal", "id", "format", "summary", "function"]), inner, max_size=5
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | word,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["role", "content", "type", "text", "refusal", "id", "format", "summary", "function"]),
+            inner,
+            max_size=5,
+        )
     ),
     max_leaves=20,
 )
@@ -128,7 +135,16 @@ def test_objects_of_the_right_names_and_the_wrong_values(aura: AuraServer, path:
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize(
     "body",
-    [b"", b"null", b"[]", b"7", b'"x"', b'{"model": "ok"', b"\xff\xfe", b'{"model": "ok", "messages": ' + b"[" * 100_000]
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"7",
+        b'"x"',
+        b'{"model": "ok"',
+        b"\xff\xfe",
+        b'{"model": "ok", "messages": ' + b"[" * 100_000,
+    ]
     + [b'{"model": "' + b"x" * 1_000_000 + b'", "messages": [{"role": "user", "content": "a"}], "input": "a"}'],
     ids=lambda body: repr(body[:20]),
 )

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from driver import PROMPT, Said, play
 
-QUIET = ["--no-git", "--yes-always", "--no-check-update", "--no-show-model-warnings", "--analytics-disable", "--no-pretty"]
+QUIET = [
+    "--no-git",
+    "--yes-always",
+    "--no-check-update",
+    "--no-show-model-warnings",
+    "--analytics-disable",
+    "--no-pretty",
+]
 
 
 def run(said: Said, url: str, agent: str, *options: str) -> None:
