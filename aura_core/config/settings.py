@@ -80,7 +80,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fallback_after: Annotated[
         Seconds,
         Meta(
-            description="wait for the first token of a provider that has a fallback; an agent's first_token_timeout wins"
+            description="wait for the first token of a provider with a fallback; an agent's first_token_timeout wins"
         ),
     ] = 15
 

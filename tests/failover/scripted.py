@@ -39,7 +39,8 @@ def breaks(parts: Sequence[Part], ending: Ending) -> Reply:
 
 
 def refusal(status: int, code: str = "", message: str = "no", **headers: str) -> Reply:
-    body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code or None}}
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    body = {"error": {"message": message, "type": kind, "param": None, "code": code or None}}
     sent = {"content-type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply([json.dumps(body).encode()], status=status, headers=sent)
 

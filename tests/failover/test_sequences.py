@@ -197,7 +197,7 @@ def test_answers_one_upon_the_other_and_at_once(
         await asyncio.gather(*tasks)
         # No probe is left over: an hour later the first candidate is asked.
         await asyncio.sleep(3600)
-        assert rests.choose([("p0", "m"), ("p1", "m")]).index == 0
+        assert rests.choose([("p0", "m"), ("p1", "m")]).position == 0
 
     virtual_time.run(main())
 
