@@ -62,7 +62,7 @@ _unknown: set[tuple[str, str]] = set()
 def _known(code: Any, plugin: str) -> Code:
     """The code, or `llm_error` for one that does not exist, which is logged once for each plugin."""
     if isinstance(code, str) and code in CODES:
-        return cast(Code, code)
+        return cast("Code", code)
     said = str(code)[:100]
     if (plugin, said) not in _unknown and len(_unknown) < UNKNOWN_WORDS:
         _unknown.add((plugin, said))
