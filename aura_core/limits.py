@@ -88,6 +88,10 @@ SEND_BUFFER = 128 * 1024
 of speed."""
 MAPPED_SIZE = 128 * 1024
 """Bytes from which on a block of memory is returned to the system as soon as it is freed."""
+TRIM_SIZE = 16 * 1024 * 1024
+"""Bytes held for clients from which on freed memory is given back to the system after they have gone."""
+TRIM_PAUSE = 2.0
+"""Seconds between two looks at that."""
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 LAST_EVENT_TIME = 1.0

@@ -1,4 +1,4 @@
-"""Whatever candidates do, in whatever order: one end, one speaker, never two asked at once, none after the answer began."""
+"""Whatever candidates do: one terminal event, one speaker, never two asked at once, none after the answer began."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""Every faulty door is caught by the check that names its mistake, and by no other."""
+"""Every faulty door is detected by the check for its mistake, and by no other."""
 
 import json
 import os
@@ -19,7 +19,7 @@ MODULE = "aura_acme/__init__.py"
 
 
 def examine(folder: Path, mutant: Mutant | None) -> dict[str, str]:
-    """The broken promises, by `aura test-plugin` in a process of its own."""
+    """The broken promises, as reported by `aura test-plugin` in a subprocess."""
     for path, text in files("acme", DOOR_TEMPLATE).items():
         if path == MODULE:
             for old, new in mutant.edits if mutant else []:
