@@ -180,11 +180,11 @@ class Asking:
                     raise TypeError(f"it yielded a usage of {type(token.usage).__name__}, not Usage")
                 self.usage = counts.checked(token.usage)
             if token.upstream_id:
-                self.upstream_id = token.upstream_id
+                self.upstream_id = str(token.upstream_id)
 
     def _finish(self, token: Token) -> None:
-        self.finish_reason = finish_reason(token.finish_reason, self.candidate.name)
-        self.detail = token.detail
+        self.detail = str(token.detail)
+        self.finish_reason = finish_reason(token.finish_reason, self.candidate.plugin, self.candidate.provider)
         self.finish_by = self._now() + FINISH_GRACE
         if self.finish_reason is not None:
             self._owner.on_finish_reason(self.finish_by)
@@ -229,5 +229,6 @@ class Asking:
         if self._reaper is not None:
             self._reaper.cancel()
         self._owner.on_closed(self)  # before logging, which may raise
+        del self._owner  # without the circle, memory is freed at once and not by the garbage collector
         if not task.cancelled() and (exc := task.exception()) is not None:
             log.error("the relay of plugin %r failed", self.candidate.plugin, exc_info=exc)

@@ -47,9 +47,7 @@ class FrontMatter(msgspec.Struct, frozen=True):
     ] = []
     first_token_timeout: Annotated[
         Annotated[float, Meta(ge=0, le=LONGEST_TIME)] | None,
-        Meta(
-            description="seconds for the first token of each provider that has another one behind it, or of the only one"
-        ),
+        Meta(description="seconds for the first token of each provider that another one follows, or of the only one"),
     ] = None
 
 

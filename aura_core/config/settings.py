@@ -79,9 +79,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 1
     fallback_after: Annotated[
         Seconds,
-        Meta(
-            description="wait for the first token of a provider that has a fallback; an agent's first_token_timeout wins"
-        ),
+        Meta(description="wait for the first token of a provider with a fallback; an agent's first_token_timeout wins"),
     ] = 15
 
 
