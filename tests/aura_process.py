@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class Process:
-    """`aura serve` in a separate process; `program` is what Python runs as `aura`."""
+    """`aura serve` in a separate process; `command` is run in place of `python -m aura_core`."""
 
     def __init__(self, folder: Path, *arguments: str, command: list[str] | None = None, **environ: str) -> None:
         env = os.environ | {"AURA_PLUGINS": "echo", "AURA_TRUST": str(folder)} | environ

@@ -94,7 +94,7 @@ def every_kind_of_edit(folder: Path, outside: Path, names: Names, log: Callable[
 def test_every_kind_of_edit_is_seen(kind: str, tmp_path: Path) -> None:
     for name in ("agents", "outside"):
         (tmp_path / name).mkdir()
-    process = Process(tmp_path, program=PROGRAMS[kind])
+    process = Process(tmp_path, command=[sys.executable, *PROGRAMS[kind]])
     try:
         names = Names(process.url)
         every_kind_of_edit(tmp_path / "agents", tmp_path / "outside", names, lambda: "".join(process.lines))

@@ -20,8 +20,8 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\Z")
 # What YAML 1.1 or 1.2 takes for a number: 0100 is 64 in one and 100 in the other, 1:30 is 90 or a text.
 _LIKE_A_NUMBER = re.compile(
-    r"[-+]?(?:0[box][0-9a-fA-F_]+|[0-9][0-9_:]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?"
-    r"|\.[0-9_]+(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))\Z|\.(?:nan|NaN|NAN)\Z"
+    r"\A(?:[-+]?(?:0[box][0-9a-fA-F_]+|[0-9][0-9_:]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?"
+    r"|\.[0-9_]+(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN))\Z"
 )
 _BOOLEAN = re.compile(r"(?:true|false|True|False|TRUE|FALSE)\Z")
 
