@@ -6,7 +6,7 @@ BUFFERED_FRAMES = 256
 BUFFERED_SIZE = 256 * 1024
 """Their total size as the framing measures it: bytes or characters. A single larger frame passes alone."""
 ANSWER_RESERVE = 32 * 1024
-"""Bytes of `server.max_buffered` that each answer under way has for itself: its part of the limit, whatever it sends."""
+"""Bytes of `server.max_buffered` that each running answer reserves for itself, whatever it sends."""
 BUFFER_STEP = 32 * 1024
 """Bytes by which an answer's buffer grows up to BUFFERED_SIZE, if its client is slow and the process holds little."""
 GENEROUS_PART = 0.125
