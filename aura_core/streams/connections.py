@@ -143,10 +143,21 @@ class Connection(InterimLimit):
             return True
         return bool(rest) or [(head.code, head.raw_headers) for head, _ in heads] != [(204, ())]
 
+    def close(self) -> None:
+        """Called by aiohttp when it does not reuse the connection.
+
+        While reading is paused for a slow client, TLS could not say goodbye: it would first wait up to 30 s for the
+        bytes that are not read, and the server would go on generating.
+        """
+        if self._reading_paused:
+            self.abort()
+        else:
+            super().close()
+
     def _close(self) -> None:
         self.force_close()
         if self.transport is not None:
-            self.transport.close()
+            self.transport.abort()  # the server may send without end: do not wait for it, as TLS would
 
 
 class Request(ClientRequest):

@@ -47,8 +47,8 @@ USUAL: list[Attack] = [
     lambda aura: long_prompts(aura, 200, "ollama-stall"),
     lambda aura: long_prompts(aura, 200, "openai-stall"),
     lambda aura: strange_requests(aura, 20_000),
-    lambda aura: upstream_faults(aura, 2000, "ollama"),
-    lambda aura: upstream_faults(aura, 2000, "openai"),
+    lambda aura: upstream_faults(aura, 1000, "ollama"),
+    lambda aura: upstream_faults(aura, 1000, "openai"),
 ]
 LITTLE: list[Attack] = [
     lambda aura: never_read(aura, 1000, "openai-wide"),
