@@ -229,5 +229,6 @@ class Asking:
         if self._reaper is not None:
             self._reaper.cancel()
         self._owner.on_closed(self)  # before logging, which may raise
+        del self._owner  # without the circle, memory is freed at once and not by the garbage collector
         if not task.cancelled() and (exc := task.exception()) is not None:
             log.error("the relay of plugin %r failed", self.candidate.plugin, exc_info=exc)

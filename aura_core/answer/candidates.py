@@ -53,9 +53,9 @@ Key = tuple[str, str]
 
 
 class Choice(NamedTuple):
-    """The index of the candidate to ask, and whether this request is its probe after a rest."""
+    """The position of the candidate to ask, and whether this request is its probe after a rest."""
 
-    index: int
+    position: int
     probe: bool
 
 
@@ -90,13 +90,13 @@ class Rests:
     def choose(self, keys: Sequence[Key]) -> Choice:
         """The first candidate that does not rest or is due for a probe; if all rest, the first one."""
         if self._rests:
-            for index, key in enumerate(keys):
+            for position, key in enumerate(keys):
                 rest = self._rests.get(key)
                 if rest is None:
-                    return Choice(index, False)
+                    return Choice(position, False)
                 if not rest.probed and rest.until <= self._now():
                     rest.probed = True
-                    return Choice(index, True)
+                    return Choice(position, True)
         return Choice(0, False)
 
     def failed(self, key: Key, failure: ProviderError, probe: bool) -> None:

@@ -42,8 +42,8 @@ class Fallback:
     def _take(self) -> None:
         # A candidate that must not be asked now (an instance that is full, for example) is to be removed here.
         keys = [candidate.key for candidate in self._untried]
-        index, self.probe = self._rests.choose(keys)
-        self._key, self.asked = keys[index], self._untried.pop(index)
+        position, self.probe = self._rests.choose(keys)
+        self._key, self.asked = keys[position], self._untried.pop(position)
         self._open = True
 
     def failed(self, failure: ProviderError) -> None:

@@ -62,7 +62,7 @@ _unknown: set[tuple[str, str]] = set()
 def _known(code: Any, plugin: str) -> Code:
     """The code, or `llm_error` for one that does not exist, which is logged once for each plugin."""
     if isinstance(code, str) and code in CODES:
-        return cast(Code, code)
+        return cast("Code", code)
     said = str(code)[:100]
     if (plugin, said) not in _unknown and len(_unknown) < UNKNOWN_WORDS:
         _unknown.add((plugin, said))
@@ -82,14 +82,19 @@ def _is_lost(exc: BaseException) -> bool:
 
 
 def retry_delay(failure: ProviderError, attempt: int) -> float | None:
-    """Seconds until the next attempt, or None if a retry does not help. `attempt` counts from 0. Delays are random within
-    a range, but never shorter than the provider asked for."""
+    """Seconds until the next attempt, or None if a retry does not help. `attempt` counts from 0. Delays are random
+    within a range, but never shorter than the provider asked for."""
     delay = failure.retry_after
     if failure.code == "unavailable" and delay is None:
-        return RETRY_DELAY * 2.0**attempt * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
+        return RETRY_DELAY * 2.0**attempt * _random(1 - RETRY_JITTER)
     if failure.code not in ("unavailable", "rate_limited") or delay is None or delay > RETRY_AFTER_LIMIT:
         return None
-    return delay * random.uniform(1, 1 + RETRY_JITTER)
+    return delay * _random(1)
+
+
+def _random(least: float) -> float:
+    """A random factor, so that the requests that failed together do not return together."""
+    return random.uniform(least, 1 + RETRY_JITTER)  # noqa: S311  # it keeps no secret
 
 
 def _seconds(value: Any) -> float | None:

@@ -17,6 +17,10 @@ class EncoderFault(Exception):
     """The encoder of a door raised, or returned something else than bytes: the door's fault, not the provider's."""
 
 
+def _nothing() -> None:
+    """Nothing begins any more."""
+
+
 class Writer:
     """Puts the text of one answer into its buffer. `tokens` is the number of frames."""
 
@@ -72,6 +76,10 @@ class Writer:
         if framed.__class__ is not bytes and self._bytes:
             raise EncoderFault(f"it returned {type(framed).__name__}, not bytes")
         return framed
+
+    def close(self) -> None:
+        """Forget `begin`, which belongs to the owner of this writer: a circle of references keeps memory for long."""
+        self._begin = _nothing
 
     def log_fault(self, exc: BaseException) -> None:
         """Log what went wrong in the encoder, with its name."""

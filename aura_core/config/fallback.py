@@ -26,10 +26,10 @@ class FallbackEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_fallback(value: Any, own: FallbackEntry, where: Callable[[str], str]) -> list[FallbackEntry]:
-    """The entries of an agent's `fallback`. `own` is what the agent itself asks ("" where it names no provider), `where`
+    """The entries of an agent's `fallback`. `own` is the agent's own provider ("" if it names none) and model; `where`
     gives the place of `fallback` and of each `fallback[N]`. Raises ConfigError."""
     if not isinstance(value, list):
-        raise ConfigError(f"{where('fallback')}: fallback: expected a list, such as [{{provider: ollama}}]")
+        raise ConfigError(f"{where('fallback')}: fallback: expected a list, such as [{{provider: NAME}}]")
     if len(value) > FALLBACK_LIMIT:
         count = f"{len(value)} providers are listed, and at most {FALLBACK_LIMIT} may be"
         raise ConfigError(f"{where('fallback')}: fallback: {count}")
@@ -49,7 +49,7 @@ def read_fallback(value: Any, own: FallbackEntry, where: Callable[[str], str]) -
 
 def _entry(item: Any, own: FallbackEntry, place: str) -> FallbackEntry:
     if not isinstance(item, dict):
-        raise ConfigError(f"{place}: expected a provider and what it is asked, such as {{provider: ollama}}")
+        raise ConfigError(f"{place}: expected a provider and what it is asked, such as {{provider: NAME}}")
     inherited = {"temperature": own.temperature, "max_tokens": own.max_tokens}
     written = {str(key): value for key, value in item.items() if value is not None}
     return decode(inherited | written, FallbackEntry, lambda key: place)

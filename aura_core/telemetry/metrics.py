@@ -5,6 +5,7 @@ instances, outcomes, codes; with several workers each names itself, for one of t
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily
@@ -28,9 +29,9 @@ class Metrics:
         abandonments: Mapping[str, int],
         worker: int | None = None,
     ) -> None:
-        """`active` counts the answers under way, `buffered` the bytes held for clients, `resting` the candidates that are
-        skipped, `abandonments` the abandoned clean-ups by plugin; `worker` is this process's number, where there are
-        several."""
+        """`active` counts the answers under way, `buffered` the bytes held for clients, `resting` the skipped
+        candidates, `abandonments` the abandoned clean-ups by plugin; `worker` is this process's number, if
+        there are several."""
         self._registry = registry = CollectorRegistry()
         self._worker = [] if worker is None else [str(worker)]
         label = ["worker"] if self._worker else []
@@ -74,19 +75,27 @@ class Metrics:
             [provider, "gen_ai_token_type", *label],
             registry=registry,
         )
+        self._children: dict[tuple[Any, tuple[str, ...]], Any] = {}
         registry.register(_Abandonments(abandonments))
 
     def observe(self, record: StreamRecord) -> None:
         """Count an answer that is over."""
         provider = record.provider
-        self._streams.labels(provider, record.outcome, record.code or "", *self._worker).inc()
+        self._child(self._streams, provider, record.outcome, record.code or "").inc()
         for attempt in record.attempts:
-            self._attempts.labels(attempt.provider, attempt.outcome, attempt.code or "", *self._worker).inc()
+            self._child(self._attempts, attempt.provider, attempt.outcome, attempt.code or "").inc()
         if record.first_token_ms is not None:
-            self._first_token.labels(provider, *self._worker).observe(record.first_token_ms / 1000)
-        self._duration.labels(provider, *self._worker).observe(record.duration_ms / 1000)
-        self._tokens.labels(provider, "input", *self._worker).inc(record.prompt_tokens)
-        self._tokens.labels(provider, "output", *self._worker).inc(record.completion_tokens)
+            self._child(self._first_token, provider).observe(record.first_token_ms / 1000)
+        self._child(self._duration, provider).observe(record.duration_ms / 1000)
+        self._child(self._tokens, provider, "input").inc(record.prompt_tokens)
+        self._child(self._tokens, provider, "output").inc(record.completion_tokens)
+
+    def _child(self, metric: Any, *labels: str) -> Any:
+        """The metric with these labels; a lookup in the library's own way costs more than all else here."""
+        child = self._children.get((metric, labels))
+        if child is None:
+            child = self._children[metric, labels] = metric.labels(*labels, *self._worker)
+        return child
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

@@ -1,12 +1,16 @@
 """Three scripted servers for each test of failing over."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scripted import Trio, answer
 
 from aura_core.testing import Upstream
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules that the tests of this folder share
+
+from scripted import Trio, answer
 
 
 @pytest.fixture

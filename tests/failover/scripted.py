@@ -30,7 +30,7 @@ def words(who: str, count: int) -> list[bytes]:
 
 
 def answer(who: str, count: int = 3, end: bytes = DONE) -> Reply:
-    """A whole answer, whose every word names the server that gave it."""
+    """A complete answer, in which every word names its server."""
     return Reply([*words(who, count), chunk(finish="stop"), event({"choices": [], "usage": USAGE}), end], headers=SSE)
 
 
@@ -39,7 +39,8 @@ def breaks(parts: Sequence[Part], ending: Ending) -> Reply:
 
 
 def refusal(status: int, code: str = "", message: str = "no", **headers: str) -> Reply:
-    body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code or None}}
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    body = {"error": {"message": message, "type": kind, "param": None, "code": code or None}}
     sent = {"content-type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply([json.dumps(body).encode()], status=status, headers=sent)
 
@@ -56,7 +57,7 @@ fallback:
 
 
 class Clock:
-    """The time of the rests, which only a test moves."""
+    """The clock of the rests, which only a test advances."""
 
     now = 0.0
 

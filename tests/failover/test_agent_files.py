@@ -1,4 +1,4 @@
-"""A fallback in an agent's file: what is refused and where, what is inherited, and where it is shown."""
+"""A fallback in an agent file: errors with their lines, inherited values, and where it is shown."""
 
 import json
 import subprocess
@@ -43,10 +43,10 @@ def test_entries_inherit_temperature_and_max_tokens_and_nothing_else() -> None:
 
 
 BAD: dict[str, tuple[str, str]] = {
-    "no list": ("fallback: openai", "agents/it.md:5: fallback: expected a list, such as [{provider: ollama}]"),
+    "no list": ("fallback: openai", "agents/it.md:5: fallback: expected a list, such as [{provider: NAME}]"),
     "a name alone": (
         "fallback:\n  - openai",
-        "agents/it.md:6: fallback[0]: expected a provider and what it is asked, such as {provider: ollama}",
+        "agents/it.md:6: fallback[0]: expected a provider and what it is asked, such as {provider: NAME}",
     ),
     "no provider": ("fallback:\n  - {model: m}", "agents/it.md:6: fallback[0]: 'provider' is missing"),
     "an empty provider": ("fallback: [{provider: ''}]", "agents/it.md:5: fallback[0]: provider: it must not be empty"),

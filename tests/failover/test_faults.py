@@ -1,4 +1,4 @@
-"""The sixteen faults of failoverbench at the primary, and what a client, the log and both providers see of each."""
+"""The sixteen faults of failoverbench at the primary, and the results for the client, the log and both providers."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ PATIENCE = 1.0
 
 
 class Seen(NamedTuple):
-    """What a client got: the text, and how it ended (`done`, or the error's code)."""
+    """A client's result: the text, and the end (`done`, or the error's code)."""
 
     text: str
     end: str
@@ -120,7 +120,7 @@ FAULTS: dict[str, Fault] = {
     "S12 the context is too long: another model, never the same again": Fault(
         [], refusal(400, "context_length_exceeded"), BACKUP, "done", (1, 1)
     ),
-    "S13 refused content: the reason, and nobody else is asked": Fault(
+    "S13 refused content: the reason, nobody else": Fault(
         [], refusal(400, "content_policy_violation"), "", "content_filtered", (1, 0)
     ),
     "S14 cut in the middle, where the backup refuses a prefill": Fault(

@@ -1,4 +1,4 @@
-"""Which candidates rest, for how long, and who probes them: a small state machine, with a clock that the tests move."""
+"""Which candidates rest, for how long, and which request probes them: a state machine with a clock set by the test."""
 
 import logging
 
@@ -52,18 +52,18 @@ def test_a_failure_that_lasts_makes_a_candidate_rest(
 ) -> None:
     rests.failed(A, failure, probe=False)
     clock.now += seconds - 0.1
-    assert rests.choose([A, B]).index == (1 if seconds else 0)
+    assert rests.choose([A, B]).position == (1 if seconds else 0)
     clock.now += 0.2
-    assert rests.choose([A, B]).index == 0
+    assert rests.choose([A, B]).position == 0
 
 
 def test_one_request_probes_and_the_others_go_on_without(rests: Rests, clock: Clock) -> None:
     rests.failed(A, ProviderError("x", "unavailable"), probe=False)
     clock.now += 6
     assert rests.choose([A, B]) == Choice(0, probe=True)
-    assert [rests.choose([A, B]).index for _ in range(200)] == [1] * 200
+    assert [rests.choose([A, B]).position for _ in range(200)] == [1] * 200
     rests.failed(A, ProviderError("x", "unavailable"), probe=True)
-    assert rests.choose([A, B]).index == 1, "it rests again"
+    assert rests.choose([A, B]).position == 1, "it rests again"
     clock.now += 6
     assert rests.choose([A, B]) == Choice(0, probe=True)
     rests.answered(A)
@@ -86,7 +86,7 @@ def test_somebody_else_does_not_end_a_probe(rests: Rests, clock: Clock) -> None:
     rests.failed(A, ProviderError("x", "unavailable"), probe=False)  # it was asked before the rest began
     rests.left(A, probe=False)
     clock.now += 6
-    assert rests.choose([A, B]).index == 1
+    assert rests.choose([A, B]).position == 1
 
 
 def test_a_candidate_never_rests_where_there_is_nobody_else(rests: Rests) -> None:
@@ -99,7 +99,7 @@ def test_a_candidate_never_rests_where_there_is_nobody_else(rests: Rests) -> Non
 def test_a_failure_that_does_not_last_ends_a_rest(rests: Rests) -> None:
     rests.failed(A, ProviderError("x", "timeout"), probe=False)
     rests.failed(A, ProviderError("x", "auth"), probe=False)
-    assert rests.choose([A, B]).index == 0
+    assert rests.choose([A, B]).position == 0
 
 
 def test_the_log_tells_once_that_a_rest_begins_and_once_that_it_ends(
@@ -131,8 +131,8 @@ def test_the_memory_is_bounded(rests: Rests, monkeypatch: pytest.MonkeyPatch) ->
     for number in range(10):
         rests.failed((str(number), ""), ProviderError("x", "timeout"), probe=False)
     assert len(rests) == 3
-    assert rests.choose([("0", ""), B]).index == 0
-    assert rests.choose([("9", ""), B]).index == 1
+    assert rests.choose([("0", ""), B]).position == 0
+    assert rests.choose([("9", ""), B]).position == 1
 
 
 STEPS = st.lists(
@@ -153,8 +153,8 @@ def test_at_most_one_probe_of_each_at_a_time_and_none_is_lost(steps: list[tuple[
     asked: list[tuple[Key, bool]] = []
     for step, which, code in steps:
         if step == "ask":
-            index, probe = rests.choose(keys)
-            asked.append((keys[index], probe))
+            position, probe = rests.choose(keys)
+            asked.append((keys[position], probe))
         elif step == "wait":
             clock.now += which * 5
         elif asked:
@@ -171,4 +171,4 @@ def test_at_most_one_probe_of_each_at_a_time_and_none_is_lost(steps: list[tuple[
     for key, probe in asked:
         rests.left(key, probe)
     clock.now += 100
-    assert rests.choose(keys).index == 0, "a candidate is asked again, whatever happened"
+    assert rests.choose(keys).position == 0, "a candidate is asked again, whatever happened"

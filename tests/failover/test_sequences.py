@@ -1,4 +1,4 @@
-"""Whatever candidates do, in whatever order: one end, one speaker, never two asked at once, none after the answer began."""
+"""Whatever candidates do: one terminal event, one speaker, never two asked at once, none after the answer began."""
 
 import asyncio
 import itertools
@@ -197,7 +197,7 @@ def test_answers_one_upon_the_other_and_at_once(
         await asyncio.gather(*tasks)
         # Nobody keeps a probe: an hour later the first candidate is asked.
         await asyncio.sleep(3600)
-        assert rests.choose([("p0", "m"), ("p1", "m")]).index == 0
+        assert rests.choose([("p0", "m"), ("p1", "m")]).position == 0
 
     virtual_time.run(main())
 

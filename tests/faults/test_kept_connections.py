@@ -337,3 +337,15 @@ def test_no_request_fails_on_a_stale_connection_among_many(tired: Any, serve: Ca
     with serve(tired.url) as aura, ThreadPoolExecutor(12) as users:
         answers = list(users.map(lambda _: said(aura.ask("it")), range(120)))
     assert answers == ["Hi"] * 120
+
+
+def test_a_reason_phrase_of_any_bytes_is_no_fault_of_the_plugin(
+    raw_server: Start, plugin: Conformance, serve: Callable[[str], AuraServer]
+) -> None:
+    def talk(connection: socket.socket, _number: int) -> None:
+        read(connection)
+        connection.sendall(whole(plugin, "Hi").replace(b" 200 OK", b" 200 \xcf\xff", 1))
+        read(connection)
+
+    with serve(raw_server(talk).url) as aura:
+        assert said(aura.ask("it")) == "Hi"
