@@ -152,6 +152,27 @@ def test_an_answer_that_repeats_4_mib_full_of(body: str, aura: AuraServer) -> No
     _check(aura, _post("says", "chat/stream", BODIES[body]()), enough=1_000_000)
 
 
+CHAT = b'{"model":"echo","messages":['
+SAID = b'{"role":"user","content":"a"}'
+OPENAI: dict[str, Callable[[], bytes]] = {
+    "messages": lambda: _filled(CHAT, SAID + b",", SAID + b"]}"),
+    "messages that say nothing": lambda: _filled(CHAT, TURN + b",", SAID + b"]}"),
+    "system messages": lambda: _filled(CHAT, b'{"role":"system","content":"a"},', SAID + b"]}"),
+    "messages of one part": lambda: _filled(CHAT, b'{"role":"user","content":[{"type":"text"}]},', SAID + b"]}"),
+    "parts": lambda: _filled(
+        CHAT + b'{"role":"user","content":[', b'{"type":"text"},', b'{"type":"text","text":"a"}]}]}'
+    ),
+    "tools": lambda: _filled(CHAT + SAID + b'],"tools":[', b"{},", b"{}]}"),
+}
+
+
+@pytest.mark.parametrize("body", OPENAI)
+def test_a_body_of_4_mib_for_the_openai_api_full_of(body: str, aura: AuraServer) -> None:
+    said = OPENAI[body]()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    _check(aura, head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(said) + said, "200")
+
+
 def test_a_body_of_4_mib_in_chunks_of_a_byte(aura: AuraServer) -> None:
     chunk = b"1\r\na\r\n"
     body = b"b\r\n%b\r\n" % PROMPT + chunk * (SIZE // len(chunk)) + b'2\r\n"}\r\n0\r\n\r\n'

@@ -68,6 +68,7 @@ def reasoning(played: Played) -> None:
         assert "The user asks something." in played.said["text"]
         assert "the answer is 42." in played.said["text"]
         return
+    assert "reasoning" in played.said, played.said
     assert played.said["reasoning"].startswith("The user asks something."), played.said
     assert played.said["reasoning"].endswith("answer in one sentence."), played.said
     assert played.said["text"] == "I thought about it, and the answer is 42."

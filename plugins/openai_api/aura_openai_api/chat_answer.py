@@ -68,7 +68,16 @@ class ChatEncoder(Encoder):
         return {"id": identity, "object": kind, "created": created, "model": self._model}
 
 
-def usage_of(usage: Usage) -> dict[str, int]:
-    """The counts in OpenAI's words."""
+def usage_of(usage: Usage) -> dict[str, Any]:
+    """The counts in OpenAI's words; the parts of them where the provider reports some."""
     total = usage.prompt + usage.completion
-    return {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion, "total_tokens": total}
+    counts: dict[str, Any] = {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "total_tokens": total,
+    }
+    if usage.cache_read:
+        counts["prompt_tokens_details"] = {"cached_tokens": usage.cache_read}
+    if usage.reasoning:
+        counts["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    return counts

@@ -78,6 +78,16 @@ def test_usage_comes_in_a_chunk_of_its_own_where_it_is_asked_for() -> None:
     assert all("usage" not in chunk for chunk in found)
 
 
+def test_cached_and_reasoning_tokens_are_told_where_the_provider_counts_them() -> None:
+    end = End("stop", Usage(9, 5, cache_read=4, cache_write=1, reasoning=3))
+    usage = chat_stream(end, include_usage=True)[-2]["usage"]
+    assert usage["prompt_tokens_details"] == {"cached_tokens": 4}
+    assert usage["completion_tokens_details"] == {"reasoning_tokens": 3}
+    usage = responses_stream(("text", "a"), end=end)[-1]["response"]["usage"]
+    assert usage["input_tokens_details"] == {"cached_tokens": 4}
+    assert usage["output_tokens_details"] == {"reasoning_tokens": 3}
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("tool_calls", "stop")],
