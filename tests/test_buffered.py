@@ -1,4 +1,4 @@
-"""`server.max_buffered`: what clients' requests and unread answers hold is counted, bounded, and given back exactly."""
+"""`server.max_buffered`: memory of requests and unread answers is counted, bounded, and released exactly."""
 
 import asyncio
 import contextlib
@@ -65,7 +65,7 @@ def prompt(text: str) -> bytes:
 
 
 def read(sock: socket.socket) -> bytes:
-    """All until the server closes."""
+    """Read until the server closes."""
     got = b""
     with contextlib.suppress(ConnectionError):
         while piece := sock.recv(65536):
@@ -124,7 +124,7 @@ def test_large_shares_leave_room_for_small_ones() -> None:
 
 
 class Sink:
-    """A connection whose client reads when the test says so."""
+    """A connection whose client reads on the test's command."""
 
     def __init__(self, takes: bool = False) -> None:
         self.got = b""
@@ -147,7 +147,7 @@ class Sink:
 
 
 async def fill(buffer: FrameBuffer, size: int, many: int = 10_000) -> int:
-    """Put frames until there is no room. Gives how many bytes that were."""
+    """Put frames until there is no space. Returns the number of bytes."""
     for number in range(1, many + 1):
         if not buffer.put(b"x" * size):
             try:
@@ -255,7 +255,7 @@ def test_a_body_beyond_the_budget_is_refused_while_it_comes(small: AuraServer) -
         assert b"\r\nretry-after: 1\r\n" in answer
         assert b'"code":"too_many_streams"' in answer
         assert b"server.max_buffered" in answer
-        # A usual request is served meanwhile.
+        # An ordinary request is served meanwhile.
         assert small.ask("says")[-1].name == "done"
     nothing_held(small)
     assert small.post("says", "x" * 3_000_000).status_code == 200
@@ -266,7 +266,7 @@ def test_a_body_in_one_piece_with_its_end_is_refused_and_the_connection_closes(s
     until(lambda: small.runtime.budget.held >= 8_000_000, "the budget is full")
     with socket.create_connection(("127.0.0.1", small.port), timeout=60) as sock:
         sock.sendall(question("says", prompt("x" * 200_000)))
-        answer = read(sock)  # ends: the connection does not linger for ever
+        answer = read(sock)  # ends: the connection does not linger forever
     assert answer.count(b"HTTP/1.1") == 1
     assert b'"code":"too_many_streams"' in answer
     small.loop.call_soon_threadsafe(small.runtime.budget.give_back, 8_000_000)
@@ -373,7 +373,7 @@ def unread(aura: AuraServer) -> int:
     return sum(each._held for each in aura._server.server_state.connections)  # type: ignore[union-attr]
 
 
-# Everything comes back
+# Everything is released
 
 BODIES: dict[str, tuple[bytes, int | None]] = {
     "good": (prompt("a b c " * 2000), None),
@@ -442,11 +442,11 @@ def test_a_drain_gives_everything_back(tmp_path: Path) -> None:
         sock.close()
 
 
-# Halves of characters
+# Lone surrogates
 
 
 def whole(text: bytes) -> bytes:
-    """What `_replace_halves` makes of a text, found in another way: escape by escape."""
+    """The result of `_replace_halves`, computed in another way: escape by escape."""
     escapes = rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..|\\."
 
     def mend(found: re.Match[bytes]) -> bytes:
@@ -490,7 +490,7 @@ def test_an_upstream_is_read_in_small_pieces_while_the_client_is_slow(tmp_path: 
 
 
 async def _read_ahead(aura: AuraServer, said: bytes) -> int:
-    """How many bytes of an upstream's answer aiohttp holds, at most, while nobody reads Aura's."""
+    """The maximum bytes of an upstream's answer that aiohttp holds while Aura's answer is not read."""
     from aiohttp.streams import StreamReader
 
     largest = 0

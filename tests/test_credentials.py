@@ -1,4 +1,4 @@
-"""Secrets of providers: in the variable or the file that the settings name, and never in what anybody reads."""
+"""Secrets of providers: read from the variable or the file that the settings name, and never shown."""
 
 import os
 from collections.abc import Callable

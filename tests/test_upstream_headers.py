@@ -1,4 +1,4 @@
-"""The id of a request, and a valid traceparent, go on to the provider; a client can choose no other header."""
+"""The id of a request and a valid traceparent are sent to the provider; a client cannot set any other header."""
 
 from pathlib import Path
 

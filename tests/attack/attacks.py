@@ -24,7 +24,7 @@ SETTLE = 2.0  # seconds for which an attack is held
 
 
 class Figure(NamedTuple):
-    """A row of the table in docs/security-testing.md. Memory in MiB, times in seconds."""
+    """A row of the table in docs/security-testing.md, with memory in MiB and times in seconds."""
 
     attack: str
     tried: str
@@ -36,7 +36,7 @@ class Figure(NamedTuple):
 
 
 class Attacker(asyncio.Protocol):
-    """A connection that sends what it is given, and reads only if it is told to."""
+    """A connection that sends the given data, and reads only on request."""
 
     def __init__(self, data: bytes, reads: bool) -> None:
         self.transport: Any = None
@@ -63,7 +63,7 @@ class Attacker(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.got += data
-        self._left = self._left[:0]  # an answer before the end of the request: it was refused
+        self._left = self._left[:0]  # a response before the end of the request: it was refused
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.closed.done():
@@ -71,7 +71,7 @@ class Attacker(asyncio.Protocol):
 
     @property
     def status(self) -> str:
-        """The status of the answer, and the code of a refusal; "held" while there is none."""
+        """The status of the response, and the code of a refusal; "held" while there is none."""
         if not self.got:
             return "dropped" if self.closed.done() else "held"
         code = re.search(rb'"code": ?"(\w+)"', self.got)
@@ -80,7 +80,7 @@ class Attacker(asyncio.Protocol):
 
 @contextlib.asynccontextmanager
 async def attackers(aura: Siege, count: int, data: bytes, reads: bool) -> AsyncIterator[list[Attacker]]:
-    """Open so many connections, each of which sends `data`; drop them at the end."""
+    """Open this many connections, each of which sends `data`; drop them at the end."""
     room, loop = asyncio.Semaphore(AT_ONCE), asyncio.get_running_loop()
 
     async def attack() -> Attacker:
@@ -103,16 +103,17 @@ async def attackers(aura: Siege, count: int, data: bytes, reads: bool) -> AsyncI
 
 
 def counted(clients: list[Attacker]) -> str:
-    """How many got which answer."""
+    """The number of connections for each response."""
     found = Counter(client.status for client in clients)
     return ", ".join(f"{count:,} {status}" for status, count in found.most_common())
 
 
 async def settled(aura: Siege, figure: Figure, witness: Witness) -> Figure:
-    """Check that the attack left nothing behind, and that a client was served during it."""
+    """Check that the attack leaked nothing, and that a client was served during it."""
     await aura.at_rest()
-    assert aura.faults() == []
-    assert witness.wrong == []
+    faults = aura.faults()
+    assert not faults, faults[0]
+    assert not witness.wrong, witness.wrong[0]
     assert witness.first_token, "nobody was served"
     return figure
 
@@ -121,7 +122,7 @@ async def settled(aura: Siege, figure: Figure, witness: Witness) -> Figure:
 
 
 async def never_read(aura: Siege, count: int, agent: str) -> Figure:
-    """Ask for answers that never end, behind an upstream that sends as fast as it can, and read nothing."""
+    """Request endless answers from an upstream that sends as fast as it can, and read nothing."""
     aura.forget_peak()
     question = request(agent, b'{"prompt":"hello"}')
     async with attackers(aura, count, question, reads=False), aura.witness("ollama-short") as witness:
@@ -225,7 +226,7 @@ async def unfinished_heads(aura: Siege, count: int) -> Figure:
 
 
 async def idle_connections(aura: Siege, count: int) -> Figure:
-    """Connect, and say nothing."""
+    """Connect, and send nothing."""
     aura.forget_peak()
     async with attackers(aura, count, b"", reads=True) as opened, aura.witness("says") as witness:
         await asyncio.sleep(SETTLE)
@@ -267,7 +268,7 @@ async def long_prompts(aura: Siege, count: int, agent: str) -> Figure:
     )
 
 
-# What is not valid
+# Invalid requests
 
 STRANGE = [b"\0", b"\xff", b"\r\n", b"\r\n\r\n", b'"', b"{", b"[" * 200, b"\\ud800", b"-", b"1e999", b"0\r\n\r\n", b":"]
 ALLOWED = {"200", "400", "401", "403", "404", "405", "408", "413", "415", "421", "422", "431", "502", "503"}
@@ -295,7 +296,7 @@ def strange_request(dice: random.Random) -> bytes:
 
 
 async def strange_requests(aura: Siege, count: int, seed: int = 0) -> Figure:
-    """Send requests that are nearly valid."""
+    """Send almost valid requests."""
     aura.forget_peak()
     statuses: Counter[str] = Counter()
     numbers = iter(range(count))
@@ -331,7 +332,7 @@ async def strange_requests(aura: Siege, count: int, seed: int = 0) -> Figure:
 
 
 async def upstream_faults(aura: Siege, count: int, provider: str, seed: int = 0) -> Figure:
-    """Ask a provider's server that fails in every way that we know."""
+    """Use a provider's server that fails in every known way."""
     aura.forget_peak()
     codes: Counter[str] = Counter()
     numbers = iter(range(count))
@@ -384,7 +385,7 @@ async def all_at_once(aura: Siege, count: int) -> Figure:
         ]
         await asyncio.sleep(3 * SETTLE)
         outcome = counted([client for clients in several for client in clients if client.got or client.closed.done()])
-    # What others get meanwhile depends on the memory that is left; afterwards they are served as ever.
+    # During the attack others are served only if memory is left; afterwards they are served as usual.
     await aura.at_rest()
     async with aura.witness("ollama-short") as witness:
         await asyncio.sleep(SETTLE)

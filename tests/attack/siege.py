@@ -1,4 +1,4 @@
-"""A real `aura serve` under attack, in a process of its own: its memory, its log, and a client that must be served."""
+"""A real `aura serve` under attack, in a separate process: its memory, its log, and a client that must be served."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ api_key_env = "ATTACKED_KEY"
 
 
 class Witness:
-    """What a client that behaves well saw: seconds to the first token of each complete answer, and what went wrong."""
+    """The results of a well-behaved client: seconds to the first token of each complete answer, and the errors."""
 
     def __init__(self) -> None:
         self.first_token: list[float] = []
@@ -58,12 +58,13 @@ class Witness:
 
 
 class Siege:
-    """A server under attack, and what it holds."""
+    """A server under attack, and its resources."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
         self.process = process
         self.port = port
         self.log = log
+        self.begin = 0  # the length of the log when the attacks begin: a busy machine may be slow to start
 
     def memory(self) -> int:
         """Resident memory in MiB."""
@@ -84,7 +85,7 @@ class Siege:
     def figures(self) -> dict[str, float]:
         """The server's own figures, from /metrics."""
         url = f"http://127.0.0.1:{self.port}/metrics"
-        text = urllib.request.urlopen(url, timeout=60).read().decode()
+        text = urllib.request.urlopen(url, timeout=120).read().decode()
         return {name: float(value) for name, value in re.findall(r"^(aura_\w+)(?:\{\})? (\S+)$", text, re.MULTILINE)}
 
     async def figure(self, name: str) -> float:
@@ -92,7 +93,7 @@ class Siege:
         return (await asyncio.to_thread(self.figures))[name]
 
     async def until(self, name: str, enough: float, seconds: float = 60) -> float:
-        """Wait until a figure is at least so high, or no longer rises for two seconds. Gives it."""
+        """Wait until a figure is at least this high, or has not risen for two seconds. Returns it."""
         end, best, best_at = time.monotonic() + seconds, -1.0, time.monotonic()
         while time.monotonic() < end and time.monotonic() < best_at + 2:
             now = await self.figure(name)
@@ -104,7 +105,7 @@ class Siege:
         return best
 
     async def at_rest(self, seconds: float = 60) -> None:
-        """Wait until nothing of an attack is held any more."""
+        """Wait until all resources of an attack are released."""
         end = time.monotonic() + seconds
         while True:
             figures = await asyncio.to_thread(self.figures)
@@ -115,14 +116,14 @@ class Siege:
             await asyncio.sleep(0.1)
 
     def faults(self) -> list[str]:
-        """Lines of the log that tell of a fault of the server's own."""
+        """Lines of the log that report a fault of the server itself."""
         assert self.process.poll() is None, "the server ended"
-        lines = self.log.read_text(errors="replace").splitlines()
+        lines = self.log.read_text(errors="replace")[self.begin :].splitlines()
         return [line for line in lines if "Traceback" in line or '"level":"error"' in line.lower().replace(" ", "")]
 
     @contextlib.asynccontextmanager
     async def witness(self, agent: str) -> AsyncIterator[Witness]:
-        """A client that asks again and again during the block, and reads its answers."""
+        """A client that sends requests repeatedly during the block, and reads its answers."""
         seen, done = Witness(), asyncio.Event()
 
         async def watch() -> None:
@@ -146,7 +147,7 @@ class Siege:
             await task
 
     async def ask(self, agent: str, prompt: str, route: str = "chat/stream") -> tuple[float, bytes]:
-        """Ask and read all. Gives the seconds to the first token, and everything that came."""
+        """Send a request and read all. Returns the seconds to the first token, and everything received."""
         begin = time.monotonic()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request(agent, json.dumps({"prompt": prompt}).encode(), route, b"Connection: close\r\n"))
@@ -160,7 +161,7 @@ class Siege:
 
 
 def request(agent: str, body: bytes, route: str = "chat/stream", more: bytes = b"", length: int | None = None) -> bytes:
-    """The bytes of a question."""
+    """The bytes of a request."""
     return (
         b"POST /api/agents/%b/%b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n%b"
         b"Content-Length: %d\r\n\r\n%b"
@@ -207,10 +208,11 @@ def siege(folder: Path, address_space: int | None = None, settings: str = "") ->
         attacked = Siege(process, int(found[1]), log)
         for agent in ("ollama-short", "openai-short"):  # so that clients are open before anything is measured
             asyncio.run(attacked.ask(agent, "hello"))
+        attacked.begin = len(log.read_text(errors="replace"))
         yield attacked
 
 
 def needs_linux() -> None:
-    """Skip a test where there is no /proc."""
+    """Skip a test without /proc."""
     if not Path("/proc/self/clear_refs").exists():
         pytest.skip("needs Linux: the memory of a process is read in /proc")

@@ -25,7 +25,7 @@ def _chunk(data: bytes) -> bytes:
 
 
 class Dialect:
-    """How one of the protocols says a token, and the end."""
+    """How one of the protocols encodes a token, and the end."""
 
     def __init__(self, ollama: bool) -> None:
         self.ollama = ollama
@@ -87,7 +87,7 @@ class Upstream(asyncio.Protocol):
         self.task = asyncio.ensure_future(self.answer(dialect, asked["model"], prompt[:100]))
 
     async def answer(self, dialect: Dialect, model: str, prompt: str) -> None:
-        """Say what the model's name asks for."""
+        """Send what the model's name specifies."""
         write = self.transport.write
         if model == "fault":
             await self.fail(dialect, random.Random(int(prompt)))
@@ -105,7 +105,7 @@ class Upstream(asyncio.Protocol):
                 write(piece)
 
     async def fail(self, dialect: Dialect, dice: random.Random) -> None:
-        """Some tokens, unless the head is bad already; then a fault."""
+        """Some tokens, unless the head is already invalid; then a fault."""
         write, fault = self.transport.write, dice.choice(FAULTS)
         good = b"".join(dialect.token(f"word{number} ") for number in range(dice.randrange(4)))
         if fault == "no head":

@@ -112,7 +112,7 @@ def usage_is_nothing() -> None:
 
 @breaks("length")
 def every_end_is_stop() -> None:
-    """An answer that was cut by its limit looks whole."""
+    """An answer that was cut by its limit looks complete."""
     import msgspec
 
     for encoder in _encoders():
@@ -125,7 +125,7 @@ def every_end_is_stop() -> None:
 
 @breaks("cut")
 def every_text_ends_the_answer() -> None:
-    """Every piece looks like the last, so nobody sees that a stream was cut."""
+    """Every piece looks like the last, so that a truncated stream is not detected."""
     from aura_core import End, Usage
 
     for encoder in _encoders():
@@ -136,7 +136,7 @@ def every_text_ends_the_answer() -> None:
 
 @breaks("cancel")
 def nobody_notices_who_left() -> None:
-    """An answer goes on when its client has left. It takes a broken core: a door has no part in this."""
+    """An answer continues after its client has disconnected. This is a fault of the core, not of the door."""
     from aura_core.answer.relay import Relay
 
     Relay.close = lambda self: None  # type: ignore[method-assign]

@@ -1,7 +1,8 @@
-"""The clients that are tried, each in an environment of its own: `python environments.py [--quick]` makes those that are missing.
+"""The clients that are tried, each in an environment of its own; `python environments.py` makes those that are missing.
 
-A Python client has its pins in python/NAME.txt and its environment in ~/.cache/aura-clients, by the hash of these pins;
-`--pin` writes the newest. The JavaScript clients have theirs in node/package-lock.json and node/node_modules.
+With `--quick` only those that CI runs. A Python client has its pins in python/NAME.txt, and its environment in
+~/.cache/aura-clients, by the hash of these pins; `--pin` writes the newest. The JavaScript clients have theirs in
+node/package-lock.json and node/node_modules.
 """
 
 import argparse
@@ -20,7 +21,7 @@ SERVICES = ("stream", "whole", "history", "usage")
 
 
 class Client(NamedTuple):
-    """A client and the driver that plays it. `quick` clients run in CI."""
+    """A client and its driver. `quick` clients run in CI."""
 
     name: str
     driver: str
@@ -31,14 +32,14 @@ class Client(NamedTuple):
 
     @property
     def command(self) -> list[str]:
-        """How its driver is started."""
+        """The command that starts its driver."""
         if self.environment == "node":
             return [shutil.which("node") or "node", str(NODE / f"{self.driver}.mjs")]
         return [str(python_of(self.environment)), str(FOLDER / "python" / f"{self.driver}.py")]
 
     @property
     def missing(self) -> str:
-        """Why it cannot be run here, or nothing."""
+        """The reason why it cannot be run here, or ""."""
         if self.environment == "node":
             there = shutil.which("node") is not None and (NODE / "node_modules" / ".package-lock.json").exists()
         else:
@@ -64,12 +65,12 @@ TYPES = Client("Open Responses' types", "open_responses", "openresponses", ("ope
 
 
 def pins_of(environment: str) -> Path:
-    """The file of a Python environment's pins."""
+    """The file with a Python environment's pins."""
     return FOLDER / "python" / f"{environment}.txt"
 
 
 def folder_of(environment: str) -> Path:
-    """Where an environment of these pins is kept."""
+    """The folder of an environment with these pins."""
     digest = hashlib.sha256(pins_of(environment).read_bytes()).hexdigest()[:12]
     return CACHE / f"{environment}-{digest}"
 
@@ -80,7 +81,7 @@ def python_of(environment: str) -> Path:
 
 
 def make(client: Client) -> None:
-    """Make the environment of a client, unless it is there."""
+    """Create the environment of a client, unless it exists."""
     if client.environment == "node":
         if client.missing:
             subprocess.run(["npm", "ci", "--prefix", NODE, "--no-audit", "--no-fund", "--loglevel=error"], check=True)
@@ -90,20 +91,40 @@ def make(client: Client) -> None:
         return
     shutil.rmtree(folder, ignore_errors=True)
     wanted = ["--python", client.python] if client.python else ["--python", sys.executable]
-    subprocess.run([_uv(), "venv", "--quiet", "--no-project", *wanted, folder], check=True)
+    subprocess.run([_uv(), "venv", "--no-config", "--quiet", "--no-project", *wanted, folder], check=True)
     pins = pins_of(client.environment)
     subprocess.run(
-        [_uv(), "pip", "install", "--quiet", "--python", python_of(client.environment), "--requirements", pins],
+        [
+            _uv(),
+            "pip",
+            "install",
+            "--no-config",
+            "--quiet",
+            "--python",
+            python_of(client.environment),
+            "--requirements",
+            pins,
+        ],
         check=True,
     )
     (folder / "made").touch()
 
 
 def pin(client: Client) -> None:
-    """Write the newest versions of a Python client and of all that it needs."""
+    """Pin the newest versions of a Python client and its dependencies."""
     if client.environment == "node":
         return
-    command = [_uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--universal", "--upgrade"]
+    command = [
+        _uv(),
+        "pip",
+        "compile",
+        "--no-config",
+        "--quiet",
+        "--no-header",
+        "--no-annotate",
+        "--universal",
+        "--upgrade",
+    ]
     command += [
         "--python-version",
         "3.12" if client.python else "3.11",
@@ -119,7 +140,7 @@ def _uv() -> str:
 
 
 def main() -> None:
-    """Make all, or those of CI."""
+    """Create all environments, or those of CI."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only those that CI runs")
     parser.add_argument("--pin", action="store_true", help="write the newest versions, and make nothing")

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Servers:
 
     @contextmanager
     def running(self) -> Iterator["Servers"]:
-        """Start them, and end them."""
+        """Start and stop them."""
         (self._folder / "agents").mkdir()
         (self._folder / "agents" / "limited.md").write_text(LIMITED)
         (self._folder / "agents" / "endless.md").write_text(ENDLESS)
@@ -61,11 +61,11 @@ class Servers:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """What a driver is told."""
+        """The addresses for a driver."""
         return {"demo": self.demo.url, "own": self.own.url, "cut": self.cut.url}
 
     def answers(self, agent: str) -> int:
-        """How often an agent has been asked, as the servers' logs have it."""
+        """How many requests an agent got, from the servers' logs."""
         return sum(line["agent"] == agent for line in [*self.demo.streams(), *self.own.streams()])
 
 
@@ -89,7 +89,8 @@ class Driver:
         )
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._output: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -100,7 +101,7 @@ class Driver:
         self._lines.put(None)
 
     def play(self, scenario: str) -> Played:
-        """Play one, and wait for what the client makes of it."""
+        """Play one, and wait for the client's result."""
         agent = AGENTS.get(scenario, "")
         before = self.servers.answers(agent)
         hangups = len(self.servers.upstream.hangups)
@@ -117,7 +118,7 @@ class Driver:
         return Played(said, self._settled(agent) - before if agent else 0, self.client.name)
 
     def _settled(self, agent: str) -> int:
-        """The count when the log has come, which is written a moment after the answer."""
+        """The count after the log line has arrived, which is written a moment after the answer."""
         seen, since = self.servers.answers(agent), time.monotonic()
         while time.monotonic() < since + 0.5:
             time.sleep(0.05)
@@ -126,15 +127,19 @@ class Driver:
         return seen
 
     def stop(self) -> None:
-        """End it."""
+        """Stop it."""
         assert self.process.stdin is not None
         self.process.kill()
         self.process.wait(10)
-        self.process.stdin.close()
+        self._reader.join(10)
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            with suppress(BrokenPipeError):
+                stream.close()
 
 
 def scenarios_of(client: Client) -> list[str]:
-    """What a client's driver can play, in the order of CHECKS."""
+    """The scenarios that a client's driver supports, in the order of CHECKS."""
     from scenarios import CHECKS
 
     source = Path(client.command[-1])

@@ -1,4 +1,4 @@
-"""What each scenario must look like to whoever uses the client."""
+"""The expected result of each scenario for a user of the client."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ FAILURE = "The agent's options request this failure."
 
 
 class Played(NamedTuple):
-    """What a client made of a scenario, how often it asked, and the client's name."""
+    """A client's result for a scenario, its number of requests, and its name."""
 
     said: dict[str, Any]
     asked: int
@@ -43,7 +43,7 @@ def whole(played: Played) -> None:
 
 
 def history(played: Played) -> None:
-    """Echo counts the words of all messages, and says the last."""
+    """Echo counts the words of all messages, and repeats the last one."""
     _fine(played)
     assert played.said["text"] == "What is my name?"
     earlier = 8 if played.client == "llm" else 6  # it keeps what echo said
@@ -77,7 +77,8 @@ def error_before(played: Played) -> None:
     _failed(played)
     assert not played.said.get("text")
     assert FAILURE in played.said["message"]
-    assert played.asked == 1, "a stream that failed is not to be asked for again"
+    # The AI SDK takes a response that failed before any text for an HTTP error, and asks twice more.
+    assert played.asked == (3 if played.client == "AI SDK, openai()" else 1)
 
 
 def error_before_whole(played: Played) -> None:

@@ -1,4 +1,4 @@
-"""Each scenario fails with a door that is broken on purpose: no client's test passes whatever it is given."""
+"""Each scenario fails with an intentionally broken door: every client's test can fail."""
 
 from collections.abc import Iterator
 

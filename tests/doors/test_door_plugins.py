@@ -1,4 +1,4 @@
-"""Doors of plugins: opened one by one, refused with a reason, and costing nobody else anything."""
+"""Doors of plugins: opened one by one, refused with a reason, and without effect on others."""
 
 import json
 import os
@@ -365,7 +365,7 @@ STREAM_FAULTS = {
 def test_an_encoder_that_fails_ends_its_answer_with_an_error(
     fault: str, tmp_path: Path, fake_plugin: FakePlugin, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It was taken for the provider's fault: asked again, and the log named the provider's plugin."""
+    """Regression: it counted as the provider's fault, was retried, and the log named the provider's plugin."""
     old, new = STREAM_FAULTS[fault]
     assert old in DOOR
     fake_plugin("it", DOOR.replace(old, new))

@@ -1,4 +1,4 @@
-"""The core's own door, held to the promises of every door."""
+"""The core's own door keeps the promises of every door."""
 
 from collections.abc import Sequence
 from typing import Any

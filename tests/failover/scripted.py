@@ -30,7 +30,7 @@ def words(who: str, count: int) -> list[bytes]:
 
 
 def answer(who: str, count: int = 3, end: bytes = DONE) -> Reply:
-    """A whole answer, whose every word names the server that gave it."""
+    """A complete answer, in which every word names its server."""
     return Reply([*words(who, count), chunk(finish="stop"), event({"choices": [], "usage": USAGE}), end], headers=SSE)
 
 
@@ -57,7 +57,7 @@ fallback:
 
 
 class Clock:
-    """The time of the rests, which only a test moves."""
+    """The clock of the rests, which only a test advances."""
 
     now = 0.0
 

@@ -1,4 +1,4 @@
-"""A fallback in an agent's file: what is refused and where, what is inherited, and where it is shown."""
+"""A fallback in an agent file: errors with their lines, inherited values, and where it is shown."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The sixteen faults of failoverbench at the primary, and what a client, the log and both providers see of each."""
+"""The sixteen faults of failoverbench at the primary, and the results for the client, the log and both providers."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ PATIENCE = 1.0
 
 
 class Seen(NamedTuple):
-    """What a client got: the text, and how it ended (`done`, or the error's code)."""
+    """A client's result: the text, and the end (`done`, or the error's code)."""
 
     text: str
     end: str

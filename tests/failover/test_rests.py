@@ -1,4 +1,4 @@
-"""Which candidates rest, for how long, and who probes them: a small state machine, with a clock that the tests move."""
+"""Which candidates rest, for how long, and which request probes them: a state machine with a clock set by the test."""
 
 import logging
 

@@ -33,6 +33,6 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """As asyncio.run, in no time."""
+    """Like asyncio.run, without waiting."""
     with asyncio.Runner(loop_factory=_Loop) as runner:
         return runner.run(main)

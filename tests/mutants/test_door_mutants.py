@@ -1,4 +1,4 @@
-"""Every faulty door is caught by the check that names its mistake, and by no other."""
+"""Every faulty door is detected by the check for its mistake, and by no other."""
 
 import json
 import os
@@ -19,7 +19,7 @@ MODULE = "aura_acme/__init__.py"
 
 
 def examine(folder: Path, mutant: Mutant | None) -> dict[str, str]:
-    """The broken promises, by `aura test-plugin` in a process of its own."""
+    """The broken promises, as reported by `aura test-plugin` in a subprocess."""
     for path, text in files("acme", DOOR_TEMPLATE).items():
         if path == MODULE:
             for old, new in mutant.edits if mutant else []:
@@ -49,6 +49,6 @@ def test_the_door_without_a_mistake_keeps_every_promise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mutant", DOOR_MUTANTS, ids=lambda mutant: mutant.mistake.replace(" ", "-"))
-def test_the_mistake_is_caught_by_its_check_alone(mutant: Mutant, tmp_path: Path) -> None:
+def test_the_mistake_is_detected_only_by_its_check(mutant: Mutant, tmp_path: Path) -> None:
     broken = examine(tmp_path, mutant)
     assert set(broken) == {mutant.caught_by}, broken

@@ -1,4 +1,4 @@
-"""The readers of server-sent events and NDJSON give the same for a body however it is cut, and bound what they hold."""
+"""The readers of server-sent events and NDJSON give the same result however a body is split, with bounded memory."""
 
 import threading
 
