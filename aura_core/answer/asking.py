@@ -71,8 +71,8 @@ class Asking:
         self._retries = retries
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
-        self._began: float | None = self._now()
         self.progress_at = self.finish_by = self._now()
+        self._began: float | None = self.progress_at
         self._reaper: asyncio.TimerHandle | None = None
         self.task = self._loop.create_task(self._run(), name=f"aura-pump-{candidate.plugin}")
         self.task.add_done_callback(self._done)

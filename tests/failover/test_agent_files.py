@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from aura_process import Process
 
 from aura_core.config.agents import Agent, parse
 from aura_core.config.fallback import FallbackEntry
@@ -157,6 +158,32 @@ def test_an_edit_takes_effect_while_the_server_runs(tmp_path: Path) -> None:
         (tmp_path / "agents" / "it.md").write_text(f"{failing}fallback: [{{provider: first}}]\n---\n")
         _until(lambda: aura.runtime.agents.entries["it"].error is not None)
         assert aura.ask("it")[-1].name == "done", "the last valid version stays"
+
+
+def test_the_demo_has_an_agent_that_falls_back(tmp_path: Path) -> None:
+    process = Process(tmp_path, "--demo")
+    try:
+        agents = httpx.get(f"{process.url}/api/agents", trust_env=False, timeout=60).json()["agents"]
+        assert [(agent["id"], agent["fallback"]) for agent in agents if agent["fallback"]] == [
+            ("falls-back", ["backup"])
+        ]
+        assert [agent["error"] for agent in agents if agent["error"]] == []
+        answer = httpx.post(
+            f"{process.url}/api/agents/falls-back/chat/stream", json={"prompt": "Hello"}, trust_env=False, timeout=60
+        ).text
+        assert answer.startswith(": ok\n\n: asking backup\n\nevent: token\n")
+    finally:
+        process.popen.kill()
+        process.exit()
+
+
+def test_what_init_writes_has_an_agent_with_a_fallback(tmp_path: Path) -> None:
+    init = subprocess.run([sys.executable, "-m", "aura_core", "init", "."], cwd=tmp_path, check=True, timeout=60)
+    assert init.returncode == 0
+    agents = json.loads(_aura(tmp_path, "agents", "--json").stdout)["agents"]
+    assert [(each["id"], each["fallback"], each["error"]) for each in agents if each["fallback"]] == [
+        ("steady", ["echo"], None)
+    ]
 
 
 def _until(condition: Callable[[], bool]) -> None:
