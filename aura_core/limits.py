@@ -6,7 +6,7 @@ BUFFERED_FRAMES = 256
 BUFFERED_SIZE = 256 * 1024
 """Their total size as the framing measures it: bytes or characters. A single larger frame passes alone."""
 ANSWER_RESERVE = 32 * 1024
-"""Bytes of `server.max_buffered` that each answer under way has for itself: its part of the limit, whatever it sends."""
+"""Bytes of `server.max_buffered` that each answer under way reserves: its share of the limit, whatever it sends."""
 BUFFER_STEP = 32 * 1024
 """Bytes by which an answer's buffer grows up to BUFFERED_SIZE, if its client is slow and the process holds little."""
 GENEROUS_PART = 0.125
@@ -88,6 +88,10 @@ SEND_BUFFER = 128 * 1024
 of speed."""
 MAPPED_SIZE = 128 * 1024
 """Bytes from which on a block of memory is returned to the system as soon as it is freed."""
+TRIM_SIZE = 16 * 1024 * 1024
+"""Bytes held for clients from which on freed memory is given back to the system after they have gone."""
+TRIM_PAUSE = 2.0
+"""Seconds between two looks at that."""
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 LAST_EVENT_TIME = 1.0

@@ -362,12 +362,14 @@ class Runtime:
         asks = bound.asks
         model = asks.model or await bound.instance.model()
         system = system_prompt(bound.agent.prompt, question.context)
-        limits = [limit for limit in (asks.max_tokens, question.max_tokens) if limit is not None]
+        limit = asks.max_tokens
+        if question.max_tokens is not None:
+            limit = question.max_tokens if limit is None else min(limit, question.max_tokens)
         return ChatRequest(
             [Message("system", system), *question.messages] if system else list(question.messages),
             model,
             asks.temperature,
-            min(limits, default=None),
+            limit,
             deepcopy(asks.options),  # a plugin may change its copy; the agent is shared
             dict(headers),
         )

@@ -62,7 +62,7 @@ async def read(request: Request[Any, Any, Any]) -> bytearray:
     share = share_of(request.scope)
     body, more, size = bytearray(), True, int(request.headers.get("content-length") or 0)
     while more and size <= limit:
-        event = await request.receive()
+        event: Any = await request.receive()
         if event["type"] == "http.disconnect":
             raise Problem("invalid_request", "The body is incomplete.")
         body += event["body"]

@@ -19,8 +19,18 @@ from typing import Any
 
 import uvicorn
 
+from aura_core.budget import Budget
 from aura_core.errors import ConfigError
-from aura_core.limits import BACKLOG, FORCED_SHUTDOWN, LAST_EVENT_TIME, MAPPED_SIZE, SAME_SIGNAL, SEND_BUFFER
+from aura_core.limits import (
+    BACKLOG,
+    FORCED_SHUTDOWN,
+    LAST_EVENT_TIME,
+    MAPPED_SIZE,
+    SAME_SIGNAL,
+    SEND_BUFFER,
+    TRIM_PAUSE,
+    TRIM_SIZE,
+)
 from aura_core.runtime import Runtime
 from aura_core.server import event_loop
 from aura_core.server.app import create_app
@@ -139,6 +149,7 @@ class DrainingServer(uvicorn.Server):
             self._listening()
         self._background(self._warm())
         self._background(watch(self._runtime))
+        self._background(_return_memory(self._runtime.budget))
 
     async def _warm(self) -> None:
         choice = await self._runtime.choose()
@@ -226,7 +237,7 @@ def serve(
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
 
-    _return_memory()
+    _set_up_memory()
     server = DrainingServer(runtime, listening, chosen, settled)
     server.run(sockets=[sock])
     if server.left:
@@ -239,14 +250,31 @@ def _name(left: "asyncio.Task[Any] | threading.Thread") -> str:
     return f"thread {left.name}" if isinstance(left, threading.Thread) else f"task {left.get_name()}"
 
 
-def _return_memory() -> None:
-    """Tell glibc to give memory back to the system: by default it keeps much of what a crowd of clients needed.
+async def _return_memory(budget: Budget) -> None:
+    """Give memory back to the system each time that a crowd of clients has gone: glibc keeps what it freed."""
+    high = 0
+    while (trim := _libc("malloc_trim")) is not None:
+        await asyncio.sleep(TRIM_PAUSE)
+        high = max(high, budget.held)
+        if high > TRIM_SIZE and budget.held < high / 4:
+            trim(0)
+            high = budget.held
+
+
+def _set_up_memory() -> None:
+    """Let glibc keep less memory.
 
     One arena for all threads, as only the loop's thread allocates much, saves 4 MiB that the short-lived threads which
     open clients would leave behind. A fixed size from which on an allocation is mapped by itself, and so returned when
     it is freed: glibc raises that size to the largest one freed so far, megabytes after the first long prompt.
     """
-    with suppress(AttributeError, OSError, TypeError):  # another C library, or Windows
-        mallopt = ctypes.CDLL(None).mallopt
+    if (mallopt := _libc("mallopt")) is not None:
         mallopt(M_ARENA_MAX, 1)
         mallopt(M_MMAP_THRESHOLD, MAPPED_SIZE)
+
+
+def _libc(function: str) -> Any:
+    """A function of glibc; None with another C library, or on Windows."""
+    with suppress(AttributeError, OSError, TypeError):
+        return getattr(ctypes.CDLL(None), function)
+    return None

@@ -162,7 +162,7 @@ class Protocol(HttpToolsProtocol):
             self._plain_head = self._without_upgrade()
             return
         share = self._share = Share(self._budget)
-        self.scope[SHARE] = share  # type: ignore[typeddict-unknown-key]
+        self.scope[SHARE] = share  # type: ignore[literal-required]  # our own key
         super().on_headers_complete()
         self._in_head, self._unframed = False, 0
         if not share.grow(size):

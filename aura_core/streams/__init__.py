@@ -1,5 +1,7 @@
 """Read a model server, for provider plugins: its events and lines, its errors, its waiting times, its coded bodies."""
 
+from typing import TYPE_CHECKING, Any
+
 from aura_core.streams.body import error_body, whole_body
 from aura_core.streams.causes import CAUSES, Cause, cause_of
 from aura_core.streams.coding import Read, decoding
@@ -11,8 +13,13 @@ from aura_core.streams.scrub import Scrub
 from aura_core.streams.sse import NotEvents, RecordTooLong, ServerSentEvent, SseReader
 from aura_core.streams.waiting import retry_after
 
+if TYPE_CHECKING:
+    from aura_core.streams.aiohttp_body import AiohttpBody
+    from aura_core.streams.connections import session
+
 __all__ = [
     "CAUSES",
+    "AiohttpBody",
     "Cause",
     "Endpoint",
     "NdjsonReader",
@@ -34,7 +41,21 @@ __all__ = [
     "parts",
     "read_reason",
     "retry_after",
+    "session",
     "status_error",
     "upstream_id",
     "whole_body",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`session` and `AiohttpBody`, which need aiohttp: the extra `aura-server[aiohttp]`. Others do not import it."""
+    if name == "session":
+        from aura_core.streams.connections import session
+
+        return session
+    if name == "AiohttpBody":
+        from aura_core.streams.aiohttp_body import AiohttpBody
+
+        return AiohttpBody
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -111,8 +111,9 @@ def counted(clients: list[Attacker]) -> str:
 async def settled(aura: Siege, figure: Figure, witness: Witness) -> Figure:
     """Check that the attack leaked nothing, and that a client was served during it."""
     await aura.at_rest()
-    assert aura.faults() == []
-    assert witness.wrong == []
+    faults = aura.faults()
+    assert not faults, faults[0]
+    assert not witness.wrong, witness.wrong[0]
     assert witness.first_token, "nobody was served"
     return figure
 

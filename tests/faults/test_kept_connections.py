@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aura_openai.connections import session
 
+from aura_core.streams import session
 from aura_core.testing import AuraServer, Conformance, SseEvent
 
 PLUGINS: dict[str, Conformance] = {
@@ -73,12 +73,6 @@ def said(events: list[SseEvent]) -> str:
     """What the client got."""
     text = "".join(event.data["content"] for event in events if event.name == "token")
     return text if events[-1].name == "done" else f"{text}{events[-1].data['code']}"
-
-
-def test_both_plugins_have_the_same_connections() -> None:
-    folder = Path(__file__).parents[2] / "plugins"
-    one, other = folder / "ollama/aura_ollama/connections.py", folder / "openai/aura_openai/connections.py"
-    assert one.read_bytes() == other.read_bytes()
 
 
 # Unsolicited bytes
@@ -343,3 +337,15 @@ def test_no_request_fails_on_a_stale_connection_among_many(tired: Any, serve: Ca
     with serve(tired.url) as aura, ThreadPoolExecutor(12) as users:
         answers = list(users.map(lambda _: said(aura.ask("it")), range(120)))
     assert answers == ["Hi"] * 120
+
+
+def test_a_reason_phrase_of_any_bytes_is_no_fault_of_the_plugin(
+    raw_server: Start, plugin: Conformance, serve: Callable[[str], AuraServer]
+) -> None:
+    def talk(connection: socket.socket, _number: int) -> None:
+        read(connection)
+        connection.sendall(whole(plugin, "Hi").replace(b" 200 OK", b" 200 \xcf\xff", 1))
+        read(connection)
+
+    with serve(raw_server(talk).url) as aura:
+        assert said(aura.ask("it")) == "Hi"

@@ -36,7 +36,7 @@ class OverAiohttp:
 
         import aiohttp
         from aiohttp.client_proto import ResponseHandler
-        from aura_openai.connections import Connection, session
+        from aura_core.streams.connections import Connection, session
 
         self.base_url = base_url
         limits = aiohttp.ClientTimeout(None, sock_connect=timeout.connect)

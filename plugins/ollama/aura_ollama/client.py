@@ -1,18 +1,16 @@
 """The way to one Ollama server: httpx's requests and responses over aiohttp's transport."""
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import httpx
-from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
 from aura_core import ProviderError, secret
-from aura_core.streams import Read, decoding, error_body, status_error, upstream_id, whole_body
-from aura_ollama.connections import session
+from aura_core.streams import AiohttpBody, error_body, session, status_error, whole_body
 from aura_ollama.errors import server
 from aura_ollama.settings import OllamaSettings
 
@@ -26,36 +24,6 @@ async def connect(settings: OllamaSettings) -> AsyncIterator["OllamaClient"]:
     own = session(context)
     async with AiohttpTransport(verify=context, client=own) as transport:
         yield OllamaClient(transport, settings)
-
-
-class Body:
-    """A response's body; nothing else of the response is kept while it is read.
-
-    It is read from aiohttp directly: httpx passes every piece through more generators, a tenth of a token's cost.
-    `read` returns the bytes that have arrived, b"" at the end; it raises aiohttp.ClientError if the connection breaks,
-    after all bytes that arrived before, and ProviderError if the body is coded and cannot be decoded.
-    """
-
-    def __init__(self, response: httpx.Response, server: str) -> None:
-        stream: Any = response.stream
-        self.aclose: Callable[[], Awaitable[None]] = stream.aclose
-        # Not a method: a reference cycle would keep the bytes read ahead until the garbage collector runs.
-        read = _reader(stream._aiohttp_response.content)
-        self.read = decoding(read, response.headers.get("content-encoding"), server)
-        self.upstream_id = upstream_id(response.headers)
-
-
-def _reader(content: aiohttp.StreamReader) -> Read:
-    async def read() -> bytes:
-        try:
-            return await content.readany()
-        except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is raised by aiohttp's parser in Python
-            # Once the connection is lost readany only raises, even if bytes were read ahead.
-            if rest := content._read_nowait(-1):
-                return rest
-            raise aiohttp.ClientPayloadError(type(exc).__name__) from exc
-
-    return read
 
 
 class OllamaClient:
@@ -81,7 +49,7 @@ class OllamaClient:
         extensions = {"timeout": {"connect": limit, "pool": limit}}
         self._common: dict[str, Any] = {"headers": headers, "extensions": extensions}
 
-    async def chat(self, content: bytes, model: str, headers: Mapping[str, str]) -> Body:
+    async def chat(self, content: bytes, model: str, headers: Mapping[str, str]) -> AiohttpBody:
         """Request an answer; the caller reads its body, and then closes it. Raises ProviderError."""
         request = httpx.Request("POST", self._chat, content=content, **self._common)
         request.headers.update(headers)
@@ -105,7 +73,7 @@ class OllamaClient:
         finally:
             await body.aclose()
 
-    async def _send(self, request: httpx.Request, model: str = "") -> Body:
+    async def _send(self, request: httpx.Request, model: str = "") -> AiohttpBody:
         where = self._settings.url()
         try:
             response = await self._transport.handle_async_request(request)
@@ -121,7 +89,7 @@ class OllamaClient:
             ) from exc
         except aiohttp.ClientError as exc:  # not HTTP, or invalid; httpx-aiohttp 0.2 does not translate it
             raise ProviderError(f"What answers at {where} is no Ollama server.", "bad_response") from exc
-        body = Body(response, self.server.name)
+        body = AiohttpBody(response, self.server.name)
         if response.status_code == 200:
             return body
         try:

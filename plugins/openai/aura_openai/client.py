@@ -10,8 +10,7 @@ from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, Cl
 from openai import AsyncOpenAI, AsyncStream, Omit, omit
 
 from aura_core import ProviderError
-from aura_core.streams import Endpoint, bad_response, status_error
-from aura_openai.transport import Body
+from aura_core.streams import AiohttpBody, Endpoint, bad_response, status_error
 
 if TYPE_CHECKING:
     Base = AsyncOpenAI
@@ -50,7 +49,7 @@ class OpenAIClient:
         # The SDK requires a key even if the server does not; then the header is left out.
         self._headers: Mapping[str, str | Omit] = {} if authorized else {"Authorization": omit}
 
-    async def post(self, path: str, content: bytes, model: str, headers: Mapping[str, str] = NO_HEADERS) -> Body:
+    async def post(self, path: str, content: bytes, model: str, headers: Mapping[str, str] = NO_HEADERS) -> AiohttpBody:
         """Send a request; the caller reads the response's body, and then closes it. Raises ProviderError."""
         try:
             # The SDK has no type for a raw streamed response; it returns a `cast_to`.
@@ -64,7 +63,7 @@ class OpenAIClient:
             )
         except openai.OpenAIError as exc:
             raise self.explain(exc, model) from exc
-        return Body(response, self.server.name)
+        return AiohttpBody(response, self.server.name)
 
     async def get(self, path: str) -> bytes:
         """The body of an answer. Raises ProviderError."""

@@ -1,17 +1,15 @@
 """The SDK's transport: aiohttp, without a pool limit, redirects, cookies, proxies or .netrc."""
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import httpx2
-from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp.httpx2 import AiohttpTransport
 
-from aura_core.streams import Read, decoding, error_body, upstream_id
-from aura_openai.connections import session
+from aura_core.streams import AiohttpBody, error_body, session
 
 
 def certificates(url: str) -> ssl.SSLContext:
@@ -78,42 +76,12 @@ class Transport(AiohttpTransport):
         )
 
 
-class Body:
-    """A response's body; nothing else of the response is kept while it is read.
-
-    It is read from aiohttp directly: httpx passes every piece through more generators, a tenth of a token's cost.
-    `read` returns the bytes that have arrived, b"" at the end; it raises aiohttp.ClientError if the connection breaks,
-    after all bytes that arrived before, and ProviderError if the body is coded and cannot be decoded.
-    """
-
-    def __init__(self, response: httpx2.Response, server: str) -> None:
-        stream: Any = response.stream
-        self.aclose: Callable[[], Awaitable[None]] = stream.aclose
-        # Not a method: a reference cycle would keep the bytes read ahead until the garbage collector runs.
-        read = _reader(stream._aiohttp_response.content)
-        self.read = decoding(read, response.headers.get("content-encoding"), server)
-        self.upstream_id = upstream_id(response.headers)
-
-
-def _reader(content: aiohttp.StreamReader) -> Read:
-    async def read() -> bytes:
-        try:
-            return await content.readany()
-        except (aiohttp.ClientError, HttpProcessingError) as exc:  # the latter is raised by aiohttp's parser in Python
-            # Once the connection is lost readany only raises, even if bytes were read ahead.
-            if rest := content._read_nowait(-1):
-                return rest
-            raise aiohttp.ClientPayloadError(type(exc).__name__) from exc
-
-    return read
-
-
 class _Beginning(httpx2.AsyncByteStream):
     """The beginning of an error's body: the SDK reads a body to its end before it reports the status."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
-        self._read = Body(response, "It").read
+        self._read = AiohttpBody(response, "It").read
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield await error_body(self._read, aiohttp.ClientError)

@@ -1,7 +1,4 @@
-"""Connections to a server, reused between answers: unsolicited bytes are never an answer, stale ones are replaced.
-
-aura_ollama and aura_openai have identical copies of this file: neither may depend on the other. A test compares them.
-"""
+"""Connections to a server, reused between answers: unsolicited bytes are never an answer, stale ones are replaced."""
 
 import functools
 import select
@@ -21,9 +18,9 @@ INTERIM_PIECE = 16 * 1024
 """Bytes that are parsed at once: they hold at most about 600 interim responses."""
 READ_AHEAD = 8 * 1024
 """aiohttp stops reading while twice as many bytes of a response wait for a slow client."""
-RECEIVE_BUFFER = 32 * 1024
+RECEIVE_BUFFER = 16 * 1024
 """Bytes of a connection's receive buffer (Linux doubles it): the most that one read returns, and that the kernel holds
-for a slow client. With a round trip of 100 ms it allows 300 KB a second, many times the output of a model."""
+for a slow client. With a round trip of 100 ms it allows 160 KB a second, several times the output of a model."""
 _PROBE = b"HTTP/1.1 204 Probe\r\n\r\n"
 
 
@@ -35,6 +32,7 @@ def session(context: ssl.SSLContext, **more: Any) -> aiohttp.ClientSession:
         read_bufsize=READ_AHEAD,
         cookie_jar=aiohttp.DummyCookieJar(),
         request_class=Request,
+        response_class=Response,
         middlewares=(replace_stale,),
         **more,
     )
@@ -161,6 +159,16 @@ class Request(ClientRequest):
     def reused(self) -> bool:
         """Whether its connection has served another request before."""
         return self.connection is not None and self.connection.requests > 1
+
+
+class Response(ClientResponse):
+    """aiohttp's response with an ASCII reason phrase: a server may send any bytes, and httpx-aiohttp 0.2 cannot encode
+    those that are not UTF-8."""
+
+    async def start(self, connection: Any) -> ClientResponse:
+        await super().start(connection)
+        self.reason = (self.reason or "").encode("ascii", "replace").decode()
+        return self
 
 
 class Connector(aiohttp.TCPConnector):
