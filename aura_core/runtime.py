@@ -92,6 +92,8 @@ class Runtime:
         self.worker: int | None = None  # its number, where there are several
         self.observers: list[Callable[[StreamRecord], None]] = []
         self.draining = False
+        self._streaming: dict[tuple[str, str, int], bool] = {}  # see `streams`
+        self._streaming_version = -1
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
         secrets = self.providers.secrets() + ([settings.token] if settings.token else [])
         self.secrets = sorted(secrets, key=len, reverse=True)
@@ -265,7 +267,20 @@ class Runtime:
         return True
 
     def streams(self, bound: Bound) -> bool:
-        """Whether the agent's answers can stream; where a plugin fails to say, they can."""
+        """Whether the agent's answers can stream; where a plugin fails to say, they can.
+
+        The hook is pure, so it is called once for each model and each version of an agent.
+        """
+        if self._streaming_version != self.agents.version:
+            self._streaming_version = self.agents.version
+            self._streaming.clear()
+        # The identity is unique here: `asks` lives as long as this version of the agents.
+        key = bound.instance.name, bound.model or "", id(bound.asks)
+        if (known := self._streaming.get(key)) is None:
+            known = self._streaming[key] = self._supports_streaming(bound)
+        return known
+
+    def _supports_streaming(self, bound: Bound) -> bool:
         instance = bound.instance
         try:
             with plugin_code():
