@@ -12,6 +12,10 @@ _list:
 test *ARGS:
     {{uv}} pytest {{ARGS}}
 
+# The quick tests, under two minutes on two idle cores: without browser, nginx, npm, subprocesses of `aura`, or long waits
+test-fast *ARGS:
+    {{uv}} pytest -q -m "not real and not slow" {{fast}} {{ARGS}}
+
 # Style and types of the Python code
 lint:
     {{uv}} ruff check .
@@ -73,3 +77,9 @@ shuffled times="20" paths=faults:
 
 faults := "tests/faults tests/test_cancel.py tests/test_fuzz.py tests/test_lifecycle.py tests/test_local_security.py \
     tests/test_property.py tests/test_refusals.py tests/test_relay.py tests/test_wire.py tests/failover"
+
+fast := "tests/streams tests/failover tests/docs/test_internals.py tests/test_agents.py tests/test_cost.py \
+    tests/test_credentials.py tests/test_files.py tests/test_finish_reasons.py tests/test_imports.py \
+    tests/test_refusals.py tests/test_relay.py tests/test_repository.py tests/test_schema.py tests/test_settings.py \
+    tests/test_terminal_event.py tests/test_upstream_headers.py tests/test_wire.py plugins \
+    --ignore=plugins/openai_api/tests/test_fuzz.py"

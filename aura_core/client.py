@@ -99,8 +99,6 @@ class RemoteClient:
         self._token_env = token_env
         headers = {b"accept-encoding": b"identity"}  # a compressed body may become a thousand times as large
         if token:
-            if not token.isprintable():
-                raise ConfigError(f"{token_env}: the token holds a line break or another control character")
             headers[b"authorization"] = b"Bearer " + token.encode()
         # Without https no certificates are read, which takes longer than a request.
         tls = self._url.lower().startswith("https:")
@@ -228,7 +226,7 @@ class RemoteClient:
             words or f"{self._url} refuses with status {response.status_code}.",
             retry_after,
             refusal.partial,
-            None if known else (response.status_code, refusal.title),
+            known_as=None if known else (response.status_code, refusal.title),
         )
 
 

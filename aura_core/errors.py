@@ -57,6 +57,11 @@ class ProviderError(Exception):
     that it gave the request, and its own words, which the core redacts and cuts.
     """
 
+    # Of a subclass, too, whose __init__ is its own, as it was enough for 0.1.
+    upstream_status = 0
+    upstream_id = ""
+    upstream_words = ""
+
     def __init__(
         self,
         message: str,

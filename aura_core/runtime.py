@@ -57,7 +57,7 @@ class ProviderInfo(msgspec.Struct, frozen=True):
 class Bound(msgspec.Struct, frozen=True):
     """An agent and an instance that answers for it, as `asks` says: with which model, temperature and options.
 
-    The first token must come within `limit` seconds (0: only the server's limit holds); `limited_by` names that setting.
+    The first token must come within `limit` seconds (0: no limit but the server's); `limited_by` names that setting.
     `fallback` are those that are asked next, in their order.
     """
 
@@ -168,7 +168,7 @@ class Runtime:
         return Bound(agent, instance, front_matter, limit, limited_by, tuple(others))
 
     def _instance(self, agent: Agent, name: str | None, options: dict[str, Any], entry: str = "") -> Instance:
-        """The instance of this name, which takes these options; `entry` names the part of the fallback they stand in."""
+        """The instance of this name, which takes these options; `entry` is the part of the fallback that has them."""
         prefix = f"{entry}: " if entry else ""
         try:
             instance = self.providers.get(name)
@@ -297,8 +297,8 @@ class Runtime:
         headers: Mapping[str, str] = NO_HEADERS,
         share: Share | None = None,
     ) -> Relay:
-        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or stops;
-        whoever calls must `release` the relay.
+        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or
+        stops; the caller must `release` the relay.
 
         Frames that wait for the client count in `share`; without one, for a caller in this process, there is no limit.
         """
@@ -362,12 +362,14 @@ class Runtime:
         asks = bound.asks
         model = asks.model or await bound.instance.model()
         system = system_prompt(bound.agent.prompt, question.context)
-        limits = [limit for limit in (asks.max_tokens, question.max_tokens) if limit is not None]
+        limit = asks.max_tokens
+        if question.max_tokens is not None:
+            limit = question.max_tokens if limit is None else min(limit, question.max_tokens)
         return ChatRequest(
             [Message("system", system), *question.messages] if system else list(question.messages),
             model,
             asks.temperature,
-            min(limits, default=None),
+            limit,
             deepcopy(asks.options),  # a plugin may change its copy; the agent is shared
             dict(headers),
         )

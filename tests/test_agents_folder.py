@@ -15,6 +15,7 @@ import pytest
 
 from aura_core.config import settings
 from aura_core.config.agents import AgentStore
+from aura_core.errors import ConfigError
 from aura_core.runtime import Runtime
 from aura_core.testing import AuraServer
 
@@ -177,3 +178,29 @@ def test_paths_in_a_linked_settings_file_belong_to_the_folder_of_the_link(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     if sys.platform == "linux":
         assert settings.load({}, {}).directory == tmp_path / "home/aura/mine"
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda file: file.symlink_to("nowhere"), "is a link to a file that is not there"),
+        (lambda file: file.mkdir(), "is a folder"),
+        (lambda file: file.symlink_to("/dev/null"), "is not a regular file"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_read_is_not_passed_over(
+    make: Callable[[Path], object], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it agents would be answered by a provider that nobody chose for them."""
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "aura.toml")
+    with pytest.raises(ConfigError) as error:
+        settings.load({}, {"AURA_TRUST": str(tmp_path)})
+    assert str(error.value) == f"aura.toml: {why}"
+
+
+def test_a_chat_without_agents_says_why(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "aura_core", "chat", "anna", "Hello", "--agents", str(tmp_path / "gone")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    why = f"--agents: {tmp_path}/gone: there is no such folder"
+    assert (done.returncode, done.stderr) == (1, f"aura: there is no agent 'anna'; {why}\n")

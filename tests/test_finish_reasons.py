@@ -56,12 +56,12 @@ def test_the_lists_contain_normalized_words() -> None:
     assert all(word == word.lower() and "-" not in word for word in FINISH_REASONS)
 
 
-def test_an_unknown_word_is_logged_once_for_each_server(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_word_is_logged_once_for_each_plugin(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "aura.relay"):
         for server in ("one", "two", "one", "two"):
             assert finish_reason("Zorp", server) == "stop"
             assert finish_reason("stop", server) == "stop"
-    assert [record.getMessage().split()[0] for record in caplog.records] == ["one", "two"]
+    assert [record.getMessage().split()[1] for record in caplog.records] == ["'one'", "'two'"]
     assert all("'Zorp'" in record.getMessage() for record in caplog.records)
 
 

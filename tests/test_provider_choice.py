@@ -45,6 +45,7 @@ def runtime(tmp_path: Path, fake_plugin: FakePlugin) -> Callable[..., Runtime]:
         for name, source in plugins.items():
             fake_plugin(name, source)
         (tmp_path / "aura.toml").write_text(toml)
+        (tmp_path / "agents").mkdir(exist_ok=True)
         environ = {"AURA_PLUGINS": ",".join(plugins)} | (environ or {})
         flags = {"agents.directory": str(tmp_path / "agents")}
         return Runtime(settings.load(flags, environ, tmp_path / "aura.toml"), environ)

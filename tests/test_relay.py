@@ -259,7 +259,7 @@ def test_signs_of_life_do_not_keep_an_answer_going_without_end(
 
 
 @pytest.mark.parametrize("text", ["Token('b')", "Token('', 'b')"])
-def test_signs_of_life_count_anew_after_each_text(text: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_signs_of_life_are_counted_again_after_each_text(text: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
     body = (
         "yield Token('a')\nfor _ in range(3):\n    for _ in range(5):\n        await asyncio.sleep(0.3)\n"
         f"        yield Token()\n    yield {text}\nyield Token(finish_reason='stop')"
@@ -330,13 +330,13 @@ def test_heartbeats_fill_the_silence_before_and_between_tokens(tmp_path: Path, f
     assert text.replace(": ping\n\n", "").startswith(': ok\n\nevent: token\ndata: {"content": "a"}\n\nevent: token\n')
 
 
-def test_who_wraps_a_provider_may_be_at_fault(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_a_wrapper_may_be_at_fault(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     fake_plugin("meddler", HEAD[: HEAD.index("@hookimpl")] + "@hookimpl(wrapper=True)\ndef stream_chat():\n    yield\n")
     with AuraServer(tmp_path, {"e.md": "---\nprovider: echo\n---\n"}) as aura:
         assert aura.ask("e")[-1].data["message"] == "The provider plugin 'echo (wrapped by meddler)' returned nothing."
 
 
-def test_a_plugin_that_never_awaits_lets_others_live(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_a_plugin_that_never_awaits_does_not_block_others(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     events, _ = _run(tmp_path, fake_plugin, "while True:\n    yield Token()", "first_token_timeout = 1")
     assert events[-1].data["code"] == "timeout"
 
@@ -445,7 +445,7 @@ def test_an_answer_that_is_over_leaves_nothing_behind(tmp_path: Path) -> None:
         assert not left
 
 
-def test_connections_are_let_go_at_once(tmp_path: Path) -> None:
+def test_connections_are_released_at_once(tmp_path: Path) -> None:
     """Memory is freed without the garbage collector, which runs rarely: each answer keeps its request and output."""
     with AuraServer(tmp_path, {"e.md": "---\nprovider: echo\n---\n"}) as aura:
         aura.ask("e")
@@ -475,7 +475,7 @@ def _relays_of(aura: AuraServer) -> int:
     return sum(isinstance(each, Relay) and each._limits is limits for each in gc.get_objects())
 
 
-def test_an_iterator_that_was_left_is_closed_in_its_own_task(tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_an_abandoned_iterator_is_closed_in_its_own_task(tmp_path: Path, fake_plugin: FakePlugin) -> None:
     seen = tmp_path / "seen"
     body = f"""
 with anyio.CancelScope():
@@ -547,7 +547,7 @@ RETRIES: dict[str, tuple[str, int, str]] = {
 
 
 @pytest.mark.parametrize("name", RETRIES)
-def test_retries_happen_only_while_nothing_was_said(name: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
+def test_retries_happen_only_before_the_first_token(name: str, tmp_path: Path, fake_plugin: FakePlugin) -> None:
     failure, attempts, last = RETRIES[name]
     count = "global calls\ncalls = globals().get('calls', 0) + 1"
     body = f"{count}\nif calls == 1:\n    {failure}\nyield Token(str(calls), finish_reason='stop')"
@@ -586,7 +586,7 @@ def test_a_bounded_buffer_keeps_backpressure(tmp_path: Path, fake_plugin: FakePl
     assert made < 20_000, "some megabytes fit into the kernel's buffers, not an endless answer"
 
 
-def test_departures_cost_the_same_however_many_there_are(tmp_path: Path) -> None:
+def test_the_cost_of_a_close_does_not_depend_on_the_number_of_others(tmp_path: Path) -> None:
     """Regression: each close iterated over all others: 1,000 at once blocked the loop for 110 ms; and closed
     answers were kept in memory until the next close."""
     (tmp_path / "agents").mkdir()

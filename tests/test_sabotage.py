@@ -154,7 +154,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/fallback.py",
         " or self._failures[-1].code not in _NEXT",
         "",
-        f"{FAILOVER}/test_faults.py::test_a_fault_at_the_primary[S13 refused content: the reason, and nobody else is asked-native]",
+        f"{FAILOVER}/test_faults.py::test_a_fault_at_the_primary[S13 refused content: the reason, nobody else-native]",
     ),
     "no rest after a failure": Sabotage(
         "answer/candidates.py",

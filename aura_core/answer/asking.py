@@ -180,11 +180,11 @@ class Asking:
                     raise TypeError(f"it yielded a usage of {type(token.usage).__name__}, not Usage")
                 self.usage = counts.checked(token.usage)
             if token.upstream_id:
-                self.upstream_id = token.upstream_id
+                self.upstream_id = str(token.upstream_id)
 
     def _finish(self, token: Token) -> None:
-        self.finish_reason = finish_reason(token.finish_reason, self.candidate.name)
-        self.detail = token.detail
+        self.detail = str(token.detail)
+        self.finish_reason = finish_reason(token.finish_reason, self.candidate.plugin, self.candidate.provider)
         self.finish_by = self._now() + FINISH_GRACE
         if self.finish_reason is not None:
             self._owner.on_finish_reason(self.finish_by)

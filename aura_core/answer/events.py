@@ -64,12 +64,13 @@ _HINTS: dict[str, str] = {
     "length": "length limit max context truncat too_long incomplete",
     "tool_calls": "tool function",
 }
-_told: set[tuple[str, str]] = set()
+_told: set[tuple[str, str, str]] = set()
 
 
-def finish_reason(word: object, server: str) -> str | None:
+def finish_reason(word: object, plugin: str, instance: str = "") -> str | None:
     """The wire's word for a provider's: the nearest of `stop`, `length`, `content_filter`, `tool_calls`; None where the
-    answer goes on. Raises ProviderError for a word of failure. An unknown word is logged once for each server.
+    answer goes on. Raises ProviderError for a word of failure. An unknown word is logged once for each plugin
+    and instance.
     """
     said = str(word).strip()[:100]
     plain = "_".join(said.lower().replace("-", " ").replace("_", " ").split())
@@ -80,9 +81,12 @@ def finish_reason(word: object, server: str) -> str | None:
         meaning = next(
             (means for means, hints in _HINTS.items() if any(hint in plain for hint in hints.split())), "stop"
         )
-        if (server, plain) not in _told and len(_told) < UNKNOWN_WORDS:
-            _told.add((server, plain))
-            log.warning("%s ended an answer with %r, which Aura does not know; taken for %s", server, said, meaning)
+        if (plugin, instance, plain) not in _told and len(_told) < UNKNOWN_WORDS:
+            _told.add((plugin, instance, plain))
+            of = f" ({instance})" if instance not in ("", plugin) else ""
+            log.warning(
+                "plugin %r%s ended an answer with %r, which Aura does not know; taken for %s", plugin, of, said, meaning
+            )
     if meaning == "interrupted":
         raise ProviderError(f"The provider broke the answer off; it says {said!r}. Try again.", "interrupted")
     if meaning == "llm_error":

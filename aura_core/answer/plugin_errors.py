@@ -7,10 +7,10 @@ import random
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-from aura_core.errors import CODES, ProviderError
-from aura_core.limits import LARGEST_NUMBER, RETRY_AFTER_LIMIT, RETRY_DELAY, RETRY_JITTER
+from aura_core.errors import CODES, Code, ProviderError
+from aura_core.limits import LARGEST_NUMBER, RETRY_AFTER_LIMIT, RETRY_DELAY, RETRY_JITTER, UNKNOWN_WORDS
 
 log = logging.getLogger("aura.relay")
 
@@ -32,7 +32,7 @@ _SUMMED_UP = ("Multiple exceptions: ", "All connection attempts failed")
 def explain(exc: BaseException, plugin: str, redact: Callable[[str], str], begun: bool) -> ProviderError:
     """The error for the client; `begun`: some text was sent. Faults of the plugin itself are logged."""
     if isinstance(exc, ProviderError):
-        code = exc.code if exc.code in CODES else "llm_error"
+        code = _known(exc.code, plugin)
         return ProviderError(
             redact(str(exc.message)),
             code,
@@ -56,6 +56,22 @@ def explain(exc: BaseException, plugin: str, redact: Callable[[str], str], begun
     return ProviderError(f"The provider plugin {plugin!r} is faulty ({fault}); the server's log says more.")
 
 
+_unknown: set[tuple[str, str]] = set()
+
+
+def _known(code: Any, plugin: str) -> Code:
+    """The code, or `llm_error` for one that does not exist, which is logged once for each plugin."""
+    if isinstance(code, str) and code in CODES:
+        return cast("Code", code)
+    said = str(code)[:100]
+    if (plugin, said) not in _unknown and len(_unknown) < UNKNOWN_WORDS:
+        _unknown.add((plugin, said))
+        log.warning(
+            "plugin %r raised ProviderError with the code %r, which does not exist; taken for llm_error", plugin, said
+        )
+    return "llm_error"
+
+
 def _is_lost(exc: BaseException) -> bool:
     """Whether the network failed. A missing file, or too many open files, is a fault of the plugin or of Aura."""
     if isinstance(exc, _LOST):
@@ -66,14 +82,19 @@ def _is_lost(exc: BaseException) -> bool:
 
 
 def retry_delay(failure: ProviderError, attempt: int) -> float | None:
-    """Seconds until the next attempt, or None if a retry does not help. `attempt` counts from 0. Delays are random within
-    a range, but never shorter than the provider asked for."""
+    """Seconds until the next attempt, or None if a retry does not help. `attempt` counts from 0. Delays are random
+    within a range, but never shorter than the provider asked for."""
     delay = failure.retry_after
     if failure.code == "unavailable" and delay is None:
-        return RETRY_DELAY * 2.0**attempt * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)
+        return RETRY_DELAY * 2.0**attempt * _random(1 - RETRY_JITTER)
     if failure.code not in ("unavailable", "rate_limited") or delay is None or delay > RETRY_AFTER_LIMIT:
         return None
-    return delay * random.uniform(1, 1 + RETRY_JITTER)
+    return delay * _random(1)
+
+
+def _random(least: float) -> float:
+    """A random factor, so that the requests that failed together do not return together."""
+    return random.uniform(least, 1 + RETRY_JITTER)  # noqa: S311  # it keeps no secret
 
 
 def _seconds(value: Any) -> float | None:

@@ -63,8 +63,8 @@ class Relay:
         stuck: Callable[[], object] | None = None,
         share: Share | None = None,
     ) -> None:
-        """Start at once. `stuck` is called when a write of the consumer takes longer than `write_timeout`. `share` is what
-        the frame buffer takes of the process's budget.
+        """Start at once. `stuck` is called when a write of the consumer takes longer than `write_timeout`. `share` is
+        what the frame buffer takes of the process's budget.
         """
         self.error: Failure | None = None
         self.succeeded = False
@@ -105,8 +105,8 @@ class Relay:
         return await self._buffer.take()
 
     async def pipe(self, sink: Sink) -> list[Any]:
-        """Write frames to `sink` as they arrive. Returns the last frames for the caller to write; none if the answer was
-        closed.
+        """Write frames to `sink` as they arrive. Returns the last frames for the caller to write; none if the answer
+        was closed.
         """
         return await self._buffer.pipe(sink)
 
@@ -136,7 +136,7 @@ class Relay:
             self._end(self._framing.error, self.error)
 
     def close(self) -> None:
-        """Release everything: the consumer has all frames, or is gone. The upstream connection closes without waiting."""
+        """Release everything: the consumer has all frames, or is gone. The upstream connection closes; don't wait."""
         self._buffer.close()
         self._stop_timer()
         self._let_go()

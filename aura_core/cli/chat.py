@@ -47,7 +47,8 @@ def command(agent: str, prompt: str | None, url: str | None, config: Path | None
         client = lambda: LocalClient(runtime)  # noqa: E731
         if runtime.agents.get(agent) is None:
             known = sorted(runtime.agents.entries)
-            hint = did_you_mean(agent, known) or f"; there are {', '.join(known)}"
+            there = f"there are {', '.join(known)}" if known else runtime.folder_warning or "there are none"
+            hint = did_you_mean(agent, known) or f"; {there}"
             raise ConfigError(f"there is no agent {agent!r}{hint}")
     else:
         keep_stdout()

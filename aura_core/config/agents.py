@@ -18,7 +18,7 @@ from aura_core.config.delimiters import split
 from aura_core.config.fallback import FallbackEntry, Positive, Temperature, read_fallback
 from aura_core.config.foreign import near_miss
 from aura_core.config.front_matter import yaml_mapping
-from aura_core.config.reading import check_folder, exposed, read_text
+from aura_core.config.reading import check_folder, exposed, read_text, why_unreadable
 from aura_core.config.untrusted import NotTrusted, Refusal
 from aura_core.errors import ConfigError
 from aura_core.limits import FRONT_MATTER_LIMIT, LONGEST_TIME
@@ -47,9 +47,7 @@ class FrontMatter(msgspec.Struct, frozen=True):
     ] = []
     first_token_timeout: Annotated[
         Annotated[float, Meta(ge=0, le=LONGEST_TIME)] | None,
-        Meta(
-            description="seconds for the first token of each provider that has another one behind it, or of the only one"
-        ),
+        Meta(description="seconds for the first token of each provider that another one follows, or of the only one"),
     ] = None
 
 
@@ -94,19 +92,19 @@ class AgentStore:
     """The agents of a directory, by id without regard to case. While it has never had an agent file: one `assistant`.
 
     `within` is the real path of the folder that it must lie in with all its files, where that is not trusted. `named`:
-    a person has named the directory, so while it cannot be read nothing else stands in for its agents.
+    a person has named the directory, so the built-in agent does not replace its agents while it cannot be read.
     """
 
     def __init__(self, directory: Path, within: Path | None = None, named: bool = False) -> None:
         self.directory = directory
         self.within = within
         self.problem: str | None = None  # of the directory itself; the agents are the last good ones
-        self.refusal: Refusal | None = None  # as well
+        self.refusal: Refusal | None = None  # of the directory itself
         self.entries: dict[str, Entry] = {}
         self.version = 0  # changes with the entries
         self._named = named
         self._seen: dict[str, files.Version | None] = {}  # the files of the last look
-        self._known: dict[str, tuple[files.Version, Entry]] = {}  # what each file said, as long as it is that file
+        self._known: dict[str, tuple[files.Version, Entry]] = {}  # the entry of each file that has not changed
         self._identity: tuple[int, int] | None = None  # of the directory in which agent files were found
         self.reload()
 
@@ -135,7 +133,7 @@ class AgentStore:
             old = self.entries.get(key)
             if entry.error and old is not None and old.agent is not None and old.agent is not ASSISTANT:
                 after[key] = msgspec.structs.replace(entry, agent=old.agent)
-        # Once there were agent files, the built-in agent must not answer in the name of one that was deleted.
+        # Once there were agent files, the built-in agent must not answer in place of a deleted one.
         return self._replace(after or ({} if self._identity else BUILT_IN))
 
     def _replace(self, entries: dict[str, Entry]) -> list[str]:
@@ -161,12 +159,12 @@ class AgentStore:
         identity = status.st_dev, status.st_ino
         if found:
             self._identity = identity
-        elif self._identity not in (None, identity):  # what is below a mount that was lost, say
+        elif self._identity not in (None, identity):  # such as the mount point of a lost mount
             raise ConfigError(f"{self.directory}: it is a different folder than before, and empty")
         return found
 
     def _read_all(self, found: Mapping[str, files.Version | None]) -> dict[str, Entry]:
-        """The entries of these files; what a file said counts as long as its version does."""
+        """The entries of these files; a file of a known version is not read again."""
         entries: dict[str, Entry] = {}
         names: dict[str, list[str]] = {}
         known, self._known = self._known, {}
@@ -233,10 +231,10 @@ def _scan(directory: Path) -> dict[str, files.Version | None]:
             try:
                 status = item.stat()
             except FileNotFoundError:
-                if item.is_symlink():  # a link to nothing; else it has just been deleted
+                if item.is_symlink():  # a link without a target; any other file has just been deleted
                     found[item.name] = None
             except OSError:
-                found[item.name] = None  # why it cannot be read, the attempt will tell
+                found[item.name] = None  # reading it reports why
             else:
                 if not stat.S_ISDIR(status.st_mode):
                     found[item.name] = files.version(status)
@@ -272,9 +270,7 @@ def _text(file: Path, shown: Path, within: Path | None) -> str:
     except NotTrusted:
         raise
     except OSError as exc:
-        if isinstance(exc, FileNotFoundError) and file.is_symlink():
-            raise ConfigError(f"{shown}: is a link to a file that is not there") from None
-        raise ConfigError(f"{shown}: cannot be read: {exc.strerror}") from None
+        raise ConfigError(f"{shown}: {why_unreadable(file, exc)}") from None
     except ConfigError as exc:
         raise ConfigError(f"{shown}: {exc}") from None
 

@@ -9,11 +9,11 @@ from aura_core.text import printable, visible
 
 DELIMITER = "---"
 _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
-# How editors, other formats and Markdown write such a line: hyphens or what they become, `+++` (TOML), a code fence.
+# Such lines in editors, other formats and Markdown: hyphens or what autocorrection makes of them, `+++`, a code fence.
 _LIKE = re.compile("[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]{2}|[\u2012-\u2015]|\\+{3}|`{3}|~{3}")
 _KEY = re.compile(r"([A-Za-z_][\w-]*)\s*[:=](?:\s|$)")
 _COMMON = {"name", "description", "tags", "options"}
-"""Keys that the first line of a prompt may well look like."""
+"""Keys that a prompt may begin with as well."""
 _BLOCKS = ("|", ">", "|-", ">-", "|+", ">+")
 _SHOWN = 40
 
@@ -32,7 +32,7 @@ def split(text: str, path: Path, known: Collection[str]) -> tuple[str | None, st
         line = lines[index]
         if line.rstrip() == DELIMITER:
             return "\n".join(lines[1:index]), "\n".join(lines[index + 1 :])
-        # Only in a block of text is it a rule; anywhere else YAML would go on, and take the prompt for a value.
+        # Indented it may be part of a block of text. Anywhere else YAML would read on, and take the prompt for a value.
         if _bare(line) == DELIMITER and not (block and line[0].isspace()):
             raise _not_alone(path, index, line, "closes")
         block = block or line.rstrip().endswith(_BLOCKS)

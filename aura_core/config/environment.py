@@ -1,4 +1,4 @@
-"""Read variables of the environment: white space around a value does not count, and a token fits into a header."""
+"""Read environment variables: white space around a value is ignored, and a token must be valid in a header."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from aura_core.errors import ConfigError
 def variable(environ: Mapping[str, str], name: str) -> str:
     """The value of a variable without the white space around it; "" where it is not set.
 
-    A value that comes from a file often ends in a line break.
+    A value that was read from a file often ends in a line break.
     """
     return environ.get(name, "").strip()
 

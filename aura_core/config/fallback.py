@@ -26,7 +26,7 @@ class FallbackEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_fallback(value: Any, own: FallbackEntry, where: Callable[[str], str]) -> list[FallbackEntry]:
-    """The entries of an agent's `fallback`. `own` is what the agent itself asks ("" where it names no provider), `where`
+    """The entries of an agent's `fallback`. `own` is the agent's own provider ("" if it names none) and model; `where`
     gives the place of `fallback` and of each `fallback[N]`. Raises ConfigError."""
     if not isinstance(value, list):
         raise ConfigError(f"{where('fallback')}: fallback: expected a list, such as [{{provider: NAME}}]")

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from aura_core.config.suggest import nearest
 
-# Keys of opencode, VS Code, Claude Code, LiteLLM, CrewAI and Prompty that have most letters of one of ours.
+# Keys of opencode, VS Code, LiteLLM, CrewAI and Prompty that share most letters with one of ours.
 _FOREIGN = {"actions", "mode", "models", "modes", "providers", "task", "template"}
 _WORD_CUTOFF = 0.6
 
@@ -14,7 +14,7 @@ def near_miss(key: str, known: Collection[str]) -> str | None:
     guess = None if key.lower() in _FOREIGN else nearest(key, known)
     if guess is None:
         return None
-    # `max_turns` has most letters of `max_tokens`, but its second word is another one.
+    # `max_turns` shares most letters with `max_tokens`, but its second word is a different one.
     words, meant = key.lower().replace("-", "_").split("_"), guess.split("_")
     if len(words) != len(meant):
         return guess

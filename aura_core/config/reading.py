@@ -25,6 +25,13 @@ def read_text(path: Path, within: Path | None, shown: Path | None = None) -> str
     return files.as_text(read_file(path, within, shown))
 
 
+def why_unreadable(path: Path, exc: OSError) -> str:
+    """What to say of a file that could not be opened."""
+    if isinstance(exc, FileNotFoundError) and path.is_symlink():
+        return "is a link to a file that is not there"
+    return f"cannot be read: {exc.strerror}"
+
+
 def leads_out(path: Path, within: Path) -> bool:
     """Whether a path, with all its links, ends outside of the folder."""
     return not Path(os.path.realpath(path)).is_relative_to(within)

@@ -79,9 +79,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 1
     fallback_after: Annotated[
         Seconds,
-        Meta(
-            description="wait for the first token of a provider that has a fallback; an agent's first_token_timeout wins"
-        ),
+        Meta(description="wait for the first token of a provider with a fallback; an agent's first_token_timeout wins"),
     ] = 15
 
 
@@ -301,6 +299,8 @@ def _files(config: Path | None) -> tuple[list[Path], list[str]]:
                 found.append(path)
             elif path is config:
                 raise ConfigError(f"{path}: no such file")
+            elif os.path.lexists(path):  # such as a link without a target: reading it reports the error
+                found.append(path)
         except OSError as exc:
             warnings.append(f"{path}: cannot be read: {exc.strerror}")
             if path is config:

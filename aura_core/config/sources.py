@@ -12,7 +12,7 @@ import msgspec
 
 from aura_core.config.decode import keys, unknown_key
 from aura_core.config.environment import variable
-from aura_core.config.reading import read_text
+from aura_core.config.reading import read_text, why_unreadable
 from aura_core.config.suggest import did_you_mean
 from aura_core.config.untrusted import NotTrusted, Refusal, changed_table, refused_setting
 from aura_core.errors import ConfigError
@@ -139,7 +139,7 @@ def _parsed(path: Path, within: Path | None) -> tuple[str, dict[str, Any]]:
     try:
         text = read_text(path, within)
     except OSError as exc:
-        raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from None
+        raise ConfigError(f"{path}: {why_unreadable(path, exc)}") from None
     except NotTrusted:
         raise
     except ConfigError as exc:

@@ -111,8 +111,7 @@ class NativeEncoder(Encoder):
 def question(agent: str, body: ChatBody, stream: bool = True) -> Question:
     """What a body asks."""
     turns = [Message(turn.role, turn.content) for turn in body.conversation_history]
-    turns.append(Message("user", body.prompt))
-    return Question(agent, turns, body.additional_context, stream)
+    return Question(agent, [*turns, Message("user", body.prompt)], body.additional_context, stream)
 
 
 def _ask_streamed(body: ChatBody, parameters: Mapping[str, str]) -> Question:

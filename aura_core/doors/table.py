@@ -68,11 +68,16 @@ def made(opened: OpenDoor, what: str, make: Callable[..., T], *given: Any) -> T:
     """What a function of a door returns. Raises Problem: the door's own, or one that says that the server failed."""
     try:
         return make(*given)
-    except Problem:
-        raise
     except BaseException as exc:  # SystemExit, too: it is the door's
-        _tell(opened, what, exc)
-        raise Problem("internal_error", "The server failed; its log says more.") from None
+        raise fault(opened, what, exc) from None
+
+
+def fault(opened: OpenDoor, what: str, exc: BaseException) -> Problem:
+    """What a client is told of an exception of a door: the door's Problem, or one that says that the server failed."""
+    if isinstance(exc, Problem):
+        return exc
+    _tell(opened, what, exc)
+    return Problem("internal_error", "The server failed; its log says more.")
 
 
 def as_bytes(make: Callable[..., bytes], *given: Any) -> bytes:

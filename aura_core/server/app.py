@@ -88,12 +88,8 @@ def create_app(runtime: Runtime) -> ASGIApp:
         responses={200: ResponseSpec(str, media_type="text/event-stream", description="Events", examples=_STREAM)}
         | _problems(*_GUARD, *_CHAT),
     )
-    async def stream_chat(
-        request: Request[Any, Any, Any],
-        agentId: AgentId,  # noqa: N803
-        data: Annotated[ChatBody, Body()],
-    ) -> Response[None]:
-        return await native.answer(STREAM, data, {"agentId": agentId}, request.scope)
+    async def stream_chat(agentId: AgentId, data: Annotated[ChatBody, Body()]) -> Response[None]:  # noqa: N803
+        return await native.answer(STREAM, data, {"agentId": agentId})
 
     @post(
         "/api/agents/{agentId:str}/chat",
@@ -103,12 +99,8 @@ def create_app(runtime: Runtime) -> ASGIApp:
         responses={200: ResponseSpec(Answer, description="The answer", generate_examples=False)}
         | _problems(*_GUARD, *_CHAT, *_FAILURES),
     )
-    async def chat(
-        request: Request[Any, Any, Any],
-        agentId: AgentId,  # noqa: N803
-        data: Annotated[ChatBody, Body()],
-    ) -> Response[None]:
-        return await native.answer(WHOLE, data, {"agentId": agentId}, request.scope)
+    async def chat(agentId: AgentId, data: Annotated[ChatBody, Body()]) -> Response[None]:  # noqa: N803
+        return await native.answer(WHOLE, data, {"agentId": agentId})
 
     @get("/api/providers", summary="List the providers", responses=_problems(*_GUARD))
     async def list_providers() -> ProviderList:

@@ -1,20 +1,17 @@
 """The routes of doors: one way for all of them from a decoded body to an answer, and from the agents to a list."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import Scope
 
-from aura_core.door import AgentRoute, AnswerContext, AnswerRoute, ListRoute, Question, Route
-from aura_core.doors.table import DoorFault, OpenDoor, as_bytes, made
+from aura_core.door import AgentRoute, AnswerRoute, ListRoute, Question, Route
+from aura_core.doors.table import DoorFault, OpenDoor, as_bytes, fault, made
 from aura_core.problems import Problem
 from aura_core.runtime import Runtime
-from aura_core.server.guard import request_id
 from aura_core.server.listing import Listing
-from aura_core.server.request_body import JsonRequest, count_texts, json_request
+from aura_core.server.request_body import JsonRequest, json_request
 from aura_core.server.responses import EventStream, OnePiece
 
 _ROLES = ("user", "assistant")
@@ -30,11 +27,12 @@ class DoorRoutes:
             route.path: Listing(runtime, opened, route) for route in opened.door.routes if isinstance(route, ListRoute)
         }
 
-    async def answer(
-        self, route: AnswerRoute, body: Any, parameters: Mapping[str, str], scope: Scope
-    ) -> EventStream | OnePiece:
-        """Ask the agent. Raises Problem for what is refused."""
-        question = made(self._opened, f"ask of {route.path}", _ask, route, body, parameters)
+    async def answer(self, route: AnswerRoute, body: Any, parameters: Mapping[str, str]) -> EventStream | OnePiece:
+        """The answer of the agent, which begins when it is sent. Raises Problem for what is refused."""
+        try:
+            question = _ask(route, body, parameters)
+        except BaseException as exc:  # SystemExit, too: it is the door's
+            raise fault(self._opened, f"ask of {route.path}", exc) from None
         bound = await self._runtime.bind(question.agent)
         if question.stream and route.instead and not self._runtime.streams(bound):
             self._runtime.check_room()
@@ -42,11 +40,8 @@ class DoorRoutes:
             for name, value in parameters.items():
                 instead = instead.replace(f"{{{name}}}", bound.agent.id if value == question.agent else value)
             raise Problem("streaming_not_supported", f"This agent's model cannot stream: POST {instead} instead.")
-        count_texts(scope, question)
-        context = AnswerContext(request_id(scope), time.time(), question)
-        encoder = made(self._opened, f"the encoder of {route.path}", route.encoder, context)
         response = EventStream if question.stream else OnePiece
-        return response(self._runtime, bound, self._opened, encoder, question)
+        return response(self._runtime, bound, self._opened, route, question)
 
     async def agents(self, route: ListRoute) -> Response[Any]:
         """All agents."""
@@ -75,7 +70,7 @@ class DoorRoutes:
 
             @post(path, status_code=200, request_class=json_request(route.body), include_in_schema=False)
             async def answer(request: JsonRequest) -> Response[Any]:
-                return await self.answer(route, await request.json(), request.path_params, request.scope)
+                return await self.answer(route, await request.json(), request.path_params)
 
             return answer
         if isinstance(route, ListRoute):

@@ -8,6 +8,7 @@ token).
 import hmac
 import re
 import secrets
+from functools import lru_cache
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -29,6 +30,7 @@ NOT_KEPT = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosni
 _GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADER_NAMES = re.compile(rb"[A-Za-z0-9_-]+(?: ?, ?[A-Za-z0-9_-]+)*")
 _TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_LONGEST_HOST = 320  # characters; a name has at most 253
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?")
 
 
@@ -46,11 +48,10 @@ class Guard:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        found: dict[bytes, list[bytes]] = {}
+        headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
-            found.setdefault(name, []).append(value)
-        # A second Host or Origin must not pass behind a good first one.
-        headers = {name: b",".join(values) for name, values in found.items()}
+            # A second Host or Origin must not pass behind a good first one.
+            headers[name] = b"%b,%b" % (headers[name], value) if name in headers else value
         given = headers.get(b"x-request-id", b"")
         identity = given if _GOOD_ID.fullmatch(given) else secrets.token_hex(8).encode()
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
@@ -91,11 +92,15 @@ class Guard:
             raise Problem("unauthorized", "Send the header 'Authorization: Bearer TOKEN' with this server's token.")
 
     def _serves(self, host: str) -> bool:
-        match = _HOST.fullmatch(host)
-        if match is None:
-            return False
-        name = match["name"]
-        return is_loopback(name.strip("[]")) or name in self._hosts or host in self._hosts
+        name, loopback = _name_of(host) if len(host) <= _LONGEST_HOST else ("", False)
+        return loopback or (bool(name) and (name in self._hosts or host in self._hosts))
+
+
+@lru_cache(maxsize=64)
+def _name_of(host: str) -> tuple[str, bool]:
+    """The name in a Host header, "" where it holds none, and whether it can only mean this machine."""
+    match = _HOST.fullmatch(host)
+    return (match["name"], is_loopback(match["name"].strip("[]"))) if match is not None else ("", False)
 
 
 def request_id(scope: Scope) -> str:
@@ -140,9 +145,9 @@ def _with_headers(send: Send, extra: list[tuple[bytes, bytes]]) -> Send:
 
     def wrapped(message: Message) -> Any:
         if message["type"] == "http.response.start":
-            given = list(message.get("headers", []))
-            named = {name for name, _ in given}
-            message["headers"] = [*given, *(header for header in NOT_KEPT if header[0] not in named), *extra]
+            headers = list(message.get("headers", []))
+            named = {name for name, _ in headers}
+            message["headers"] = headers + [header for header in NOT_KEPT if header[0] not in named] + extra
         return send(message)
 
     return wrapped

@@ -1,7 +1,7 @@
 """Notice edits while the server runs: agents are read again, settings ask for a restart.
 
-Events of the system only tell when to look. Many edits cause none: those of a file behind a link, on a network drive or
-in a container's mount, or where the system has no watch left. So names and times are compared each second as well.
+File events only say when to look. Many edits cause none: of a file behind a link, on a network drive, in a container's
+mount, or if the system has no watch left. So names, sizes and times are compared every second as well.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ async def watch(runtime: Runtime) -> None:
     """Log a line for each change, for as long as the server runs."""
     watched = _Watched(runtime)
     edited = asyncio.Event()
-    unannounced = 0  # changes in a row of which no event told
+    unannounced = 0  # changes in a row without an event
     fault = ""  # the last one, so that it is logged once
     async with asyncio.TaskGroup() as group:
         group.create_task(_warm(runtime, edited))
@@ -47,17 +47,17 @@ async def watch(runtime: Runtime) -> None:
                 if agents:
                     edited.set()
                 unannounced = 0 if wakeup == "event" else unannounced + (settings or agents)
-                if unannounced == 2 and wakeup == "timeout":  # of one change the event may come late
+                if unannounced == 2 and wakeup == "timeout":  # the event of a single change may be late
                     log.info("changes of some files cause no events; they are seen within %g s", RELOAD_TIMEOUT / 1000)
 
 
 async def _wakeups(roots: Callable[[], Awaitable[Roots]]) -> AsyncGenerator[Wakeup]:
-    """Yield whenever something may have changed, at least every RELOAD_TIMEOUT ms, with what told of it."""
+    """Yield whenever something may have changed, and at least every RELOAD_TIMEOUT ms, with the reason."""
     refused = False
     while True:
         try:
             before = await roots()
-            # Without a filter: changes that it hides would put off the timeout.
+            # Without a filter, as the changes that it hides would delay the timeout.
             changes = awatch(
                 *before,
                 watch_filter=None,
@@ -92,11 +92,11 @@ async def _wakeups(roots: Callable[[], Awaitable[Roots]]) -> AsyncGenerator[Wake
 
 
 class _Watched:
-    """The agents and settings files of a runtime, as they were when somebody looked last."""
+    """The agents and settings files of a runtime, as of the last look."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        # Unresolved paths: a link may be made to point elsewhere.
+        # Unresolved paths, as a link may be retargeted.
         self._directory = runtime.settings.directory.absolute()
         paths = [path.absolute() for path in runtime.settings.files or [Path(FILE)]]
         self._settings = {path: (_version(path), _text(path, _within(path, runtime))) for path in paths}
@@ -114,7 +114,7 @@ class _Watched:
         return found
 
     def look(self) -> tuple[bool, bool]:
-        """Log what has changed since the last look; whether settings and whether agents have."""
+        """Log what has changed since the last look. Returns whether settings and whether agents have changed."""
         return self._look_at_settings(), self._look_at_agents()
 
     def _look_at_settings(self) -> bool:
@@ -145,11 +145,11 @@ class _Watched:
 
 
 def _roots(directory: Path, config: Iterable[Path], within: Path | None) -> set[Path]:
-    """The folders in which something may happen that matters; of an untrusted folder only those inside."""
+    """The folders in which an edit may happen; for an untrusted folder only those inside it."""
     named = [directory, *config]
     links = {link.parent for path in named for link in (path, *path.parents) if link.is_symlink()}
-    # The directory may appear late, or go away and come back: then the nearest folder above it tells. On Windows there
-    # may be none, not even the drive.
+    # The directory may appear late, or vanish and come back: then the nearest folder above it is watched. On Windows
+    # even the drive may be missing.
     folders = [folder for folder in (directory, *directory.parents) if not (within and leads_out(folder, within))]
     nearest = [folder.resolve() for folder in folders if folder.is_dir()][:1]
     return links | {*nearest} | {path.parent for path in config if path.parent.is_dir()}

@@ -1,6 +1,7 @@
 """The two ways in which an answer leaves, in the bytes of its door: as a stream, and whole."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,13 +11,14 @@ from litestar.types import Receive, Scope, Send
 from aura_core.answer.events import Framing, ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Relay
 from aura_core.budget import FULL, Share
-from aura_core.door import Encoder, End, Failure, Question, WholeAnswer
-from aura_core.doors.table import OpenDoor, as_bytes, made
+from aura_core.door import AnswerContext, AnswerRoute, End, Failure, Question, WholeAnswer
+from aura_core.doors.table import OpenDoor, as_bytes, fault, made
 from aura_core.limits import WHOLE_ANSWER_LIMIT
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
 from aura_core.server.budgeted import share_of
 from aura_core.server.guard import request_id, upstream_headers
+from aura_core.server.request_body import count_texts
 from aura_core.server.uvicorn_protocol import CONNECTION, Protocol
 
 STREAM_HEADERS = [
@@ -29,12 +31,14 @@ STREAM_HEADERS = [
 class _Relayed(Response[None]):
     """A response that begins its answer when it is sent, and ends it when it is sent or its client has left."""
 
-    def __init__(self, runtime: Runtime, bound: Bound, opened: OpenDoor, encoder: Encoder, question: Question) -> None:
+    def __init__(
+        self, runtime: Runtime, bound: Bound, opened: OpenDoor, route: AnswerRoute, question: Question
+    ) -> None:
         super().__init__(None)
         self._runtime = runtime
         self._bound = bound
         self._opened = opened
-        self._encoder = encoder
+        self._route = route
         self._question = question
 
     def to_asgi_response(self, *_args: Any, **_kwargs: Any) -> Any:
@@ -49,12 +53,19 @@ class _Relayed(Response[None]):
         assert task is not None
         abort: Callable[[], object] = connection.abort if connection is not None else task.cancel
         self._share = share_of(scope)
+        count_texts(scope, self._question)
+        identity = request_id(scope)
+        context = AnswerContext(identity, time.time(), self._question)
+        try:
+            self._encoder = self._route.encoder(context)
+        except BaseException as exc:  # SystemExit, too: it is the door's
+            raise fault(self._opened, f"the encoder of {self._route.path}", exc) from None
         relay = self._runtime.answer(
             self._bound,
             self._question,
             self._framing(),
             abort,
-            request_id(scope),
+            identity,
             upstream_headers(scope),
             self._share,
         )
@@ -70,7 +81,7 @@ class _Relayed(Response[None]):
 
     def _made(self, what: str, make: Callable[..., bytes], *given: Any) -> bytes:
         """What the encoder makes. Raises Problem where it fails."""
-        return made(self._opened, f"{what} of {type(self._encoder).__qualname__}", as_bytes, make, *given)
+        return made(self._opened, f"{what} of the encoder of {self._route.path}", as_bytes, make, *given)
 
     async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
         raise NotImplementedError

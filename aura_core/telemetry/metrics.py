@@ -29,9 +29,9 @@ class Metrics:
         abandonments: Mapping[str, int],
         worker: int | None = None,
     ) -> None:
-        """`active` counts the answers under way, `buffered` the bytes held for clients, `resting` the candidates that are
-        skipped, `abandonments` the abandoned clean-ups by plugin; `worker` is this process's number, where there are
-        several."""
+        """`active` counts the answers under way, `buffered` the bytes held for clients, `resting` the skipped
+        candidates, `abandonments` the abandoned clean-ups by plugin; `worker` is this process's number, if
+        there are several."""
         self._registry = registry = CollectorRegistry()
         self._worker = [] if worker is None else [str(worker)]
         label = ["worker"] if self._worker else []

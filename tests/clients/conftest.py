@@ -1,7 +1,7 @@
 """Servers for the whole session, and a driver for each client."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,20 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield servers
 
 
-@pytest.fixture(scope="module")
-def driver(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Driver]:
-    """The client of the test's parameter."""
-    client: Client = request.param
-    if client.missing:
-        pytest.skip(client.missing)
-    driver = Driver(client, servers)
+@pytest.fixture(scope="session")
+def driver_of(servers: Servers) -> Iterator[Callable[[Client], Driver]]:
+    """The running driver of a client; it is started once, and stopped when the next client's turn comes."""
+    running: list[Driver] = []
+
+    def driver(client: Client) -> Driver:
+        if client.missing:
+            pytest.skip(client.missing)
+        if not running or running[-1].client is not client:
+            while running:
+                running.pop().stop()
+            running.append(Driver(client, servers))
+        return running[-1]
+
     yield driver
-    driver.stop()
+    for each in running:
+        each.stop()

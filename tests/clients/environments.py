@@ -1,7 +1,8 @@
-"""The clients that are tried, each in an environment of its own: `python environments.py [--quick]` makes those that are missing.
+"""The clients that are tried, each in an environment of its own; `python environments.py` makes those that are missing.
 
-A Python client has its pins in python/NAME.txt and its environment in ~/.cache/aura-clients, by the hash of these pins;
-`--pin` writes the newest. The JavaScript clients have theirs in node/package-lock.json and node/node_modules.
+With `--quick` only those that CI runs. A Python client has its pins in python/NAME.txt, and its environment in
+~/.cache/aura-clients, by the hash of these pins; `--pin` writes the newest. The JavaScript clients have theirs in
+node/package-lock.json and node/node_modules.
 """
 
 import argparse
@@ -90,10 +91,20 @@ def make(client: Client) -> None:
         return
     shutil.rmtree(folder, ignore_errors=True)
     wanted = ["--python", client.python] if client.python else ["--python", sys.executable]
-    subprocess.run([_uv(), "venv", "--quiet", "--no-project", *wanted, folder], check=True)
+    subprocess.run([_uv(), "venv", "--no-config", "--quiet", "--no-project", *wanted, folder], check=True)
     pins = pins_of(client.environment)
     subprocess.run(
-        [_uv(), "pip", "install", "--quiet", "--python", python_of(client.environment), "--requirements", pins],
+        [
+            _uv(),
+            "pip",
+            "install",
+            "--no-config",
+            "--quiet",
+            "--python",
+            python_of(client.environment),
+            "--requirements",
+            pins,
+        ],
         check=True,
     )
     (folder / "made").touch()
@@ -103,7 +114,17 @@ def pin(client: Client) -> None:
     """Pin the newest versions of a Python client and its dependencies."""
     if client.environment == "node":
         return
-    command = [_uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--universal", "--upgrade"]
+    command = [
+        _uv(),
+        "pip",
+        "compile",
+        "--no-config",
+        "--quiet",
+        "--no-header",
+        "--no-annotate",
+        "--universal",
+        "--upgrade",
+    ]
     command += [
         "--python-version",
         "3.12" if client.python else "3.11",

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,8 @@ class Driver:
         )
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._output: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -130,7 +131,11 @@ class Driver:
         assert self.process.stdin is not None
         self.process.kill()
         self.process.wait(10)
-        self.process.stdin.close()
+        self._reader.join(10)
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            with suppress(BrokenPipeError):
+                stream.close()
 
 
 def scenarios_of(client: Client) -> list[str]:

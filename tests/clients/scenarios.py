@@ -77,7 +77,8 @@ def error_before(played: Played) -> None:
     _failed(played)
     assert not played.said.get("text")
     assert FAILURE in played.said["message"]
-    assert played.asked == 1, "a stream that failed is not to be asked for again"
+    # The AI SDK takes a response that failed before any text for an HTTP error, and asks twice more.
+    assert played.asked == (3 if played.client == "AI SDK, openai()" else 1)
 
 
 def error_before_whole(played: Played) -> None:

@@ -1,5 +1,6 @@
 """Existing clients send requests to a real server, and show the expected results."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,9 +23,9 @@ PLAYED = [
 ]
 
 
-@pytest.mark.parametrize(("driver", "scenario"), PLAYED, indirect=["driver"])
-def test_a_client_sees_what_it_must(driver: Driver, scenario: str) -> None:
-    CHECKS[scenario](driver.play(scenario))
+@pytest.mark.parametrize(("client", "scenario"), PLAYED)
+def test_a_client_sees_what_it_must(client: Client, scenario: str, driver_of: Callable[[Client], Driver]) -> None:
+    CHECKS[scenario](driver_of(client).play(scenario))
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)

@@ -10,7 +10,7 @@ from aura_core.testing import Upstream
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules that the tests of this folder share
 
-from scripted import Trio, answer  # noqa: E402
+from scripted import Trio, answer
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ FAULTS: dict[str, Fault] = {
     "S12 the context is too long: another model, never the same again": Fault(
         [], refusal(400, "context_length_exceeded"), BACKUP, "done", (1, 1)
     ),
-    "S13 refused content: the reason, and nobody else is asked": Fault(
+    "S13 refused content: the reason, nobody else": Fault(
         [], refusal(400, "content_policy_violation"), "", "content_filtered", (1, 0)
     ),
     "S14 cut in the middle, where the backup refuses a prefill": Fault(

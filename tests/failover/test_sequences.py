@@ -1,4 +1,4 @@
-"""For any behaviour of candidates: one end, text of one candidate, never two at once, none after the first text."""
+"""Whatever candidates do: one terminal event, one speaker, never two asked at once, none after the answer began."""
 
 import asyncio
 import itertools
@@ -54,7 +54,7 @@ LIMITS = st.builds(
 
 
 class World:
-    """Candidates that follow a script, and their events."""
+    """Candidates that follow a script, and what happened to them."""
 
     def __init__(self, scripts: list[list[Act]], patience: float, rests: Rests) -> None:
         self.log: list[tuple[str, int]] = []
@@ -195,7 +195,7 @@ def test_answers_one_upon_the_other_and_at_once(
             tasks.append(asyncio.create_task(one(scripts)))
             await asyncio.sleep(pause)
         await asyncio.gather(*tasks)
-        # No probe is left over: an hour later the first candidate is asked.
+        # Nobody keeps a probe: an hour later the first candidate is asked.
         await asyncio.sleep(3600)
         assert rests.choose([("p0", "m"), ("p1", "m")]).position == 0
 

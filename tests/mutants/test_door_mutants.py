@@ -49,6 +49,6 @@ def test_the_door_without_a_mistake_keeps_every_promise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mutant", DOOR_MUTANTS, ids=lambda mutant: mutant.mistake.replace(" ", "-"))
-def test_the_mistake_is_caught_by_its_check_alone(mutant: Mutant, tmp_path: Path) -> None:
+def test_the_mistake_is_detected_only_by_its_check(mutant: Mutant, tmp_path: Path) -> None:
     broken = examine(tmp_path, mutant)
     assert set(broken) == {mutant.caught_by}, broken

@@ -12,6 +12,7 @@ from victim import REMEDY, SECRET, Victim
 
 from aura_core.cli.terminal import say
 from aura_core.config.settings import load
+from aura_core.errors import ConfigError
 from aura_core.runtime import Runtime
 from aura_core.server.reload import _roots, _text, _within
 
@@ -175,12 +176,14 @@ def test_a_pipe_and_a_socket_are_not_read_as_files(inside: Victim) -> None:
     os.mkfifo(inside.folder / "aura.toml")
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind("agents/socket.md")
-        loaded = load({}, os.environ)
-        runtime = Runtime(loaded, os.environ)
+        with pytest.raises(ConfigError, match=r"^aura\.toml: is not a regular file$"):
+            load({}, os.environ)
+        (inside.folder / "aura.toml").rename("pipe")
+        runtime = Runtime(load({}, os.environ), os.environ)
         assert {entry.agent for entry in runtime.agents.entries.values()} == {None}
+        (inside.folder / "pipe").rename("aura.toml")
         settings_file = Path("aura.toml").absolute()
         assert _text(settings_file, _within(settings_file, runtime)) is None
-    assert loaded.files == []
 
 
 # Files of others

@@ -57,10 +57,10 @@ class Conversation:
 
     def add(self, role: str, content: Content, number: int) -> None:
         """Add the message of this number. Raises Problem. A body may hold a hundred thousand of them."""
-        text = content if content is None or content.__class__ is str else self._joined(content, number)
+        text = self._joined(content, number) if isinstance(content, list) else content
         if role in SPOKEN_ROLES:
             if text and not text.isspace():
-                self.messages.append(Message(role, text))
+                self.messages.append(Message(role, text))  # type: ignore[arg-type]  # it is one of two
         elif role in SYSTEM_ROLES:
             self.add_system(text)
         elif role in TOOL_ROLES:

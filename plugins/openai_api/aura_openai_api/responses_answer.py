@@ -85,7 +85,7 @@ class ResponsesEncoder(Encoder):
         return frame + self._end(self._response(status, end))
 
     def error(self, failure: Failure) -> bytes:
-        """The end of an answer that failed. What was said so far stays in the response, as an item that is not whole."""
+        """The end of an answer that failed. The text so far stays in the response, as an item that is not whole."""
         frame = b"" if self._begun else self.answering("", "")
         if self._item is not None:
             self._output.append(self._item.whole("incomplete"))

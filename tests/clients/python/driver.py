@@ -1,7 +1,8 @@
-"""What the drivers of Python clients share: play the scenarios that are asked for, and print what the client made of each.
+"""What the drivers of Python clients share: play scenarios, and print what the client made of each.
 
-A driver is run in its client's environment, without Aura: `python NAME.py '{"demo": URL, "own": URL, "cut": URL}'`. Each line that it
-reads is a scenario's name. A scenario fills `said`; the exception that ends it is added. One line of JSON is the answer.
+A driver is run in its client's environment, without Aura: `python NAME.py '{"demo": URL, "own": URL, "cut": URL}'`.
+Each line that it reads is a scenario's name. A scenario fills `said`; an exception that ends it is added. One line of
+JSON is the answer.
 """
 
 import json

@@ -1,6 +1,9 @@
 """The library behind the command `llm`, with agents in extra-openai-models.yaml."""
 
+import json
 import os
+import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -9,10 +12,8 @@ from typing import Any
 folder = Path(tempfile.mkdtemp())
 os.environ["LLM_USER_PATH"] = str(folder)
 
-import json
-
-import llm
-from driver import HISTORY, PROMPT, Said, add, play
+import llm  # noqa: E402
+from driver import HISTORY, PROMPT, Said, add, play  # noqa: E402
 
 AGENTS = ["echo", "cut", "thinker", "fails-at-once", "fails-midway", "tour", "limited", "endless"]
 servers = json.loads(sys.argv[1])
@@ -50,9 +51,14 @@ def history(given: dict[str, str], said: Said) -> None:
 
 
 def cancel(given: dict[str, str], said: Said) -> None:
-    pieces = iter(ask("own/endless"))
-    said["text"] = next(piece for piece in pieces if piece)
-    pieces.close()  # type: ignore[attr-defined]  # it is a generator
+    """Ctrl-C at the command. Whoever leaves the library's iterator leaves the connection open until it is collected."""
+    command = [sys.executable, "-m", "llm", "-m", "own/endless", PROMPT]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        said["text"] = process.stdout.read(4).decode()
+        process.send_signal(signal.SIGINT)
 
 
 play(
