@@ -282,13 +282,20 @@ def test_the_token_is_compared_in_constant_time(tmp_path: Path, monkeypatch: pyt
     assert compared == [(b"guess", TOKEN.encode())]
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.1", "localhost.example", "example.com"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "localhost.example", "example.com"])
 def test_nobody_listens_beyond_loopback_without_a_token(host: str, tmp_path: Path) -> None:
     """CWE-1327 (binding to an unrestricted address), as on the servers exposed to CVE-2024-37032."""
     empty = tmp_path / "aura.toml"
     empty.touch()
     assert "AURA_TOKEN" in str(settings.load({"server.host": host}, {}, empty).unguarded)
     assert settings.load({"server.host": host}, {"AURA_TOKEN": TOKEN}, empty).unguarded is None
+
+
+def test_an_empty_host_which_means_every_address_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "aura.toml"
+    file.write_text('[server]\nhost = ""\n')
+    with pytest.raises(ConfigError, match="host: it must not be blank"):
+        settings.load({}, {"AURA_TOKEN": TOKEN}, file)
 
 
 # Keys
