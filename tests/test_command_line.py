@@ -152,8 +152,8 @@ ERRORS: dict[str, tuple[list[str], dict[str, str], str, int, str]] = {
         1,
         "on a..b: it is not a valid host name",
     ),
-    "a label too long": (["serve", "--host", "a" * 70], {"AURA_TOKEN": "x"}, "", 1, "aaa: it is no host"),
-    "a token that is no text": (
+    "a label too long": (["serve", "--host", "a" * 70], {"AURA_TOKEN": "x"}, "", 1, "aaa: it is not a valid host name"),
+    "a token that is not text": (
         ["serve"],
         {"AURA_TOKEN": "\udcff"},
         "",
