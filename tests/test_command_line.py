@@ -153,7 +153,7 @@ ERRORS: dict[str, tuple[list[str], dict[str, str], str, int, str]] = {
         "on a..b: it is not a valid host name",
     ),
     "a label too long": (["serve", "--host", "a" * 70], {"AURA_TOKEN": "x"}, "", 1, "aaa: it is not a valid host name"),
-    "a token that is no text": (
+    "a token that is not text": (
         ["serve"],
         {"AURA_TOKEN": "\udcff"},
         "",

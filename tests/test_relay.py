@@ -127,7 +127,7 @@ ENDS: dict[str, tuple[str, str, Any]] = {
     "no more files": ("raise OSError(errno.EMFILE, 'Too many open files')\nyield", "", "llm_error"),
     "a string": ("yield Token('a')\nyield 'b'", "a", "llm_error"),
     "None": ("yield None", "", "llm_error"),
-    "text that is no text": ("yield Token(5)", "", "llm_error"),
+    "text of another type": ("yield Token(5)", "", "llm_error"),
     "bytes": ("yield Token(b'a')", "", "llm_error"),
     "usage that is none": ("yield Token('a', usage=(1, 2))", "a", "llm_error"),
     "a cancel scope held over a yield": (

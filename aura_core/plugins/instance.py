@@ -208,7 +208,7 @@ class Instance:
 
     async def _only_model(self) -> str | None:
         """The model of a server that lists exactly one: there is nothing to choose. Raises ProviderError where the
-        server cannot be asked; one without a list is no fault."""
+        server cannot be reached; a server without a list is not an error."""
         try:
             models = await self.list_models()
         except ProviderError as exc:

@@ -29,8 +29,8 @@ class Reply(msgspec.Struct, frozen=True):
 
     `parts` are written one by one: bytes in a write (and a chunk) of their own, a number is a pause in seconds, an
     event is waited for. `ending`: `clean`, `cut` (closed without the final chunk), `reset` (RST), `broken` (closed
-    after bytes that are no chunk), `stall` (says nothing more until the client leaves). `head_delay` seconds pass
-    before the status line; with `status` 0 none comes, and the connection ends. `repeat` sends the parts for ever. The
+    after bytes that are not a chunk), `stall` (sends nothing more until the client leaves). `head_delay` seconds pass
+    before the status line; with `status` 0 none comes, and the connection ends. `repeat` sends the parts forever. The
     body is chunked, unless a content-length says where it ends; one that is not `chunked` ends with the connection.
     `unasked` parts follow a clean end as they are, without chunks; bytes at their beginning leave in one write with it.
     """

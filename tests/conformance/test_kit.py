@@ -72,7 +72,7 @@ def test_a_plugin_that_is_broken_fails_one_check_and_the_others_say_why_they_wer
 def test_a_wrapper_with_a_description_is_reported_as_not_a_provider(fake_plugin: FakePlugin) -> None:
     fake_plugin("shout", (Path(__file__).parent / "shouting.py").read_text(encoding="utf-8"))
     results = {result.name: result for result in Kit(Conformance(plugin="shout")).results()}
-    assert "a wrapper is none itself" in results["hooks"].detail
+    assert "a wrapper is not a provider" in results["hooks"].detail
     assert {result.status for name, result in results.items() if name != "hooks"} == {"skipped"}
 
 

@@ -51,7 +51,7 @@ async def side_fields(harness: Harness) -> None:
         if not _same(unknown, expected):
             raise Broken(f"{transcript.name}: beside fields that nobody knows: {encoded(unknown.text)}, {unknown.end}")
     if not looked:
-        raise Inapplicable("its records are no lines of JSON objects")
+        raise Inapplicable("its records are not lines of JSON objects")
 
 
 @check("failing-finish", "hooks", "settings", "text", "finish", since="0.2")

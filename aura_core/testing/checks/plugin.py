@@ -41,7 +41,9 @@ async def hooks(harness: Harness) -> None:
     if plugin.status != "ok":
         raise Broken(f"{plugin.error}; {plugin.remedy}")
     if not plugin.provider:
-        raise Broken("it only wraps other providers, and a wrapper is none itself: these are no promises of its")
+        raise Broken(
+            "it only wraps other providers, and a wrapper is not a provider: these promises do not apply to it"
+        )
     (own,) = harness.plugins.hooks[name].stream_chat.get_hookimpls()
     if not inspect.isasyncgenfunction(own.function):
         await _judge_returned(harness)

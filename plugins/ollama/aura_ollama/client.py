@@ -88,7 +88,7 @@ class OllamaClient:
                 f"Ollama does not answer at {where}; is it running? Start it with: ollama serve", "unavailable"
             ) from exc
         except aiohttp.ClientError as exc:  # not HTTP, or invalid; httpx-aiohttp 0.2 does not translate it
-            raise ProviderError(f"What answers at {where} is no Ollama server.", "bad_response") from exc
+            raise ProviderError(f"The server at {where} is not Ollama.", "bad_response") from exc
         body = AiohttpBody(response, self.server.name)
         if response.status_code == 200:
             return body
