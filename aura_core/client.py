@@ -10,7 +10,7 @@ import httpx
 import msgspec
 from msgspec import UNSET
 
-from aura_core.answer.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent, Values
+from aura_core.answer.events import AskingEvent, DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent, Values
 from aura_core.deadline import timeout
 from aura_core.door import AgentInfo
 from aura_core.doors.native import Answer, ChatBody, question
@@ -34,6 +34,9 @@ _EVENTS: dict[str, msgspec.json.Decoder[Event]] = {
     "done": msgspec.json.Decoder(DoneEvent),
     "error": msgspec.json.Decoder(ErrorEvent),
 }
+
+_ASKING = b"asking "
+"""How the comment begins that names the next candidate."""
 
 _NOT_OURS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, NotEvents)
 
@@ -276,8 +279,9 @@ async def _pieces(response: httpx.Response, silence: float) -> AsyncGenerator[by
 
 
 async def _events(response: httpx.Response, silence: float = REMOTE_SILENCE) -> AsyncGenerator[Event, None]:
-    """The events of a stream; comments and unknown events are skipped. A proxy may have changed the line ends.
+    """The events of a stream; unknown events and comments other than `asking` are skipped.
 
+    A proxy may have changed the line ends.
     Raises _Endless, for one event and for all bytes together, NotEvents and TimeoutError.
     """
     reader, received = SseReader("Aura", REMOTE_ANSWER_LIMIT), 0
@@ -285,7 +289,12 @@ async def _events(response: httpx.Response, silence: float = REMOTE_SILENCE) -> 
         received += len(piece)
         if received > REMOTE_ANSWER_LIMIT:
             raise _Endless
-        for event in reader.feed(piece):
+        events = reader.feed(piece)
+        if reader.comment.startswith(_ASKING):
+            asked = reader.comment.removeprefix(_ASKING).decode(errors="replace")
+            yield AskingEvent(_short(asked))
+        reader.comment = b""
+        for event in events:
             if (decoder := _EVENTS.get(event.name)) is not None:
                 yield _fit(decoder.decode(event.data))
 

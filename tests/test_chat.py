@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from aura_process import serve
 from terminal import LIMIT, Terminal
 
 from aura_core.testing import Reply, Upstream
@@ -268,6 +269,19 @@ def test_a_dumb_terminal_can_talk(tmp_path: Path) -> None:
         terminal.type("exit\r")
         assert terminal.end() == 0
     assert "\x1b" not in terminal.text
+
+
+@needs_pty
+@pytest.mark.parametrize("remote", [False, True], ids=["in this process", "of a server"])
+def test_the_next_candidate_is_named_while_it_is_asked(remote: bool, tmp_path: Path) -> None:
+    agent = "provider: echo\noptions: {stall_after: 0}\nfirst_token_timeout: 0.3\nfallback: [{provider: backup}]\n"
+    (tmp_path / "aura.toml").write_text('[providers.backup]\nplugin = "echo"\n')
+    with serve(tmp_path, {"it.md": f"---\n{agent}---\n"}) as server:
+        command = [*AURA, "chat", "it", "Hello there"] + (["--url", server.url] if remote else [])
+        with Terminal(command, tmp_path, _environ(AURA_TRUST=str(tmp_path))) as terminal:
+            terminal.wait_for("asking backup, as echo does not answer")
+            assert terminal.end() == 0
+    assert "Hello there" in terminal.text
 
 
 @needs_pty

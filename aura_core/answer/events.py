@@ -1,4 +1,4 @@
-"""What a client is told of an answer, as values: token, reasoning, done, error; and a provider's finish reasons."""
+"""The events of an answer as values (token, reasoning, asking, done, error), and a provider's finish reasons."""
 
 import logging
 
@@ -22,6 +22,12 @@ class ReasoningEvent(msgspec.Struct, frozen=True, gc=False, tag="reasoning", tag
     """Some of a thinking model's reasoning; never empty."""
 
     content: str
+
+
+class AskingEvent(msgspec.Struct, frozen=True, gc=False, tag="asking", tag_field="event"):
+    """The next candidate is asked, as the one before it does not answer; on the wire a comment."""
+
+    provider: str
 
 
 class DoneEvent(msgspec.Struct, frozen=True, gc=False, rename="camel", tag="done", tag_field="event"):
@@ -94,7 +100,7 @@ def finish_reason(word: object, plugin: str, instance: str = "") -> str | None:
     return meaning
 
 
-Event = TokenEvent | ReasoningEvent | DoneEvent | ErrorEvent
+Event = TokenEvent | ReasoningEvent | AskingEvent | DoneEvent | ErrorEvent
 
 
 class Values:
@@ -103,11 +109,12 @@ class Values:
     ping = None
 
     @staticmethod
-    def size(event: TokenEvent | ReasoningEvent) -> int:
-        return len(event.content)
+    def size(event: TokenEvent | ReasoningEvent | AskingEvent) -> int:
+        return 0 if event.__class__ is AskingEvent else len(event.content)  # type: ignore[union-attr]
 
     @staticmethod
-    def asking(provider: str) -> None: ...
+    def asking(provider: str) -> AskingEvent:
+        return AskingEvent(provider)
 
     @staticmethod
     def answering(provider: str, model: str) -> None: ...

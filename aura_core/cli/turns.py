@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 
-from aura_core.answer.events import DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent
+from aura_core.answer.events import AskingEvent, DoneEvent, ErrorEvent, Event, ReasoningEvent, TokenEvent
 from aura_core.cli.terminal import Screen, pour, say
 from aura_core.client import Client
 from aura_core.door import AgentInfo
@@ -76,6 +76,7 @@ class _View:
         self._in_line = False
         self._notes = notes
         self._model = info.model or info.provider or info.name
+        self._asked = info.provider or "the first provider"
         self._state = f"waiting for {self._model}"
         self._status = notes.moving("")
         self._begin = asyncio.get_running_loop().time()
@@ -114,6 +115,11 @@ class _View:
             pour(event.content)
         elif isinstance(event, ReasoningEvent):
             self._state = f"{self._model} is thinking"
+        elif isinstance(event, AskingEvent):
+            self._state = f"asking {event.provider}, as {self._asked} does not answer"
+            self._model = self._asked = event.provider
+            if self._notes.is_dumb:
+                self._notes.line(self._state)
         elif isinstance(event, DoneEvent):
             self.done = True
             self._finish(event)

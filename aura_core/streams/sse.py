@@ -44,12 +44,14 @@ class SseReader:
     """Splits a body into events: `feed` it each piece as it comes.
 
     `stray` is the beginning of the lines that are not fields of an event, up to 1 KiB: perhaps words of a server that
-    speaks another protocol. A line `error: {…}`, as builds of llama.cpp send it, is an event named `error`.
+    speaks another protocol. `comment` is the text of the last comment, up to 1 KiB. A line `error: {…}`, as builds of
+    llama.cpp send it, is an event named `error`.
     """
 
     def __init__(self, server: str = "The server", limit: int = RECORD_LIMIT) -> None:
         """`server` names the sender in error messages; `limit` is the longest event, in bytes."""
         self.stray = b""
+        self.comment = b""
         self._server = server
         self._limit = limit
         self._parts: list[bytes] = []  # of the line that is not whole yet
@@ -164,14 +166,16 @@ class SseReader:
                 raise self._too_long()
 
     def _other_field(self, line: bytes) -> None:
-        """Comments, `id` and `retry` carry nothing here."""
+        """`id` and `retry` carry nothing here."""
         field, _, value = line.partition(b":")
-        if field == b"event":
+        if not field:
+            self.comment = value[:STRAY_LIMIT].strip()
+        elif field == b"event":
             self._name = value.strip().decode(errors="replace")
         elif field == b"error" and value.lstrip().startswith(b"{"):
             self._name = "error"
             self._add(value.lstrip())
-        elif field not in (b"", b"id", b"retry", b"data") and len(self.stray) < STRAY_LIMIT:
+        elif field not in (b"id", b"retry", b"data") and len(self.stray) < STRAY_LIMIT:
             self.stray += line[:STRAY_LIMIT] + b"\n"
 
     def _too_long(self) -> RecordTooLong:
