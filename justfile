@@ -50,7 +50,7 @@ real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
 
-# All clients of the OpenAI API that people have, each in an environment that is made once (2 GB)
+# All clients of the OpenAI API, each in an environment that is made once (about 1 GB), and doors broken on purpose: half an hour
 clients:
     {{uv}} python tests/clients/environments.py
     {{uv}} pytest -m "clients or not clients" tests/clients
