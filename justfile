@@ -12,7 +12,7 @@ _list:
 test *ARGS:
     {{uv}} pytest {{ARGS}}
 
-# The quick tests, under two minutes on two idle cores: without browser, nginx, npm, subprocesses of `aura`, or long waits
+# The quick tests, about two minutes on two idle cores: without browser, nginx, npm, subprocesses of `aura`, or long waits
 test-fast *ARGS:
     {{uv}} pytest -q -m "not real and not slow" {{fast}} {{ARGS}}
 
