@@ -1,6 +1,5 @@
 """A server that speaks length-prefixed JSON over HTTP: four bytes of length, big-endian, then a JSON object."""
 
-import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from aura_core import ChatRequest, ProviderError, Token, Usage, hookimpl
+from aura_core import ChatRequest, ProviderError, Token, Usage, hookimpl, secret
 
 if TYPE_CHECKING:
     import httpx
@@ -24,6 +23,7 @@ class FramedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token_env: Annotated[
         str, Meta(description="variable that holds the token", extra={"own_default": "FRAMED_TOKEN"})
     ] = ""
+    token_file: Annotated[str, Meta(description="file that holds the token; it wins over token_env")] = ""
 
 
 class Frame(msgspec.Struct):
@@ -44,7 +44,7 @@ def provider_settings() -> type[msgspec.Struct]:
 def open_client(settings: FramedSettings) -> "AbstractAsyncContextManager[httpx.AsyncClient]":
     import httpx
 
-    token = os.environ.get(settings.token_env or " ", "")
+    token = secret(settings, "token")
     return httpx.AsyncClient(
         headers={"accept-encoding": "identity"} | ({"x-token": token} if token else {}),
         timeout=httpx.Timeout(None, connect=10),
@@ -67,7 +67,7 @@ async def stream_chat(
         question["limit"] = request.max_tokens
     answered = False
     try:
-        async with client.stream("POST", settings.endpoint, content=pack(question)) as response:
+        async with client.stream("POST", settings.endpoint, content=pack(question), headers=request.headers) as response:
             answered = True
             if response.status_code != 200:
                 raise refused(response.status_code, response.headers.get("retry-after", ""))
