@@ -91,6 +91,22 @@ def test_dns_rebinding_ends_at_the_host_check(aura: AuraServer, host: str) -> No
     assert httpx.get(f"{aura.url}/health", headers={"host": host}, trust_env=False).status_code == 200
 
 
+def test_with_a_token_any_name_will_do_unless_names_are_listed(tmp_path: Path) -> None:
+    """A client in a container calls this machine `host.docker.internal`; a page that rebinds a name has no token."""
+    environ = os.environ | {"AURA_TOKEN": TOKEN}
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    agents = {"ok.md": "---\nprovider: echo\n---\n"}
+    for name in ("any", "listed"):
+        (tmp_path / name).mkdir()
+    with AuraServer(tmp_path / "any", agents, environ=environ) as aura:
+        assert _post(aura, host="host.docker.internal:5300", **bearer).status_code == 200
+        _check(_post(aura, host="host.docker.internal:5300"), 401, "unauthorized")
+        _check(_post(aura, host="not a name", **bearer), 421, "misdirected_host")
+    with AuraServer(tmp_path / "listed", agents, '[server]\nallowed_hosts = ["aura.example"]', environ=environ) as aura:
+        assert _post(aura, host="aura.example", **bearer).status_code == 200
+        _check(_post(aura, host="host.docker.internal:5300", **bearer), 421, "misdirected_host")
+
+
 @pytest.mark.parametrize(
     "origin",
     ["https://evil.example", "http://127.0.0.1:1", "https://friend.example.evil", "https://friend.example@evil"],

@@ -110,7 +110,7 @@ class Rests:
             while len(self._rests) >= RESTS_KEPT:
                 del self._rests[next(iter(self._rests))]
             rest = self._rests[key] = _Rest()
-            log.warning("%s is not asked for %g s while others can be: %s", named(key), seconds, failure.code)
+            log.info("%s is not asked for %g s while others can be: %s", named(key), seconds, failure.code)
         rest.until = self._now() + seconds
         if probe:
             rest.probed = False
@@ -128,7 +128,7 @@ class Rests:
 
     def _forget(self, key: Key) -> None:
         if self._rests.pop(key, None) is not None:
-            log.warning("%s is asked again", named(key))
+            log.info("%s is asked again", named(key))
 
 
 def named(key: Key) -> str:

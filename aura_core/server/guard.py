@@ -93,7 +93,11 @@ class Guard:
 
     def _serves(self, host: str) -> bool:
         name, loopback = _name_of(host) if len(host) <= _LONGEST_HOST else ("", False)
-        return loopback or (bool(name) and (name in self._hosts or host in self._hosts))
+        if loopback or not name:
+            return loopback
+        # A page that has rebound its name to this machine has no token.
+        any_name = self._token is not None and not self._hosts
+        return any_name or name in self._hosts or host in self._hosts
 
 
 @lru_cache(maxsize=64)
@@ -169,7 +173,10 @@ def _is_preflight(scope: Scope, headers: dict[bytes, bytes], allowed: bool) -> b
 def _cors(origin: bytes) -> list[tuple[bytes, bytes]]:
     return [
         (b"access-control-allow-origin", origin),
-        (b"access-control-expose-headers", b"X-Request-Id, Retry-After, Retry-After-Ms, X-Should-Retry"),
+        (
+            b"access-control-expose-headers",
+            b"X-Request-Id, Retry-After, Retry-After-Ms, X-Should-Retry, Aura-Heartbeat",
+        ),
         (b"vary", b"Origin"),
     ]
 

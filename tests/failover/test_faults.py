@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -169,6 +170,7 @@ def test_s15_an_outage_costs_few_probes_and_the_primary_comes_back(trio: Trio) -
 
 @pytest.mark.parametrize("door", DOORS)
 def test_s16_caller_log_and_metrics_say_who_answered(door: str, trio: Trio, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "aura")
     trio.primary.default = refusal(503)
     with trio.aura() as aura:
         seen = DOORS[door](aura)

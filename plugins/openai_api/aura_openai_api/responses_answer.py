@@ -90,7 +90,9 @@ class ResponsesEncoder(Encoder):
         if self._item is not None:
             self._output.append(self._item.whole("incomplete"))
         known = ERRORS.get(failure.code, UNKNOWN)
-        error = {"code": known.code, "message": failure.message}
+        error: dict[str, Any] = {"code": known.code, "message": failure.message}
+        if failure.retry_after is not None:
+            error["retry_after"] = failure.retry_after
         return frame + self._end(self._response("failed") | {"error": error})
 
     def whole(self, answer: WholeAnswer) -> bytes:

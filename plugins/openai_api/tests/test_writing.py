@@ -241,6 +241,11 @@ def test_an_error_in_the_middle_keeps_what_was_said() -> None:
     assert response["output"][0]["content"][0]["text"] == "Hel"
 
 
+def test_a_failed_response_says_when_to_come_back() -> None:
+    found = events(ResponsesEncoder(context()).error(Failure("Slow down.", "rate_limited", 7)))
+    assert found[-1]["response"]["error"]["retry_after"] == 7
+
+
 def test_an_error_before_the_first_text_is_a_whole_stream() -> None:
     found = events(ResponsesEncoder(context()).error(Failure("Too long.", "context_length")))
     assert types(found) == [*BEGIN, "response.failed"]

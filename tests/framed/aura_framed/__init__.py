@@ -67,7 +67,9 @@ async def stream_chat(
         question["limit"] = request.max_tokens
     answered = False
     try:
-        async with client.stream("POST", settings.endpoint, content=pack(question), headers=request.headers) as response:
+        async with client.stream(
+            "POST", settings.endpoint, content=pack(question), headers=request.headers
+        ) as response:
             answered = True
             if response.status_code != 200:
                 raise refused(response.status_code, response.headers.get("retry-after", ""))
