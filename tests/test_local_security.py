@@ -101,7 +101,7 @@ def test_with_a_token_any_name_will_do_unless_names_are_listed(tmp_path: Path) -
     with AuraServer(tmp_path / "any", agents, environ=environ) as aura:
         assert _post(aura, host="host.docker.internal:5300", **bearer).status_code == 200
         _check(_post(aura, host="host.docker.internal:5300"), 401, "unauthorized")
-        _check(_post(aura, host="not a name", **bearer), 421, "misdirected_host")
+        _check(_post(aura, host="localhost@evil.example", **bearer), 421, "misdirected_host")
     with AuraServer(tmp_path / "listed", agents, '[server]\nallowed_hosts = ["aura.example"]', environ=environ) as aura:
         assert _post(aura, host="aura.example", **bearer).status_code == 200
         _check(_post(aura, host="host.docker.internal:5300", **bearer), 421, "misdirected_host")

@@ -170,13 +170,13 @@ def _is_preflight(scope: Scope, headers: dict[bytes, bytes], allowed: bool) -> b
     return preflight and allowed and b"access-control-request-method" in headers
 
 
+_EXPOSED = b"X-Request-Id, Retry-After, Retry-After-Ms, X-Should-Retry, Aura-Heartbeat"
+
+
 def _cors(origin: bytes) -> list[tuple[bytes, bytes]]:
     return [
         (b"access-control-allow-origin", origin),
-        (
-            b"access-control-expose-headers",
-            b"X-Request-Id, Retry-After, Retry-After-Ms, X-Should-Retry, Aura-Heartbeat",
-        ),
+        (b"access-control-expose-headers", _EXPOSED),
         (b"vary", b"Origin"),
     ]
 

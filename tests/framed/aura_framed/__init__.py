@@ -67,9 +67,8 @@ async def stream_chat(
         question["limit"] = request.max_tokens
     answered = False
     try:
-        async with client.stream(
-            "POST", settings.endpoint, content=pack(question), headers=request.headers
-        ) as response:
+        content = pack(question)
+        async with client.stream("POST", settings.endpoint, content=content, headers=request.headers) as response:
             answered = True
             if response.status_code != 200:
                 raise refused(response.status_code, response.headers.get("retry-after", ""))
