@@ -6,6 +6,7 @@ markup in a model's answer (CWE-79) in web/.
 """
 
 import base64
+import gzip
 import hmac
 import io
 import json
@@ -129,6 +130,13 @@ def test_a_null_origin_is_foreign(aura: AuraServer) -> None:
 def test_a_cross_origin_post_without_preflight_is_refused(aura: AuraServer, declared: str) -> None:
     """CWE-352: these types make a "simple request", which a browser sends without asking."""
     _check(_post(aura, content_type=declared), 415, "unsupported_media_type")
+
+
+def test_a_compressed_body_is_refused_by_name(aura: AuraServer) -> None:
+    refused = _post(aura, content=gzip.compress(b'{"prompt": "hi"}'), content_encoding="gzip")
+    _check(refused, 415, "unsupported_media_type")
+    assert "Content-Encoding" in refused.json()["detail"]
+    assert _post(aura, content_encoding="identity").status_code == 200
     assert _post(aura, content_type="Application/JSON; charset=utf-8").status_code == 200
 
 

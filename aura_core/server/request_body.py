@@ -58,6 +58,8 @@ async def read(request: Request[Any, Any, Any]) -> bytearray:
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared != "application/json":
         raise Problem("unsupported_media_type", "Send the header 'Content-Type: application/json'.")
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise Problem("unsupported_media_type", "Send the body uncompressed, without the header 'Content-Encoding'.")
     limit = request.route_handler.resolve_request_max_body_size() or math.inf
     share = share_of(request.scope)
     body, more, size = bytearray(), True, int(request.headers.get("content-length") or 0)
