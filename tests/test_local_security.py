@@ -130,6 +130,7 @@ def test_a_null_origin_is_foreign(aura: AuraServer) -> None:
 def test_a_cross_origin_post_without_preflight_is_refused(aura: AuraServer, declared: str) -> None:
     """CWE-352: these types make a "simple request", which a browser sends without asking."""
     _check(_post(aura, content_type=declared), 415, "unsupported_media_type")
+    assert _post(aura, content_type="Application/JSON; charset=utf-8").status_code == 200
 
 
 def test_a_compressed_body_is_refused_by_name(aura: AuraServer) -> None:
@@ -137,7 +138,6 @@ def test_a_compressed_body_is_refused_by_name(aura: AuraServer) -> None:
     _check(refused, 415, "unsupported_media_type")
     assert "Content-Encoding" in refused.json()["detail"]
     assert _post(aura, content_encoding="identity").status_code == 200
-    assert _post(aura, content_type="Application/JSON; charset=utf-8").status_code == 200
 
 
 # What a client can send
