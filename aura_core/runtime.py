@@ -58,7 +58,7 @@ class Bound(msgspec.Struct, frozen=True):
     """An agent and an instance that answers for it, as `asks` says: with which model, temperature and options.
 
     The first token must come within `limit` seconds (0: no limit but the server's); `limited_by` names that setting.
-    `fallback` are those that are asked next, in their order.
+    `fallback` are those that are asked next, in their order. `place` is the part of the file with its options.
     """
 
     agent: Agent
@@ -67,6 +67,7 @@ class Bound(msgspec.Struct, frozen=True):
     limit: float = 0
     limited_by: str = ""
     fallback: tuple["Bound", ...] = ()
+    place: str = "options"
 
     @property
     def model(self) -> str | None:
@@ -150,24 +151,27 @@ class Runtime:
         return self._bound(entry.agent)
 
     def _bound(self, agent: Agent) -> Bound:
-        """Raises Problem where the agent's provider, or one of its fallback, cannot answer."""
-        front_matter = agent.front_matter
-        limit, limited_by = front_matter.first_token_timeout or 0.0, "the agent's first_token_timeout"
-        instance = self._instance(agent, front_matter.provider, front_matter.options)
-        if not front_matter.fallback:
-            return Bound(agent, instance, front_matter, limit, limited_by)
-        if front_matter.first_token_timeout is None:
+        """The agent with its instance, and those of its fallback that can be asked. Raises Problem where the agent's
+        own provider cannot answer."""
+        asks = agent.front_matter
+        instance = self._instance(agent, asks.provider, asks.options)
+        others: list[Bound] = []
+        for number, entry in enumerate(asks.fallback):
+            with suppress(Problem):  # one that is broken costs the others nothing; `agent_error` shows it
+                own = self._instance(agent, entry.provider, entry.options, f"fallback[{number}]")
+                # The same one was chosen, or is the default.
+                if own is not instance or entry.model not in (None, asks.model):
+                    others.append(Bound(agent, own, entry, place=f"fallback[{number}]"))
+        limit, limited_by = asks.first_token_timeout or 0.0, "the agent's first_token_timeout"
+        if others and asks.first_token_timeout is None:
             limit, limited_by = self.settings.server.fallback_after, "server.fallback_after"
-        others = []
-        last = len(front_matter.fallback) - 1
-        for number, entry in enumerate(front_matter.fallback):
-            own = self._instance(agent, entry.provider, entry.options, f"fallback[{number}]")
-            if own is not instance or entry.model not in (
-                None,
-                front_matter.model,
-            ):  # else it was chosen, or is the default
-                others.append(Bound(agent, own, entry, 0 if number == last else limit, limited_by))
-        return Bound(agent, instance, front_matter, limit, limited_by, tuple(others))
+        limited = [msgspec.structs.replace(each, limit=limit, limited_by=limited_by) for each in others[:-1]]
+        return Bound(agent, instance, asks, limit, limited_by, fallback=(*limited, *others[-1:]))
+
+    def _check_fallback(self, agent: Agent) -> None:
+        """Raises Problem where an entry of the agent's fallback cannot be asked."""
+        for number, entry in enumerate(agent.front_matter.fallback):
+            self._instance(agent, entry.provider, entry.options, f"fallback[{number}]")
 
     def _instance(self, agent: Agent, name: str | None, options: dict[str, Any], entry: str = "") -> Instance:
         """The instance of this name, which takes these options; `entry` is the part of the fallback that has them."""
@@ -198,6 +202,7 @@ class Runtime:
             return entry.error
         try:
             self._known_bound(entry.agent)
+            self._check_fallback(entry.agent)
         except Problem as problem:
             return problem.detail
         return None
@@ -211,11 +216,10 @@ class Runtime:
             bound = self._known_bound(agent)
         if bound is None:
             return []
-        places = ["options", *(f"fallback[{number}]" for number in range(len(bound.fallback)))]
         return [
-            f"{agent.where(place)}: the option {option!r} is passed on as it is, as the plugin"
+            f"{agent.where(each.place)}: the option {option!r} is passed on as it is, as the plugin"
             f" {each.instance.plugin!r} does not know it; did you mean {meant!r}?"
-            for place, each in zip(places, (bound, *bound.fallback), strict=True)
+            for each in (bound, *bound.fallback)
             for option, meant in misspelt(each.asks.options, each.instance.hooks.options_type)
         ]
 

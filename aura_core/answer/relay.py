@@ -297,7 +297,8 @@ class Relay:
         self._timer = None
         now, limits = self._now(), self._limits
         if fired_late(due, now):  # read the data that has arrived in the meantime first
-            self._watch_until(now + SECOND_LOOK)
+            # The second look is the last one: on a busy loop every timer fires late.
+            self._timer = self._loop.call_at(now + SECOND_LOOK, self._tick)
             return
         if not self._buffer.ended:
             self._check_provider(now, limits)

@@ -290,7 +290,7 @@ class Protocol(HttpToolsProtocol):
     def _give_up(self, due: float) -> None:
         now = self.loop.time()
         if fired_late(due, now):
-            self._timer = self.loop.call_at(now + SECOND_LOOK, self._give_up, now + SECOND_LOOK)
+            self._timer = self.loop.call_at(now + SECOND_LOOK, self._give_up, math.inf)  # the last look
         else:
             self._refuse("request_timeout")
 

@@ -147,6 +147,22 @@ def test_the_provider_that_was_chosen_is_not_asked_twice(tmp_path: Path) -> None
         assert last.data["message"] == "The agent's options request this failure."
 
 
+def test_a_broken_entry_costs_the_other_candidates_nothing(tmp_path: Path) -> None:
+    agent = "---\nprovider: echo\nfallback:\n  - {provider: ehco}\n  - {provider: echo, model: large}\n---\n"
+    with AuraServer(tmp_path, {"it.md": agent}) as aura:
+        assert aura.ask("it", "Hello")[-1].name == "done"
+        shown = httpx.get(f"{aura.url}/api/agents/it", trust_env=False).json()
+    assert shown["error"].endswith("fallback[0]: provider 'ehco' is not installed; did you mean 'echo'?")
+
+
+def test_a_provider_without_another_one_behind_it_has_the_servers_time(tmp_path: Path) -> None:
+    """Its only entry is the provider that was chosen, and so is not asked twice."""
+    agent = "---\noptions: {delay: 1}\nfallback: [{provider: echo}]\n---\n"
+    toml = '[server]\nfallback_after = 0.3\n[defaults]\nprovider = "echo"\n'
+    with AuraServer(tmp_path, {"it.md": agent}, toml) as aura:
+        assert aura.ask("it", "Hello")[-1].name == "done"
+
+
 def test_an_edit_takes_effect_while_the_server_runs(tmp_path: Path) -> None:
     failing = "---\nprovider: first\noptions: {fail_after: 0, code: auth}\n"
     with AuraServer(tmp_path, {"it.md": f"{failing}---\n"}, TOML) as aura:

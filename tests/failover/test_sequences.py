@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aura_core import ProviderError, Token, Usage
 from aura_core.answer.candidates import Candidate, Rests
-from aura_core.answer.events import DoneEvent, ErrorEvent, ReasoningEvent, TokenEvent, Values
+from aura_core.answer.events import AskingEvent, DoneEvent, ErrorEvent, ReasoningEvent, TokenEvent, Values
 from aura_core.answer.fallback import _NEXT, Fallback
 from aura_core.answer.relay import Limits, Relay
 from aura_core.errors import CODES, Code
@@ -231,7 +231,8 @@ def test_one_that_does_not_let_go_is_abandoned_and_what_it_still_says_is_dropped
         return events, loop.time()
 
     events, took = virtual_time.run(main())
-    assert [getattr(each, "content", "end") for each in events] == ["here", "end"]
+    assert events[0] == AskingEvent("it")
+    assert [getattr(each, "content", "end") for each in events[1:]] == ["here", "end"]
     assert abandoned == [3 + CLEANUP_LIMIT]
     assert took == 3 + CLEANUP_LIMIT + 60
 

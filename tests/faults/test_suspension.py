@@ -6,13 +6,19 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from aura_process import serve
 
-from aura_core import deadline
+from aura_core import Token, deadline
+from aura_core.answer.candidates import Candidate
+from aura_core.answer.events import Values
+from aura_core.answer.relay import Limits, Relay
+from aura_core.limits import TIMER_LATE
 from aura_core.testing import Reply, Upstream, events
 
 TOKEN = b'{"message":{"content":"x"}}\n'
@@ -72,6 +78,36 @@ def test_a_request_that_arrived_during_a_suspension_is_answered(
             threading.Timer(0.5, lambda: sock.sendall(b"\r\n")).start()
             _stop_for(aura.popen.pid, 4)
             assert sock.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_limits_hold_while_every_timer_fires_late() -> None:
+    """On a busy loop each timer looks as if this process had been suspended."""
+
+    async def silent() -> AsyncIterator[Token]:
+        yield Token("a")
+        await asyncio.sleep(30)
+
+    async def start() -> AsyncIterator[Token]:
+        return silent()
+
+    async def run() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        relay = Relay(Candidate(start, "it"), Limits(0, 0.2, 0, 0, 15, 0), Values())
+
+        def step() -> None:
+            time.sleep(3 * TIMER_LATE)
+            if not relay.drained:
+                loop.call_soon(step)
+
+        step()
+        seen = []
+        while not relay.drained:
+            seen += await asyncio.wait_for(relay.take(), 10)
+        relay.close()
+        await relay.wait_closed()
+        return seen
+
+    assert "idle_timeout" in asyncio.run(run())[-1].message
 
 
 def test_a_timeout_reads_sockets_after_a_suspension() -> None:
