@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from aura_core.errors import ConfigError, ProviderError
+from aura_core.limits import SECRET_LIMIT
 
 
 def secret(settings: Any, name: str, required: bool = False) -> str:
@@ -22,6 +23,8 @@ def secret(settings: Any, name: str, required: bool = False) -> str:
     else:
         place = f"The variable {variable}"
         found = os.environ.get(variable, "").strip() if variable else ""
+    if len(found) > SECRET_LIMIT:
+        raise ProviderError(f"{place} holds more than {SECRET_LIMIT} characters; set it to the secret alone.", "auth")
     if not (found.isascii() and found.isprintable()):
         raise ProviderError(f"{place} holds characters that no header can carry; set it to the secret alone.", "auth")
     if not found and required:

@@ -97,6 +97,8 @@ class Encoder(ABC):
     """The Content-Type of a whole answer."""
     ping = b": ping\n\n"
     """What is sent after `server.heartbeat` seconds without a byte; b"" where the dialect has no such thing."""
+    keeps_text = False
+    """Whether a stream's text is kept and sent once more at its end. Then it counts in `server.max_buffered`."""
 
     def __init__(self, context: AnswerContext) -> None:
         self.context = context

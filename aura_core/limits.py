@@ -17,6 +17,8 @@ SMALL_SHARE = 128 * 1024
 """Bytes of a request and its answer up to which they may use all of `server.max_buffered`."""
 LARGE_PART = 0.75
 """The part of it that larger ones may use: bodies of megabytes leave room for usual requests."""
+KEPT_COPIES = 5
+"""How often the text counts that an encoder keeps: itself, and its copies in the last events."""
 WHOLE_ANSWER_LIMIT = 16 * 1024 * 1024
 """Bytes of the text of an answer that is sent in one piece. The longest that models say are below 1 MiB."""
 STEPS_WITHOUT_PAUSE = 256
@@ -172,6 +174,8 @@ WORDS_LENGTH = 280
 """Characters of a server's words in a message; the message is cut at MESSAGE_LIMIT, and the remedy comes last."""
 SCRUBBED_LENGTH = 4096
 """Characters of a text that are searched for keys and returned. An error's body may be megabytes long."""
+SECRET_LIMIT = 8192
+"""Characters of a secret; every message is searched for its pieces."""
 KEY_PIECE = 6
 """A word that shares this many consecutive characters with the key is treated as a part of it."""
 LONGEST_WAIT = 24 * 3600.0

@@ -100,6 +100,10 @@ class Runtime:
         self.secrets = sorted(secrets, key=len, reverse=True)
         for instance in self.providers.instances.values():
             instance.redact = self.redact
+            instance.add_secrets = self._add_secrets
+
+    def _add_secrets(self, values: list[str]) -> None:
+        self.secrets = sorted({*self.secrets, *values}, key=len, reverse=True)
 
     @property
     def folder_warning(self) -> str | None:

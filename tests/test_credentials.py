@@ -1,5 +1,6 @@
 """Secrets of providers: read from the variable or the file that the settings name, and never shown."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -108,6 +109,28 @@ def test_a_relative_file_belongs_to_the_folder_of_the_settings_that_name_it(
     environ = {"AURA_PROVIDERS__OPENAI__API_KEY_FILE": "key"}
     runtime = Runtime(settings.load({}, environ, None), environ)
     assert secret(runtime.providers.instances["openai"].settings, "api_key") == "sk-of-the-current-folder"
+
+
+def test_a_secret_that_is_written_after_the_start_is_hidden_once_it_is_used(tmp_path: Path) -> None:
+    file = tmp_path / "aura.toml"
+    file.write_text('[providers.openai]\napi_key_file = "key"\n')
+
+    async def run() -> str:
+        runtime = Runtime(settings.load({}, {}, file), {})
+        (tmp_path / "key").write_text(KEY)
+        await runtime.providers.instances["openai"].client()
+        try:
+            return runtime.redact(f"the key {KEY} is wrong")
+        finally:
+            await runtime.close()
+
+    assert asyncio.run(run()) == "the key *** is wrong"
+
+
+def test_a_secret_has_a_length(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k" * 9000)
+    with pytest.raises(ProviderError, match="more than 8192 characters"):
+        secret(Names(api_key_file=str(tmp_path / "key")), "api_key")
 
 
 CARELESS = """

@@ -25,7 +25,7 @@ from aura_core.answer.events import Framing, Values
 from aura_core.answer.fallback import Fallback
 from aura_core.answer.frame_buffer import FrameBuffer, Sink
 from aura_core.answer.stream_record import Attempt, StreamRecord
-from aura_core.answer.writer import NOT_RELAYED, EncoderFault, Writer
+from aura_core.answer.writer import NOT_RELAYED, EncoderFault, KeepingWriter, Writer
 from aura_core.budget import Share
 from aura_core.deadline import fired_late
 from aura_core.door import End, Failure
@@ -77,7 +77,10 @@ class Relay:
         self._now = self._loop.time
         self.started_at = self._now()
         self._buffer = FrameBuffer(framing.size if isinstance(framing, Values) else len, share)
-        self._writer = Writer(self._buffer, framing, self._begin)
+        if share is not None and not isinstance(framing, Values) and framing.keeps_text:
+            self._writer: Writer = KeepingWriter(self._buffer, framing, self._begin, share)
+        else:
+            self._writer = Writer(self._buffer, framing, self._begin)
         self._timer: asyncio.TimerHandle | None = None
         self._attempts: list[Attempt] = []
         timeout = limits.first_token_timeout

@@ -6,6 +6,9 @@ from typing import Any
 
 from aura_core.answer.events import Framing, Values
 from aura_core.answer.frame_buffer import FrameBuffer
+from aura_core.budget import FULL, Share
+from aura_core.errors import ProviderError
+from aura_core.limits import KEPT_COPIES, WHOLE_ANSWER_LIMIT
 
 log = logging.getLogger("aura.relay")
 
@@ -104,3 +107,23 @@ class Writer:
         if "\ud800" <= text[-1] <= "\udbff":
             self._half, self._half_frame, text = text[-1], frame, text[:-1]
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+class KeepingWriter(Writer):
+    """For an encoder that keeps the text of a stream: that text counts in the process's budget, and has a limit."""
+
+    def __init__(self, buffer: FrameBuffer, framing: Framing, begin: Callable[[], None], share: Share) -> None:
+        super().__init__(buffer, framing, begin)
+        self._share = share
+        self._kept = 0
+
+    def put(self, frame: Callable[[str], Any], text: str) -> bool:
+        """As Writer's. Raises ProviderError where the text is too long to be kept."""
+        size = len(text) if text.isascii() else 4 * len(text)
+        self._kept += size
+        if self._kept > WHOLE_ANSWER_LIMIT:
+            limit = f"{WHOLE_ANSWER_LIMIT // 2**20} MiB"
+            raise ProviderError(f"The answer is longer than {limit}, which this dialect sends once more at its end.")
+        if not self._share.grow(KEPT_COPIES * size):
+            raise ProviderError(FULL, "unavailable")
+        return super().put(frame, text)

@@ -49,6 +49,7 @@ class Instance:
         self.keyless = any(key in ADDRESSES and not value.trusted for key, value in table.items())
         self.configured = bool(table)  # or only there because its plugin is installed
         self.redact: Callable[[str], str] = str  # the runtime's, which knows the secrets of all instances
+        self.add_secrets: Callable[[list[str]], None] = lambda _values: None  # the runtime's, too
         self._owner: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[Any] | None = None
         self._opening: asyncio.Future[Any] | None = None
@@ -175,6 +176,8 @@ class Instance:
                     self._opening = None
             if context is None:
                 raise ProviderError(f"The provider {self.name!r} has no client.")
+            # A file of a secret may be newer than the start of this process.
+            self.add_secrets(await _in_thread(lambda: self.secret_values(os.environ)))
             return context, await context.__aenter__()
 
     async def close(self) -> None:

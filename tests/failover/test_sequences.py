@@ -231,7 +231,7 @@ def test_one_that_does_not_let_go_is_abandoned_and_what_it_still_says_is_dropped
         return events, loop.time()
 
     events, took = virtual_time.run(main())
-    assert events[0] == AskingEvent("it")
+    assert events[0] == AskingEvent("b")
     assert [getattr(each, "content", "end") for each in events[1:]] == ["here", "end"]
     assert abandoned == [3 + CLEANUP_LIMIT]
     assert took == 3 + CLEANUP_LIMIT + 60

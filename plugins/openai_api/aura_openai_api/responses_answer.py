@@ -52,6 +52,8 @@ class ResponsesEncoder(Encoder):
     the next begins. The last events repeat the whole text, as the protocol demands, so it is kept until then.
     """
 
+    keeps_text = True  # the last event holds the whole response
+
     def __init__(self, context: AnswerContext) -> None:
         super().__init__(context)
         self._model = context.question.agent  # until it is known who answers

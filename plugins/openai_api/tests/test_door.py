@@ -225,3 +225,14 @@ def test_a_client_lowers_the_agent_s_limit_and_never_raises_it(tmp_path: Path, w
         {"role": "system", "content": "Be good.\n\nAdditional context:\nBe brief."},
         {"role": "user", "content": "Hello world"},
     ]
+
+
+def test_the_text_that_responses_keep_counts_in_the_memory_of_the_process(tmp_path: Path) -> None:
+    agents = {"long.md": "---\nprovider: echo\noptions: {text: word, tokens: 190000}\n---\n"}
+    toml = "[server]\nmax_body = 1048576\nmax_buffered = 2097152\nretries = 0"
+    with AuraServer(tmp_path, agents, toml) as aura:
+        kept = post(aura, "/v1/responses", {"model": "long", "input": "a", "stream": True}).text
+        passed = chat(aura, "long", stream=True).text
+    assert "event: response.failed" in kept
+    assert "max_buffered" in kept
+    assert passed.endswith("data: [DONE]\n\n")
