@@ -456,6 +456,7 @@ def whole(text: bytes) -> bytes:
 
 
 @settings(max_examples=300, deadline=None)
+@example([b"a", *[b"\\\\"] * 12, rb"\ud83d"])  # cut between two backslashes
 @given(st.lists(st.sampled_from([b"\\\\", rb"\ud83d", rb"\uDE00", b"a", rb"\n", b"\0", rb"\u0041"]), max_size=60))
 def test_halves_are_mended_whatever_piece_they_fall_into(parts: list[bytes]) -> None:
     text = b"".join(parts)

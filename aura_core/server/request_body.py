@@ -125,8 +125,9 @@ async def _replace_halves(text: bytearray) -> bool:
     start = 0
     while start < len(text):
         # Each backslash that is left in the copy begins an escape, as no piece begins inside one.
-        masked = bytes(text[start : start + BODY_PIECE + _LONGEST]).replace(rb"\\", b"\0\0")
-        end = _end_of_piece(masked, BODY_PIECE)
+        piece = bytes(text[start : start + BODY_PIECE + _LONGEST])
+        masked = piece.replace(rb"\\", b"\0\0")
+        end = _end_of_piece(piece, masked, BODY_PIECE)
         for half in _LONE.finditer(masked, 0, end):
             text[start + half.start() : start + half.end()] = rb"\ufffd"
             found = True
@@ -135,13 +136,14 @@ async def _replace_halves(text: bytearray) -> bool:
     return found
 
 
-def _end_of_piece(masked: bytes, end: int) -> int:
+def _end_of_piece(piece: bytes, masked: bytes, end: int) -> int:
     """Where to cut near `end`, so that it is inside no character's escapes."""
     if end >= len(masked):
         return len(masked)
     last = masked.rfind(b"\\", end - _LONGEST, end)
     if last < 0:
-        return end
+        backslashes = end - len(piece[:end].rstrip(b"\\"))
+        return end - backslashes % 2  # not between the two of an escaped backslash
     return last - _LONGEST // 2 if _PAIR.match(masked, last - _LONGEST // 2) else last
 
 
