@@ -83,8 +83,7 @@ def test_ctrl_c_ends_the_command(victim: Victim) -> None:
     with _terminal(victim, "serve") as terminal:
         terminal.wait_for(QUESTION)
         terminal.type("\x03")
-        terminal.stop()
-        assert terminal.process.returncode == 1
+        assert terminal.end() == 1  # a second Ctrl-C could meet Python while it ends
         assert "Traceback" not in terminal.text
     victim.unharmed()
 

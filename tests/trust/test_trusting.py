@@ -172,7 +172,7 @@ def test_a_relative_configuration_folder_is_not_trusted(cloned: Victim) -> None:
 
 def test_init_trusts_what_it_has_written_and_nothing_else(cloned: Victim) -> None:
     fresh = cloned.folder / "fresh"
-    assert _aura(cloned.folder, "init", "fresh").stdout.count("written") == 3
+    assert _aura(cloned.folder, "init", "fresh").stdout.count("written") == 4
     assert trust.recorded() == [fresh]
     for there in ("agents", "aura.toml"):
         other = cloned.folder / f"with-{there}"
@@ -186,7 +186,7 @@ def test_init_trusts_what_it_has_written_and_nothing_else(cloned: Victim) -> Non
 def test_init_works_where_nothing_can_be_recorded(cloned: Victim) -> None:
     Path(os.environ["XDG_CONFIG_HOME"]).write_text("no folder")
     done = _aura(cloned.folder, "init", "fresh")
-    assert (done.returncode, done.stdout.count("written")) == (0, 3)
+    assert (done.returncode, done.stdout.count("written")) == (0, 4)
     assert done.stderr.startswith("The folder is not recorded as trusted: ")
     assert "AURA_TRUST" in done.stderr
 

@@ -128,7 +128,7 @@ def values(table: str, key: str, victim: Victim) -> list[Any]:
         str(victim.secret),
         "0.0.0.0",
     ]
-    found += [f"../{victim.outside.name}", "..", "/", "~", 0, 1, 65535, True, False]
+    found += [f"../{victim.outside.name}", "..", "/", "~", 0, 1, 65535, 2**28, True, False]
     found += [[victim.evil], ["*"], ["evil.example"], {"m": victim.evil}, {"Host": "evil.example"}]
     for field in _fields(structs()[table]):
         for kind in _simple(field.type) if field.encode_name == key else ():
