@@ -50,6 +50,10 @@ real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
 
+# Every mutant of the conformance kit; the tests try a third of them (ten minutes)
+mutants:
+    {{uv}} pytest -m "mutants or not mutants" tests/mutants
+
 # All clients of the OpenAI API, each in an environment that is made once (about 1 GB), and doors broken on purpose: half an hour
 clients:
     {{uv}} python tests/clients/environments.py

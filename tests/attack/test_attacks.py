@@ -34,7 +34,7 @@ def aura(linux: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sieg
         yield server
 
 
-@pytest.mark.parametrize("agent", ["ollama-endless", "openai-endless", "ollama-wide", "openai-wide"])
+@pytest.mark.parametrize("agent", ["openai-endless", "ollama-wide"])  # `just attack` has more
 def test_a_thousand_clients_that_never_read_take_less_than_300_mb(linux: None, tmp_path: Path, agent: str) -> None:
     with siege(tmp_path / "aura") as aura:
         figure = asyncio.run(never_read(aura, 1000, agent))
@@ -73,7 +73,7 @@ def test_long_prompts_count_as_what_they_take(aura: Siege, agent: str) -> None:
     before = aura.memory()
     figure = asyncio.run(long_prompts(aura, 100, agent))
     assert "503 too_many_streams" in figure.outcome
-    assert figure.peak < before + BUDGET * 1.25
+    assert figure.peak < before + BUDGET * 1.5  # a text is there twice while it is encoded for the provider
 
 
 def test_nothing_that_is_nearly_a_request_is_a_fault(aura: Siege) -> None:

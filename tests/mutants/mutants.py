@@ -1,6 +1,9 @@
 """Faulty providers: a correct one, aura_acme, with one mistake each, and the check that must detect it."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pytest
 
 
 class Mutant(NamedTuple):
@@ -9,6 +12,16 @@ class Mutant(NamedTuple):
     mistake: str
     caught_by: str
     edits: list[tuple[str, str]]
+
+
+def sample(mutants: Sequence[Mutant]) -> list[Any]:
+    """All mutants as parameters of a test, two thirds of them marked so that only `just mutants` tries them."""
+    return [
+        pytest.param(
+            mutant, id=mutant.mistake.replace(" ", "-"), marks=() if number % 3 == 0 else (pytest.mark.mutants,)
+        )
+        for number, mutant in enumerate(mutants)
+    ]
 
 
 LOOP = """\
