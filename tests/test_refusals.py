@@ -205,7 +205,7 @@ def test_an_endless_request_body_is_not_read_forever(aura: AuraServer, monkeypat
 
 
 def test_the_order_of_the_checks(tmp_path: Path) -> None:
-    toml = "[server]\nmax_body = 1024"
+    toml = '[server]\nmax_body = 1024\nallowed_hosts = ["aura.example"]'
     steps: list[tuple[int, dict[str, str], bytes, str]] = [
         (421, {"host": "evil.example", "origin": "null", "content-type": "text/plain"}, b"a" * 2000, "none"),
         (403, {"origin": "null", "content-type": "text/plain"}, b"a" * 2000, "none"),
