@@ -137,7 +137,7 @@ async def _replace_halves(text: bytearray) -> bool:
 
 
 def _end_of_piece(piece: bytes, masked: bytes, end: int) -> int:
-    """Where to cut near `end`, so that it is inside no character's escapes."""
+    """Where to cut near `end`, which is at least twice `_LONGEST`, so that it is inside no character's escapes."""
     if end >= len(masked):
         return len(masked)
     last = masked.rfind(b"\\", end - _LONGEST, end)
