@@ -49,8 +49,8 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "no bound on the buffer": Sabotage(
         "answer/frame_buffer.py",
-        "return len(self._frames) < BUFFERED_FRAMES and self._size < BUFFERED_SIZE",
-        "return True",
+        "call_soon(self._flush)\n        return len(self._frames) < BUFFERED_FRAMES and self._size < self._bound",
+        "call_soon(self._flush)\n        return True",
         f"{RELAY}::test_a_bounded_buffer_keeps_backpressure",
     ),
     "no wait for a connection that is full": Sabotage(
