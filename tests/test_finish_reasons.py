@@ -14,6 +14,13 @@ FakePlugin = Callable[..., None]
 HEAD = "from aura_core import Token, hookimpl\n\n@hookimpl\nasync def stream_chat(request):\n"
 
 
+@pytest.fixture(autouse=True)
+def nothing_was_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins without the words that others have said: only a thousand are logged."""
+    monkeypatch.setattr("aura_core.answer.events._told", set())
+    monkeypatch.setattr("aura_core.answer.plugin_errors._unknown", set())
+
+
 @pytest.mark.parametrize(
     ("meaning", "words"),
     {

@@ -13,6 +13,13 @@ AGENT = "---\nprovider: {}\nmodel: m\n---\n"
 HEAD = "from aura_core import ProviderError, Token, Usage, hookimpl\n\n@hookimpl\nasync def stream_chat(request):\n"
 
 
+@pytest.fixture(autouse=True)
+def nothing_was_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins without the words that others have said: only a thousand are logged."""
+    monkeypatch.setattr("aura_core.answer.events._told", set())
+    monkeypatch.setattr("aura_core.answer.plugin_errors._unknown", set())
+
+
 def _logged(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
     return [record.getMessage() for record in caplog.records if words in record.getMessage()]
 
