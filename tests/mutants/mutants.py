@@ -1,9 +1,17 @@
 """Faulty providers: a correct one, aura_acme, with one mistake each, and the check that must detect it."""
 
-from collections.abc import Sequence
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+LIMIT = 900
+"""Seconds for all checks of one mutant; on a busy machine they take minutes."""
 
 
 class Mutant(NamedTuple):
@@ -12,6 +20,36 @@ class Mutant(NamedTuple):
     mistake: str
     caught_by: str
     edits: list[tuple[str, str]]
+
+
+def edited(source: str, mutant: Mutant | None) -> str:
+    """The module's text with the mistake."""
+    for old, new in mutant.edits if mutant else []:
+        assert source.count(old) == 1, f"{source.count(old)} times: {old}"
+        source = source.replace(old, new)
+    return source
+
+
+def broken_promises(folder: Path, group: str, promises: Iterable[str]) -> dict[str, str]:
+    """The broken promises of the module aura_acme in this folder, as reported by `aura test-plugin` in a subprocess.
+
+    `group` is the entry-point group of its description.
+    """
+    info = folder / "aura_acme-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: aura-acme\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text(
+        f"[aura]\nacme = aura_acme\n[{group}]\nacme = aura_acme.conformance:conformance\n"
+    )
+    command = [sys.executable, "-m", "aura_core", "test-plugin", "acme", "--json"]
+    environ = os.environ | {"PYTHONPATH": str(folder)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert done.stdout, done.stderr
+    checks = json.loads(done.stdout)["checks"]
+    assert [each["name"] for each in checks] == list(promises)
+    broken = {each["name"]: each["detail"] for each in checks if each["status"] == "failed"}
+    assert done.returncode == (1 if broken else 0)
+    return broken
 
 
 def sample(mutants: Sequence[Mutant]) -> list[Any]:
