@@ -143,11 +143,16 @@ class Runtime:
 
     # Agents
 
-    async def bind(self, agent_id: str) -> Bound:
-        """The agent of this id and the instance that answers for it. Raises Problem."""
+    def entry(self, agent_id: str) -> Entry:
+        """The agent of this id, or its error. Raises Problem where there is none."""
         entry = self.agents.get(agent_id)
         if entry is None:
             raise Problem("agent_not_found", "There is no agent of this name; GET /api/agents lists them.")
+        return entry
+
+    async def bind(self, agent_id: str) -> Bound:
+        """The agent of this id and the instance that answers for it. Raises Problem."""
+        entry = self.entry(agent_id)
         if entry.agent is None:
             raise Problem("agent_invalid", entry.error or "The agent's file is broken.")
         if entry.agent.front_matter.provider is None:

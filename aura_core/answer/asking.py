@@ -92,19 +92,8 @@ class Asking:
         milliseconds = round((self._now() - self._began) * 1000, 1)
         self._began = None
         candidate = self.candidate
-        attempt = Attempt(candidate.provider, candidate.model(), outcome, code, milliseconds)
-        if failure is not None:
-            attempt = Attempt(
-                attempt.provider,
-                attempt.model,
-                outcome,
-                code,
-                milliseconds,
-                failure.upstream_status,
-                failure.upstream_id,
-                failure.upstream_words,
-            )
-        self.attempts.append(attempt)
+        upstream = () if failure is None else (failure.upstream_status, failure.upstream_id, failure.upstream_words)
+        self.attempts.append(Attempt(candidate.provider, candidate.model(), outcome, code, milliseconds, *upstream))
 
     async def _run(self) -> None:
         for attempt in range(self._retries + 1):

@@ -50,9 +50,7 @@ class DoorRoutes:
     async def agent(self, route: AgentRoute, agent_id: str) -> Response[Any]:
         """One agent. Raises Problem."""
         runtime = self._runtime
-        entry = runtime.agents.get(agent_id)
-        if entry is None:
-            raise Problem("agent_not_found", "There is no agent of this name; GET /api/agents lists them.")
+        entry = runtime.entry(agent_id)
         if route.answering:
             await runtime.bind(agent_id)
         else:
