@@ -24,7 +24,8 @@ class StreamRecord(msgspec.Struct, frozen=True):
     """One answer. Times are in milliseconds; `events` is the number of text events.
 
     `client` is the name of who asked. `provider` and `model` are those that answered, or if none did, those that were
-    asked first. `attempts` are in their order. `detail` is the provider's remark on the end, `upstream_id` its id of the request.
+    asked first. `attempts` are in their order. `detail` is the provider's remark on the end, `upstream_id` its
+    id of the request.
     """
 
     request_id: str
