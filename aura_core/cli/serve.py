@@ -19,6 +19,10 @@ from aura_core.plugins.loader import CORE_PLUGIN
 if TYPE_CHECKING:
     from aura_core.runtime import Runtime
 
+log = logging.getLogger("aura")
+
+LEVELS = ["debug", "info", "warning", "error"]
+FORMATS = ["auto", "text", "json"]
 DEMO = Path(aura_core.__file__).parent / "demo"
 
 
@@ -27,9 +31,18 @@ DEMO = Path(aura_core.__file__).parent / "demo"
 @click.option("--port", type=Number(0, 65535), help="Port to listen on, at most 65535; 0 picks a free one.")
 @click.option("--workers", type=Number(1, 64), default=1, help="Processes that answer, at most 64; not on Windows.")
 @click.option("--demo", is_flag=True, help="Serve scripted agents, one for each behaviour that a client must handle.")
+@click.option("--log-level", type=click.Choice(LEVELS), help="The least serious log lines that are written.")
+@click.option("--log-format", type=click.Choice(FORMATS), help="auto: text on a terminal, else JSON.")
 @config_options
 def command(
-    host: str | None, port: int | None, workers: int, demo: bool, config: Path | None, agents_directory: str | None
+    host: str | None,
+    port: int | None,
+    workers: int,
+    demo: bool,
+    log_level: str | None,
+    log_format: str | None,
+    config: Path | None,
+    agents_directory: str | None,
 ) -> None:
     """Serve agents over HTTP."""
     if demo:
@@ -40,7 +53,8 @@ def command(
         raise click.UsageError("--workers needs a system that can fork; run several servers instead")
 
     # Read once: a worker that replaces another later must not read a changed file, or miss the token.
-    settings = load_settings(config, agents_directory, ask=True, host=host, port=port)
+    flags = {"host": host, "port": port, "log_level": log_level, "log_format": log_format}
+    settings = load_settings(config, agents_directory, ask=True, **flags)
     if demo:  # one of its agents needs another instance, which is asked when the first one does not answer
         settings.tables.setdefault("backup", {"plugin": Value(CORE_PLUGIN, "--demo")})
     if settings.unguarded is not None:
@@ -48,7 +62,8 @@ def command(
 
     def make(answers: bool) -> "Runtime":
         # The logging thread must not run when the parent of several workers forks.
-        return runtime_of(settings, level=logging.INFO, log_in_background=answers)
+        level = getattr(logging, settings.log.level.upper())
+        return runtime_of(settings, level=level, form=settings.log.format, log_in_background=answers)
 
     runtime = make(workers == 1)
     from aura_core.server.serve import listen, listen_together, serve  # heavy: Litestar and uvicorn
@@ -88,6 +103,8 @@ def _announce_choice(choice: str) -> None:
 
 def _announce(runtime: "Runtime", address: str) -> None:
     """Print the address, plugins and agents before any client is opened: importing an SDK may take seconds."""
+    from aura_core.telemetry.logs import is_text
+
     lines = [f"Aura serves at {address}" + (" (a token is required)" if runtime.settings.token else "")]
     loaded = [f"{p.name} {p.version}" for p in runtime.plugins.all if p.status == "ok"]
     lines.append(f"Plugins: {', '.join(loaded)}")
@@ -99,6 +116,11 @@ def _announce(runtime: "Runtime", address: str) -> None:
         lines.append(f"  {info.id}: {info.provider or unnamed}{model}" + (" - in error" if info.error else ""))
     if (more := len(infos) - AGENTS_SHOWN) > 0:
         lines.append(f"  and {more} more, which `aura agents` lists")
-    lines += [f"Warning: {warning}" for warning in runtime.warnings]
+    warnings = runtime.warnings
+    if as_text := is_text(runtime.settings.log.format):
+        lines += [f"Warning: {warning}" for warning in warnings]
     lines.append("Ctrl-C stops.")
     say_lines(lines, err=True)
+    if not as_text:  # whoever collects the log reads JSON
+        for warning in warnings:
+            log.warning("%s", warning)

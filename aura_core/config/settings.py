@@ -1,10 +1,12 @@
 """Every setting of the core: its name, default and meaning, and where its value came from."""
 
+import ipaddress
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, field
@@ -22,6 +24,9 @@ from aura_core.limits import HEARTBEAT_LIMIT, LONGEST_TIME
 
 FILE = "aura.toml"
 
+UNIX_SOCKET = "unix"
+"""What `trusted_proxies` calls a proxy that connects to a Unix socket."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_TIME)]
 
 
@@ -74,6 +79,13 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 75
     drain_timeout: Annotated[Seconds, Meta(description="what running answers get when the server stops")] = 10
+    trusted_proxies: Annotated[
+        list[str],
+        Meta(
+            description="addresses and networks of proxies in front, whose X-Forwarded-For is believed for the log;"
+            " `unix` is whoever connects to a Unix socket"
+        ),
+    ] = []
     retries: Annotated[
         int, Meta(ge=0, le=10, description="further attempts at an unreachable provider before the first token")
     ] = 1
@@ -81,6 +93,19 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Seconds,
         Meta(description="wait for the first token of a provider with a fallback; an agent's first_token_timeout wins"),
     ] = 15
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]`: what `aura serve` writes to stderr, and how."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="the least serious lines that are written: `warning` leaves out answers that succeeded"),
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "text", "json"], Meta(description="`auto` is text on a terminal, else one JSON object a line")
+    ] = "auto"
+    access: Annotated[bool, Meta(description="write a line for each HTTP request, besides that of each answer")] = False
 
 
 class AgentsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,6 +131,7 @@ class DefaultsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSettings,
+    "log": LogSettings,
     "agents": AgentsSettings,
     "defaults": DefaultsSettings,
 }
@@ -131,9 +157,11 @@ class Settings(msgspec.Struct):
 
     `trusted` is what makes the current folder a trusted one, if anything does. `file_within` is that folder where its
     aura.toml is not trusted, `agents_within` where its agents are not; `refusals` is what it asked for and did not get.
+    `again` reads the same sources once more.
     """
 
     server: ServerSettings
+    log: LogSettings
     agents: AgentsSettings
     defaults: DefaultsSettings
     directory: Path
@@ -146,6 +174,7 @@ class Settings(msgspec.Struct):
     file_within: Path | None = None
     agents_within: Path | None = None
     refusals: list[Refusal] = field(default_factory=list)
+    again: Callable[[], "Settings"] | None = None
 
     @property
     def unguarded(self) -> str | None:
@@ -171,6 +200,7 @@ def load(
     `config`, or AURA_CONFIG, is read instead of ./aura.toml and trusted; with `trusting` the current folder is, too.
     Raises ConfigError for what is wrong outside the provider tables.
     """
+    again = partial(load, flags, environ, config, trusting=trusting)
     sources = Sources(SECTIONS)
     sources.add_flags(flags)
     sources.add_environment(environ)
@@ -193,18 +223,22 @@ def load(
             warnings.append(f"{path}: {found}; whoever can change it decides where prompts and keys go")
     sections, tables = sources.sections, sources.tables
     decoded = {name: _section(name, sections[name]) for name in SECTIONS}
-    server, agents, defaults = decoded["server"], decoded["agents"], decoded["defaults"]
+    server, log, agents, defaults = decoded["server"], decoded["log"], decoded["agents"], decoded["defaults"]
     assert isinstance(server, ServerSettings)
+    assert isinstance(log, LogSettings)
     assert isinstance(agents, AgentsSettings)
     assert isinstance(defaults, DefaultsSettings)
     _check_callers(server, sections["server"])
     _check_sizes(server, sections["server"])
+    if "trusted_proxies" in sections["server"]:
+        proxies(server.trusted_proxies, sections["server"]["trusted_proxies"].origin)
     named = [server.token_env, *(v.value for table in tables.values() for k, v in table.items() if k.endswith("_env"))]
     said = sections["agents"].get("directory")
     # Path's own expanduser raises where there is no such user.
     directory = _folder(said) / os.path.expanduser(agents.directory)  # noqa: PTH111
     return Settings(
         server,
+        log,
         agents,
         defaults,
         directory,
@@ -217,6 +251,7 @@ def load(
         file_within,
         None if trusted or _named(said) or _by_root(directory, here) else here,
         sources.refusals,
+        again,
     )
 
 
@@ -268,6 +303,20 @@ def _check_callers(server: ServerSettings, table: Table) -> None:
         for entry in getattr(server, key):
             if not pattern.fullmatch(entry):
                 raise ConfigError(f"{table[key].origin}: {key}: {entry!r} is {otherwise}")
+
+
+def proxies(trusted: Collection[str], origin: str = "[server]") -> list[Network | None]:
+    """The networks of `trusted_proxies`, which `origin` sets; None stands for the Unix socket. Raises ConfigError."""
+    found: list[Network | None] = []
+    for entry in trusted:
+        try:
+            found.append(None if entry == UNIX_SOCKET else ipaddress.ip_network(entry, strict=False))
+        except ValueError:
+            raise ConfigError(
+                f"{origin}: trusted_proxies: {entry!r} is not an address or a network such as"
+                f" 10.0.0.0/8, nor {UNIX_SOCKET!r}"
+            ) from None
+    return found
 
 
 def _check_sizes(server: ServerSettings, table: Table) -> None:

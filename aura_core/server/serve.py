@@ -115,7 +115,10 @@ class DrainingServer(uvicorn.Server):
                 create_app(runtime),
                 # uvicorn only calls it; it need not be a class.
                 http=partial(  # type: ignore[arg-type]
-                    Protocol, write_timeout=runtime.settings.server.write_timeout, budget=runtime.budget
+                    Protocol,
+                    write_timeout=runtime.settings.server.write_timeout,
+                    budget=runtime.budget,
+                    refusals=runtime.refused,
                 ),
                 ws="none",
                 lifespan="on",
