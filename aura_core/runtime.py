@@ -92,7 +92,8 @@ class Runtime:
         self.rests = Rests()
         self.worker: int | None = None  # its number, where there are several
         self.observers: list[Callable[[StreamRecord], None]] = []
-        self.draining = False
+        self.leaving = False  # a signal has ended the server; balancers are told to send it nothing more
+        self.draining = False  # and it takes no new answers
         self._streaming: dict[tuple[str, str, int], bool] = {}  # see `streams`
         self._streaming_version = -1
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
