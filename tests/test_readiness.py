@@ -163,26 +163,27 @@ def test_plugins_cannot_speak_for_the_server_and_other_processes_watchdogs_are_n
 
 def test_before_it_drains_it_goes_on_accepting_while_balancers_are_told(tmp_path: Path) -> None:
     limits = {"AURA_SERVER__DRAIN_DELAY": "5", "AURA_SERVER__DRAIN_TIMEOUT": "60"}
+    slow = httpx.Client(trust_env=False, timeout=60)
     with (
         serve(tmp_path, AGENTS, **limits) as aura,
-        httpx.Client(base_url=aura.url, trust_env=False, timeout=60) as slow,
-    ):
+        slow,
         # An answer that outlasts the delay shows what comes after it.
-        with slow.stream("POST", "/api/agents/slow/chat/stream", json={"prompt": "a"}) as answer:
-            assert "event: token" in answer.iter_lines()
-            begin = time.monotonic()
-            aura.popen.terminate()
-            while _status(aura) == 200:
-                assert time.monotonic() < begin + 60
-            assert _status(aura, "/health") == 200
-            accepted = 0
-            while (outcome := _ask(aura)) == "done":  # on connections of their own
-                accepted += 1
-                assert time.monotonic() < begin + 60
-            assert accepted > 0
-            assert outcome == "server_shutdown"
-            assert time.monotonic() - begin >= 5
-            aura.popen.kill()
+        slow.stream("POST", f"{aura.url}/api/agents/slow/chat/stream", json={"prompt": "a"}) as answer,
+    ):
+        assert "event: token" in answer.iter_lines()
+        begin = time.monotonic()
+        aura.popen.terminate()
+        while _status(aura) == 200:
+            assert time.monotonic() < begin + 60
+        assert _status(aura, "/health") == 200
+        accepted = 0
+        while (outcome := _ask(aura)) == "done":  # on connections of their own
+            accepted += 1
+            assert time.monotonic() < begin + 60
+        assert accepted > 0
+        assert outcome == "server_shutdown"
+        assert time.monotonic() - begin >= 5
+        aura.popen.kill()
 
 
 def test_a_server_without_answers_waits_for_the_delay_too(tmp_path: Path) -> None:
