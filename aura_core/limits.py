@@ -98,6 +98,10 @@ TRIM_PAUSE = 2.0
 """Seconds between two looks at that."""
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
+SOCKET_PATIENCE = 5.0
+"""Seconds to wait for another process that opens a Unix socket in the same folder."""
+SIGNS_PER_WATCHDOG = 4
+"""Signs of life in the time after which systemd's watchdog, or the parent of workers, takes a process for dead."""
 PROXIES_FOLLOWED = 20
 """Addresses of a header X-Forwarded-For that are examined, from its end."""
 LAST_EVENT_TIME = 1.0

@@ -107,7 +107,8 @@ class Runtime:
         self.refused = Refusals()
         self.worker: int | None = None  # its number, where there are several
         self.observers: list[Callable[[StreamRecord], None]] = []
-        self.draining = False
+        self.leaving = False  # a signal has ended the server; balancers are told to send it nothing more
+        self.draining = False  # and it takes no new answers
         self._streaming: dict[tuple[str, str, int], bool] = {}  # see `streams`
         self._streaming_version = -1
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
@@ -156,7 +157,7 @@ class Runtime:
         if self.settings.again is None:
             return []
         settings = self.settings.again()
-        if settings.unguarded is not None:
+        if settings.unguarded is not None and self.settings.unguarded is None:  # it may listen elsewhere: --uds
             raise ConfigError(settings.unguarded)
         faults = Providers(settings, self.plugins, self._environ).warnings
         return [fault for fault in faults if fault not in self.providers.warnings]

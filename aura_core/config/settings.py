@@ -79,6 +79,13 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 75
     drain_timeout: Annotated[Seconds, Meta(description="what running answers get when the server stops")] = 10
+    drain_delay: Annotated[
+        Seconds,
+        Meta(
+            description="before that, how long new answers are still taken while `/health/ready` is 503, so that"
+            " balancers see it; 5 behind one"
+        ),
+    ] = 0
     trusted_proxies: Annotated[
         list[str],
         Meta(
@@ -178,16 +185,19 @@ class Settings(msgspec.Struct):
 
     @property
     def unguarded(self) -> str | None:
-        """Why Aura must not listen: an untrusted folder asks for other guards, or others could reach it without a
-        token."""
+        """Why Aura must not listen at its host: an untrusted folder asks for other guards, or others could reach it
+        without a token."""
+        return self.unguarded_at(self.server.host, self.origins.get("server.host", "[server] host"))
+
+    def unguarded_at(self, host: str | None, origin: str) -> str | None:
+        """Why Aura must not listen at this address, which `origin` names; None is a Unix socket."""
         for refusal in self.refusals:
             if refusal.stops:
                 return str(refusal)
-        host = self.server.host
-        if self.token is not None or is_loopback(host):
+        if self.token is not None or host is None or is_loopback(host):
             return None
         return (
-            f"{self.origins['server.host']}: refusing to listen on {host} without a token; "
+            f"{origin}: refusing to listen on {host} without a token; "
             f"set the variable {self.server.token_env}, or listen on 127.0.0.1"
         )
 
