@@ -63,6 +63,11 @@ class Problem(Exception):
         else:
             self.status, self.title = CODES[code].status, CODES[code].title
 
+    @property
+    def of_answer(self) -> bool:
+        """Whether this is the failure of an answer that had started, rather than a refusal."""
+        return self.partial is not UNSET or self.code not in PROBLEMS
+
     def headers(self) -> dict[str, str]:
         """The response headers."""
         headers = {"content-type": "application/problem+json"}

@@ -16,7 +16,7 @@ from aura_core.answer.candidates import Candidate, Rests
 from aura_core.answer.events import Framing
 from aura_core.answer.fallback import Fallback
 from aura_core.answer.relay import Limits, Relay
-from aura_core.answer.stream_record import StreamRecord
+from aura_core.answer.stream_record import Asked, StreamRecord
 from aura_core.budget import FULL, Budget, Share
 from aura_core.clients import DEFAULT, Client
 from aura_core.config.agents import BUILT_IN, Agent, AgentStore, Entry, FrontMatter
@@ -35,6 +35,7 @@ from aura_core.plugins.options import misspelt
 from aura_core.plugins.registry import Providers, Unusable
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
+from aura_core.telemetry.refusals import Refusals
 from aura_core.types import ChatRequest, Message, Token
 
 log = logging.getLogger("aura")
@@ -77,11 +78,14 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """What is known of an answer under way: the id of its request, who answers, and who asked."""
+    """What is known of an answer under way: the id of its request, who answers, and who asked by which door, from
+    where."""
 
     request_id: str
     bound: Bound
     client: Client
+    client_address: str = ""
+    door: str = ""
 
 
 class Runtime:
@@ -89,6 +93,7 @@ class Runtime:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self.settings = settings
+        self._environ = environ
         self.plugins = Plugins(allowed_by_environment(environ))
         self.providers = Providers(settings, self.plugins, environ)
         named = settings.agents_within is None and "agents.directory" in settings.origins
@@ -100,9 +105,11 @@ class Runtime:
         self._held = Counter[str]()  # answers under way of each client
         self.abandonments = Counter[str]()
         self.rests = Rests()
+        self.refused = Refusals()
         self.worker: int | None = None  # its number, where there are several
         self.observers: list[Callable[[StreamRecord], None]] = []
-        self.draining = False
+        self.leaving = False  # a signal has ended the server; balancers are told to send it nothing more
+        self.draining = False  # and it takes no new answers
         self._streaming: dict[tuple[str, str, int], bool] = {}  # see `streams`
         self._streaming_version = -1
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
@@ -146,6 +153,17 @@ class Runtime:
             *agents,
             *options,
         ]
+
+    def faults_of_settings(self) -> list[str]:
+        """What is wrong with the provider tables of the settings as they are now on disk, a line each, without what was
+        wrong at the start. Raises ConfigError where a restart would fail."""
+        if self.settings.again is None:
+            return []
+        settings = self.settings.again()
+        if settings.unguarded is not None and self.settings.unguarded is None:  # it may listen elsewhere: --uds
+            raise ConfigError(settings.unguarded)
+        faults = Providers(settings, self.plugins, self._environ).warnings
+        return [fault for fault in faults if fault not in self.providers.warnings]
 
     @property
     def refusals(self) -> list[Refusal]:
@@ -341,6 +359,8 @@ class Runtime:
         headers: Mapping[str, str] = NO_HEADERS,
         share: Share | None = None,
         client: Client = DEFAULT,
+        client_address: str = "",
+        door: str = "",
     ) -> Relay:
         """Begin an answer for `client`; `headers` are added to the plugin's request. Raises Problem when the
         server is full or stops; the caller must `release` the relay.
@@ -356,7 +376,7 @@ class Runtime:
             others = [self._candidate(other, question, headers) for other in bound.fallback]
             candidates = Fallback([first, *others], self.rests)
         relay = Relay(candidates, self.limits, framing, self.redact, stuck, share)
-        self.relays[relay] = Started(request_id, bound, client)
+        self.relays[relay] = Started(request_id, bound, client, client_address, door)
         self._held[client.name] += 1
         return relay
 
@@ -370,6 +390,7 @@ class Runtime:
             bound.limit,
             bound.limited_by,
             lambda: self.abandonments.update([instance.plugin]),
+            instance.address,
         )
 
     def release(self, relay: Relay) -> None:
@@ -381,7 +402,8 @@ class Runtime:
         started = self.relays.pop(relay, None)
         if started is not None:
             self._held[started.client.name] -= 1
-            self._tell(relay.record(started.request_id, started.bound.agent.id, started.client.name))
+            asked = Asked(started.request_id, started.client.name, started.client_address, started.door)
+            self._tell(relay.record(started.bound.agent.id, asked))
 
     def _tell(self, record: StreamRecord) -> None:
         """Log and count an answer that is over; it must end well for its client even where one of these raises."""
@@ -489,7 +511,12 @@ class Runtime:
 
 
 def _log(record: StreamRecord) -> None:
-    log.info("stream", extra={"stream": record})
+    level = logging.WARNING if record.outcome == "error" else logging.INFO
+    if log.isEnabledFor(level):
+        # Not log.log(): it looks for the caller's line, which costs half of what all else of this line does.
+        line = logging.LogRecord(log.name, level, "", 0, "stream", None, None)
+        line.fields = record
+        log.handle(line)
 
 
 def _named(instance: Instance) -> str:

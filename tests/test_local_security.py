@@ -24,7 +24,7 @@ import pytest
 
 from aura_core.config import settings
 from aura_core.errors import ConfigError
-from aura_core.telemetry.logs import JsonFormatter, TextFormatter
+from aura_core.telemetry.log_lines import JsonFormatter, TextFormatter
 from aura_core.telemetry.redact import hide, message
 from aura_core.testing import AuraServer, Reply, Upstream
 

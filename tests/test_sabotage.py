@@ -262,7 +262,7 @@ SABOTAGES: dict[str, Sabotage] = {
         f"{FAULTS}::test_a_whole_answer_that_nobody_reads_is_cut_off",
     ),
     "a log that others write": Sabotage(
-        "telemetry/logs.py",
+        "telemetry/log_lines.py",
         'hide(printable_lines(super().format(record)), self._secrets()).replace("\\n", "\\n    ")',
         "super().format(record)",
         f"{SECURITY}::test_foreign_text_forges_no_log_line[TextFormatter]",

@@ -1,9 +1,11 @@
 """Every setting of the core: its name, default and meaning, and where its value came from."""
 
+import ipaddress
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, field
@@ -23,6 +25,9 @@ from aura_core.limits import HEARTBEAT_LIMIT, LONGEST_TIME
 
 FILE = "aura.toml"
 
+UNIX_SOCKET = "unix"
+"""What `trusted_proxies` calls a proxy that connects to a Unix socket."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_TIME)]
 
 
@@ -82,6 +87,20 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 75
     drain_timeout: Annotated[Seconds, Meta(description="what running answers get when the server stops")] = 10
+    drain_delay: Annotated[
+        Seconds,
+        Meta(
+            description="before that, how long new answers are still taken while `/health/ready` is 503, so that"
+            " balancers see it; 5 behind one"
+        ),
+    ] = 0
+    trusted_proxies: Annotated[
+        list[str],
+        Meta(
+            description="addresses and networks of proxies in front, whose X-Forwarded-For is believed for the log;"
+            " `unix` is whoever connects to a Unix socket"
+        ),
+    ] = []
     retries: Annotated[
         int, Meta(ge=0, le=10, description="further attempts at an unreachable provider before the first token")
     ] = 1
@@ -89,6 +108,19 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Seconds,
         Meta(description="wait for the first token of a provider with a fallback; an agent's first_token_timeout wins"),
     ] = 15
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]`: what `aura serve` writes to stderr, and how."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="the least serious lines that are written: `warning` leaves out answers that succeeded"),
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "text", "json"], Meta(description="`auto` is text on a terminal, else one JSON object a line")
+    ] = "auto"
+    access: Annotated[bool, Meta(description="write a line for each HTTP request, besides that of each answer")] = False
 
 
 class AgentsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,6 +146,7 @@ class DefaultsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSettings,
+    "log": LogSettings,
     "agents": AgentsSettings,
     "defaults": DefaultsSettings,
 }
@@ -138,9 +171,11 @@ class Settings(msgspec.Struct):
 
     `trusted` is what makes the current folder a trusted one, if anything does. `file_within` is that folder where its
     aura.toml is not trusted, `agents_within` where its agents are not; `refusals` is what it asked for and did not get.
+    `again` reads the same sources once more.
     """
 
     server: ServerSettings
+    log: LogSettings
     agents: AgentsSettings
     defaults: DefaultsSettings
     directory: Path
@@ -153,21 +188,25 @@ class Settings(msgspec.Struct):
     file_within: Path | None = None
     agents_within: Path | None = None
     refusals: list[Refusal] = field(default_factory=list)
+    again: Callable[[], "Settings"] | None = None
 
     @property
     def unguarded(self) -> str | None:
-        """Why Aura must not listen: an untrusted folder asks for other guards, a client has no token, or others could
-        reach it without one."""
+        """Why Aura must not listen at its host: an untrusted folder asks for other guards, a client has no token, or
+        others could reach it without one."""
+        return self.unguarded_at(self.server.host, self.origins.get("server.host", "[server] host"))
+
+    def unguarded_at(self, host: str | None, origin: str) -> str | None:
+        """Why Aura must not listen at this address, which `origin` names; None is a Unix socket."""
         for refusal in self.refusals:
             if refusal.stops:
                 return str(refusal)
         if self.clients.problem is not None:
             return self.clients.problem
-        host = self.server.host
-        if self.clients.required or is_loopback(host):
+        if self.clients.required or host is None or is_loopback(host):
             return None
         return (
-            f"{self.origins['server.host']}: refusing to listen on {host} without a token; "
+            f"{origin}: refusing to listen on {host} without a token; "
             f"set the variable {self.server.token_env or 'AURA_TOKEN'}, or listen on 127.0.0.1"
         )
 
@@ -185,6 +224,7 @@ def load(
     `config`, or AURA_CONFIG, is read instead of ./aura.toml and trusted; with `trusting` the current folder is, too.
     Raises ConfigError for what is wrong outside the provider tables.
     """
+    again = partial(load, flags, environ, config, trusting=trusting)
     sources = Sources(SECTIONS)
     sources.add_flags(flags)
     sources.add_environment(environ)
@@ -207,12 +247,15 @@ def load(
             warnings.append(f"{path}: {found}; whoever can change it decides where prompts and keys go")
     sections, tables = sources.sections, sources.tables
     decoded = {name: _section(name, sections[name]) for name in SECTIONS}
-    server, agents, defaults = decoded["server"], decoded["agents"], decoded["defaults"]
+    server, log, agents, defaults = decoded["server"], decoded["log"], decoded["agents"], decoded["defaults"]
     assert isinstance(server, ServerSettings)
+    assert isinstance(log, LogSettings)
     assert isinstance(agents, AgentsSettings)
     assert isinstance(defaults, DefaultsSettings)
     _check_callers(server, sections["server"])
     _check_sizes(server, sections["server"])
+    if "trusted_proxies" in sections["server"]:
+        proxies(server.trusted_proxies, sections["server"]["trusted_proxies"].origin)
     named = [server.token_env, *(v.value for table in tables.values() for k, v in table.items() if k.endswith("_env"))]
     named += [variable for table in sources.clients.values() for variable in named_variables(table)]
     clients = _clients(server, sources, environ)
@@ -221,6 +264,7 @@ def load(
     directory = _folder(said) / os.path.expanduser(agents.directory)  # noqa: PTH111
     return Settings(
         server,
+        log,
         agents,
         defaults,
         directory,
@@ -238,6 +282,7 @@ def load(
         file_within,
         None if trusted or _named(said) or _by_root(directory, here) else here,
         sources.refusals,
+        again,
     )
 
 
@@ -305,6 +350,20 @@ def _check_callers(server: ServerSettings, table: Table) -> None:
         for entry in getattr(server, key):
             if not is_one(entry):
                 raise ConfigError(f"{table[key].origin}: {key}: {entry!r} is {otherwise}")
+
+
+def proxies(trusted: Collection[str], origin: str = "[server]") -> list[Network | None]:
+    """The networks of `trusted_proxies`, which `origin` sets; None stands for the Unix socket. Raises ConfigError."""
+    found: list[Network | None] = []
+    for entry in trusted:
+        try:
+            found.append(None if entry == UNIX_SOCKET else ipaddress.ip_network(entry, strict=False))
+        except ValueError:
+            raise ConfigError(
+                f"{origin}: trusted_proxies: {entry!r} is not an address or a network such as"
+                f" 10.0.0.0/8, nor {UNIX_SOCKET!r}"
+            ) from None
+    return found
 
 
 def _check_sizes(server: ServerSettings, table: Table) -> None:

@@ -61,7 +61,7 @@ class Sources:
         """Add what the command line says: `{"server.port": 1}`."""
         for name, value in flags.items():
             section, key = name.split(".")
-            flag = "agents" if name == "agents.directory" else key
+            flag = {"agents": "agents", "log": f"log-{key}"}.get(section, key)
             self.sections[section].setdefault(key, Value(value, f"--{flag}"))
 
     def add_environment(self, environ: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
@@ -103,6 +104,22 @@ class Instance:
         self.refusals = [refusal for refusal in found.values() if refusal is not None]
         if self.refusals:
             raise NotTrusted(self.refusals[0])
+
+    @cached_property
+    def address(self) -> str:
+        """Where the settings say that the provider's server is, without a password or a query; "" if they don't."""
+        found = (getattr(self.settings, key, None) for key in sorted(ADDRESSES))
+        return next((_plain(each) for each in found if isinstance(each, str) and each), "")
+
+    @cached_property
+    def kind(self) -> str:
+        """The kind of provider in OpenTelemetry's words: what the plugin says, else its name."""
+        try:
+            said = self.hooks.telemetry_name()
+        except BaseException as exc:  # SystemExit, too: it is the plugin's
+            log.error("plugin %r: telemetry_name failed", self.plugin, exc_info=exc)
+            said = None
+        return said if isinstance(said, str) and said else self.plugin
 
     @property
     def secrets(self) -> list[str]:
@@ -282,6 +299,14 @@ class Instance:
         """Whether this model's answers can stream."""
         answer = self.hooks.supports_streaming(model=model, settings=self.settings, options=options)
         return True if answer is None else bool(answer)
+
+
+def _plain(url: str) -> str:
+    """An address for the log: `user:password@`, which is a secret, and the query and the fragment are left out."""
+    before, separator, rest = url.partition("://")
+    scheme, rest = (before + separator, rest) if separator else ("", url)
+    authority, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    return scheme + authority.rpartition("@")[2] + slash + path
 
 
 def _secret_files(struct: type[msgspec.Struct]) -> list[str]:

@@ -23,6 +23,7 @@ from aura_core.doors.native import AGENT, LIST, STREAM, WHOLE, AgentList, Answer
 from aura_core.errors import CODES
 from aura_core.problems import Problem, ProblemBody
 from aura_core.runtime import ProviderInfo, Runtime
+from aura_core.server.access_log import AccessLog
 from aura_core.server.budgeted import Budgeted
 from aura_core.server.door_routes import DoorRoutes
 from aura_core.server.guard import Guard, client_of, refuse
@@ -113,7 +114,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
 
     @get("/health/ready", summary="Does it take new answers?", responses=_problems(*_HTTP, 503))
     async def ready() -> Health:
-        if runtime.draining:
+        if runtime.leaving or runtime.draining:
             raise Problem("server_shutdown", "The server is shutting down.")
         return Health("ready")
 
@@ -173,7 +174,8 @@ def create_app(runtime: Runtime) -> ASGIApp:
         lifespan=[lifespan],
         logging_config=None,
     )
-    return Budgeted(Guard(app, runtime.settings, runtime.doors), runtime.budget)
+    guarded = Budgeted(Guard(app, runtime.settings, runtime.doors, runtime.refused), runtime.budget)
+    return AccessLog(guarded) if runtime.settings.log.access else guarded
 
 
 def _metrics(runtime: Runtime) -> "Metrics | None":

@@ -16,14 +16,18 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from aura_core.clients import NOBODY, Client
 from aura_core.config.hosts import Hosts
 from aura_core.config.loopback import is_loopback
-from aura_core.config.settings import Settings
+from aura_core.config.settings import Settings, proxies
 from aura_core.door import Reply
 from aura_core.doors.table import Doors
 from aura_core.problems import Problem
+from aura_core.server.client_address import ClientAddresses
+from aura_core.telemetry.refusals import Refusals
 
 REQUEST_ID = "aura_request_id"
 CLIENT = "aura_client"
+ADDRESS = "aura_client_address"
 DOORS = "aura_doors"
+REFUSALS = "aura_refusals"
 NO_HOST_CHECK = ("/health", "/health/ready")
 PUBLIC = {"/", *NO_HOST_CHECK}
 PUBLIC_PREFIX = "/web/"
@@ -39,11 +43,13 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))
 class Guard:
     """An ASGI application around another: Host, Origin and token, in this order; then X-Request-Id and CORS headers."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, doors: Doors) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, doors: Doors, refusals: Refusals) -> None:
         self._app = app
         self._doors = doors
+        self._refusals = refusals
         self._hosts = Hosts(settings.server.allowed_hosts)
         self._origins = {origin.lower().rstrip("/") for origin in settings.server.allowed_origins}
+        self._addresses = ClientAddresses(proxies(settings.server.trusted_proxies))
         self._clients = settings.clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,7 +63,8 @@ class Guard:
         given = headers.get(b"x-request-id", b"")
         identity = given if _GOOD_ID.fullmatch(given) else secrets.token_hex(8).encode()
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-        own[REQUEST_ID], own[DOORS] = identity.decode(), self._doors
+        own[REQUEST_ID], own[DOORS], own[REFUSALS] = identity.decode(), self._doors, self._refusals
+        own[ADDRESS] = self._addresses.of(scope, headers.get(b"x-forwarded-for"))
         extra = [(b"x-request-id", identity)]
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         if origin in self._origins:
@@ -124,6 +131,12 @@ def client_of(scope: Scope) -> Client:
     return client
 
 
+def address_of(scope: Scope) -> str:
+    """The address that this request comes from, as far as it is known."""
+    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    return str(own.get(ADDRESS, ""))
+
+
 def upstream_headers(scope: Scope) -> dict[str, str]:
     """The headers that a plugin adds to its request: the id of this one, and a valid `traceparent` (W3C Trace Context,
     version 00); a client can choose no other."""
@@ -135,10 +148,22 @@ def upstream_headers(scope: Scope) -> dict[str, str]:
 
 
 def refuse(problem: Problem, scope: Scope) -> Reply:
-    """The refusal of a request, in the words of the door that its path belongs to."""
+    """The refusal of a request, in the words of the door that its path belongs to; it is logged and counted."""
     own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
     doors: Doors = own[DOORS]
-    return doors.refuse(scope["path"], problem, request_id(scope))
+    refusals: Refusals = own[REFUSALS]
+    client, path = client_of(scope), scope["path"]
+    method = scope["method"] if scope["type"] == ScopeType.HTTP else ""
+    refusals.note(
+        problem,
+        request_id(scope),
+        client.name,
+        address_of(scope),
+        doors.of(path).plugin,
+        method,
+        path,
+    )
+    return doors.refuse(path, problem, request_id(scope))
 
 
 async def send_problem(problem: Problem, scope: Scope, send: Send) -> None:

@@ -27,7 +27,7 @@ from aura_core.echo import split
 from aura_core.errors import ConfigError, ProviderError
 from aura_core.server import guard, request_body
 from aura_core.telemetry import redact
-from aura_core.telemetry.logs import JsonFormatter, TextFormatter
+from aura_core.telemetry.log_lines import JsonFormatter, TextFormatter
 
 MEGABYTE = 1024 * 1024
 KEY = "sk-proj-AbCdEfGh1234567890-wxyz"
