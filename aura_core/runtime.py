@@ -32,10 +32,12 @@ from aura_core.limits import ANSWER_RESERVE
 from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import Plugin, Plugins, allowed_by_environment
 from aura_core.plugins.options import misspelt
+from aura_core.plugins.place import Place
 from aura_core.plugins.registry import Providers, Unusable
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
 from aura_core.telemetry.refusals import Refusals
+from aura_core.text import counted
 from aura_core.types import ChatRequest, Message, Token
 
 log = logging.getLogger("aura")
@@ -370,11 +372,10 @@ class Runtime:
         self.check_room(client)
         if share is not None and not share.grow(ANSWER_RESERVE):
             raise Problem("too_many_streams", FULL, retry_after=1)
-        first = self._candidate(bound, question, headers)
-        candidates: Candidate | Fallback = first
-        if bound.fallback:
-            others = [self._candidate(other, question, headers) for other in bound.fallback]
-            candidates = Fallback([first, *others], self.rests)
+        all_candidates = [self._candidate(each, question, headers) for each in (bound, *bound.fallback)]
+        if not any(candidate.place.free for candidate in all_candidates):
+            raise Problem("too_many_streams", _all_full(bound), retry_after=1)
+        candidates = Fallback(all_candidates, self.rests) if bound.fallback else all_candidates[0]
         relay = Relay(candidates, self.limits, framing, self.redact, stuck, share)
         self.relays[relay] = Started(request_id, bound, client, client_address, door)
         self._held[client.name] += 1
@@ -382,8 +383,9 @@ class Runtime:
 
     def _candidate(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> Candidate:
         instance = bound.instance
+        place = Place(instance)
         return Candidate(
-            lambda: self._start(bound, question, headers),
+            lambda: self._start(bound, question, headers, place),
             _named(instance),
             instance.name,
             lambda: bound.model,
@@ -391,6 +393,7 @@ class Runtime:
             bound.limited_by,
             lambda: self.abandonments.update([instance.plugin]),
             instance.address,
+            place,
         )
 
     def release(self, relay: Relay) -> None:
@@ -414,9 +417,11 @@ class Runtime:
                 with suppress(Exception):  # the log itself may be what fails
                     log.exception("an answer's figures could not be taken")
 
-    async def _start(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> AsyncIterator[Token]:
+    async def _start(
+        self, bound: Bound, question: Question, headers: Mapping[str, str], place: Place
+    ) -> AsyncIterator[Token]:
         instance = bound.instance
-        client = await instance.client()
+        client = await place.client()
         request = await self.request(bound, question, headers)
         iterator: AsyncIterator[Token] | None = instance.hooks.stream_chat(
             request=request, settings=instance.settings, client=client
@@ -517,6 +522,15 @@ def _log(record: StreamRecord) -> None:
         line = logging.LogRecord(log.name, level, "", 0, "stream", None, None)
         line.fields = record
         log.handle(line)
+
+
+def _all_full(bound: Bound) -> str:
+    """That every provider of an agent has as many answers as it may."""
+    names = list(dict.fromkeys(each.instance.name for each in (bound, *bound.fallback)))
+    if len(names) == 1:
+        limit = counted(bound.instance.max_streams, "answer")
+        return f"The provider {names[0]!r} has {limit} under way, all that it may (providers.{names[0]}.max_streams)."
+    return f"The providers {', '.join(names)} have as many answers under way as they may (their max_streams)."
 
 
 def _named(instance: Instance) -> str:

@@ -137,6 +137,12 @@ class Providers:
         wanted = [self.instances[name] for name in names if name in self.instances and not self.instances[name].error]
         await asyncio.gather(*(instance.client() for instance in wanted), return_exceptions=True)
 
+    async def renew(self) -> None:
+        """Open another client where a file holds another key than the client was opened with."""
+        for instance in [each for each in self.instances.values() if each.settings is not None]:
+            if await asyncio.to_thread(instance.key_changed):
+                await instance.renew()
+
     async def close(self) -> None:
         """Close every client that was opened."""
         if self._choosing is not None:
