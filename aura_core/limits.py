@@ -152,6 +152,8 @@ REFUSALS_INTERVAL = 60.0
 """Seconds of that interval."""
 REFUSED_PATH = 300
 """Characters of a request's path, and of why it was refused, that are logged."""
+VITALS_PAUSE = 1.0
+"""Seconds between two looks at the event loop and the process, for the metrics."""
 LOG_QUEUE = 10_000
 """Log lines that may wait to be written; more are dropped and counted."""
 LOG_INTERVAL = 0.05

@@ -105,8 +105,9 @@ class Runtime:
         self.abandonments = Counter[str]()
         self.rests = Rests()
         self.refused = Refusals()
-        self.worker: int | None = None  # its number, where there are several
         self.observers: list[Callable[[StreamRecord], None]] = []
+        self.looks: list[Callable[[float], None]] = []  # called once a second, with how late the event loop was
+        self.connections: Callable[[], int] = int  # of clients; the server says how many
         self.leaving = False  # a signal has ended the server; balancers are told to send it nothing more
         self.draining = False  # and it takes no new answers
         self._streaming: dict[tuple[str, str, int], bool] = {}  # see `streams`

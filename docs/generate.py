@@ -26,7 +26,7 @@ from aura_core.echo import EchoOptions
 from aura_core.errors import CODES
 from aura_core.plugins.loader import Plugins
 from aura_core.problems import PROBLEMS
-from aura_core.telemetry.metrics import Metrics
+from aura_core.telemetry.metrics import GAUGES, Metrics
 from aura_core.testing.checks import DOOR_PROMISES, PROMISES
 from aura_core.testing.door_registry import DoorPromise
 from aura_core.testing.registry import Promise
@@ -121,7 +121,9 @@ def help_of(command: str) -> str:
 
 def metrics() -> str:
     """The names in `GET /metrics`."""
-    rendered = Metrics(lambda: 0, lambda: 0, lambda: 0, {}).render().decode()
+    shown = Metrics(str, dict.fromkeys(GAUGES, int), {"abandonments": {}, "lines_dropped": int})
+    shown.look(0.0)
+    rendered = shown.render().decode()
     found = re.findall(r"^# HELP (\S+) (.+)\n# TYPE \S+ (\S+)$", rendered, re.MULTILINE)
     return table("name | type | meaning", ((code(name), kind, text) for name, text, kind in found))
 

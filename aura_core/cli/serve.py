@@ -77,6 +77,7 @@ def command(
         settings.tables.setdefault("backup", {"plugin": Value(CORE_PLUGIN, "--demo")})
     from aura_core.server.sockets import inherited
     from aura_core.server.systemd import Systemd
+    from aura_core.telemetry import shared_figures
 
     systemd, given = Systemd(os.environ), inherited(os.environ)
     if given and (host, port, uds) != (None, None, None):
@@ -95,6 +96,7 @@ def command(
         if workers > 1:
             _serve_with_workers(runtime, make, sockets, address, systemd)
             return
+        shared_figures.alone()
         left = serve(runtime, sockets[0], lambda: _announce(runtime, address), _announce_choice, systemd)
     if left:
         logging.shutdown()
@@ -142,6 +144,7 @@ def _serve_with_workers(
 ) -> None:
     from aura_core.server.serve import serve
     from aura_core.server.workers import FirstWord, supervise
+    from aura_core.telemetry import shared_figures
 
     # No client is opened and no provider is asked before the fork: a lock that a thread holds at that moment (such as
     # the import system's) would stay locked in each worker.
@@ -149,8 +152,8 @@ def _serve_with_workers(
     _announce(runtime, f"{address} with {len(sockets)} workers")
 
     def work(number: int, overseer: "Overseer") -> None:
+        shared_figures.join(number)
         mine = make(True)
-        mine.worker = number
         mine.providers.agree = choice.say
         own = sockets[number]
         for sock in {each for others in sockets for each in others} - {*own}:
@@ -161,7 +164,8 @@ def _serve_with_workers(
         for sock in sockets[number]:
             sock.close()  # a worker that drains must get no more connections
 
-    supervise(len(sockets), work, systemd, left)
+    with shared_figures.shared() as ended:
+        supervise(len(sockets), work, systemd, left, ended)
 
 
 def _announce_choice(choice: str) -> None:

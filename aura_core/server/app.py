@@ -29,6 +29,7 @@ from aura_core.server.door_routes import DoorRoutes
 from aura_core.server.guard import Guard, refuse
 from aura_core.server.page import page_routes
 from aura_core.server.request_body import json_request
+from aura_core.telemetry.logs import lines_dropped
 
 if TYPE_CHECKING:
     from aura_core.telemetry.metrics import Metrics
@@ -128,7 +129,9 @@ def create_app(runtime: Runtime) -> ASGIApp:
     async def show_metrics() -> Response[bytes]:
         if metrics is None:
             raise Problem("not_found", "There are no metrics: Aura is installed without its extra metrics.")
-        return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
+        metrics.look()
+        text = await asyncio.to_thread(metrics.render)  # with workers it reads a file of each
+        return Response(text, headers={"content-type": metrics.CONTENT_TYPE})
 
     others = [opened for opened in runtime.doors.all if opened is not runtime.doors.native]
     foreign = [handler for opened in others for handler in DoorRoutes(runtime, opened).handlers()]
@@ -181,14 +184,18 @@ def _metrics(runtime: Runtime) -> "Metrics | None":
         from aura_core.telemetry.metrics import Metrics
     except ModuleNotFoundError:
         return None
-    metrics = Metrics(
-        lambda: len(runtime.relays),
-        lambda: runtime.budget.held,
-        lambda: len(runtime.rests),
-        runtime.abandonments,
-        runtime.worker,
-    )
+    instances = runtime.providers.instances
+    gauges = {
+        "aura_active_streams": lambda: len(runtime.relays),
+        "aura_buffered_bytes": lambda: runtime.budget.held,
+        "aura_resting_candidates": lambda: len(runtime.rests),
+        "aura_open_connections": lambda: runtime.connections(),
+    }
+    counts = {"abandonments": runtime.abandonments, "lines_dropped": lines_dropped}
+    metrics = Metrics(lambda name: instances[name].kind if name in instances else name, gauges, counts)
     runtime.observers.append(metrics.observe)
+    runtime.refused.observers.append(metrics.refused)
+    runtime.looks.append(metrics.look)
     return metrics
 
 
