@@ -23,6 +23,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "agent_invalid": (503, "The agent's file is not valid"),
     "provider_not_installed": (503, "The agent's provider is not installed"),
     "provider_misconfigured": (503, "The agent's provider is not configured"),
+    "client_limit": (429, "You have as many streams as you may"),
     "too_many_streams": (503, "The server is busy"),
     "server_shutdown": (503, "The server is shutting down"),
     "streaming_not_supported": (400, "This agent cannot stream"),

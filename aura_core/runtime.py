@@ -102,6 +102,7 @@ class Runtime:
         self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
         self.budget = Budget(settings.server.max_buffered)
         self.relays: dict[Relay, Started] = {}
+        self._held = Counter[str]()  # answers under way of each client
         self.abandonments = Counter[str]()
         self.rests = Rests()
         self.refused = Refusals()
@@ -113,14 +114,16 @@ class Runtime:
         self._streaming: dict[tuple[str, str, int], bool] = {}  # see `streams`
         self._streaming_version = -1
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
-        secrets = self.providers.secrets() + ([settings.token] if settings.token else [])
-        self.secrets = sorted(secrets, key=len, reverse=True)
+        self.secrets: list[str] = []
+        self.add_secrets([*self.providers.secrets(), *settings.clients.secrets])
         for instance in self.providers.instances.values():
             instance.redact = self.redact
-            instance.add_secrets = self._add_secrets
+            instance.add_secrets = self.add_secrets
 
-    def _add_secrets(self, values: list[str]) -> None:
-        self.secrets = sorted({*self.secrets, *values}, key=len, reverse=True)
+    def add_secrets(self, values: list[str]) -> None:
+        """Hide these, too, in whatever is shown or logged."""
+        if not set(values) <= set(self.secrets):
+            self.secrets = sorted({*self.secrets, *values}, key=len, reverse=True)
 
     @property
     def folder_warning(self) -> str | None:
@@ -171,16 +174,16 @@ class Runtime:
 
     # Agents
 
-    def entry(self, agent_id: str) -> Entry:
-        """The agent of this id, or its error. Raises Problem where there is none."""
+    def entry(self, agent_id: str, client: Client = DEFAULT) -> Entry:
+        """The agent of this id, or its error. Raises Problem where there is none that the client may see."""
         entry = self.agents.get(agent_id)
-        if entry is None:
+        if entry is None or not client.sees(entry.id):
             raise Problem("agent_not_found", "There is no agent of this name; GET /api/agents lists them.")
         return entry
 
-    async def bind(self, agent_id: str) -> Bound:
+    async def bind(self, agent_id: str, client: Client = DEFAULT) -> Bound:
         """The agent of this id and the instance that answers for it. Raises Problem."""
-        entry = self.entry(agent_id)
+        entry = self.entry(agent_id, client)
         if entry.agent is None:
             raise Problem("agent_invalid", entry.error or "The agent's file is broken.")
         if entry.agent.front_matter.provider is None:
@@ -292,9 +295,9 @@ class Runtime:
         models = tuple(instance.known_model for instance in self.providers.instances.values())
         return self.agents.version, self.providers.chosen, models
 
-    def agent_infos(self, answering: bool = False) -> list[AgentInfo]:
-        """All agents by id, or only those that can answer."""
-        entries = [entry for _, entry in sorted(self.agents.entries.items())]
+    def agent_infos(self, answering: bool = False, client: Client = DEFAULT) -> list[AgentInfo]:
+        """All agents by id that the client may see, or only those that can answer."""
+        entries = [entry for _, entry in sorted(self.agents.entries.items()) if client.sees(entry.id)]
         return [self.agent_info(entry) for entry in entries if not answering or self.can_answer(entry)]
 
     def can_answer(self, entry: Entry) -> bool:
@@ -334,11 +337,15 @@ class Runtime:
 
     # Answers
 
-    def check_room(self) -> None:
-        """Raises Problem when the server is full or stops."""
-        limit = self.settings.server.max_streams
+    def check_room(self, client: Client = DEFAULT) -> None:
+        """Raises Problem when the server stops, or the client or the server has as many answers as it may."""
         if self.draining:
             raise Problem("server_shutdown", "The server is shutting down.")
+        limit = client.max_streams
+        if limit and self._held[client.name] >= limit:
+            full = f"All {limit} of your streams are" if limit > 1 else "Your only stream is"
+            raise Problem("client_limit", f"{full} in use; end one, or try again when one has ended.", retry_after=1)
+        limit = self.settings.server.max_streams
         if len(self.relays) >= limit:
             full = f"All {limit} streams are" if limit > 1 else "The only stream is"
             raise Problem("too_many_streams", f"{full} in use (server.max_streams).", retry_after=1)
@@ -361,7 +368,7 @@ class Runtime:
 
         Frames that wait for the client count in `share`; without one, for a caller in this process, there is no limit.
         """
-        self.check_room()
+        self.check_room(client)
         if share is not None and not share.grow(ANSWER_RESERVE):
             raise Problem("too_many_streams", FULL, retry_after=1)
         first = self._candidate(bound, question, headers)
@@ -371,6 +378,7 @@ class Runtime:
             candidates = Fallback([first, *others], self.rests)
         relay = Relay(candidates, self.limits, framing, self.redact, stuck, share)
         self.relays[relay] = Started(request_id, bound, client, client_address, door)
+        self._held[client.name] += 1
         return relay
 
     def _candidate(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> Candidate:
@@ -394,6 +402,7 @@ class Runtime:
             relay.when_closed(self._leaving.discard)
         started = self.relays.pop(relay, None)
         if started is not None:
+            self._held[started.client.name] -= 1
             asked = Asked(started.request_id, started.client.name, started.client_address, started.door)
             self._tell(relay.record(started.bound.agent.id, asked))
 

@@ -176,7 +176,7 @@ def _announce(runtime: "Runtime", address: str) -> None:
     """Print the address, plugins and agents before any client is opened: importing an SDK may take seconds."""
     from aura_core.telemetry.logs import is_text
 
-    lines = [f"Aura serves at {address}" + (" (a token is required)" if runtime.settings.token else "")]
+    lines = [f"Aura serves at {address}" + (" (a token is required)" if runtime.settings.clients.required else "")]
     loaded = [f"{p.name} {p.version}" for p in runtime.plugins.all if p.status == "ok"]
     lines.append(f"Plugins: {', '.join(loaded)}")
     lines.append("Agents:")

@@ -2,8 +2,7 @@
 
 import ipaddress
 import os
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,13 +11,15 @@ import msgspec
 from msgspec import Meta, field
 
 from aura_core.config import trust
+from aura_core.config.clients import Clients, client_holder, named_variables, server_holder
 from aura_core.config.decode import NO_NUL, decode
-from aura_core.config.environment import bearer_token, variable
+from aura_core.config.environment import variable
+from aura_core.config.hosts import is_host, is_origin
 from aura_core.config.loopback import is_loopback
 from aura_core.config.reading import exposed
 from aura_core.config.sources import Sources, Table, Value, variables
 from aura_core.config.suggest import did_you_mean
-from aura_core.config.untrusted import NotTrusted, Refusal, names_variable
+from aura_core.config.untrusted import NOT_A_NAME, NotTrusted, Refusal, names_variable
 from aura_core.errors import ConfigError
 from aura_core.limits import HEARTBEAT_LIMIT, LONGEST_TIME
 
@@ -38,9 +39,16 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 picks a free one")] = 5300
     token_env: Annotated[
-        str, Meta(description="variable that holds the bearer token; while it is empty none is required")
+        str,
+        Meta(description="variable that holds the bearer token; if it is set here, it must hold one"),
     ] = "AURA_TOKEN"
-    allowed_hosts: Annotated[list[str], Meta(description="Host names that are served, besides loopback names")] = []
+    token_file: Annotated[
+        str, Meta(pattern=NO_NUL, description="file that holds the bearer token; it is read again when it changes")
+    ] = ""
+    allowed_hosts: Annotated[
+        list[str],
+        Meta(description="Host names that are served, besides loopback names; also `*.example.com` and `10.0.0.0/8`"),
+    ] = []
     allowed_origins: Annotated[
         list[str], Meta(description="web origins that may call, besides the server's own; they get CORS answers")
     ] = []
@@ -145,22 +153,21 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
 CONFIG = "AURA_CONFIG"
 VARIABLES = ("AURA_TOKEN", "AURA_PLUGINS", CONFIG, trust.VARIABLE)
 
-_NAME = r"(\[[0-9a-f:.]+\]|[^\s:\[\]/?#@*]+)(:\d{1,5})?"
 # The forms of Host and Origin headers, as the guard compares them.
-_CALLERS = {
+_CALLERS: dict[str, tuple[Callable[[str], bool], str]] = {
     "allowed_hosts": (
-        re.compile(_NAME, re.IGNORECASE),
-        "not a host such as aura.example.com, [fd00::1] or 10.0.0.5:5300",
+        is_host,
+        "not a host such as aura.example.com, *.example.com, [fd00::1], 10.0.0.5:5300 or 10.0.0.0/8",
     ),
     "allowed_origins": (
-        re.compile(rf"null|[a-z][a-z0-9+.-]*://{_NAME}/*", re.IGNORECASE),
+        is_origin,
         "not an origin such as https://app.example.com or http://10.0.0.5:8080",
     ),
 }
 
 
 class Settings(msgspec.Struct):
-    """All settings. `tables` holds the provider tables, each to be decoded by its own plugin.
+    """All settings. `tables` holds the provider tables, each to be decoded by its own plugin; `clients` is who may ask.
 
     `trusted` is what makes the current folder a trusted one, if anything does. `file_within` is that folder where its
     aura.toml is not trusted, `agents_within` where its agents are not; `refusals` is what it asked for and did not get.
@@ -176,7 +183,7 @@ class Settings(msgspec.Struct):
     origins: dict[str, str] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    token: str | None = None
+    clients: Clients = field(default_factory=Clients)
     trusted: str | None = None
     file_within: Path | None = None
     agents_within: Path | None = None
@@ -185,8 +192,8 @@ class Settings(msgspec.Struct):
 
     @property
     def unguarded(self) -> str | None:
-        """Why Aura must not listen at its host: an untrusted folder asks for other guards, or others could reach it
-        without a token."""
+        """Why Aura must not listen at its host: an untrusted folder asks for other guards, a client has no token, or
+        others could reach it without one."""
         return self.unguarded_at(self.server.host, self.origins.get("server.host", "[server] host"))
 
     def unguarded_at(self, host: str | None, origin: str) -> str | None:
@@ -194,12 +201,19 @@ class Settings(msgspec.Struct):
         for refusal in self.refusals:
             if refusal.stops:
                 return str(refusal)
-        if self.token is not None or host is None or is_loopback(host):
+        if self.clients.problem is not None:
+            return self.clients.problem
+        if self.clients.required or host is None or is_loopback(host):
             return None
         return (
             f"{origin}: refusing to listen on {host} without a token; "
-            f"set the variable {self.server.token_env}, or listen on 127.0.0.1"
+            f"set the variable {self.server.token_env or 'AURA_TOKEN'}, or listen on 127.0.0.1"
         )
+
+    @property
+    def token(self) -> str | None:
+        """The token that our own commands send to a server."""
+        return self.clients.default_token
 
 
 def load(
@@ -243,6 +257,8 @@ def load(
     if "trusted_proxies" in sections["server"]:
         proxies(server.trusted_proxies, sections["server"]["trusted_proxies"].origin)
     named = [server.token_env, *(v.value for table in tables.values() for k, v in table.items() if k.endswith("_env"))]
+    named += [variable for table in sources.clients.values() for variable in named_variables(table)]
+    clients = _clients(server, sources, environ)
     said = sections["agents"].get("directory")
     # Path's own expanduser raises where there is no such user.
     directory = _folder(said) / os.path.expanduser(agents.directory)  # noqa: PTH111
@@ -255,14 +271,35 @@ def load(
         tables,
         {f"{name}.{key}": value.origin for name, table in sections.items() for key, value in table.items()},
         read,
-        [*_strays(environ, named), *trust.warnings(environ), *warnings],
-        bearer_token(environ, server.token_env),
+        [
+            *_strays(environ, named),
+            *_open_names(server, clients, sections["server"]),
+            *trust.warnings(environ),
+            *warnings,
+        ],
+        clients,
         trusted,
         file_within,
         None if trusted or _named(said) or _by_root(directory, here) else here,
         sources.refusals,
         again,
     )
+
+
+def _clients(server: ServerSettings, sources: Sources, environ: Mapping[str, str]) -> Clients:
+    default = server_holder(server.token_env, server.token_file, sources.sections["server"], environ)
+    others = [client_holder(name, table, environ) for name, table in sorted(sources.clients.items())]
+    return Clients([default, *others] if default else others)
+
+
+def _open_names(server: ServerSettings, clients: Clients, table: Table) -> Iterator[str]:
+    """A warning where others are expected to reach the server, and none of them needs a token."""
+    names = [name for name in server.allowed_hosts if not is_loopback(name)]
+    if names and not clients.required:
+        yield (
+            f"{table['allowed_hosts'].origin}: allowed_hosts: {names[0]} is not this machine alone, and no token is"
+            f" required, so that everybody may ask; set the variable {server.token_env or 'AURA_TOKEN'}"
+        )
 
 
 def _current_folder() -> Path | None:
@@ -305,13 +342,13 @@ def check_variables(table: Table) -> None:
         if not key.endswith("_env") or not isinstance(name, str) or not name:
             continue
         if not names_variable(name):
-            raise ConfigError(f"{value.origin}: {key}: expected the name of a variable, not the key itself")
+            raise ConfigError(f"{value.origin}: {key}: {NOT_A_NAME}")
 
 
 def _check_callers(server: ServerSettings, table: Table) -> None:
-    for key, (pattern, otherwise) in _CALLERS.items():
+    for key, (is_one, otherwise) in _CALLERS.items():
         for entry in getattr(server, key):
-            if not pattern.fullmatch(entry):
+            if not is_one(entry):
                 raise ConfigError(f"{table[key].origin}: {key}: {entry!r} is {otherwise}")
 
 

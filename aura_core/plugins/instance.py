@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +16,7 @@ import pluggy
 from aura_core.config.decode import decode, keys, unknown_key
 from aura_core.config.environment import variable
 from aura_core.config.settings import check_variables
-from aura_core.config.sources import PROVIDERS, Table, Value
+from aura_core.config.sources import PROVIDERS, Table, Value, whole_path
 from aura_core.config.untrusted import ADDRESSES, NotTrusted, Refusal, refused_setting, secret_settings
 from aura_core.credentials import secret
 from aura_core.deadline import timeout
@@ -124,13 +123,17 @@ class Instance:
 
     @property
     def secrets(self) -> list[str]:
-        """The names of the variables that hold this instance's secrets: what its `…_env` settings say."""
+        """The names of the variables that hold this instance's secrets."""
+        return list(self.secret_variables.values())
+
+    @property
+    def secret_variables(self) -> dict[str, str]:
+        """The same by the settings `…_env` that name them."""
         if self.settings is None:
-            return []
-        named = (
-            getattr(self.settings, f.name) for f in msgspec.structs.fields(self.settings) if f.name.endswith("_env")
-        )
-        return [name for name in named if isinstance(name, str) and name]
+            return {}
+        keys = [f.name for f in msgspec.structs.fields(self.settings) if f.name.endswith("_env")]
+        named = {key: getattr(self.settings, key) for key in keys}
+        return {key: name for key, name in named.items() if isinstance(name, str) and name}
 
     def secret_values(self, environ: Mapping[str, str]) -> list[str]:
         """The secrets in the variables and files that the settings name, as plugins send them: without the white space
@@ -317,9 +320,7 @@ def _whole_paths(table: Table, struct: type[msgspec.Struct]) -> Table:
     for key in _secret_files(struct):
         value = table.get(key)
         if value is not None and isinstance(value.value, str) and value.value:
-            # Path's own expanduser raises where there is no such user.
-            path = (value.folder or Path()) / os.path.expanduser(value.value)  # noqa: PTH111
-            whole[key] = msgspec.structs.replace(value, value=str(path))
+            whole[key] = msgspec.structs.replace(value, value=str(whole_path(value, value.value)))
     return whole
 
 

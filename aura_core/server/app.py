@@ -15,7 +15,7 @@ from litestar.openapi.spec import Components, Example, SecurityScheme
 from litestar.params import Body, Parameter
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Scope
 
 from aura_core._version import __version__
 from aura_core.door import AgentInfo
@@ -26,7 +26,7 @@ from aura_core.runtime import ProviderInfo, Runtime
 from aura_core.server.access_log import AccessLog
 from aura_core.server.budgeted import Budgeted
 from aura_core.server.door_routes import DoorRoutes
-from aura_core.server.guard import Guard, refuse
+from aura_core.server.guard import Guard, client_of, refuse
 from aura_core.server.page import page_routes
 from aura_core.server.request_body import json_request
 from aura_core.telemetry.logs import lines_dropped
@@ -75,12 +75,12 @@ def create_app(runtime: Runtime) -> ASGIApp:
     native = DoorRoutes(runtime, runtime.doors.native)
 
     @get("/api/agents", summary="List the agents", responses=_problems(*_GUARD))
-    async def list_agents() -> Response[AgentList]:
-        return await native.agents(LIST)
+    async def list_agents(scope: Scope) -> Response[AgentList]:
+        return await native.agents(LIST, scope)
 
     @get("/api/agents/{agentId:str}", summary="Show one agent", responses=_problems(*_GUARD, 404))
-    async def get_agent(agentId: AgentId) -> Response[AgentInfo]:  # noqa: N803  # the name in the public path
-        return await native.agent(AGENT, agentId)
+    async def get_agent(agentId: AgentId, scope: Scope) -> Response[AgentInfo]:  # noqa: N803  # the name in the public path
+        return await native.agent(AGENT, agentId, scope)
 
     @post(
         "/api/agents/{agentId:str}/chat/stream",
@@ -90,8 +90,8 @@ def create_app(runtime: Runtime) -> ASGIApp:
         responses={200: ResponseSpec(str, media_type="text/event-stream", description="Events", examples=_STREAM)}
         | _problems(*_GUARD, *_CHAT),
     )
-    async def stream_chat(agentId: AgentId, data: Annotated[ChatBody, Body()]) -> Response[None]:  # noqa: N803
-        return await native.answer(STREAM, data, {"agentId": agentId})
+    async def stream_chat(agentId: AgentId, data: Annotated[ChatBody, Body()], scope: Scope) -> Response[None]:  # noqa: N803
+        return await native.answer(STREAM, data, {"agentId": agentId}, scope)
 
     @post(
         "/api/agents/{agentId:str}/chat",
@@ -101,11 +101,12 @@ def create_app(runtime: Runtime) -> ASGIApp:
         responses={200: ResponseSpec(Answer, description="The answer", generate_examples=False)}
         | _problems(*_GUARD, *_CHAT, *_FAILURES),
     )
-    async def chat(agentId: AgentId, data: Annotated[ChatBody, Body()]) -> Response[None]:  # noqa: N803
-        return await native.answer(WHOLE, data, {"agentId": agentId})
+    async def chat(agentId: AgentId, data: Annotated[ChatBody, Body()], scope: Scope) -> Response[None]:  # noqa: N803
+        return await native.answer(WHOLE, data, {"agentId": agentId}, scope)
 
     @get("/api/providers", summary="List the providers", responses=_problems(*_GUARD))
-    async def list_providers() -> ProviderList:
+    async def list_providers(scope: Scope) -> ProviderList:
+        _check_operator(scope)
         return ProviderList(runtime.provider_infos())
 
     @get("/health", summary="Is the process alive?", responses=_problems(*_HTTP))
@@ -126,7 +127,8 @@ def create_app(runtime: Runtime) -> ASGIApp:
     metrics = _metrics(runtime)
 
     @get("/metrics", summary="Figures for Prometheus", media_type="text/plain", responses=_problems(*_GUARD, 404))
-    async def show_metrics() -> Response[bytes]:
+    async def show_metrics(scope: Scope) -> Response[bytes]:
+        _check_operator(scope)
         if metrics is None:
             raise Problem("not_found", "There are no metrics: Aura is installed without its extra metrics.")
         metrics.look()
@@ -217,6 +219,12 @@ _FAILURES = {info.status for info in CODES.values()}
 def _on_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
     reply = refuse(problem, request.scope)
     return Response(reply.body, status_code=reply.status, headers=reply.headers)
+
+
+def _check_operator(scope: Scope) -> None:
+    """Raises Problem, as for a path that does not exist, where the client may not see how the server is run."""
+    if not client_of(scope).operator:
+        raise _no_route()
 
 
 def _no_route() -> Problem:

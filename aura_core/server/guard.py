@@ -5,7 +5,6 @@ that needs no preflight (hence Origin, and the Content-Type in the routes), and 
 token).
 """
 
-import hmac
 import re
 import secrets
 from functools import lru_cache
@@ -14,7 +13,8 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from aura_core.clients import DEFAULT, Client
+from aura_core.clients import NOBODY, Client
+from aura_core.config.hosts import Hosts
 from aura_core.config.loopback import is_loopback
 from aura_core.config.settings import Settings, proxies
 from aura_core.door import Reply
@@ -47,10 +47,10 @@ class Guard:
         self._app = app
         self._doors = doors
         self._refusals = refusals
-        self._hosts = {host.lower() for host in settings.server.allowed_hosts}
+        self._hosts = Hosts(settings.server.allowed_hosts)
         self._origins = {origin.lower().rstrip("/") for origin in settings.server.allowed_origins}
         self._addresses = ClientAddresses(proxies(settings.server.trusted_proxies))
-        self._token = settings.token.encode() if settings.token else None
+        self._clients = settings.clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -82,8 +82,8 @@ class Guard:
         else:
             await self._app(scope, receive, send)
 
-    def _check(self, path: str, headers: dict[bytes, bytes], origin: str) -> Client | None:
-        """Who sends the request; None for a path that needs no token. Raises Problem."""
+    def _check(self, path: str, headers: dict[bytes, bytes], origin: str) -> Client:
+        """Who sends the request. Raises Problem."""
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path = path.rstrip("/") or "/"
         if path not in NO_HOST_CHECK and not self._serves(host):
@@ -96,21 +96,19 @@ class Guard:
                 "forbidden_origin", "The Origin of this page is not in allowed_origins of [server] in aura.toml."
             )
         if path in PUBLIC or (path.startswith(PUBLIC_PREFIX) and ".." not in path):
-            return None
-        if self._token is None:
-            return DEFAULT
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
-            raise Problem("unauthorized", "Send the header 'Authorization: Bearer TOKEN' with this server's token.")
-        return DEFAULT
+            return NOBODY
+        client = self._clients.of(headers.get(b"authorization", b""))
+        if client is None:
+            raise Problem("unauthorized", "Send the header 'Authorization: Bearer TOKEN' with a token of this server.")
+        return client
 
     def _serves(self, host: str) -> bool:
         name, loopback = _name_of(host) if len(host) <= _LONGEST_HOST else ("", False)
         if loopback or not name:
             return loopback
         # A page that has rebound its name to this machine has no token.
-        any_name = self._token is not None and not self._hosts
-        return any_name or name in self._hosts or host in self._hosts
+        any_name = self._clients.required and not self._hosts
+        return any_name or self._hosts.serves(name, host)
 
 
 @lru_cache(maxsize=64)
@@ -126,10 +124,10 @@ def request_id(scope: Scope) -> str:
     return str(own.get(REQUEST_ID, "-"))
 
 
-def client_of(scope: Scope) -> Client | None:
-    """Who sends this request; None if it was refused, or if its path needs no token."""
+def client_of(scope: Scope) -> Client:
+    """Who sends this request; NOBODY if it was refused, or if its path needs no token."""
     own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-    client: Client | None = own.get(CLIENT)
+    client: Client = own.get(CLIENT, NOBODY)
     return client
 
 
@@ -159,7 +157,7 @@ def refuse(problem: Problem, scope: Scope) -> Reply:
     refusals.note(
         problem,
         request_id(scope),
-        client.name if client else "",
+        client.name,
         address_of(scope),
         doors.of(path).plugin,
         method,

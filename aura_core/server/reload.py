@@ -1,4 +1,4 @@
-"""Notice edits while the server runs: agents are read again, settings ask for a restart.
+"""Notice edits while the server runs: agents and tokens are read again, settings ask for a restart.
 
 File events only say when to look. Many edits cause none: of a file behind a link, on a network drive, in a container's
 mount, or if the system has no watch left. So names, sizes and times are compared every second as well.
@@ -40,6 +40,7 @@ async def watch(runtime: Runtime) -> None:
             async for wakeup in wakeups:
                 try:
                     settings, agents = await asyncio.to_thread(watched.look)  # a large folder takes its time
+                    runtime.add_secrets(runtime.settings.clients.secrets)
                     fault = ""
                 except Exception as exc:
                     if fault != (fault := repr(exc)):
@@ -116,6 +117,7 @@ class _Watched:
 
     def look(self) -> tuple[bool, bool]:
         """Log what has changed since the last look. Returns whether settings and whether agents have changed."""
+        self._runtime.settings.clients.reload()
         return self._look_at_settings(), self._look_at_agents()
 
     def _look_at_settings(self) -> bool:

@@ -11,7 +11,6 @@ from litestar.types import Receive, Scope, Send
 from aura_core.answer.events import Framing, ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Relay
 from aura_core.budget import FULL, Share
-from aura_core.clients import DEFAULT
 from aura_core.door import AnswerContext, AnswerRoute, End, Failure, Question, WholeAnswer
 from aura_core.doors.table import OpenDoor, as_bytes, fault, made
 from aura_core.limits import WHOLE_ANSWER_LIMIT
@@ -69,7 +68,7 @@ class _Relayed(Response[None]):
             identity,
             upstream_headers(scope),
             self._share,
-            client_of(scope) or DEFAULT,
+            client_of(scope),
             address_of(scope),
             self._opened.plugin,
         )

@@ -16,6 +16,7 @@ from slow_patterns import Pattern
 
 from aura_core import streams, text
 from aura_core.client import _events
+from aura_core.config import clients
 from aura_core.config.agents import parse
 from aura_core.config.decode import decode, explain
 from aura_core.config.sources import Sources
@@ -58,6 +59,8 @@ PATTERNS: dict[str, Ours | Hostile] = {
     paths._PATH.pattern: Ours("the paths of an installed plugin's door"),
     guard._HEADER_NAMES.pattern.decode(): _hostile("|a|", "|a,|", "|a , |", "a|,|"),
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}": _hostile("|a|"),
+    clients._NAME.pattern: Ours("the operator's own settings"),
+    clients._AGENTS.pattern: Ours("the operator's own settings"),
     r"\.agent$": _hostile("|.agent|x", "|.|"),
     r"`([^`]*)`": _hostile("|`|x", "|` |", "`|int or |"),
     r"(?:true|false|True|False|TRUE|FALSE)\Z": _hostile("|true|"),
