@@ -1,4 +1,4 @@
-"""Two real Aura processes, each with its own provider, behind a real nginx configured as in docs/deployment.md."""
+"""Two real Aura processes, each with its own provider, behind a real nginx configured by deploy/nginx/aura.conf."""
 
 import os
 import re
@@ -20,7 +20,7 @@ import pytest
 from aura_core.testing import Reply, Upstream
 
 NAME = "aura.example.com"
-PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
+CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx" / "aura.conf"
 SETTINGS = f"""
 [server]
 allowed_hosts = ["{NAME}"]
@@ -146,7 +146,7 @@ def client(processes: tuple[Process, Process], tmp_path: Path, read_timeout: int
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     certificate, key = _certificate(tmp_path)
-    text = _snippet()
+    text = CONFIGURATION.read_text(encoding="utf-8")
     for old, new in [
         ("127.0.0.1:5301", f"127.0.0.1:{processes[0].port}"),
         ("127.0.0.1:5302", f"127.0.0.1:{processes[1].port}"),
@@ -155,7 +155,7 @@ def client(processes: tuple[Process, Process], tmp_path: Path, read_timeout: int
         ("/etc/ssl/aura.example.com.key", str(key)),
         ("proxy_read_timeout 60s", f"proxy_read_timeout {read_timeout}s"),
     ]:
-        assert text.count(old) == 1, f"docs/deployment.md should hold {old!r} once"
+        assert text.count(old) == 1, f"{CONFIGURATION} should hold {old!r} once"
         text = text.replace(old, new)
     configuration = tmp_path / "nginx.conf"
     configuration.write_text(_MAIN % ("user root;" if os.geteuid() == 0 else "", text))
@@ -197,12 +197,6 @@ http {
 %s
 }
 """
-
-
-def _snippet() -> str:
-    match = re.search(r"^```nginx\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert match is not None
-    return match[1]
 
 
 def _tool(name: str) -> str:
