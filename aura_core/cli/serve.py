@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from aura_core.runtime import Runtime
     from aura_core.server.systemd import Overseer, Systemd
 
+log = logging.getLogger("aura")
+
+LEVELS = ["debug", "info", "warning", "error"]
+FORMATS = ["auto", "text", "json"]
 DEMO = Path(aura_core.__file__).parent / "demo"
 
 
@@ -40,6 +44,8 @@ DEMO = Path(aura_core.__file__).parent / "demo"
 )
 @click.option("--workers", type=Number(1, 64), default=1, help="Processes that answer, at most 64; not on Windows.")
 @click.option("--demo", is_flag=True, help="Serve scripted agents, one for each behaviour that a client must handle.")
+@click.option("--log-level", type=click.Choice(LEVELS), help="The least serious log lines that are written.")
+@click.option("--log-format", type=click.Choice(FORMATS), help="auto: text on a terminal, else JSON.")
 @config_options
 def command(
     host: str | None,
@@ -47,6 +53,8 @@ def command(
     uds: Path | None,
     workers: int,
     demo: bool,
+    log_level: str | None,
+    log_format: str | None,
     config: Path | None,
     agents_directory: str | None,
 ) -> None:
@@ -63,11 +71,13 @@ def command(
         raise click.UsageError("--uds needs a system with Unix sockets; listen on 127.0.0.1 instead")
 
     # Read once: a worker that replaces another later must not read a changed file, or miss the token.
-    settings = load_settings(config, agents_directory, ask=True, host=host, port=port)
+    flags = {"host": host, "port": port, "log_level": log_level, "log_format": log_format}
+    settings = load_settings(config, agents_directory, ask=True, **flags)
     if demo:  # one of its agents needs another instance, which is asked when the first one does not answer
         settings.tables.setdefault("backup", {"plugin": Value(CORE_PLUGIN, "--demo")})
     from aura_core.server.sockets import inherited
     from aura_core.server.systemd import Systemd
+    from aura_core.telemetry import shared_figures
 
     systemd, given = Systemd(os.environ), inherited(os.environ)
     if given and (host, port, uds) != (None, None, None):
@@ -76,7 +86,8 @@ def command(
 
     def make(answers: bool) -> "Runtime":
         # The logging thread must not run when the parent of several workers forks.
-        return runtime_of(settings, level=logging.INFO, log_in_background=answers)
+        level = getattr(logging, settings.log.level.upper())
+        return runtime_of(settings, level=level, form=settings.log.format, log_in_background=answers)
 
     runtime = make(workers == 1)
     from aura_core.server.serve import serve  # heavy: Litestar and uvicorn
@@ -85,6 +96,7 @@ def command(
         if workers > 1:
             _serve_with_workers(runtime, make, sockets, address, systemd)
             return
+        shared_figures.alone()
         left = serve(runtime, sockets[0], lambda: _announce(runtime, address), _announce_choice, systemd)
     if left:
         logging.shutdown()
@@ -132,6 +144,7 @@ def _serve_with_workers(
 ) -> None:
     from aura_core.server.serve import serve
     from aura_core.server.workers import FirstWord, supervise
+    from aura_core.telemetry import shared_figures
 
     # No client is opened and no provider is asked before the fork: a lock that a thread holds at that moment (such as
     # the import system's) would stay locked in each worker.
@@ -139,8 +152,8 @@ def _serve_with_workers(
     _announce(runtime, f"{address} with {len(sockets)} workers")
 
     def work(number: int, overseer: "Overseer") -> None:
+        shared_figures.join(number)
         mine = make(True)
-        mine.worker = number
         mine.providers.agree = choice.say
         own = sockets[number]
         for sock in {each for others in sockets for each in others} - {*own}:
@@ -151,7 +164,8 @@ def _serve_with_workers(
         for sock in sockets[number]:
             sock.close()  # a worker that drains must get no more connections
 
-    supervise(len(sockets), work, systemd, left)
+    with shared_figures.shared() as ended:
+        supervise(len(sockets), work, systemd, left, ended)
 
 
 def _announce_choice(choice: str) -> None:
@@ -160,7 +174,9 @@ def _announce_choice(choice: str) -> None:
 
 def _announce(runtime: "Runtime", address: str) -> None:
     """Print the address, plugins and agents before any client is opened: importing an SDK may take seconds."""
-    lines = [f"Aura serves at {address}" + (" (a token is required)" if runtime.settings.token else "")]
+    from aura_core.telemetry.logs import is_text
+
+    lines = [f"Aura serves at {address}" + (" (a token is required)" if runtime.settings.clients.required else "")]
     loaded = [f"{p.name} {p.version}" for p in runtime.plugins.all if p.status == "ok"]
     lines.append(f"Plugins: {', '.join(loaded)}")
     lines.append("Agents:")
@@ -171,6 +187,11 @@ def _announce(runtime: "Runtime", address: str) -> None:
         lines.append(f"  {info.id}: {info.provider or unnamed}{model}" + (" - in error" if info.error else ""))
     if (more := len(infos) - AGENTS_SHOWN) > 0:
         lines.append(f"  and {more} more, which `aura agents` lists")
-    lines += [f"Warning: {warning}" for warning in runtime.warnings]
+    warnings = runtime.warnings
+    if as_text := is_text(runtime.settings.log.format):
+        lines += [f"Warning: {warning}" for warning in warnings]
     lines.append("Ctrl-C stops.")
     say_lines(lines, err=True)
+    if not as_text:  # whoever collects the log reads JSON
+        for warning in warnings:
+            log.warning("%s", warning)

@@ -72,18 +72,22 @@ Work = Callable[[int, Overseer], None]
 
 
 def supervise(
-    count: int, work: Work, systemd: Systemd | None = None, left: Callable[[int], None] = lambda number: None
+    count: int,
+    work: Work,
+    systemd: Systemd | None = None,
+    left: Callable[[int], None] = lambda number: None,
+    ended: Callable[[int], None] = lambda number: None,
 ) -> None:
     """Fork `count` processes, each of which runs `work` with its number and its overseer. Returns when a signal has
-    ended all of them; `left` is called with the number of each worker that ends for good. Workers end by themselves if
-    the parent dies.
+    ended all of them. `ended` is called with the number of each worker that ends, and `left` if it ends for good.
+    Workers end by themselves if the parent dies.
 
     `systemd` hears that the service is ready when all workers are, and that it lives while all of them do. If it has a
     watchdog, a worker whose event loop stands still is killed and replaced before the watchdog ends all of them.
 
     POSIX only. Call it while the process has one thread and no event loop.
     """
-    _Supervisor(count, work, systemd or Systemd({}), left).run()
+    _Supervisor(count, work, systemd or Systemd({}), left, ended).run()
 
 
 class _Worker:
@@ -97,11 +101,14 @@ class _Worker:
 
 
 class _Supervisor:
-    def __init__(self, count: int, work: Work, systemd: Systemd, left: Callable[[int], None]) -> None:
+    def __init__(
+        self, count: int, work: Work, systemd: Systemd, left: Callable[[int], None], ended: Callable[[int], None]
+    ) -> None:
         self._count = count
         self._work = work
         self._systemd = systemd
         self._left = left
+        self._ended = ended
         self._workers: dict[int, _Worker] = {}  # by process id
         self._due: dict[int, float] = {}  # the numbers of workers to be started, and when
         self._stopping = False
@@ -206,6 +213,7 @@ class _Supervisor:
             with suppress(KeyError):
                 self._selector.unregister(worker.pipe)
             os.close(worker.pipe)
+            self._ended(worker.number)
             if self._stopping:
                 self._left(worker.number)
                 continue
