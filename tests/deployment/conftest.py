@@ -26,6 +26,7 @@ SETTINGS = f"""
 allowed_hosts = ["{NAME}"]
 heartbeat = 1
 drain_timeout = 120
+drain_delay = DELAY
 retries = 0
 
 [providers.ollama]
@@ -50,12 +51,12 @@ class Held:
 class Process:
     """`aura serve` with a provider that no other process uses."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, drain_delay: int = 0) -> None:
         folder.mkdir()
         self.folder = folder
         self.upstream = Upstream(Reply([line("hello", done=True)]))
         self.upstream.__enter__()
-        (folder / "aura.toml").write_text(SETTINGS.replace("URL", self.upstream.url))
+        (folder / "aura.toml").write_text(SETTINGS.replace("URL", self.upstream.url).replace("DELAY", str(drain_delay)))
         (folder / "agents").mkdir()
         (folder / "agents" / "it.md").write_text("---\nprovider: ollama\nmodel: tiny\n---\n")
         self.port = 0
@@ -78,6 +79,14 @@ class Process:
         """Make it drain, and wait until it does."""
         self._process.send_signal(signal.SIGTERM)
         self.wait_for("answers under way: 1")
+
+    def signal(self) -> None:
+        """Make it drain."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def has_ended(self) -> bool:
+        """Whether it has exited."""
+        return self._process.poll() is not None
 
     def kill(self) -> None:
         """Kill it."""
@@ -109,9 +118,15 @@ class Process:
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Iterator[tuple[Process, Process]]:
+def drain_delay() -> int:
+    """Seconds; a test may set another."""
+    return 0
+
+
+@pytest.fixture
+def processes(tmp_path: Path, drain_delay: int) -> Iterator[tuple[Process, Process]]:
     """Two Aura processes."""
-    both = Process(tmp_path / "a"), Process(tmp_path / "b")
+    both = Process(tmp_path / "a", drain_delay), Process(tmp_path / "b", drain_delay)
     for process in both:
         process.ready()
     yield both
