@@ -128,6 +128,8 @@ THREADS_TIME = 0.5
 """Seconds that threads of plugins get to finish at the end of a command."""
 AGENTS_SHOWN = 100
 """Agents that are listed when the server starts."""
+HEALTH_CHECK_TIMEOUT = 2.0
+"""Seconds that a container's server has to say that it is ready."""
 
 # Clients in this process (client.py)
 CONNECT_TIMEOUT = 10

@@ -133,7 +133,7 @@ def help_of(command: str) -> str:
 
 def metrics() -> str:
     """The names in `GET /metrics`."""
-    shown = Metrics(str, dict.fromkeys(GAUGES, int), {"abandonments": {}, "lines_dropped": int})
+    shown = Metrics(str, dict.fromkeys(GAUGES, int), {"abandonments": {}, "lines_dropped": int, "restarts": int})
     shown.look(0.0)
     rendered = shown.render().decode()
     found = re.findall(r"^# HELP (\S+) (.+)\n# TYPE \S+ (\S+)$", rendered, re.MULTILINE)
