@@ -142,6 +142,8 @@ LOG_QUEUE = 10_000
 """Log lines that may wait to be written; more are dropped and counted."""
 LOG_FLUSH = 1.0
 """Seconds to write the rest of the log when the process ends."""
+TRACES_FLUSH = 2.0
+"""Seconds to send the rest of the traces then."""
 
 # Time (deadline.py)
 TIMER_LATE = 0.01
