@@ -18,6 +18,7 @@ from aura_core.answer.fallback import Fallback
 from aura_core.answer.relay import Limits, Relay
 from aura_core.answer.stream_record import StreamRecord
 from aura_core.budget import FULL, Budget, Share
+from aura_core.clients import DEFAULT, Client
 from aura_core.config.agents import BUILT_IN, Agent, AgentStore, Entry, FrontMatter
 from aura_core.config.decode import decode
 from aura_core.config.fallback import FallbackEntry
@@ -75,6 +76,14 @@ class Bound(msgspec.Struct, frozen=True):
         return self.asks.model or self.instance.known_model
 
 
+class Started(msgspec.Struct, frozen=True):
+    """What is known of an answer under way: the id of its request, who answers, and who asked."""
+
+    request_id: str
+    bound: Bound
+    client: Client
+
+
 class Runtime:
     """The core without its server: the same for `aura serve`, `aura chat` and the lists."""
 
@@ -87,7 +96,7 @@ class Runtime:
         self.doors = Doors(self.plugins.doors)
         self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
         self.budget = Budget(settings.server.max_buffered)
-        self.relays: dict[Relay, tuple[str, Bound]] = {}
+        self.relays: dict[Relay, Started] = {}
         self.abandonments = Counter[str]()
         self.rests = Rests()
         self.worker: int | None = None  # its number, where there are several
@@ -324,9 +333,10 @@ class Runtime:
         request_id: str = "-",
         headers: Mapping[str, str] = NO_HEADERS,
         share: Share | None = None,
+        client: Client = DEFAULT,
     ) -> Relay:
-        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or
-        stops; the caller must `release` the relay.
+        """Begin an answer for `client`; `headers` are added to the plugin's request. Raises Problem when the
+        server is full or stops; the caller must `release` the relay.
 
         Frames that wait for the client count in `share`; without one, for a caller in this process, there is no limit.
         """
@@ -339,7 +349,7 @@ class Runtime:
             others = [self._candidate(other, question, headers) for other in bound.fallback]
             candidates = Fallback([first, *others], self.rests)
         relay = Relay(candidates, self.limits, framing, self.redact, stuck, share)
-        self.relays[relay] = request_id, bound
+        self.relays[relay] = Started(request_id, bound, client)
         return relay
 
     def _candidate(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> Candidate:
@@ -362,8 +372,7 @@ class Runtime:
             relay.when_closed(self._leaving.discard)
         started = self.relays.pop(relay, None)
         if started is not None:
-            request_id, bound = started
-            self._tell(relay.record(request_id, bound.agent.id))
+            self._tell(relay.record(started.request_id, started.bound.agent.id, started.client.name))
 
     def _tell(self, record: StreamRecord) -> None:
         """Log and count an answer that is over; it must end well for its client even where one of these raises."""

@@ -162,7 +162,9 @@ def _line(record: logging.LogRecord) -> str:
 
 def test_no_model_forges_a_field_of_a_log_line() -> None:
     """CWE-117."""
-    stream = StreamRecord("1", "a", "p", 'm outcome=done code="x"\u202e\n', "error", "auth", None, 1.0, 0, 0, 0)
+    stream = StreamRecord(
+        "1", "default", "a", "p", 'm outcome=done code="x"\u202e\n', "error", "auth", None, 1.0, 0, 0, 0
+    )
     record = logging.LogRecord("aura", logging.INFO, "", 0, "stream", None, None)
     record.stream = stream
     assert r'model="m outcome=done code=\"x\"\\u202e "' in _line(record)

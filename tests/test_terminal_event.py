@@ -171,7 +171,7 @@ def _piped(framing: Sse, *tokens: Token) -> tuple[bytes, Relay]:
 def test_an_end_that_cannot_be_encoded_is_an_error() -> None:
     said, relay = _piped(_Unframed(), Token("a", finish_reason="stop"))
     assert [event.name for event in events(b": ok\n\n" + said)] == ["token", "error"]
-    assert (relay.succeeded, relay.record("-", "-").outcome) == (False, "error")
+    assert (relay.succeeded, relay.record("-", "-", "-").outcome) == (False, "error")
 
 
 @pytest.mark.parametrize("tokens", [[Token("a", finish_reason="stop")], [Token("a")], []])

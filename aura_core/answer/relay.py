@@ -157,7 +157,7 @@ class Relay:
         """Wait for the plugin's clean-up, at most for its time limit."""
         await asyncio.wait({self._asking.task}, timeout=CLEANUP_LIMIT + 0.5)
 
-    def record(self, request_id: str, agent: str) -> StreamRecord:
+    def record(self, request_id: str, agent: str, client: str) -> StreamRecord:
         """The figures of the answer for the log; complete when it is closed."""
         asking, now = self._asking, self._now()
         outcome = "error" if self.error is not None else "done" if self.succeeded else "cancelled"
@@ -169,6 +169,7 @@ class Relay:
         usage = asking.usage or Usage()
         return StreamRecord(
             request_id,
+            client,
             agent,
             who.provider,
             who.model(),

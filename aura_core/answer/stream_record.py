@@ -23,11 +23,12 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
 class StreamRecord(msgspec.Struct, frozen=True):
     """One answer. Times are in milliseconds; `events` is the number of text events.
 
-    `provider` and `model` are those that answered, or if none did, those that were asked first. `attempts` are in their
-    order. `detail` is the provider's remark on the end, `upstream_id` its id of the request.
+    `client` is the name of who asked. `provider` and `model` are those that answered, or if none did, those that were
+    asked first. `attempts` are in their order. `detail` is the provider's remark on the end, `upstream_id` its id of the request.
     """
 
     request_id: str
+    client: str
     agent: str
     provider: str
     model: str | None

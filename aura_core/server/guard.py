@@ -14,6 +14,7 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from aura_core.clients import DEFAULT, Client
 from aura_core.config.loopback import is_loopback
 from aura_core.config.settings import Settings
 from aura_core.door import Reply
@@ -21,6 +22,7 @@ from aura_core.doors.table import Doors
 from aura_core.problems import Problem
 
 REQUEST_ID = "aura_request_id"
+CLIENT = "aura_client"
 DOORS = "aura_doors"
 NO_HOST_CHECK = ("/health", "/health/ready")
 PUBLIC = {"/", *NO_HOST_CHECK}
@@ -62,7 +64,7 @@ class Guard:
             extra += _cors(headers[b"origin"])
         send = _with_headers(send, extra)
         try:
-            self._check(scope["path"], headers, origin)
+            own[CLIENT] = self._check(scope["path"], headers, origin)
         except Problem as problem:
             # A preflight carries no token; it is answered below.
             if not (problem.code == "unauthorized" and _is_preflight(scope, headers, origin in self._origins)):
@@ -73,7 +75,8 @@ class Guard:
         else:
             await self._app(scope, receive, send)
 
-    def _check(self, path: str, headers: dict[bytes, bytes], origin: str) -> None:
+    def _check(self, path: str, headers: dict[bytes, bytes], origin: str) -> Client | None:
+        """Who sends the request; None for a path that needs no token. Raises Problem."""
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path = path.rstrip("/") or "/"
         if path not in NO_HOST_CHECK and not self._serves(host):
@@ -85,11 +88,14 @@ class Guard:
             raise Problem(
                 "forbidden_origin", "The Origin of this page is not in allowed_origins of [server] in aura.toml."
             )
-        if self._token is None or path in PUBLIC or (path.startswith(PUBLIC_PREFIX) and ".." not in path):
-            return
+        if path in PUBLIC or (path.startswith(PUBLIC_PREFIX) and ".." not in path):
+            return None
+        if self._token is None:
+            return DEFAULT
         scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
             raise Problem("unauthorized", "Send the header 'Authorization: Bearer TOKEN' with this server's token.")
+        return DEFAULT
 
     def _serves(self, host: str) -> bool:
         name, loopback = _name_of(host) if len(host) <= _LONGEST_HOST else ("", False)
@@ -111,6 +117,13 @@ def request_id(scope: Scope) -> str:
     """The id under which the guard lets this request pass."""
     own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
     return str(own.get(REQUEST_ID, "-"))
+
+
+def client_of(scope: Scope) -> Client | None:
+    """Who sends this request; None if it was refused, or if its path needs no token."""
+    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    client: Client | None = own.get(CLIENT)
+    return client
 
 
 def upstream_headers(scope: Scope) -> dict[str, str]:

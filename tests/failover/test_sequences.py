@@ -142,7 +142,7 @@ def _check(world: World, events: list[Any], relay: Relay, left: bool) -> None:
     assert not open_now
     asked = [who for what, who in world.log if what == "asked"]
     assert [key for key, _ in itertools.groupby(asked)] == list(dict.fromkeys(asked)), "one is asked again later"
-    record = relay.record("-", "-")
+    record = relay.record("-", "-", "-")
     assert all(attempt.provider in {each.provider for each in world.candidates} for attempt in record.attempts)
     attempts = [(attempt.provider, attempt.code) for attempt in record.attempts]
     for index, (provider, code) in enumerate(attempts):
