@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -36,6 +36,9 @@ from aura_core.plugins.registry import Providers, Unusable
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
 from aura_core.types import ChatRequest, Message, Token
+
+if TYPE_CHECKING:
+    from aura_core.telemetry.traces import AnswerSpans, Traces
 
 log = logging.getLogger("aura")
 
@@ -101,6 +104,7 @@ class Runtime:
         self.rests = Rests()
         self.worker: int | None = None  # its number, where there are several
         self.observers: list[Callable[[StreamRecord], None]] = []
+        self.traces: Traces | None = None  # of the server, where they are on
         self.draining = False
         self._streaming: dict[tuple[str, str, int], bool] = {}  # see `streams`
         self._streaming_version = -1
@@ -109,9 +113,10 @@ class Runtime:
         self.secrets = sorted(secrets, key=len, reverse=True)
         for instance in self.providers.instances.values():
             instance.redact = self.redact
-            instance.add_secrets = self._add_secrets
+            instance.add_secrets = self.add_secrets
 
-    def _add_secrets(self, values: list[str]) -> None:
+    def add_secrets(self, values: list[str]) -> None:
+        """Hide these values, too, wherever a text is shown or logged."""
         self.secrets = sorted({*self.secrets, *values}, key=len, reverse=True)
 
     @property
@@ -343,19 +348,24 @@ class Runtime:
         self.check_room()
         if share is not None and not share.grow(ANSWER_RESERVE):
             raise Problem("too_many_streams", FULL, retry_after=1)
-        first = self._candidate(bound, question, headers)
+        spans = None
+        if self.traces is not None:
+            spans = self.traces.answer(bound.agent.id, bound.agent.front_matter.name, question.stream)
+        first = self._candidate(bound, question, headers, spans)
         candidates: Candidate | Fallback = first
         if bound.fallback:
-            others = [self._candidate(other, question, headers) for other in bound.fallback]
+            others = [self._candidate(other, question, headers, spans) for other in bound.fallback]
             candidates = Fallback([first, *others], self.rests)
         relay = Relay(candidates, self.limits, framing, self.redact, stuck, share)
         self.relays[relay] = Started(request_id, bound, client)
         return relay
 
-    def _candidate(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> Candidate:
+    def _candidate(
+        self, bound: Bound, question: Question, headers: Mapping[str, str], spans: "AnswerSpans | None"
+    ) -> Candidate:
         instance = bound.instance
         return Candidate(
-            lambda: self._start(bound, question, headers),
+            lambda: self._start(bound, question, headers, spans),
             _named(instance),
             instance.name,
             lambda: bound.model,
@@ -383,10 +393,18 @@ class Runtime:
                 with suppress(Exception):  # the log itself may be what fails
                     log.exception("an answer's figures could not be taken")
 
-    async def _start(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> AsyncIterator[Token]:
+    async def _start(
+        self, bound: Bound, question: Question, headers: Mapping[str, str], spans: "AnswerSpans | None"
+    ) -> AsyncIterator[Token]:
         instance = bound.instance
+        span = None
+        if spans is not None:
+            span = spans.attempt(instance.name, instance.kind)
+            headers = span.headers(headers)
         client = await instance.client()
         request = await self.request(bound, question, headers)
+        if span is not None:
+            span.asks(request)
         iterator: AsyncIterator[Token] | None = instance.hooks.stream_chat(
             request=request, settings=instance.settings, client=client
         )
@@ -447,6 +465,8 @@ class Runtime:
             self.release(relay)
         await asyncio.gather(*(relay.wait_closed() for relay in self._leaving))
         await self.providers.close()
+        if self.traces is not None:
+            await self.traces.close()
 
     def provider_infos(self) -> list[ProviderInfo]:
         """Every instance, every table without a plugin, every door and wrapper, and every plugin that could not be

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -28,6 +29,8 @@ from aura_core.server.door_routes import DoorRoutes
 from aura_core.server.guard import Guard, refuse
 from aura_core.server.page import page_routes
 from aura_core.server.request_body import json_request
+from aura_core.telemetry import otel_variables
+from aura_core.telemetry.tracing import open_traces
 
 if TYPE_CHECKING:
     from aura_core.telemetry.metrics import Metrics
@@ -171,7 +174,18 @@ def create_app(runtime: Runtime) -> ASGIApp:
         lifespan=[lifespan],
         logging_config=None,
     )
-    return Budgeted(Guard(app, runtime.settings, runtime.doors), runtime.budget)
+    return _traced(Budgeted(Guard(app, runtime.settings, runtime.doors), runtime.budget), runtime)
+
+
+def _traced(app: ASGIApp, runtime: Runtime) -> ASGIApp:
+    """The application with a span for each request, where OpenTelemetry's variables ask for traces."""
+    runtime.add_secrets(otel_variables.secrets(os.environ))
+    runtime.traces = open_traces(os.environ)
+    if runtime.traces is None:
+        return app
+    from aura_core.server.traced import Traced  # it imports OpenTelemetry
+
+    return Traced(app, runtime.traces)
 
 
 def _metrics(runtime: Runtime) -> "Metrics | None":

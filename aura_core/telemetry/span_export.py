@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from aura_core._version import __version__
 from aura_core.errors import words_of
-from aura_core.limits import MESSAGE_LIMIT, TRACES_FLUSH
+from aura_core.limits import MESSAGE_LIMIT, TRACES_FLUSH, UNKNOWN_WORDS
 from aura_core.telemetry.otel_variables import Wanted
 from aura_core.text import counted, printable
 
@@ -155,7 +155,7 @@ class _Hearing(logging.Handler):
             return
         if record.thread == self._exporting:
             self.reason = self.reason or _message(record)
-        elif record.msg not in self._said:
+        elif record.msg not in self._said and len(self._said) < UNKNOWN_WORDS:
             self._said.add(record.msg)
             log.warning("OpenTelemetry: %s", _message(record))
 
