@@ -5,7 +5,7 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from aura_core.server.guard import PUBLIC, PUBLIC_PREFIX, refusal_code, request_id
+from aura_core.server.guard import PUBLIC, PUBLIC_PREFIX, address_of, client_of, refusal_code, request_id
 from aura_core.telemetry.traces import HttpRequest, Traces
 
 _UNTRACED = PUBLIC | {"/metrics"}
@@ -38,7 +38,7 @@ class Traced:
                 failure = type(exc).__name__
                 raise
             finally:
-                span.end(status, _route(scope), refusal_code(scope), failure, {"aura.request_id": request_id(scope)})
+                span.end(status, _route(scope), refusal_code(scope), failure, _known(scope))
 
 
 def _untraced(path: str) -> bool:
@@ -55,6 +55,13 @@ def _request(scope: Scope) -> HttpRequest:
     return HttpRequest(
         scope["method"], scope["path"], scope["scheme"], scope["http_version"], scope.get("server"), headers
     )
+
+
+def _known(scope: Scope) -> dict[str, str]:
+    """What the guard knows of a request."""
+    client = client_of(scope)
+    known = {"aura.request_id": request_id(scope), "client.address": address_of(scope)}
+    return known if client is None else known | {"aura.client": client.name}
 
 
 def _route(scope: Scope) -> str:
