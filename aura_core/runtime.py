@@ -85,6 +85,7 @@ class Started(msgspec.Struct, frozen=True):
     request_id: str
     bound: Bound
     client: Client
+    spans: "AnswerSpans | None" = None
 
 
 class Runtime:
@@ -357,7 +358,7 @@ class Runtime:
             others = [self._candidate(other, question, headers, spans) for other in bound.fallback]
             candidates = Fallback([first, *others], self.rests)
         relay = Relay(candidates, self.limits, framing, self.redact, stuck, share)
-        self.relays[relay] = Started(request_id, bound, client)
+        self.relays[relay] = Started(request_id, bound, client, spans=spans)
         return relay
 
     def _candidate(
@@ -382,11 +383,12 @@ class Runtime:
             relay.when_closed(self._leaving.discard)
         started = self.relays.pop(relay, None)
         if started is not None:
-            self._tell(relay.record(started.request_id, started.bound.agent.id, started.client.name))
+            record = relay.record(started.request_id, started.bound.agent.id, started.client.name)
+            self._tell(record, [] if started.spans is None else [started.spans.end])
 
-    def _tell(self, record: StreamRecord) -> None:
+    def _tell(self, record: StreamRecord, more: list[Callable[[StreamRecord], None]]) -> None:
         """Log and count an answer that is over; it must end well for its client even where one of these raises."""
-        for tell in (_log, *self.observers):
+        for tell in (_log, *self.observers, *more):
             try:
                 tell(record)
             except Exception:
