@@ -130,7 +130,8 @@ class AnswerSpans:
 
     def attempt(self, provider: str, kind: str) -> "AttemptSpan":
         """Begin the span of an attempt at this instance; `kind` is the conventions' name for its provider."""
-        attempt = AttemptSpan(self._tracer, self._context, provider, kind, self._stream, time_ns())
+        began = time_ns() if self._attempts else self._began
+        attempt = AttemptSpan(self._tracer, self._context, provider, kind, self._stream, began)
         self._attempts.append(attempt)
         return attempt
 
@@ -150,7 +151,7 @@ class AnswerSpans:
                 if own.kind and attempt.provider == record.provider:
                     self._span.set_attribute("gen_ai.provider.name", own.kind)
             self._span.set_attributes(_of_answer(record))
-            _end_as(self._span, record.outcome, record.code, record.error)
+            _set_outcome(self._span, record.outcome, record.code, record.error)
         for each in unended:
             each.span.end()
         self._span.end()
@@ -209,7 +210,8 @@ class AttemptSpan:
             span.set_attribute("aura.upstream_id", printable(upstream_id))
         if answer is not None:
             span.set_attributes(_cost(answer))
-        _end_as(span, attempt.outcome, attempt.code, attempt.error, self._began + int(attempt.ms * 1e6))
+        _set_outcome(span, attempt.outcome, attempt.code, attempt.error)
+        span.end(min(self._began + int(attempt.ms * 1e6), time_ns()))
 
 
 def _of_answer(record: StreamRecord) -> Attributes:
@@ -239,16 +241,15 @@ def _cost(record: StreamRecord) -> Attributes:
     return {name: tokens for name, tokens in counted.items() if tokens}
 
 
-def _end_as(span: Span, outcome: str, code: str | None, error: str | None, when: int | None = None) -> None:
-    """End a span with the outcome of an answer or an attempt: `done` with a finish reason, `error` with a code, or
-    `cancelled`. `error` is the message, without secrets."""
+def _set_outcome(span: Span, outcome: str, code: str | None, error: str | None) -> None:
+    """Note how an answer or an attempt ended: `done` with a finish reason, `error` with a code, or `cancelled`. `error`
+    is the message, without secrets."""
     span.set_attribute("aura.outcome", outcome)
     if outcome == "error":
         span.set_attribute("error.type", code or "llm_error")
         span.set_status(Status(StatusCode.ERROR, printable(error or "") or None))
     elif outcome == "done" and code is not None:
         span.set_attribute("gen_ai.response.finish_reasons", [code])
-    span.end(when)
 
 
 @lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ import socket
 
 import httpx
 import pytest
-from collector import Collector
+from collector import Span, Tree
 from traced import KEY, Traced, answer, failure, new_trace
 
 from aura_core.testing import Reply
@@ -38,7 +38,7 @@ def test_an_answer_has_three_spans_in_the_trace_of_its_client(traced: Traced) ->
     assert [span.state for span in tree.all] == ["vendor=1"] * 3
     assert tree.request.started <= tree.agent.started <= chat.started
     assert chat.started <= chat.events["aura.first_token"] <= chat.ended
-    assert chat.ended <= tree.agent.ended + 2_000_000, "the figures of the log are rounded"
+    assert chat.ended <= tree.agent.ended <= tree.request.ended
     assert _parents(traced) == [f"00-{chat.trace}-{chat.id}-01"]
     assert traced.primary.requests[0].headers["tracestate"] == "vendor=1"
     assert {name: value for name, value in tree.request.attributes.items() if "address" not in name} == {
@@ -226,10 +226,11 @@ def test_without_one_valid_parent_a_trace_begins(traced: Traced, headers: list[t
     url = f"{traced.aura.url}/api/agents/alone/chat"
     httpx.post(url, json={"prompt": "Hi"}, headers=headers, timeout=60, trust_env=False).raise_for_status()
     traced.collector.wait_until(lambda: len(traced.collector.spans) >= before + 3, "three spans")
-    request, agent, chat = sorted(traced.collector.spans[before:], key=lambda span: span.started)
-    assert request.parent == ""
-    assert agent.trace == chat.trace == request.trace != "a" * 32
-    assert _parents(traced) == [f"00-{chat.trace}-{chat.id}-01"]
+    tree = Tree(traced.collector.spans[before:])
+    (chat,) = tree.chats
+    assert tree.request.parent == ""
+    assert chat.trace == tree.request.trace != "a" * 32
+    assert [each[:53] for each in _parents(traced)] == [f"00-{chat.trace}-{chat.id}-"]
 
 
 def test_probes_metrics_and_the_page_have_no_span(traced: Traced) -> None:
@@ -244,14 +245,12 @@ def test_probes_metrics_and_the_page_have_no_span(traced: Traced) -> None:
 def test_half_a_surrogate_pair_costs_no_span(traced: Traced) -> None:
     _, tree = traced.ask("odd")
     assert tree.agent is not None
-    assert tree.agent.attributes["gen_ai.agent.name"] == r"half \ud800 and \u202e"
-    assert tree.chats[0].name == r"chat m \udc00"
+    assert tree.agent.attributes["gen_ai.agent.name"] == "half \ufffd and \\u202e"
+    assert tree.chats[0].name == "chat m \ufffd"
 
 
 def test_the_receiver_counts_a_second_span_of_an_attempt() -> None:
     """The check that the tests above rest on: it sees what they must not let pass."""
-    from collector import Span, Tree
-
     def span(kind: str, parent: str, own: str) -> Span:
         return Span("it", kind, "t", own, parent, "", 0, 1, {}, {}, None, {})
 
@@ -261,4 +260,3 @@ def test_the_receiver_counts_a_second_span_of_an_attempt() -> None:
         Tree([*good, span("internal", "1", "5")])
     with pytest.raises(AssertionError):
         Tree([*good, span("client", "1", "6")])
-    assert Collector().spans == []

@@ -52,7 +52,8 @@ def answer(*words: str) -> Reply:
 
 
 def failure(status: int, message: str = "no", code: str | None = None) -> Reply:
-    body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
     headers = {"content-type": "application/json", "x-request-id": "req_7"}
     return Reply([json.dumps(body).encode()], status=status, headers=headers)
 
