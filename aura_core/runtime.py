@@ -16,7 +16,7 @@ from aura_core.answer.candidates import Candidate, Rests
 from aura_core.answer.events import Framing
 from aura_core.answer.fallback import Fallback
 from aura_core.answer.relay import Limits, Relay
-from aura_core.answer.stream_record import StreamRecord
+from aura_core.answer.stream_record import Asked, StreamRecord
 from aura_core.budget import FULL, Budget, Share
 from aura_core.clients import DEFAULT, Client
 from aura_core.config.agents import BUILT_IN, Agent, AgentStore, Entry, FrontMatter
@@ -35,6 +35,7 @@ from aura_core.plugins.options import misspelt
 from aura_core.plugins.registry import Providers, Unusable
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
+from aura_core.telemetry.refusals import Refusals
 from aura_core.types import ChatRequest, Message, Token
 
 if TYPE_CHECKING:
@@ -80,11 +81,14 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """What is known of an answer under way: the id of its request, who answers, and who asked."""
+    """What is known of an answer under way: the id of its request, who answers, and who asked by which door, from
+    where."""
 
     request_id: str
     bound: Bound
     client: Client
+    client_address: str = ""
+    door: str = ""
     spans: "AnswerSpans | None" = None
 
 
@@ -93,6 +97,7 @@ class Runtime:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self.settings = settings
+        self._environ = environ
         self.plugins = Plugins(allowed_by_environment(environ))
         self.providers = Providers(settings, self.plugins, environ)
         named = settings.agents_within is None and "agents.directory" in settings.origins
@@ -101,24 +106,29 @@ class Runtime:
         self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
         self.budget = Budget(settings.server.max_buffered)
         self.relays: dict[Relay, Started] = {}
+        self._held = Counter[str]()  # answers under way of each client
         self.abandonments = Counter[str]()
         self.rests = Rests()
-        self.worker: int | None = None  # its number, where there are several
+        self.refused = Refusals()
         self.observers: list[Callable[[StreamRecord], None]] = []
         self.traces: Traces | None = None  # of the server, where they are on
-        self.draining = False
+        self.looks: list[Callable[[float], None]] = []  # called once a second, with how late the event loop was
+        self.connections: Callable[[], int] = int  # of clients; the server says how many
+        self.leaving = False  # a signal has ended the server; balancers are told to send it nothing more
+        self.draining = False  # and it takes no new answers
         self._streaming: dict[tuple[str, str, int], bool] = {}  # see `streams`
         self._streaming_version = -1
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
-        secrets = self.providers.secrets() + ([settings.token] if settings.token else [])
-        self.secrets = sorted(secrets, key=len, reverse=True)
+        self.secrets: list[str] = []
+        self.add_secrets([*self.providers.secrets(), *settings.clients.secrets])
         for instance in self.providers.instances.values():
             instance.redact = self.redact
             instance.add_secrets = self.add_secrets
 
     def add_secrets(self, values: list[str]) -> None:
-        """Hide these values, too, wherever a text is shown or logged."""
-        self.secrets = sorted({*self.secrets, *values}, key=len, reverse=True)
+        """Hide these, too, in whatever is shown or logged."""
+        if not set(values) <= set(self.secrets):
+            self.secrets = sorted({*self.secrets, *values}, key=len, reverse=True)
 
     @property
     def folder_warning(self) -> str | None:
@@ -150,6 +160,17 @@ class Runtime:
             *options,
         ]
 
+    def faults_of_settings(self) -> list[str]:
+        """What is wrong with the provider tables of the settings as they are now on disk, a line each, without what was
+        wrong at the start. Raises ConfigError where a restart would fail."""
+        if self.settings.again is None:
+            return []
+        settings = self.settings.again()
+        if settings.unguarded is not None and self.settings.unguarded is None:  # it may listen elsewhere: --uds
+            raise ConfigError(settings.unguarded)
+        faults = Providers(settings, self.plugins, self._environ).warnings
+        return [fault for fault in faults if fault not in self.providers.warnings]
+
     @property
     def refusals(self) -> list[Refusal]:
         """What an untrusted folder asked for and did not get."""
@@ -158,16 +179,16 @@ class Runtime:
 
     # Agents
 
-    def entry(self, agent_id: str) -> Entry:
-        """The agent of this id, or its error. Raises Problem where there is none."""
+    def entry(self, agent_id: str, client: Client = DEFAULT) -> Entry:
+        """The agent of this id, or its error. Raises Problem where there is none that the client may see."""
         entry = self.agents.get(agent_id)
-        if entry is None:
+        if entry is None or not client.sees(entry.id):
             raise Problem("agent_not_found", "There is no agent of this name; GET /api/agents lists them.")
         return entry
 
-    async def bind(self, agent_id: str) -> Bound:
+    async def bind(self, agent_id: str, client: Client = DEFAULT) -> Bound:
         """The agent of this id and the instance that answers for it. Raises Problem."""
-        entry = self.entry(agent_id)
+        entry = self.entry(agent_id, client)
         if entry.agent is None:
             raise Problem("agent_invalid", entry.error or "The agent's file is broken.")
         if entry.agent.front_matter.provider is None:
@@ -279,9 +300,9 @@ class Runtime:
         models = tuple(instance.known_model for instance in self.providers.instances.values())
         return self.agents.version, self.providers.chosen, models
 
-    def agent_infos(self, answering: bool = False) -> list[AgentInfo]:
-        """All agents by id, or only those that can answer."""
-        entries = [entry for _, entry in sorted(self.agents.entries.items())]
+    def agent_infos(self, answering: bool = False, client: Client = DEFAULT) -> list[AgentInfo]:
+        """All agents by id that the client may see, or only those that can answer."""
+        entries = [entry for _, entry in sorted(self.agents.entries.items()) if client.sees(entry.id)]
         return [self.agent_info(entry) for entry in entries if not answering or self.can_answer(entry)]
 
     def can_answer(self, entry: Entry) -> bool:
@@ -321,11 +342,15 @@ class Runtime:
 
     # Answers
 
-    def check_room(self) -> None:
-        """Raises Problem when the server is full or stops."""
-        limit = self.settings.server.max_streams
+    def check_room(self, client: Client = DEFAULT) -> None:
+        """Raises Problem when the server stops, or the client or the server has as many answers as it may."""
         if self.draining:
             raise Problem("server_shutdown", "The server is shutting down.")
+        limit = client.max_streams
+        if limit and self._held[client.name] >= limit:
+            full = f"All {limit} of your streams are" if limit > 1 else "Your only stream is"
+            raise Problem("client_limit", f"{full} in use; end one, or try again when one has ended.", retry_after=1)
+        limit = self.settings.server.max_streams
         if len(self.relays) >= limit:
             full = f"All {limit} streams are" if limit > 1 else "The only stream is"
             raise Problem("too_many_streams", f"{full} in use (server.max_streams).", retry_after=1)
@@ -340,13 +365,15 @@ class Runtime:
         headers: Mapping[str, str] = NO_HEADERS,
         share: Share | None = None,
         client: Client = DEFAULT,
+        client_address: str = "",
+        door: str = "",
     ) -> Relay:
         """Begin an answer for `client`; `headers` are added to the plugin's request. Raises Problem when the
         server is full or stops; the caller must `release` the relay.
 
         Frames that wait for the client count in `share`; without one, for a caller in this process, there is no limit.
         """
-        self.check_room()
+        self.check_room(client)
         if share is not None and not share.grow(ANSWER_RESERVE):
             raise Problem("too_many_streams", FULL, retry_after=1)
         spans = None
@@ -358,7 +385,8 @@ class Runtime:
             others = [self._candidate(other, question, headers, spans) for other in bound.fallback]
             candidates = Fallback([first, *others], self.rests)
         relay = Relay(candidates, self.limits, framing, self.redact, stuck, share)
-        self.relays[relay] = Started(request_id, bound, client, spans=spans)
+        self.relays[relay] = Started(request_id, bound, client, client_address, door, spans)
+        self._held[client.name] += 1
         return relay
 
     def _candidate(
@@ -373,6 +401,7 @@ class Runtime:
             bound.limit,
             bound.limited_by,
             lambda: self.abandonments.update([instance.plugin]),
+            instance.address,
         )
 
     def release(self, relay: Relay) -> None:
@@ -383,7 +412,9 @@ class Runtime:
             relay.when_closed(self._leaving.discard)
         started = self.relays.pop(relay, None)
         if started is not None:
-            record = relay.record(started.request_id, started.bound.agent.id, started.client.name)
+            self._held[started.client.name] -= 1
+            asked = Asked(started.request_id, started.client.name, started.client_address, started.door)
+            record = relay.record(started.bound.agent.id, asked)
             self._tell(record, [] if started.spans is None else [started.spans.end])
 
     def _tell(self, record: StreamRecord, more: list[Callable[[StreamRecord], None]]) -> None:
@@ -502,7 +533,12 @@ class Runtime:
 
 
 def _log(record: StreamRecord) -> None:
-    log.info("stream", extra={"stream": record})
+    level = logging.WARNING if record.outcome == "error" else logging.INFO
+    if log.isEnabledFor(level):
+        # Not log.log(): it looks for the caller's line, which costs half of what all else of this line does.
+        line = logging.LogRecord(log.name, level, "", 0, "stream", None, None)
+        line.fields = record
+        log.handle(line)
 
 
 def _named(instance: Instance) -> str:

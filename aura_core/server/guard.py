@@ -5,7 +5,6 @@ that needs no preflight (hence Origin, and the Content-Type in the routes), and 
 token).
 """
 
-import hmac
 import re
 import secrets
 from functools import lru_cache
@@ -14,16 +13,21 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from aura_core.clients import DEFAULT, Client
+from aura_core.clients import NOBODY, Client
+from aura_core.config.hosts import Hosts
 from aura_core.config.loopback import is_loopback
-from aura_core.config.settings import Settings
+from aura_core.config.settings import Settings, proxies
 from aura_core.door import Reply
 from aura_core.doors.table import Doors
 from aura_core.problems import Problem
+from aura_core.server.client_address import ClientAddresses
+from aura_core.telemetry.refusals import Refusals
 
 REQUEST_ID = "aura_request_id"
 CLIENT = "aura_client"
+ADDRESS = "aura_client_address"
 DOORS = "aura_doors"
+REFUSALS = "aura_refusals"
 REFUSAL = "aura_refusal"
 NO_HOST_CHECK = ("/health", "/health/ready")
 PUBLIC = {"/", *NO_HOST_CHECK}
@@ -43,12 +47,14 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))
 class Guard:
     """An ASGI application around another: Host, Origin and token, in this order; then X-Request-Id and CORS headers."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, doors: Doors) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, doors: Doors, refusals: Refusals) -> None:
         self._app = app
         self._doors = doors
-        self._hosts = {host.lower() for host in settings.server.allowed_hosts}
+        self._refusals = refusals
+        self._hosts = Hosts(settings.server.allowed_hosts)
         self._origins = {origin.lower().rstrip("/") for origin in settings.server.allowed_origins}
-        self._token = settings.token.encode() if settings.token else None
+        self._addresses = ClientAddresses(proxies(settings.server.trusted_proxies))
+        self._clients = settings.clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -61,7 +67,8 @@ class Guard:
         given = headers.get(b"x-request-id", b"")
         identity = given if _GOOD_ID.fullmatch(given) else secrets.token_hex(8).encode()
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-        own[REQUEST_ID], own[DOORS] = identity.decode(), self._doors
+        own[REQUEST_ID], own[DOORS], own[REFUSALS] = identity.decode(), self._doors, self._refusals
+        own[ADDRESS] = self._addresses.of(scope, headers.get(b"x-forwarded-for"))
         extra = [(b"x-request-id", identity)]
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         if origin in self._origins:
@@ -79,8 +86,8 @@ class Guard:
         else:
             await self._app(scope, receive, send)
 
-    def _check(self, path: str, headers: dict[bytes, bytes], origin: str) -> Client | None:
-        """Who sends the request; None for a path that needs no token. Raises Problem."""
+    def _check(self, path: str, headers: dict[bytes, bytes], origin: str) -> Client:
+        """Who sends the request. Raises Problem."""
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path = path.rstrip("/") or "/"
         if path not in NO_HOST_CHECK and not self._serves(host):
@@ -93,21 +100,19 @@ class Guard:
                 "forbidden_origin", "The Origin of this page is not in allowed_origins of [server] in aura.toml."
             )
         if path in PUBLIC or (path.startswith(PUBLIC_PREFIX) and ".." not in path):
-            return None
-        if self._token is None:
-            return DEFAULT
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
-            raise Problem("unauthorized", "Send the header 'Authorization: Bearer TOKEN' with this server's token.")
-        return DEFAULT
+            return NOBODY
+        client = self._clients.of(headers.get(b"authorization", b""))
+        if client is None:
+            raise Problem("unauthorized", "Send the header 'Authorization: Bearer TOKEN' with a token of this server.")
+        return client
 
     def _serves(self, host: str) -> bool:
         name, loopback = _name_of(host) if len(host) <= _LONGEST_HOST else ("", False)
         if loopback or not name:
             return loopback
         # A page that has rebound its name to this machine has no token.
-        any_name = self._token is not None and not self._hosts
-        return any_name or name in self._hosts or host in self._hosts
+        any_name = self._clients.required and not self._hosts
+        return any_name or self._hosts.serves(name, host)
 
 
 @lru_cache(maxsize=64)
@@ -123,11 +128,17 @@ def request_id(scope: Scope) -> str:
     return str(own.get(REQUEST_ID, "-"))
 
 
-def client_of(scope: Scope) -> Client | None:
-    """Who sends this request; None if it was refused, or if its path needs no token."""
+def client_of(scope: Scope) -> Client:
+    """Who sends this request; NOBODY if it was refused, or if its path needs no token."""
     own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-    client: Client | None = own.get(CLIENT)
+    client: Client = own.get(CLIENT, NOBODY)
     return client
+
+
+def address_of(scope: Scope) -> str:
+    """The address that this request comes from, as far as it is known."""
+    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    return str(own.get(ADDRESS, ""))
 
 
 def upstream_headers(scope: Scope) -> dict[str, str]:
@@ -144,11 +155,23 @@ def upstream_headers(scope: Scope) -> dict[str, str]:
 
 
 def refuse(problem: Problem, scope: Scope) -> Reply:
-    """The refusal of a request, in the words of the door that its path belongs to."""
+    """The refusal of a request, in the words of the door that its path belongs to; it is logged and counted."""
     own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
     own[REFUSAL] = problem.code
     doors: Doors = own[DOORS]
-    return doors.refuse(scope["path"], problem, request_id(scope))
+    refusals: Refusals = own[REFUSALS]
+    client, path = client_of(scope), scope["path"]
+    method = scope["method"] if scope["type"] == ScopeType.HTTP else ""
+    refusals.note(
+        problem,
+        request_id(scope),
+        client.name,
+        address_of(scope),
+        doors.of(path).plugin,
+        method,
+        path,
+    )
+    return doors.refuse(path, problem, request_id(scope))
 
 
 def refusal_code(scope: Scope) -> str:

@@ -11,14 +11,13 @@ from litestar.types import Receive, Scope, Send
 from aura_core.answer.events import Framing, ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Relay
 from aura_core.budget import FULL, Share
-from aura_core.clients import DEFAULT
 from aura_core.door import AnswerContext, AnswerRoute, End, Failure, Question, WholeAnswer
 from aura_core.doors.table import OpenDoor, as_bytes, fault, made
 from aura_core.limits import WHOLE_ANSWER_LIMIT
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
 from aura_core.server.budgeted import share_of
-from aura_core.server.guard import client_of, request_id, upstream_headers
+from aura_core.server.guard import address_of, client_of, request_id, upstream_headers
 from aura_core.server.request_body import count_texts
 from aura_core.server.uvicorn_protocol import CONNECTION, Protocol
 
@@ -69,7 +68,9 @@ class _Relayed(Response[None]):
             identity,
             upstream_headers(scope),
             self._share,
-            client_of(scope) or DEFAULT,
+            client_of(scope),
+            address_of(scope),
+            self._opened.plugin,
         )
         watcher = asyncio.create_task(_watch(receive, relay), name="aura-disconnect")
         try:

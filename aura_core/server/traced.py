@@ -59,9 +59,9 @@ def _request(scope: Scope) -> HttpRequest:
 
 def _known(scope: Scope) -> dict[str, str]:
     """What the guard knows of a request."""
-    client = client_of(scope)
+    name = client_of(scope).name
     known = {"aura.request_id": request_id(scope), "client.address": address_of(scope)}
-    return known if client is None else known | {"aura.client": client.name}
+    return known | {"aura.client": name} if name else known
 
 
 def _route(scope: Scope) -> str:
