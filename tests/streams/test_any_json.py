@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aura_core import ProviderError, Token
-from aura_core.streams import Endpoint, Scrub, status_error
+from aura_core.streams import Endpoint, NotProtocol, Scrub, status_error
 
 SERVER = Endpoint("It", Scrub("sk-secret-0123456789"), "check the key", "is base_url right?", "its protocol")
 FIELDS = (
@@ -32,7 +32,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5), max_leaves=20
 )
 WIRES: dict[str, tuple[Callable[[bytes], Token], type[Exception]]] = {
-    "openai": (lambda data: wire.token(data, SERVER, "m"), wire.NotChunk),
+    "openai": (lambda data: wire.token(data, SERVER, "m"), NotProtocol),
     "ollama": (lambda data: api.token(data, "m", SERVER), api.NotALine),
 }
 
