@@ -98,10 +98,10 @@ class Events:
             raise NotProtocol(data) from None
         if not isinstance(fields, dict):
             raise NotProtocol(data)
-        kind = fields.get("type") or event.name
+        kind = _word(fields.get("type")) or event.name
         if kind == "error" or fields.get("error"):
             raise failure(self._server, read_reason(fields), self._model)
-        if not isinstance(kind, str) or not kind:
+        if not kind:
             return self._untyped(fields, data)
         return self._of_kind(kind, fields, data)
 
@@ -183,12 +183,15 @@ def _beginning(data: bytes, fields: dict[str, Any]) -> Token:
 
 def _text(block: Any) -> Token:
     """The text or reasoning of a block, or of a change of it; blocks of other kinds are not shown."""
-    kind = _inside(block, "type")
-    if not (isinstance(kind, str) and kind.replace("_", "").isalpha()):
-        kind = ""  # not a word: the fields say what it is
+    kind = _word(_inside(block, "type"))  # if it is not a word, the fields say what it is
     text = parts(_inside(block, "text"))[0] if kind in ("", *_TEXT) else ""
     thought = parts(_inside(block, "thinking"))[0] if kind in ("", *_THINKING) else ""
     return Token(text, thought)
+
+
+def _word(kind: Any) -> str:
+    """The name of a kind, "" for anything else: a type that is a number or null says nothing."""
+    return kind if isinstance(kind, str) and kind.replace("_", "").isalpha() else ""
 
 
 def _inside(fields: Any, *names: str) -> Any:
