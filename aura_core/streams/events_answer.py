@@ -22,7 +22,11 @@ _LIFE = Token()
 
 
 class NotProtocol(Exception):
-    """`args[0]`, an event's data, is not in the protocol."""
+    """`data`, those of an event, are not in the protocol."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.data = data
 
 
 async def sse_answer(
@@ -74,7 +78,7 @@ async def sse_answer(
         if reader.stray and not begun:
             raise bad_response(server, reader.stray)
     except NotProtocol as exc:
-        raise bad_response(server, exc.args[0], begun) from None
+        raise bad_response(server, exc.data, begun) from None
     except NotEvents as exc:
         raise await _no_stream(exc.beginning, read, server, model, begun) from None
     finally:
