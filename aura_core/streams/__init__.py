@@ -73,7 +73,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """What needs aiohttp (the extra `aura-server[aiohttp]`) or httpx2 over it (`aura-server[httpx2]`); others do not
+    """What needs aiohttp (the extra `aura-server[aiohttp]`) or httpx2 over it (`aura-server[sdk]`); others do not
     import it."""
     if name in _LAZY:
         return getattr(import_module(f"aura_core.streams.{_LAZY[name]}"), name)

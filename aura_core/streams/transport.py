@@ -1,6 +1,6 @@
 """The transport of an SDK over httpx2: aiohttp, without a pool limit, redirects, cookies, proxies or .netrc.
 
-It needs the extra `aura-server[httpx2]`.
+It needs the extra `aura-server[sdk]`.
 """
 
 import ssl

@@ -1,3 +1,3 @@
-"""The SDK is imported before any test: it takes seconds on a busy machine, and a plugin's client may take ten to open."""
+"""Import the SDK before any test: on a busy machine that alone takes longer than a client may take to open."""
 
 import anthropic  # noqa: F401
