@@ -9,7 +9,7 @@ function problems(text: string): string[] {
 
 test("a workflow is a name and steps; names may be left out", () => {
   const { workflow } = readWorkflow("steps:\n  - agent: writer\n    prompt: |\n      Two\n      lines\n", "flow");
-  expect(workflow).toEqual({ name: "flow", steps: [{ name: "writer", agent: "writer", prompt: "Two\nlines\n", line: 2 }] });
+  expect(workflow).toEqual({ name: "flow", inputs: [], steps: [{ name: "writer", agent: "writer", prompt: "Two\nlines\n", line: 2 }] });
   expect(readWorkflow("name: A\nsteps: [{name: B, agent: c, prompt: d}]", "flow").workflow?.steps[0]?.name).toBe("B");
 });
 
