@@ -27,7 +27,7 @@ from aura_core.echo import EchoOptions
 from aura_core.errors import CODES
 from aura_core.plugins.loader import Plugins
 from aura_core.problems import PROBLEMS
-from aura_core.telemetry.metrics import Metrics
+from aura_core.telemetry.metrics import GAUGES, Metrics
 from aura_core.testing.checks import DOOR_PROMISES, PROMISES
 from aura_core.testing.door_registry import DoorPromise
 from aura_core.testing.registry import Promise
@@ -35,7 +35,7 @@ from aura_core.testing.registry import Promise
 FOLDER = Path(__file__).parent
 CORE = FOLDER.parent / "aura_core"
 BLOCK = re.compile(r"(<!-- begin (?P<name>[^>]+?) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
-PROVIDERS = ("ollama", "openai", "azure")
+PROVIDERS = ("ollama", "openai", "azure", "anthropic")
 
 MODULES = re.compile(r"\baura_core\.(?:\w+\.)+(?=[A-Z])|\bcollections\.abc\.|\btyping\.")
 Rows = Iterator[tuple[str, ...]]
@@ -134,7 +134,9 @@ def help_of(command: str) -> str:
 
 def metrics() -> str:
     """The names in `GET /metrics`."""
-    rendered = Metrics(lambda: 0, lambda: 0, lambda: 0, {}).render().decode()
+    shown = Metrics(str, dict.fromkeys(GAUGES, int), {"abandonments": {}, "lines_dropped": int, "restarts": int})
+    shown.look(0.0)
+    rendered = shown.render().decode()
     found = re.findall(r"^# HELP (\S+) (.+)\n# TYPE \S+ (\S+)$", rendered, re.MULTILINE)
     return table("name | type | meaning", ((code(name), kind, text) for name, text, kind in found))
 

@@ -244,9 +244,9 @@ SABOTAGES: dict[str, Sabotage] = {
         "tests/test_fairness.py::test_every_door_refuses_with_the_time_to_come_back[native stream]",
     ),
     "a provider without its limit": Sabotage(
-        "plugins/place.py",
-        "return not limit or self._instance.places < limit",
-        "return True",
+        "plugins/instance.py",
+        "return 0 < self.max_streams <= self.places",
+        "return False",
         "tests/test_fairness.py::test_every_door_refuses_with_the_time_to_come_back[native stream]",
     ),
     "no check of the body's type": Sabotage(

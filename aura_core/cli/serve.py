@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from aura_core.config.settings import Settings
     from aura_core.runtime import Runtime
-    from aura_core.server.systemd import Overseer, Systemd
+    from aura_core.server.systemd import Systemd
+    from aura_core.server.workers import Parent
 
 log = logging.getLogger("aura")
 
@@ -77,6 +78,7 @@ def command(
         settings.tables.setdefault("backup", {"plugin": Value(CORE_PLUGIN, "--demo")})
     from aura_core.server.sockets import inherited
     from aura_core.server.systemd import Systemd
+    from aura_core.telemetry import shared_figures
 
     systemd, given = Systemd(os.environ), inherited(os.environ)
     if given and (host, port, uds) != (None, None, None):
@@ -95,6 +97,7 @@ def command(
         if workers > 1:
             _serve_with_workers(runtime, make, sockets, address, systemd)
             return
+        shared_figures.alone()
         left = serve(runtime, sockets[0], lambda: _announce(runtime, address), _announce_choice, systemd)
     if left:
         logging.shutdown()
@@ -142,26 +145,29 @@ def _serve_with_workers(
 ) -> None:
     from aura_core.server.serve import serve
     from aura_core.server.workers import FirstWord, supervise
+    from aura_core.telemetry import shared_figures
 
     # No client is opened and no provider is asked before the fork: a lock that a thread holds at that moment (such as
     # the import system's) would stay locked in each worker.
     choice = FirstWord()
     _announce(runtime, f"{address} with {len(sockets)} workers")
 
-    def work(number: int, overseer: "Overseer") -> None:
+    def work(number: int, parent: "Parent") -> None:
+        shared_figures.join(number)
         mine = make(True)
-        mine.worker = number
+        mine.restarts = int(parent.replaced)
         mine.providers.agree = choice.say
         own = sockets[number]
         for sock in {each for others in sockets for each in others} - {*own}:
             sock.close()  # here; the parent keeps them, so that waiting connections reach the worker's successor
-        serve(mine, own, chosen=lambda said: _announce_choice(said) if choice.first else None, overseer=overseer)
+        serve(mine, own, chosen=lambda said: _announce_choice(said) if choice.first else None, overseer=parent)
 
     def left(number: int) -> None:
         for sock in sockets[number]:
             sock.close()  # a worker that drains must get no more connections
 
-    supervise(len(sockets), work, systemd, left)
+    with shared_figures.shared() as ended:
+        supervise(len(sockets), work, systemd, left, ended)
 
 
 def _announce_choice(choice: str) -> None:

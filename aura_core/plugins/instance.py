@@ -108,6 +108,11 @@ class Instance:
         if self.refusals:
             raise NotTrusted(self.refusals[0])
 
+    @property
+    def full(self) -> bool:
+        """Whether it has as many answers under way as it may."""
+        return 0 < self.max_streams <= self.places
+
     @cached_property
     def address(self) -> str:
         """Where the settings say that the provider's server is, without a password or a query; "" if they don't."""

@@ -17,8 +17,7 @@ class Place:
     @property
     def free(self) -> bool:
         """Whether the instance has room for one more answer."""
-        limit = self._instance.max_streams
-        return not limit or self._instance.places < limit
+        return not self._instance.full
 
     def take(self) -> None:
         """The answer begins."""

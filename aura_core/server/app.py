@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -29,6 +30,9 @@ from aura_core.server.door_routes import DoorRoutes
 from aura_core.server.guard import Guard, client_of, refuse
 from aura_core.server.page import page_routes
 from aura_core.server.request_body import json_request
+from aura_core.telemetry import otel_variables
+from aura_core.telemetry.logs import lines_dropped
+from aura_core.telemetry.tracing import open_traces
 
 if TYPE_CHECKING:
     from aura_core.telemetry.metrics import Metrics
@@ -130,7 +134,9 @@ def create_app(runtime: Runtime) -> ASGIApp:
         _check_operator(scope)
         if metrics is None:
             raise Problem("not_found", "There are no metrics: Aura is installed without its extra metrics.")
-        return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
+        metrics.look()
+        text = await asyncio.to_thread(metrics.render)  # with workers it reads a file of each
+        return Response(text, headers={"content-type": metrics.CONTENT_TYPE})
 
     others = [opened for opened in runtime.doors.all if opened is not runtime.doors.native]
     foreign = [handler for opened in others for handler in DoorRoutes(runtime, opened).handlers()]
@@ -175,7 +181,18 @@ def create_app(runtime: Runtime) -> ASGIApp:
         logging_config=None,
     )
     guarded = Budgeted(Guard(app, runtime.settings, runtime.doors, runtime.refused), runtime.budget)
-    return AccessLog(guarded) if runtime.settings.log.access else guarded
+    return _traced(AccessLog(guarded) if runtime.settings.log.access else guarded, runtime)
+
+
+def _traced(app: ASGIApp, runtime: Runtime) -> ASGIApp:
+    """The application with a span for each request, where OpenTelemetry's variables ask for traces."""
+    runtime.add_secrets(otel_variables.secrets(os.environ))
+    runtime.traces = open_traces(os.environ)
+    if runtime.traces is None:
+        return app
+    from aura_core.server.traced import Traced  # it imports OpenTelemetry
+
+    return Traced(app, runtime.traces)
 
 
 def _metrics(runtime: Runtime) -> "Metrics | None":
@@ -183,14 +200,22 @@ def _metrics(runtime: Runtime) -> "Metrics | None":
         from aura_core.telemetry.metrics import Metrics
     except ModuleNotFoundError:
         return None
-    metrics = Metrics(
-        lambda: len(runtime.relays),
-        lambda: runtime.budget.held,
-        lambda: len(runtime.rests),
-        runtime.abandonments,
-        runtime.worker,
-    )
+    instances = runtime.providers.instances
+    gauges = {
+        "aura_active_streams": lambda: len(runtime.relays),
+        "aura_buffered_bytes": lambda: runtime.budget.held,
+        "aura_resting_candidates": lambda: len(runtime.rests),
+        "aura_open_connections": lambda: runtime.connections(),
+    }
+    counts = {
+        "abandonments": runtime.abandonments,
+        "lines_dropped": lines_dropped,
+        "restarts": lambda: runtime.restarts,
+    }
+    metrics = Metrics(lambda name: instances[name].kind if name in instances else name, gauges, counts)
     runtime.observers.append(metrics.observe)
+    runtime.refused.observers.append(metrics.refused)
+    runtime.looks.append(metrics.look)
     return metrics
 
 

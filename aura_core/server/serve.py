@@ -32,6 +32,7 @@ from aura_core.server.app import create_app
 from aura_core.server.reload import watch
 from aura_core.server.systemd import Overseer, Systemd
 from aura_core.server.uvicorn_protocol import Protocol
+from aura_core.server.vitals import watch_vitals
 
 log = logging.getLogger("aura.server")
 
@@ -78,6 +79,7 @@ class DrainingServer(uvicorn.Server):
             )
         )
         self._runtime = runtime
+        runtime.connections = lambda: len(self.server_state.connections)
         self._listening = listening
         self._chosen = chosen
         self._settled = settled
@@ -102,6 +104,7 @@ class DrainingServer(uvicorn.Server):
             self._background(self._give_signs(self._overseer.sign_every))
         self._background(self._warm())
         self._background(watch(self._runtime))
+        self._background(watch_vitals(self._runtime))
         self._background(_return_memory(self._runtime.budget))
 
     async def _warm(self) -> None:
