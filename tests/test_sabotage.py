@@ -232,7 +232,7 @@ SABOTAGES: dict[str, Sabotage] = {
         f"{SECURITY}::test_the_token_is_compared_in_constant_time",
     ),
     "a hidden agent that answers": Sabotage(
-        "runtime.py",
+        "bindings.py",
         "if entry is None or not client.sees(entry.id):",
         "if entry is None:",
         "tests/test_clients.py::test_a_hidden_agent_is_like_one_that_does_not_exist[/api/agents/{}-None]",
