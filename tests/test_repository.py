@@ -98,7 +98,7 @@ def test_a_module_opens_with_a_sentence(file: Path) -> None:
 def test_the_core_names_no_provider_but_its_own() -> None:
     for path in ROOT.glob("aura_core/**/*.py"):
         text = path.read_text(encoding="utf-8").lower()
-        for name in ("ollama", "openai", "azure"):
+        for name in ("ollama", "openai", "azure", "anthropic"):
             # Messages about missing providers and the examples of `aura init` name no package.
             code = re.sub(r'(?s)""".*?"""|#[^\n]*', "", text)
             assert name not in code or path.name == "init.py", f"{path} names {name}"
