@@ -50,6 +50,10 @@ real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
 
+# A real Prometheus scrapes two workers under load for a minute; the tests do it for four seconds
+prometheus seconds="60":
+    AURA_SCRAPED_SECONDS={{seconds}} {{uv}} pytest tests/telemetry/test_prometheus.py
+
 # Every mutant of the conformance kit; the tests try a third of them (ten minutes)
 mutants:
     {{uv}} pytest -m "mutants or not mutants" tests/mutants

@@ -225,8 +225,8 @@ class Runtime:
             self._tell(record, [] if started.spans is None else [started.spans.end])
 
     def _tell(self, record: StreamRecord, more: list[Callable[[StreamRecord], None]]) -> None:
-        """Log and count an answer that is over; it must end well for its client even where one of these raises."""
-        for tell in (_log, *self.observers, *more):
+        """Tell the observers of an answer that is over; it must end well for its client even if one of them raises."""
+        for tell in (*self.observers, *more):
             try:
                 tell(record)
             except Exception:
@@ -295,15 +295,6 @@ class Runtime:
         await self.providers.close()
         if self.traces is not None:
             await self.traces.close()
-
-
-def _log(record: StreamRecord) -> None:
-    level = logging.WARNING if record.outcome == "error" else logging.INFO
-    if log.isEnabledFor(level):
-        # Not log.log(): it looks for the caller's line, which costs half of what all else of this line does.
-        line = logging.LogRecord(log.name, level, "", 0, "stream", None, None)
-        line.fields = record
-        log.handle(line)
 
 
 def _all_full(bound: Bound) -> str:

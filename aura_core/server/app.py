@@ -32,6 +32,7 @@ from aura_core.server.guard import Guard, client_of, refuse
 from aura_core.server.page import page_routes
 from aura_core.server.request_body import json_request
 from aura_core.telemetry import otel_variables
+from aura_core.telemetry.answer_log import log_answer
 from aura_core.telemetry.logs import lines_dropped
 from aura_core.telemetry.tracing import open_traces
 
@@ -128,6 +129,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
         if request.url.path.endswith("ready"):
             await ready.fn()
 
+    runtime.observers.append(log_answer)
     metrics = _metrics(runtime)
 
     @get("/metrics", summary="Figures for Prometheus", media_type="text/plain", responses=_problems(*_GUARD, 404))

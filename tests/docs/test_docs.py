@@ -32,7 +32,8 @@ from aura_core.server.app import create_app
 from aura_core.testing import Upstream
 
 # Languages of blocks that are only shown.
-SHOWN = {"text", "nginx", "ini", "yaml"}  # extension/test/unit reads the yaml
+# extension/test/unit reads the yaml, tests/telemetry/test_prometheus.py the promql
+SHOWN = {"text", "nginx", "ini", "yaml", "promql"}
 RUN = {"console", "sh", "log", "python", "js", "markdown", "toml", "json"}
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
