@@ -22,6 +22,9 @@ HEAVY = [
     "httpx_aiohttp",
     "azure",
     "prometheus_client",
+    "opentelemetry",
+    "google",
+    "requests",
     "rich",
     "polyfactory",
 ]
