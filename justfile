@@ -63,6 +63,10 @@ clients:
 startup:
     {{uv}} python benchmarks/startup.py
 
+# Measure what traces cost a server: CPU time of an answer with and without them, asked in turns
+traces *ARGS:
+    {{uv}} python benchmarks/traces.py {{ARGS}}
+
 # Measure streaming next to peers, and check the goals; benchmarks/peers.py explains how to get the peers
 bench *ARGS:
     {{uv}} python benchmarks/bench.py {{ARGS}}
