@@ -128,6 +128,8 @@ THREADS_TIME = 0.5
 """Seconds that threads of plugins get to finish at the end of a command."""
 AGENTS_SHOWN = 100
 """Agents that are listed when the server starts."""
+HEALTH_CHECK_TIMEOUT = 2.0
+"""Seconds that a container's server has to say that it is ready."""
 
 # Clients in this process (client.py)
 CONNECT_TIMEOUT = 10
@@ -180,6 +182,8 @@ ERROR_BODY_LIMIT = 64 * 1024
 """Bytes of an error's body that are read."""
 ERROR_BODY_TIME = 5.0
 """Seconds that an error's body gets to come."""
+LAST_WORD = 0.1
+"""Seconds to wait for a response's end after its last event: only a response that ended gives its connection back."""
 STRAY_LIMIT = 1024
 """Bytes that are kept of lines that are not part of server-sent events."""
 DECODED_LIMIT = 64 * 1024 * 1024

@@ -108,6 +108,7 @@ class Runtime:
         self.relays: dict[Relay, Started] = {}
         self._held = Counter[str]()  # answers under way of each client
         self.abandonments = Counter[str]()
+        self.restarts = 0  # 1 in a worker that replaced one that crashed
         self.rests = Rests()
         self.refused = Refusals()
         self.observers: list[Callable[[StreamRecord], None]] = []

@@ -35,7 +35,7 @@ from aura_core.testing.registry import Promise
 FOLDER = Path(__file__).parent
 CORE = FOLDER.parent / "aura_core"
 BLOCK = re.compile(r"(<!-- begin (?P<name>[^>]+?) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
-PROVIDERS = ("ollama", "openai", "azure")
+PROVIDERS = ("ollama", "openai", "azure", "anthropic")
 
 MODULES = re.compile(r"\baura_core\.(?:\w+\.)+(?=[A-Z])|\bcollections\.abc\.|\btyping\.")
 Rows = Iterator[tuple[str, ...]]
@@ -133,7 +133,7 @@ def help_of(command: str) -> str:
 
 def metrics() -> str:
     """The names in `GET /metrics`."""
-    shown = Metrics(str, dict.fromkeys(GAUGES, int), {"abandonments": {}, "lines_dropped": int})
+    shown = Metrics(str, dict.fromkeys(GAUGES, int), {"abandonments": {}, "lines_dropped": int, "restarts": int})
     shown.look(0.0)
     rendered = shown.render().decode()
     found = re.findall(r"^# HELP (\S+) (.+)\n# TYPE \S+ (\S+)$", rendered, re.MULTILINE)

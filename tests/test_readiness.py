@@ -151,6 +151,11 @@ def test_a_worker_that_stands_still_is_replaced_and_the_others_go_on(tmp_path: P
         while not any(told in line for line in aura.lines):
             assert time.monotonic() < end, aura.lines
             time.sleep(0.05)
+        while (
+            "aura_worker_restarts_total 1.0" not in httpx.get(f"{aura.url}/metrics", trust_env=False, timeout=60).text
+        ):
+            assert time.monotonic() < end
+            time.sleep(0.2)
 
 
 def test_plugins_cannot_speak_for_the_server_and_other_processes_watchdogs_are_not_ours() -> None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from aura_core.config.settings import Settings
     from aura_core.runtime import Runtime
-    from aura_core.server.systemd import Overseer, Systemd
+    from aura_core.server.systemd import Systemd
+    from aura_core.server.workers import Parent
 
 log = logging.getLogger("aura")
 
@@ -152,14 +153,15 @@ def _serve_with_workers(
     choice = FirstWord()
     _announce(runtime, f"{address} with {len(sockets)} workers")
 
-    def work(number: int, overseer: "Overseer") -> None:
+    def work(number: int, parent: "Parent") -> None:
         shared_figures.join(number)
         mine = make(True)
+        mine.restarts = int(parent.replaced)
         mine.providers.agree = choice.say
         own = sockets[number]
         for sock in {each for others in sockets for each in others} - {*own}:
             sock.close()  # here; the parent keeps them, so that waiting connections reach the worker's successor
-        serve(mine, own, chosen=lambda said: _announce_choice(said) if choice.first else None, overseer=overseer)
+        serve(mine, own, chosen=lambda said: _announce_choice(said) if choice.first else None, overseer=parent)
 
     def left(number: int) -> None:
         for sock in sockets[number]:

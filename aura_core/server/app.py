@@ -205,7 +205,11 @@ def _metrics(runtime: Runtime) -> "Metrics | None":
         "aura_resting_candidates": lambda: len(runtime.rests),
         "aura_open_connections": lambda: runtime.connections(),
     }
-    counts = {"abandonments": runtime.abandonments, "lines_dropped": lines_dropped}
+    counts = {
+        "abandonments": runtime.abandonments,
+        "lines_dropped": lines_dropped,
+        "restarts": lambda: runtime.restarts,
+    }
     metrics = Metrics(lambda name: instances[name].kind if name in instances else name, gauges, counts)
     runtime.observers.append(metrics.observe)
     runtime.refused.observers.append(metrics.refused)

@@ -31,6 +31,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return _bound(socket.socket(family, kind, protocol), address)
     except OSError as exc:
+        if host == "::" and exc.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            return listen("0.0.0.0", port)  # noqa: S104  # a system without IPv6; it means every address
         busy = exc.errno == errno.EADDRINUSE
         hint = "; is Aura running already? Choose another with --port" if busy else ""
         raise ConfigError(f"cannot listen on {host}:{port}: {exc.strerror or exc}{hint}") from None

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from aura_core.limits import WORKER_RESTART_DELAY
-from aura_core.server.systemd import Overseer, Systemd
+from aura_core.server.systemd import Systemd
 
 log = logging.getLogger("aura.server")
 
@@ -50,9 +50,11 @@ class FirstWord:
 class Parent:
     """The parent of a worker, as the worker sees it: it hears of it through a pipe."""
 
-    def __init__(self, pipe: int, sign_every: float | None) -> None:
+    def __init__(self, pipe: int, sign_every: float | None, replaced: bool) -> None:
         self._pipe = pipe
         self.sign_every = sign_every
+        self.replaced = replaced
+        """Whether the worker replaces one that crashed."""
 
     def ready(self) -> None:
         self._tell(READY)
@@ -68,7 +70,7 @@ class Parent:
             os.write(self._pipe, word)
 
 
-Work = Callable[[int, Overseer], None]
+Work = Callable[[int, Parent], None]
 
 
 def supervise(
@@ -78,7 +80,7 @@ def supervise(
     left: Callable[[int], None] = lambda number: None,
     ended: Callable[[int], None] = lambda number: None,
 ) -> None:
-    """Fork `count` processes, each of which runs `work` with its number and its overseer. Returns when a signal has
+    """Fork `count` processes, each of which runs `work` with its number and its parent. Returns when a signal has
     ended all of them. `ended` is called with the number of each worker that ends, and `left` if it ends for good.
     Workers end by themselves if the parent dies.
 
@@ -153,7 +155,7 @@ class _Supervisor:
         for pid in list(self._workers):
             _send(pid, signal.SIGTERM)
 
-    def _start(self, number: int) -> None:
+    def _start(self, number: int, replaced: bool = False) -> None:
         """Fork a worker, unless all are to stop."""
         # Block signals between fork and bookkeeping: one would miss the new worker, or run our handler in it.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -165,7 +167,7 @@ class _Supervisor:
             os.set_blocking(tell, False)
             pid = os.fork()
             if not pid:
-                self._become(number, tell, hear)
+                self._become(number, Parent(tell, self._systemd.sign_every, replaced), hear)
             os.close(tell)
             worker = _Worker(number, hear)
             self._workers[pid] = worker
@@ -173,14 +175,14 @@ class _Supervisor:
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
-    def _become(self, number: int, tell: int, hear: int) -> NoReturn:
+    def _become(self, number: int, parent: Parent, hear: int) -> NoReturn:
         """Be a worker."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._selector.close()
         for descriptor in (self._held, self._wake, self._woken, hear, *(each.pipe for each in self._workers.values())):
             os.close(descriptor)
-        _run(number, self._work, self._life, Parent(tell, self._systemd.sign_every))
+        _run(number, self._work, self._life, parent)
 
     def _listen(self) -> None:
         """Wait for a signal, a worker's word, or the next time at which something is to be done."""
@@ -226,7 +228,7 @@ class _Supervisor:
             if self._stopping:
                 self._left(number)
             elif due <= time.monotonic():
-                self._start(number)
+                self._start(number, replaced=True)
             else:
                 continue
             del self._due[number]
@@ -253,7 +255,7 @@ class _Supervisor:
                 _send(pid, signal.SIGKILL)
 
 
-def _run(number: int, work: Work, life: int, overseer: Overseer) -> NoReturn:
+def _run(number: int, work: Work, life: int, parent: Parent) -> NoReturn:
     """Be a worker, until its work is done or its parent has died."""
     code = 1
     try:
@@ -264,7 +266,7 @@ def _run(number: int, work: Work, life: int, overseer: Overseer) -> NoReturn:
                 signal.signal(sig, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         threading.Thread(target=_end_with_parent, args=[life], name="aura-parent", daemon=True).start()
-        work(number, overseer)
+        work(number, parent)
         code = 0
     except BaseException:
         log.exception("worker %d failed", number)

@@ -46,8 +46,8 @@ class Metrics:
         self, kind: Callable[[str], str], gauges: Mapping[str, Callable[[], int]], counts: Mapping[str, Any]
     ) -> None:
         """`kind` tells the kind of a provider instance by its name. `gauges` are called for what is there now, by the
-        names in `GAUGES`; `counts` are what others have counted so far: `abandonments` by plugin, and a callable
-        `lines_dropped`."""
+        names in `GAUGES`; `counts` are what others have counted so far: `abandonments` by plugin, and the callables
+        `lines_dropped` and `restarts`."""
         # They double the series, and Prometheus needs none of them.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
@@ -106,6 +106,7 @@ class Metrics:
         )
         self._abandoned = counter("aura_abandoned_cleanups", "Clean-ups that took too long.", ["plugin"])
         self._dropped = counter("aura_log_lines_dropped", "Log lines that were dropped, because nobody read them.", [])
+        self._restarts = counter("aura_worker_restarts", "Workers that replaced one that crashed.", [])
         self._cpu = counter("process_cpu_seconds", "User and system CPU time.", [])
         self._now = {name: gauge(name, GAUGES[name]) for name in gauges}
         self._own = {
@@ -160,6 +161,7 @@ class Metrics:
         for plugin, number in self._counts["abandonments"].items():
             self._add(self._child(self._abandoned, plugin), f"abandoned {plugin}", number)
         self._add(self._dropped, "dropped", self._counts["lines_dropped"]())
+        self._add(self._restarts, "restarts", self._counts["restarts"]())
         for family in self._process.collect():
             for sample in family.samples:
                 if sample.name in self._own:
