@@ -50,6 +50,10 @@ real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
 
+# Traces through a real collector, rotel, which this installs for the run
+collector:
+    {{uv}} --with rotel pytest -m real tests/traces
+
 # Every mutant of the conformance kit; the tests try a third of them (ten minutes)
 mutants:
     {{uv}} pytest -m "mutants or not mutants" tests/mutants

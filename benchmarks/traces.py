@@ -94,11 +94,9 @@ def main() -> None:
             pairs = [tuple(cost(each, client, agent, times) for each in (off, on)) for _ in range(rounds)]
             ratio = statistics.median(with_ / without for without, with_ in pairs)
             without, with_ = (statistics.median(each) for each in zip(*pairs, strict=True))
-            each = (with_ - without) / AGENTS[agent] * 1e6
-            print(
-                f"{agent} answer, {AGENTS[agent]} tokens: {without * 1e6:.0f} us without traces, {with_ * 1e6:.0f} us with"
-                f" (ratio {ratio:.3f}); {(with_ - without) * 1e6:.0f} us more an answer, {each:.3f} us a token"
-            )
+            more, tokens = (with_ - without) * 1e6, AGENTS[agent]
+            print(f"{agent} answer, {tokens} tokens: {without * 1e6:.0f} us without traces, {with_ * 1e6:.0f} us with")
+            print(f"  ratio {ratio:.3f}, {more:.0f} us more an answer, {more / tokens:.3f} us a token")
 
 
 if __name__ == "__main__":
