@@ -54,6 +54,10 @@ real folder=(home_directory() / ".cache/aura-real"):
 prometheus seconds="60":
     AURA_SCRAPED_SECONDS={{seconds}} {{uv}} pytest tests/telemetry/test_prometheus.py
 
+# Traces through a real collector, rotel, which this installs for the run
+collector:
+    {{uv}} --with rotel pytest -m real tests/traces
+
 # Every mutant of the conformance kit; the tests try a third of them (ten minutes)
 mutants:
     {{uv}} pytest -m "mutants or not mutants" tests/mutants
@@ -66,6 +70,10 @@ clients:
 # Measure start-up time and memory, compared with the necessary imports
 startup:
     {{uv}} python benchmarks/startup.py
+
+# Measure what traces cost a server: CPU time of an answer with and without them, asked in turns
+traces *ARGS:
+    {{uv}} python benchmarks/traces.py {{ARGS}}
 
 # Measure streaming next to peers, and check the goals; benchmarks/peers.py explains how to get the peers
 bench *ARGS:
