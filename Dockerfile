@@ -1,4 +1,4 @@
-# Aura with its plugins, three providers and the OpenAI API; docs/deployment.md says how to run it.
+# Aura with its plugins, four providers and the OpenAI API; docs/deployment.md says how to run it.
 
 FROM python:3.13-slim AS build
 WORKDIR /src
@@ -6,13 +6,13 @@ COPY pyproject.toml README.md CHANGELOG.md LICENSE constraints.txt ./
 COPY aura_core aura_core
 COPY plugins plugins
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . ./plugins/ollama ./plugins/openai ./plugins/azure \
-    ./plugins/openai_api
+    ./plugins/anthropic ./plugins/openai_api
 # One command for all: aura-server is not looked up anywhere else.
 RUN python -m venv /opt/aura \
  && core=$(echo /wheels/aura_server-*.whl) azure=$(echo /wheels/aura_azure-*.whl) \
  && /opt/aura/bin/pip install --no-cache-dir --constraint constraints.txt \
     "$core[metrics]" /wheels/aura_ollama-*.whl /wheels/aura_openai-*.whl "$azure[entra]" \
-    /wheels/aura_openai_api-*.whl
+    /wheels/aura_anthropic-*.whl /wheels/aura_openai_api-*.whl
 
 # What the image is made of: /opt/aura/sbom.cdx.json, in CycloneDX' format.
 RUN python -m venv /opt/sbom \

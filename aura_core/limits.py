@@ -164,6 +164,8 @@ LOG_WRITE = 4096
 """Bytes that a pipe takes at once: POSIX guarantees that no other process's lines come between (PIPE_BUF on Linux)."""
 LOG_FLUSH = 1.0
 """Seconds to write the rest of the log when the process ends."""
+TRACES_FLUSH = 2.0
+"""Seconds to send the rest of the traces then."""
 
 # Time (deadline.py)
 TIMER_LATE = 0.01
@@ -178,6 +180,8 @@ ERROR_BODY_LIMIT = 64 * 1024
 """Bytes of an error's body that are read."""
 ERROR_BODY_TIME = 5.0
 """Seconds that an error's body gets to come."""
+LAST_WORD = 0.1
+"""Seconds to wait for a response's end after its last event: only a response that ended gives its connection back."""
 STRAY_LIMIT = 1024
 """Bytes that are kept of lines that are not part of server-sent events."""
 DECODED_LIMIT = 64 * 1024 * 1024

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -37,6 +37,9 @@ from aura_core.problems import Problem
 from aura_core.telemetry import redact
 from aura_core.telemetry.refusals import Refusals
 from aura_core.types import ChatRequest, Message, Token
+
+if TYPE_CHECKING:
+    from aura_core.telemetry.traces import AnswerSpans, Traces
 
 log = logging.getLogger("aura")
 
@@ -86,6 +89,7 @@ class Started(msgspec.Struct, frozen=True):
     client: Client
     client_address: str = ""
     door: str = ""
+    spans: "AnswerSpans | None" = None
 
 
 class Runtime:
@@ -108,6 +112,7 @@ class Runtime:
         self.rests = Rests()
         self.refused = Refusals()
         self.observers: list[Callable[[StreamRecord], None]] = []
+        self.traces: Traces | None = None  # of the server, where they are on
         self.looks: list[Callable[[float], None]] = []  # called once a second, with how late the event loop was
         self.connections: Callable[[], int] = int  # of clients; the server says how many
         self.leaving = False  # a signal has ended the server; balancers are told to send it nothing more
@@ -372,20 +377,25 @@ class Runtime:
         self.check_room(client)
         if share is not None and not share.grow(ANSWER_RESERVE):
             raise Problem("too_many_streams", FULL, retry_after=1)
-        first = self._candidate(bound, question, headers)
+        spans = None
+        if self.traces is not None:
+            spans = self.traces.answer(bound.agent.id, bound.agent.front_matter.name, question.stream)
+        first = self._candidate(bound, question, headers, spans)
         candidates: Candidate | Fallback = first
         if bound.fallback:
-            others = [self._candidate(other, question, headers) for other in bound.fallback]
+            others = [self._candidate(other, question, headers, spans) for other in bound.fallback]
             candidates = Fallback([first, *others], self.rests)
         relay = Relay(candidates, self.limits, framing, self.redact, stuck, share)
-        self.relays[relay] = Started(request_id, bound, client, client_address, door)
+        self.relays[relay] = Started(request_id, bound, client, client_address, door, spans)
         self._held[client.name] += 1
         return relay
 
-    def _candidate(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> Candidate:
+    def _candidate(
+        self, bound: Bound, question: Question, headers: Mapping[str, str], spans: "AnswerSpans | None"
+    ) -> Candidate:
         instance = bound.instance
         return Candidate(
-            lambda: self._start(bound, question, headers),
+            lambda: self._start(bound, question, headers, spans),
             _named(instance),
             instance.name,
             lambda: bound.model,
@@ -405,21 +415,30 @@ class Runtime:
         if started is not None:
             self._held[started.client.name] -= 1
             asked = Asked(started.request_id, started.client.name, started.client_address, started.door)
-            self._tell(relay.record(started.bound.agent.id, asked))
+            record = relay.record(started.bound.agent.id, asked)
+            self._tell(record, [] if started.spans is None else [started.spans.end])
 
-    def _tell(self, record: StreamRecord) -> None:
+    def _tell(self, record: StreamRecord, more: list[Callable[[StreamRecord], None]]) -> None:
         """Log and count an answer that is over; it must end well for its client even where one of these raises."""
-        for tell in (_log, *self.observers):
+        for tell in (_log, *self.observers, *more):
             try:
                 tell(record)
             except Exception:
                 with suppress(Exception):  # the log itself may be what fails
                     log.exception("an answer's figures could not be taken")
 
-    async def _start(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> AsyncIterator[Token]:
+    async def _start(
+        self, bound: Bound, question: Question, headers: Mapping[str, str], spans: "AnswerSpans | None"
+    ) -> AsyncIterator[Token]:
         instance = bound.instance
+        span = None
+        if spans is not None:
+            span = spans.attempt(instance.name, instance.kind)
+            headers = span.headers(headers)
         client = await instance.client()
         request = await self.request(bound, question, headers)
+        if span is not None:
+            span.asks(request)
         iterator: AsyncIterator[Token] | None = instance.hooks.stream_chat(
             request=request, settings=instance.settings, client=client
         )
@@ -480,6 +499,8 @@ class Runtime:
             self.release(relay)
         await asyncio.gather(*(relay.wait_closed() for relay in self._leaving))
         await self.providers.close()
+        if self.traces is not None:
+            await self.traces.close()
 
     def provider_infos(self) -> list[ProviderInfo]:
         """Every instance, every table without a plugin, every door and wrapper, and every plugin that could not be

@@ -35,7 +35,7 @@ from aura_core.testing.registry import Promise
 FOLDER = Path(__file__).parent
 CORE = FOLDER.parent / "aura_core"
 BLOCK = re.compile(r"(<!-- begin (?P<name>[^>]+?) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
-PROVIDERS = ("ollama", "openai", "azure")
+PROVIDERS = ("ollama", "openai", "azure", "anthropic")
 
 MODULES = re.compile(r"\baura_core\.(?:\w+\.)+(?=[A-Z])|\bcollections\.abc\.|\btyping\.")
 Rows = Iterator[tuple[str, ...]]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -29,7 +30,9 @@ from aura_core.server.door_routes import DoorRoutes
 from aura_core.server.guard import Guard, client_of, refuse
 from aura_core.server.page import page_routes
 from aura_core.server.request_body import json_request
+from aura_core.telemetry import otel_variables
 from aura_core.telemetry.logs import lines_dropped
+from aura_core.telemetry.tracing import open_traces
 
 if TYPE_CHECKING:
     from aura_core.telemetry.metrics import Metrics
@@ -178,7 +181,18 @@ def create_app(runtime: Runtime) -> ASGIApp:
         logging_config=None,
     )
     guarded = Budgeted(Guard(app, runtime.settings, runtime.doors, runtime.refused), runtime.budget)
-    return AccessLog(guarded) if runtime.settings.log.access else guarded
+    return _traced(AccessLog(guarded) if runtime.settings.log.access else guarded, runtime)
+
+
+def _traced(app: ASGIApp, runtime: Runtime) -> ASGIApp:
+    """The application with a span for each request, where OpenTelemetry's variables ask for traces."""
+    runtime.add_secrets(otel_variables.secrets(os.environ))
+    runtime.traces = open_traces(os.environ)
+    if runtime.traces is None:
+        return app
+    from aura_core.server.traced import Traced  # it imports OpenTelemetry
+
+    return Traced(app, runtime.traces)
 
 
 def _metrics(runtime: Runtime) -> "Metrics | None":

@@ -28,6 +28,7 @@ CLIENT = "aura_client"
 ADDRESS = "aura_client_address"
 DOORS = "aura_doors"
 REFUSALS = "aura_refusals"
+REFUSAL = "aura_refusal"
 NO_HOST_CHECK = ("/health", "/health/ready")
 PUBLIC = {"/", *NO_HOST_CHECK}
 PUBLIC_PREFIX = "/web/"
@@ -36,6 +37,9 @@ NOT_KEPT = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosni
 _GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADER_NAMES = re.compile(rb"[A-Za-z0-9_-]+(?: ?, ?[A-Za-z0-9_-]+)*")
 _TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE = re.compile(rb"[a-z0-9][a-z0-9_*/@-]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{1,256}")
+"""A member of the header (W3C Trace Context, 3.3.1.3)."""
+_LONGEST_TRACESTATE = 512  # characters; others need not pass on more
 _LONGEST_HOST = 320  # characters; a name has at most 253
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?")
 
@@ -138,18 +142,22 @@ def address_of(scope: Scope) -> str:
 
 
 def upstream_headers(scope: Scope) -> dict[str, str]:
-    """The headers that a plugin adds to its request: the id of this one, and a valid `traceparent` (W3C Trace Context,
-    version 00); a client can choose no other."""
+    """The headers that a plugin adds to its request: the id of this one, and a valid `traceparent` with a valid
+    `tracestate` (W3C Trace Context, version 00); a client can choose no other."""
     headers = {"x-request-id": request_id(scope)}
     given = [value for name, value in scope["headers"] if name == b"traceparent"]
     if len(given) == 1 and _TRACEPARENT.fullmatch(given[0]):
         headers["traceparent"] = given[0].decode()
+        state = b",".join(value for name, value in scope["headers"] if name == b"tracestate")
+        if len(state) <= _LONGEST_TRACESTATE and all(map(_TRACESTATE.fullmatch, map(bytes.strip, state.split(b",")))):
+            headers["tracestate"] = state.decode()
     return headers
 
 
 def refuse(problem: Problem, scope: Scope) -> Reply:
     """The refusal of a request, in the words of the door that its path belongs to; it is logged and counted."""
     own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    own[REFUSAL] = problem.code
     doors: Doors = own[DOORS]
     refusals: Refusals = own[REFUSALS]
     client, path = client_of(scope), scope["path"]
@@ -164,6 +172,12 @@ def refuse(problem: Problem, scope: Scope) -> Reply:
         path,
     )
     return doors.refuse(path, problem, request_id(scope))
+
+
+def refusal_code(scope: Scope) -> str:
+    """The code of the refusal of this request; "" if it was not refused."""
+    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    return str(own.get(REFUSAL, ""))
 
 
 async def send_problem(problem: Problem, scope: Scope, send: Send) -> None:

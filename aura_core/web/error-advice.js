@@ -39,6 +39,7 @@ export const CODES = {
   method_not_allowed: advice("No Aura server at this address", "Check the server's address."),
   internal_error: advice("Aura failed", "Its log has details."),
   // Detected by this client.
+  wrong_token: advice("The server does not accept this token", "Enter the token that the server has now, then retry.", true),
   unreachable: advice("Aura cannot be reached", "Is `aura serve` running? Start it and retry.", true),
   connection_lost: advice("The connection was lost", "The text received so far is kept above. Retry.", true),
   not_aura: advice("The response did not come from Aura", "Another program responded, such as a proxy or a login page."),

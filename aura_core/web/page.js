@@ -125,4 +125,5 @@ addEventListener("pagehide", () => {
     receive(turn, { type: "stopped", reason: CLOSED }); // the received text is stored now; there is no time for it later
     abort.abort();
   }
+  keeper.leave();
 });

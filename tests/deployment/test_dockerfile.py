@@ -159,7 +159,7 @@ def test_the_build_makes_an_aura_with_every_provider(tmp_path: Path) -> None:
     )
     plugins = json.loads(listed.stdout)["plugins"]
     assert {plugin["name"]: plugin["status"] for plugin in plugins} == dict.fromkeys(
-        ["azure", "echo", "ollama", "openai", "openai_api"], "ok"
+        ["anthropic", "azure", "echo", "ollama", "openai", "openai_api"], "ok"
     )
     python = aura.with_name("python")
     subprocess.run([python, "-c", "import prometheus_client, azure.identity.aio"], env=environ, check=True)

@@ -93,6 +93,8 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"[\s@?#]": _hostile("|a|", "|@|"),
     r"(?m)^data:": Ours("the kit's own transcripts"),
     r"(?m)^data: ": Ours("the kit's own transcripts"),
+    r"\A(\d{4}-\d{2}-\d{2})?\Z": _hostile("|2024-10-21|", "|1|"),
+    r"\A[A-Za-z0-9._-]+\Z": _hostile("|a|", "|a|,"),
     r"\d{4}-\d{2}-\d{2}(-preview)?": _hostile("|2024-10-21|", "|1|"),
     r"/openai(/v1)?$": _hostile("|/openai|/", "|/openai/v1|x"),
     r"(?<=[a-z])(?=[A-Z])": _hostile("|aA|"),
