@@ -147,7 +147,8 @@ async def frozen(processes: int, way: str) -> Row:
 
 
 async def spread(processes: int, way: str) -> Row:
-    """How evenly long and short answers are distributed: one long one for every process's worth of short ones."""
+    """How evenly answers are distributed if one of as many as there are processes is long, and the others are short:
+    the worst case for round robin."""
 
     def edit(text: str) -> str:
         return text if way == "least_conn" else text.replace("    least_conn;\n", "")
@@ -166,7 +167,7 @@ async def spread(processes: int, way: str) -> Row:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    result = f"{len(tasks)} long answers among short ones: {' / '.join(map(str, counts))} per process"
+    result = f"where each {processes}th answer is long: {' / '.join(map(str, counts))} of {len(tasks)} long ones"
     return Row(f"distribution over {processes}, {way}", result, way != "least_conn" or max(counts) - min(counts) <= 2)
 
 
@@ -251,7 +252,7 @@ async def load(streams: int, rate: int) -> Load:
         for agent, model in (("long", f"{rate}x{tokens}"), ("warm", "1000x3")):
             (folder / "agents" / f"{agent}.md").write_text(f"---\nprovider: ollama\nmodel: {model}\n---\n")
         (folder / "aura.toml").write_text(
-            f'[server]\nmax_streams = 20000\n[providers.ollama]\nbase_url = "http://127.0.0.1:{address}"\n'
+            f'[server]\nallowed_hosts = ["aura.example.com"]\nmax_streams = 20000\n[providers.ollama]\nbase_url = "http://127.0.0.1:{address}"\n'
         )
         try:
             with units(folder, ["5301"]) as made:

@@ -227,7 +227,7 @@ def nginx(folder: Path, ports: list[int], edit: Callable[[str], str] = str) -> I
     place.mkdir(exist_ok=True)
     (place / "nginx.conf").write_text(MAIN % ("user root;" if os.geteuid() == 0 else "", edit(text)))
     process = subprocess.Popen(
-        [program, "-p", str(place), "-c", str(place / "nginx.conf"), "-e", "stderr"],
+        [program, "-p", str(place), "-c", str(place / "nginx.conf"), "-e", "error.log"],
         env=os.environ | {"NGINX": f"{listener.fileno()};"},
         pass_fds=[listener.fileno()],
     )
