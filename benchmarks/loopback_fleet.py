@@ -252,7 +252,11 @@ class Outcome:
 
 
 async def stream(
-    port: int, agent: str, tokens: int | None = None, started: Callable[[str], None] = lambda upstream: None
+    port: int,
+    agent: str,
+    tokens: int | None = None,
+    started: Callable[[str], None] = lambda upstream: None,
+    piece_came: Callable[[bytes], None] = lambda piece: None,
 ) -> Outcome:
     """Ask over a connection of its own, and check every token. `started` gets the upstream when the head is there."""
     body = b'{"prompt": "go"}'
@@ -274,6 +278,7 @@ async def stream(
         started(upstream)
         while piece := await reader.read(65536):
             answer += piece
+            piece_came(piece)
     except (OSError, asyncio.IncompleteReadError) as exc:
         return Outcome("cut" if answer else "refused", repr(exc), upstream)
     finally:
