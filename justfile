@@ -87,6 +87,14 @@ figures run=".cache/bench.json":
 attack *ARGS:
     {{uv}} python tests/attack/run.py {{ARGS}}
 
+# The rolling restart of docs/deployment.md under 200 streams of 20 s, with all times as deploy/ has them: two minutes
+rolling:
+    ROLLING="200 20" {{uv}} pytest -s tests/deployment/test_rolling_restart.py
+
+# Measure a fleet behind nginx: restart, kill and freeze its processes, load one; put the figures into docs/deployment.md
+fleet *ARGS:
+    {{uv}} python benchmarks/fleet.py {{ARGS}}
+
 # Run the tests of faults twenty times, each time in another order; `just shuffled 1 "tests plugins"` for all tests
 shuffled times="20" paths=faults:
     for n in $(seq {{times}}); do {{uv}} pytest -q -p randomly {{paths}} || exit 1; done

@@ -81,7 +81,7 @@ class Runtime:
         self.traces: Traces | None = None  # of the server, where they are on
         self.looks: list[Callable[[float], None]] = []  # called once a second, with how late the event loop was
         self.connections: Callable[[], int] = int  # of clients; the server says how many
-        self.leaving = False  # a signal has ended the server; balancers are told to send it nothing more
+        self.stopping = False  # a signal has ended the server; balancers are told to send it nothing more
         self.draining = False  # and it takes no new answers
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
         self.secrets: list[str] = []

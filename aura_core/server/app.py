@@ -119,7 +119,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
 
     @get("/health/ready", summary="Does it take new answers?", responses=_problems(*_HTTP, 503))
     async def ready() -> Health:
-        if runtime.leaving or runtime.draining:
+        if runtime.stopping or runtime.draining:
             raise Problem("server_shutdown", "The server is shutting down.")
         return Health("ready")
 
