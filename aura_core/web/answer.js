@@ -4,10 +4,11 @@
 import { isRunning } from "./chat.js";
 import { about, ending } from "./error-advice.js";
 import { h } from "./dom.js";
+import { linkFiles } from "./file-links.js";
 import { Markdown } from "./markdown.js";
 
 /** @typedef {import("./chat.js").Answer} Answer */
-/** @typedef {Pick<import("./host-types.js").Host, "copy" | "codeActions">} Host */
+/** @typedef {Pick<import("./host-types.js").Host, "copy" | "codeActions" | "remedies" | "whichFiles" | "openFile">} Host */
 
 /** Characters of a text that are rendered before the clock is checked again. */
 const SLICE = 8 * 1024;
@@ -149,6 +150,7 @@ export class AnswerView {
     else if (note) this.#end.append(h("p", { class: "note" }, note));
     const footer = this.#footer();
     if (footer.textContent) this.#end.append(footer);
+    void linkFiles(this.#text, this.#host);
     this.element.dataset["state"] = state;
   }
 
@@ -158,6 +160,8 @@ export class AnswerView {
     const box = h("div", { class: "failure", "data-code": code }, h("p", { class: "title" }, title), h("p", {}, message));
     const { again, goOn, edit, otherAgent } = this.#actions;
     const ways = h("div", { class: "ways" });
+    const remedies = (this.#host.remedies ?? []).filter(({ codes }) => codes.includes(code));
+    for (const { label, run } of remedies) ways.append(action(label, run, "remedy"));
     if (retry) ways.append(this.#retryButton((this.#answer.ended ?? Date.now()) + retryAfter * 1000));
     if (goOn && this.#answer.text.trim()) ways.append(action("Continue", goOn, "continue"));
     if (edit) ways.append(action("Edit the question", edit));
@@ -203,9 +207,10 @@ export class AnswerView {
   #frame(code, language) {
     const bar = h("div", { class: "bar" }, h("span", {}, language || "code"));
     const text = () => code.textContent ?? "";
-    for (const { label, run } of this.#host.codeActions ?? []) {
+    for (const { label, title = label, languages, run } of this.#host.codeActions ?? []) {
+      if (languages && !languages.includes(language.toLowerCase())) continue;
       const act = () => run(text(), language);
-      bar.append(h("button", { type: "button", class: "quiet", onclick: act }, label));
+      bar.append(h("button", { type: "button", class: "quiet", title, onclick: act }, label));
     }
     if (this.#host.copy) bar.append(copyButton(this.#host.copy, text));
     // Long lines scroll, also by keyboard.

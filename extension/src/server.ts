@@ -38,6 +38,11 @@ export class Server {
     this.#options = options;
   }
 
+  /** The address as it is set, which may be none. */
+  get address(): string {
+    return this.#options.url();
+  }
+
   get origin(): string {
     return origin(this.#options.url());
   }
@@ -74,13 +79,14 @@ export class Server {
   async #ask(): Promise<ServerState> {
     try {
       const { origin } = this;
+      const headers = await this.#headers(origin);
       const response = await fetch(`${origin}/api/agents`, {
-        headers: await this.#headers(origin),
+        headers,
         redirect: "error",
         signal: AbortSignal.timeout(this.#options.patience ?? 10_000),
       });
       const refused = await refusal(response, "application/json");
-      if (refused) return { kind: "offline", failure: { code: refused.code, message: refused.message } };
+      if (refused) return { kind: "offline", failure: explained({ code: refused.code, message: refused.message }, headers) };
       const { agents } = (await response.json()) as { agents?: Agent[] };
       if (Array.isArray(agents)) return { kind: "online", agents };
       return { kind: "offline", failure: { code: "not_aura", message: "Its response was not a list of agents." } };
@@ -89,17 +95,22 @@ export class Server {
     }
   }
 
-  /** One turn: events up to `done`, `error` or `stopped`, which is always the last. Aborting closes the connection. */
+  /**
+   * One turn: events up to `done`, `error` or `stopped`, which is always the last. Aborting closes the connection. A turn
+   * that contradicts what is known of the server, by failing or by succeeding, makes this look again.
+   */
   async turn(asked: Asked, emit: (event: TurnEvent) => void, signal: AbortSignal): Promise<void> {
     const { agent, prompt, history = [], context = "" } = asked;
     const started = Date.now();
-    const receive = (event: TurnEvent) => {
+    let headers: Record<string, string> = {};
+    const receive = (given: TurnEvent) => {
+      const event = given.type === "error" ? explained(given, headers) : given;
       const end = event.type === "error" ? event.code : event.type;
       if (["done", "error", "stopped"].includes(event.type)) this.#options.log(`${agent}: ${end}, ${Date.now() - started} ms`);
       emit(event);
+      if (event.type === "error" || (event.type === "done" && this.state.kind !== "online")) void this.lookAgain();
     };
     let url: string;
-    let headers: Record<string, string>;
     try {
       url = this.origin;
       headers = await this.#headers(url);
@@ -116,6 +127,12 @@ export class Server {
     const token = await this.#options.token(origin);
     return token ? { authorization: `Bearer ${token}` } : {};
   }
+}
+
+/** A refusal, named for what the user can do about it: a token that was sent is wrong, not missing. */
+function explained<F extends Failure>(failure: F, { authorization }: Record<string, string>): F {
+  if (failure.code !== "unauthorized" || !authorization) return failure;
+  return { ...failure, code: "wrong_token", message: "The token that is stored for this server is not the server's." };
 }
 
 /** Scheme, host and port of an address; anything else in it is an error. */
