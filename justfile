@@ -48,7 +48,7 @@ pin:
 # Against real inference, the tests marked `real`: builds llama.cpp's server once (3 minutes on two idle cores, 14 on busy ones)
 real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
-    AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
+    AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai plugins/anthropic
 
 # A real Prometheus scrapes two workers under load for a minute; the tests do it for four seconds
 prometheus seconds="60":
