@@ -1,4 +1,4 @@
-"""Of 124 kinds of wrong providers the check that names the fault tells all but those that are listed with the reason."""
+"""Of 124 kinds of wrong providers the check that names the fault tells all but those listed with the reason."""
 
 import os
 import shutil
@@ -65,7 +65,7 @@ def test_a_minimal_description_is_enough(
     assert told is not bool(kind.minimal_escapes), reports[kind.name, minimal].result() or f"by {kind.minimal}"
 
 
-@pytest.mark.parametrize("minimal", [False, True], ids=["full", "minimal"])
+@pytest.mark.parametrize("minimal", [False, pytest.param(True, marks=pytest.mark.mutants)], ids=["full", "minimal"])
 def test_the_provider_without_a_fault_keeps_every_promise(minimal: bool, tmp_path: Path) -> None:
     shutil.copytree(HERE / "aura_messages", tmp_path / "aura_messages", ignore=shutil.ignore_patterns("__pycache__"))
     environ = os.environ | ({"AURA_MINIMAL": "1"} if minimal else {})
