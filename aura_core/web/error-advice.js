@@ -21,6 +21,7 @@ export const CODES = {
   server_shutdown: advice("Aura is shutting down", "Retry when it is back.", true),
   // From Aura, before the answer starts.
   unauthorized: advice("This server requires a token", "Enter the token, then retry.", true),
+  client_limit: advice("You have too many answers at once", "Stop one, or wait until one has ended. Then retry.", true),
   too_many_streams: advice("Aura is busy", "Other answers are running. Retry in a moment.", true),
   request_timeout: advice("The request did not arrive in time", "The connection may be slow. Retry.", true),
   agent_not_found: advice("This agent no longer exists", "Choose another one."),

@@ -180,6 +180,11 @@ export class Keeper {
     return this.#store.find(text, newest.map(({ id }) => id)); // prettier-ignore
   }
 
+  /** The page is being closed: what is on its way into the database must arrive there. */
+  leave() {
+    this.#store.leave();
+  }
+
   #write() {
     this.#timer = undefined;
     for (const id of this.#unwritten) {
@@ -211,10 +216,7 @@ export class Keeper {
   async #put(chat, given, known) {
     const turns = [...new Map(given.map((turn) => [turn.id, turn])).values()];
     try {
-      // Both writes are issued before the first await: the page may be closing.
-      const written = turns.length ? this.#store.putTurns(turns) : undefined;
-      const patched = Object.keys(chat).length > 1 ? this.#store.patch(chat, known) : undefined;
-      const [, now] = await Promise.all([written, patched]);
+      const now = await this.#store.put(chat, turns, known);
       this.#written(chat, turns);
       if (now?.deleted && !("deleted" in chat)) this.#changed({ chat: { id: chat.id, deleted: now.deleted } });
     } catch (error) {
