@@ -58,7 +58,7 @@ def _escaped(data: Any) -> Any:
         return data.encode(errors="backslashreplace").decode()
     if isinstance(data, dict):
         return {_escaped(key): _escaped(value) for key, value in data.items()}
-    return [_escaped(each) for each in data] if isinstance(data, list | tuple) else data
+    return type(data)(_escaped(each) for each in data) if type(data) in (list, tuple) else data
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Check that a server leaked nothing: no more answers, tasks and file descriptors than before."""
 
 import asyncio
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -48,6 +47,6 @@ def _fds_now() -> int:
 
 def _target(fd: Path) -> str:
     try:
-        return os.readlink(fd)
+        return str(fd.readlink())
     except FileNotFoundError:  # closed since it was listed, as the listing's own one
         return "anon_inode:"

@@ -126,7 +126,7 @@ class AnswerSpans:
             f"invoke_agent {agent}", None, SpanKind.INTERNAL, attributes, start_time=self._began
         )
         self._context = set_span_in_context(self._span)
-        self._attempts: list[_AttemptSpan] = []
+        self._attempts: list[AttemptSpan] = []
 
     def attempt(self, provider: str, kind: str) -> "AttemptSpan":
         """Begin the span of an attempt at this instance; `kind` is the conventions' name for its provider."""

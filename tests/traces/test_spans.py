@@ -251,6 +251,7 @@ def test_half_a_surrogate_pair_costs_no_span(traced: Traced) -> None:
 
 def test_the_receiver_counts_a_second_span_of_an_attempt() -> None:
     """The check that the tests above rest on: it sees what they must not let pass."""
+
     def span(kind: str, parent: str, own: str) -> Span:
         return Span("it", kind, "t", own, parent, "", 0, 1, {}, {}, None, {})
 
