@@ -2,7 +2,7 @@
 // The agent picker: choose an agent, and see its provider and its error.
 
 import { behind } from "./chat.js";
-import { h } from "./dom.js";
+import { h, withCode } from "./dom.js";
 
 /** @typedef {import("./host-types.js").Agent} Agent */
 
@@ -70,7 +70,7 @@ export class AgentPicker {
     const agent = this.chosen;
     this.#select.disabled = this.#agents.length === 0;
     this.#behind.textContent = agent ? behind(agent) : "";
-    this.#error.textContent = this.#trouble || (agent?.error ?? "");
+    this.#error.replaceChildren(...withCode(this.#trouble || (agent?.error ?? "")));
     this.#error.hidden = !this.#error.textContent;
   }
 }

@@ -34,7 +34,7 @@ export class Composer {
       writing.attached(list);
       this.input.focus();
     });
-    this.input = h("textarea", { rows: "1", "aria-label": "Message", "aria-keyshortcuts": "Enter", name: "message" });
+    this.input = h("textarea", { rows: "1", dir: "auto", "aria-label": "Message", "aria-keyshortcuts": "Enter", name: "message" });
     const keys = "Enter sends · Shift+Enter inserts a line break · Esc stops";
     this.tools = h("div", { class: "tools" });
     const buttons = h("div", { class: "buttons" }, this.tools, h("span", { class: "keys" }, keys), this.#stop, this.#send);

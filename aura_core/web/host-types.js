@@ -46,9 +46,11 @@
  */
 
 /**
- * An event of a turn. `open`: the server has accepted the request, or a complete answer was requested; `asking`: this
- * provider is asked now, as the one before it does not answer; `stopped` may have a reason.
+ * An event of a turn. `open`: the server has accepted the request, or a complete answer was requested; `queued`: the browser
+ * has not sent it yet, as this many other answers use its connections; `asking`: this provider is asked now, as the one
+ * before it does not answer; `stopped` may have a reason.
  * @typedef {{ type: "open" }
+ *   | { type: "queued", others: number }
  *   | { type: "asking", provider: string }
  *   | { type: "token", content: string }
  *   | { type: "reasoning", content: string }

@@ -5,7 +5,7 @@ import { AgentPicker } from "./agents.js";
 import { history, isRunning, newChat, newTurn, take, titleOf } from "./chat.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
-import { h, isComposing } from "./dom.js";
+import { h, isComposing, withCode } from "./dom.js";
 import { about, ending } from "./error-advice.js";
 import { Notices } from "./notices.js";
 import { mergeTurn, sizeOf } from "./records.js";
@@ -448,7 +448,7 @@ class View {
     const text = this.#offline || agent?.description || (agent ? "" : "Loading agents…");
     const remedies = this.#offline ? (this.#host.remedies ?? []) : [];
     const buttons = remedies.map(({ label, run }) => h("button", { type: "button", onclick: run }, label));
-    this.#welcome.replaceChildren(h("h1", {}, agent?.name ?? "Aura"), h("p", {}, text));
+    this.#welcome.replaceChildren(h("h1", {}, agent?.name ?? "Aura"), h("p", {}, ...withCode(text)));
     if (buttons.length) this.#welcome.append(h("div", { class: "remedies" }, ...buttons));
     this.#welcome.classList.toggle("offline", this.#offline !== "");
     this.#root.classList.toggle("empty", empty);
@@ -456,6 +456,6 @@ class View {
 
   /** Announce a text to screen readers; one at a time. @param {string} text */
   #say(text) {
-    this.#status.textContent = text;
+    this.#status.textContent = text.replaceAll("`", "");
   }
 }
