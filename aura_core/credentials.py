@@ -1,10 +1,13 @@
-"""Read a secret from the file or the variable that a plugin's settings name."""
+"""Read a secret from the file or the variable that settings name."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aura_core.errors import ConfigError, ProviderError
 from aura_core.limits import SECRET_LIMIT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def secret(settings: Any, name: str, required: bool = False) -> str:
@@ -15,37 +18,46 @@ def secret(settings: Any, name: str, required: bool = False) -> str:
     the file's path.
     """
     file, variable = getattr(settings, f"{name}_file", ""), getattr(settings, f"{name}_env", "")
-    if file:
-        place = f"The file that {name}_file names"
-        found = _of_file(place, file)
-        if not found:
-            raise ProviderError(f"{place} is empty; write the secret into it.", "auth")
-    else:
-        place = f"The variable {variable}"
-        found = os.environ.get(variable, "").strip() if variable else ""
-    if len(found) > SECRET_LIMIT:
-        raise ProviderError(f"{place} holds more than {SECRET_LIMIT} characters; set it to the secret alone.", "auth")
-    if not (found.isascii() and found.isprintable()):
-        raise ProviderError(f"{place} holds characters that no header can carry; set it to the secret alone.", "auth")
+    place = f"The file that {name}_file names" if file else f"The variable {variable}"
+    try:
+        if file:
+            found = read_secret(file)
+            if not found:
+                raise ConfigError("is empty; write the secret into it")
+        else:
+            found = checked_secret(os.environ.get(variable, "").strip() if variable else "")
+    except ConfigError as exc:
+        raise ProviderError(f"{place} {exc}.", "auth") from None
     if not found and required:
         raise ProviderError(_missing(name, variable), "auth")
     return found
 
 
-def _of_file(place: str, file: str) -> str:
+def read_secret(file: "Path | str") -> str:
+    """The secret in a file, without the white space around it. Raises ConfigError, whose text holds neither the secret
+    nor the file's path: "cannot be read: …"."""
     from pathlib import Path  # here, so that `import aura_core` stays light
 
     from aura_core.files import as_text, read_file
 
     try:
-        return as_text(read_file(Path(file))).strip()
+        found = as_text(read_file(Path(file))).strip()
     except OSError as exc:
-        why = exc.strerror or type(exc).__name__
+        raise ConfigError(f"cannot be read: {exc.strerror or type(exc).__name__}") from None
     except ConfigError as exc:
-        why = f"it {exc}"
+        raise ConfigError(f"cannot be read: it {exc}") from None
     except ValueError:  # a NUL in its name
-        why = "it has no valid name"
-    raise ProviderError(f"{place} cannot be read: {why}.", "auth")
+        raise ConfigError("cannot be read: it has no valid name") from None
+    return checked_secret(found)
+
+
+def checked_secret(found: str) -> str:
+    """The same text. Raises ConfigError if no header can carry it."""
+    if len(found) > SECRET_LIMIT:
+        raise ConfigError(f"holds more than {SECRET_LIMIT} characters; set it to the secret alone")
+    if not (found.isascii() and found.isprintable()):
+        raise ConfigError("holds characters that no header can carry; set it to the secret alone")
+    return found
 
 
 def _missing(name: str, variable: str) -> str:

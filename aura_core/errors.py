@@ -61,6 +61,8 @@ class ProviderError(Exception):
     upstream_status = 0
     upstream_id = ""
     upstream_words = ""
+    cause = ""
+    """Set by the core: the exception underneath, for the log."""
 
     def __init__(
         self,

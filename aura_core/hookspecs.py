@@ -41,6 +41,12 @@ def provider_settings() -> type[msgspec.Struct]:  # type: ignore[empty-body]
 
 
 @hookspec(firstresult=True)
+def telemetry_name() -> str:  # type: ignore[empty-body]
+    """The provider's name in metrics and traces, where OpenTelemetry's conventions have another one than the plugin
+    (`gen_ai.provider.name`: "azure.ai.openai"). Without it the plugin's own name."""
+
+
+@hookspec(firstresult=True)
 def agent_options() -> type[msgspec.Struct]:  # type: ignore[empty-body]
     """The Struct that an agent's `options` are checked against. Without it they are free."""
 

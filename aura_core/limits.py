@@ -31,6 +31,8 @@ SIGNS_OF_LIFE = 5
 """How often tokens without text may reset the idle timer until the next text."""
 LARGEST_NUMBER = 2**53 - 1
 """The largest count and `retry_after`: the largest integer that JavaScript represents exactly."""
+CAUSES_FOLLOWED = 10
+"""Exceptions below a plugin's error that are followed to the first one, for the log."""
 RETRY_AFTER_LIMIT = 10.0
 """The longest `retry_after`, in seconds, after which the core itself retries."""
 RETRY_DELAY = 0.25
@@ -96,6 +98,12 @@ TRIM_PAUSE = 2.0
 """Seconds between two looks at that."""
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
+SOCKET_PATIENCE = 5.0
+"""Seconds to wait for another process that opens a Unix socket in the same folder."""
+SIGNS_PER_WATCHDOG = 4
+"""Signs of life in the time after which systemd's watchdog, or the parent of workers, takes a process for dead."""
+PROXIES_FOLLOWED = 20
+"""Addresses of a header X-Forwarded-For that are examined, from its end."""
 LAST_EVENT_TIME = 1.0
 """Seconds that clients get to read `server_shutdown`."""
 SAME_SIGNAL = 0.5
@@ -120,6 +128,8 @@ THREADS_TIME = 0.5
 """Seconds that threads of plugins get to finish at the end of a command."""
 AGENTS_SHOWN = 100
 """Agents that are listed when the server starts."""
+HEALTH_CHECK_TIMEOUT = 2.0
+"""Seconds that a container's server has to say that it is ready."""
 
 # Clients in this process (client.py)
 CONNECT_TIMEOUT = 10
@@ -138,10 +148,24 @@ REMOTE_WORDS_LIMIT = 2000
 # What people read (telemetry/)
 MESSAGE_LIMIT = 500
 """Characters of an upstream's or a plugin's message."""
+REFUSALS_LOGGED = 5
+"""Refusals with one code, of one client, that get a log line of their own in each interval; others are counted."""
+REFUSALS_INTERVAL = 60.0
+"""Seconds of that interval."""
+REFUSED_PATH = 300
+"""Characters of a request's path, and of why it was refused, that are logged."""
+VITALS_PAUSE = 1.0
+"""Seconds between two looks at the event loop and the process, for the metrics."""
 LOG_QUEUE = 10_000
 """Log lines that may wait to be written; more are dropped and counted."""
+LOG_INTERVAL = 0.05
+"""Seconds in which log lines are collected, to be written together."""
+LOG_WRITE = 4096
+"""Bytes that a pipe takes at once: POSIX guarantees that no other process's lines come between (PIPE_BUF on Linux)."""
 LOG_FLUSH = 1.0
 """Seconds to write the rest of the log when the process ends."""
+TRACES_FLUSH = 2.0
+"""Seconds to send the rest of the traces then."""
 
 # Time (deadline.py)
 TIMER_LATE = 0.01
@@ -156,6 +180,8 @@ ERROR_BODY_LIMIT = 64 * 1024
 """Bytes of an error's body that are read."""
 ERROR_BODY_TIME = 5.0
 """Seconds that an error's body gets to come."""
+LAST_WORD = 0.1
+"""Seconds to wait for a response's end after its last event: only a response that ended gives its connection back."""
 STRAY_LIMIT = 1024
 """Bytes that are kept of lines that are not part of server-sent events."""
 DECODED_LIMIT = 64 * 1024 * 1024

@@ -23,6 +23,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "agent_invalid": (503, "The agent's file is not valid"),
     "provider_not_installed": (503, "The agent's provider is not installed"),
     "provider_misconfigured": (503, "The agent's provider is not configured"),
+    "client_limit": (429, "You have as many streams as you may"),
     "too_many_streams": (503, "The server is busy"),
     "server_shutdown": (503, "The server is shutting down"),
     "streaming_not_supported": (400, "This agent cannot stream"),
@@ -61,6 +62,11 @@ class Problem(Exception):
             self.status, self.title = PROBLEMS[code]
         else:
             self.status, self.title = CODES[code].status, CODES[code].title
+
+    @property
+    def of_answer(self) -> bool:
+        """Whether this is the failure of an answer that had started, rather than a refusal."""
+        return self.partial is not UNSET or self.code not in PROBLEMS
 
     def headers(self) -> dict[str, str]:
         """The response headers."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -16,8 +16,9 @@ from aura_core.answer.candidates import Candidate, Rests
 from aura_core.answer.events import Framing
 from aura_core.answer.fallback import Fallback
 from aura_core.answer.relay import Limits, Relay
-from aura_core.answer.stream_record import StreamRecord
+from aura_core.answer.stream_record import Asked, StreamRecord
 from aura_core.budget import FULL, Budget, Share
+from aura_core.clients import DEFAULT, Client
 from aura_core.config.agents import BUILT_IN, Agent, AgentStore, Entry, FrontMatter
 from aura_core.config.decode import decode
 from aura_core.config.fallback import FallbackEntry
@@ -34,7 +35,11 @@ from aura_core.plugins.options import misspelt
 from aura_core.plugins.registry import Providers, Unusable
 from aura_core.problems import Problem
 from aura_core.telemetry import redact
+from aura_core.telemetry.refusals import Refusals
 from aura_core.types import ChatRequest, Message, Token
+
+if TYPE_CHECKING:
+    from aura_core.telemetry.traces import AnswerSpans, Traces
 
 log = logging.getLogger("aura")
 
@@ -75,11 +80,24 @@ class Bound(msgspec.Struct, frozen=True):
         return self.asks.model or self.instance.known_model
 
 
+class Started(msgspec.Struct, frozen=True):
+    """What is known of an answer under way: the id of its request, who answers, and who asked by which door, from
+    where."""
+
+    request_id: str
+    bound: Bound
+    client: Client
+    client_address: str = ""
+    door: str = ""
+    spans: "AnswerSpans | None" = None
+
+
 class Runtime:
     """The core without its server: the same for `aura serve`, `aura chat` and the lists."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self.settings = settings
+        self._environ = environ
         self.plugins = Plugins(allowed_by_environment(environ))
         self.providers = Providers(settings, self.plugins, environ)
         named = settings.agents_within is None and "agents.directory" in settings.origins
@@ -87,23 +105,31 @@ class Runtime:
         self.doors = Doors(self.plugins.doors)
         self.limits = msgspec.convert(settings.server, Limits, from_attributes=True)
         self.budget = Budget(settings.server.max_buffered)
-        self.relays: dict[Relay, tuple[str, Bound]] = {}
+        self.relays: dict[Relay, Started] = {}
+        self._held = Counter[str]()  # answers under way of each client
         self.abandonments = Counter[str]()
+        self.restarts = 0  # 1 in a worker that replaced one that crashed
         self.rests = Rests()
-        self.worker: int | None = None  # its number, where there are several
+        self.refused = Refusals()
         self.observers: list[Callable[[StreamRecord], None]] = []
-        self.draining = False
+        self.traces: Traces | None = None  # of the server, where they are on
+        self.looks: list[Callable[[float], None]] = []  # called once a second, with how late the event loop was
+        self.connections: Callable[[], int] = int  # of clients; the server says how many
+        self.leaving = False  # a signal has ended the server; balancers are told to send it nothing more
+        self.draining = False  # and it takes no new answers
         self._streaming: dict[tuple[str, str, int], bool] = {}  # see `streams`
         self._streaming_version = -1
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
-        secrets = self.providers.secrets() + ([settings.token] if settings.token else [])
-        self.secrets = sorted(secrets, key=len, reverse=True)
+        self.secrets: list[str] = []
+        self.add_secrets([*self.providers.secrets(), *settings.clients.secrets])
         for instance in self.providers.instances.values():
             instance.redact = self.redact
-            instance.add_secrets = self._add_secrets
+            instance.add_secrets = self.add_secrets
 
-    def _add_secrets(self, values: list[str]) -> None:
-        self.secrets = sorted({*self.secrets, *values}, key=len, reverse=True)
+    def add_secrets(self, values: list[str]) -> None:
+        """Hide these, too, in whatever is shown or logged."""
+        if not set(values) <= set(self.secrets):
+            self.secrets = sorted({*self.secrets, *values}, key=len, reverse=True)
 
     @property
     def folder_warning(self) -> str | None:
@@ -135,6 +161,17 @@ class Runtime:
             *options,
         ]
 
+    def faults_of_settings(self) -> list[str]:
+        """What is wrong with the provider tables of the settings as they are now on disk, a line each, without what was
+        wrong at the start. Raises ConfigError where a restart would fail."""
+        if self.settings.again is None:
+            return []
+        settings = self.settings.again()
+        if settings.unguarded is not None and self.settings.unguarded is None:  # it may listen elsewhere: --uds
+            raise ConfigError(settings.unguarded)
+        faults = Providers(settings, self.plugins, self._environ).warnings
+        return [fault for fault in faults if fault not in self.providers.warnings]
+
     @property
     def refusals(self) -> list[Refusal]:
         """What an untrusted folder asked for and did not get."""
@@ -143,16 +180,16 @@ class Runtime:
 
     # Agents
 
-    def entry(self, agent_id: str) -> Entry:
-        """The agent of this id, or its error. Raises Problem where there is none."""
+    def entry(self, agent_id: str, client: Client = DEFAULT) -> Entry:
+        """The agent of this id, or its error. Raises Problem where there is none that the client may see."""
         entry = self.agents.get(agent_id)
-        if entry is None:
+        if entry is None or not client.sees(entry.id):
             raise Problem("agent_not_found", "There is no agent of this name; GET /api/agents lists them.")
         return entry
 
-    async def bind(self, agent_id: str) -> Bound:
+    async def bind(self, agent_id: str, client: Client = DEFAULT) -> Bound:
         """The agent of this id and the instance that answers for it. Raises Problem."""
-        entry = self.entry(agent_id)
+        entry = self.entry(agent_id, client)
         if entry.agent is None:
             raise Problem("agent_invalid", entry.error or "The agent's file is broken.")
         if entry.agent.front_matter.provider is None:
@@ -264,9 +301,9 @@ class Runtime:
         models = tuple(instance.known_model for instance in self.providers.instances.values())
         return self.agents.version, self.providers.chosen, models
 
-    def agent_infos(self, answering: bool = False) -> list[AgentInfo]:
-        """All agents by id, or only those that can answer."""
-        entries = [entry for _, entry in sorted(self.agents.entries.items())]
+    def agent_infos(self, answering: bool = False, client: Client = DEFAULT) -> list[AgentInfo]:
+        """All agents by id that the client may see, or only those that can answer."""
+        entries = [entry for _, entry in sorted(self.agents.entries.items()) if client.sees(entry.id)]
         return [self.agent_info(entry) for entry in entries if not answering or self.can_answer(entry)]
 
     def can_answer(self, entry: Entry) -> bool:
@@ -306,11 +343,15 @@ class Runtime:
 
     # Answers
 
-    def check_room(self) -> None:
-        """Raises Problem when the server is full or stops."""
-        limit = self.settings.server.max_streams
+    def check_room(self, client: Client = DEFAULT) -> None:
+        """Raises Problem when the server stops, or the client or the server has as many answers as it may."""
         if self.draining:
             raise Problem("server_shutdown", "The server is shutting down.")
+        limit = client.max_streams
+        if limit and self._held[client.name] >= limit:
+            full = f"All {limit} of your streams are" if limit > 1 else "Your only stream is"
+            raise Problem("client_limit", f"{full} in use; end one, or try again when one has ended.", retry_after=1)
+        limit = self.settings.server.max_streams
         if len(self.relays) >= limit:
             full = f"All {limit} streams are" if limit > 1 else "The only stream is"
             raise Problem("too_many_streams", f"{full} in use (server.max_streams).", retry_after=1)
@@ -324,34 +365,44 @@ class Runtime:
         request_id: str = "-",
         headers: Mapping[str, str] = NO_HEADERS,
         share: Share | None = None,
+        client: Client = DEFAULT,
+        client_address: str = "",
+        door: str = "",
     ) -> Relay:
-        """Begin an answer; `headers` are added to the plugin's request. Raises Problem when the server is full or
-        stops; the caller must `release` the relay.
+        """Begin an answer for `client`; `headers` are added to the plugin's request. Raises Problem when the
+        server is full or stops; the caller must `release` the relay.
 
         Frames that wait for the client count in `share`; without one, for a caller in this process, there is no limit.
         """
-        self.check_room()
+        self.check_room(client)
         if share is not None and not share.grow(ANSWER_RESERVE):
             raise Problem("too_many_streams", FULL, retry_after=1)
-        first = self._candidate(bound, question, headers)
+        spans = None
+        if self.traces is not None:
+            spans = self.traces.answer(bound.agent.id, bound.agent.front_matter.name, question.stream)
+        first = self._candidate(bound, question, headers, spans)
         candidates: Candidate | Fallback = first
         if bound.fallback:
-            others = [self._candidate(other, question, headers) for other in bound.fallback]
+            others = [self._candidate(other, question, headers, spans) for other in bound.fallback]
             candidates = Fallback([first, *others], self.rests)
         relay = Relay(candidates, self.limits, framing, self.redact, stuck, share)
-        self.relays[relay] = request_id, bound
+        self.relays[relay] = Started(request_id, bound, client, client_address, door, spans)
+        self._held[client.name] += 1
         return relay
 
-    def _candidate(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> Candidate:
+    def _candidate(
+        self, bound: Bound, question: Question, headers: Mapping[str, str], spans: "AnswerSpans | None"
+    ) -> Candidate:
         instance = bound.instance
         return Candidate(
-            lambda: self._start(bound, question, headers),
+            lambda: self._start(bound, question, headers, spans),
             _named(instance),
             instance.name,
             lambda: bound.model,
             bound.limit,
             bound.limited_by,
             lambda: self.abandonments.update([instance.plugin]),
+            instance.address,
         )
 
     def release(self, relay: Relay) -> None:
@@ -362,22 +413,32 @@ class Runtime:
             relay.when_closed(self._leaving.discard)
         started = self.relays.pop(relay, None)
         if started is not None:
-            request_id, bound = started
-            self._tell(relay.record(request_id, bound.agent.id))
+            self._held[started.client.name] -= 1
+            asked = Asked(started.request_id, started.client.name, started.client_address, started.door)
+            record = relay.record(started.bound.agent.id, asked)
+            self._tell(record, [] if started.spans is None else [started.spans.end])
 
-    def _tell(self, record: StreamRecord) -> None:
+    def _tell(self, record: StreamRecord, more: list[Callable[[StreamRecord], None]]) -> None:
         """Log and count an answer that is over; it must end well for its client even where one of these raises."""
-        for tell in (_log, *self.observers):
+        for tell in (_log, *self.observers, *more):
             try:
                 tell(record)
             except Exception:
                 with suppress(Exception):  # the log itself may be what fails
                     log.exception("an answer's figures could not be taken")
 
-    async def _start(self, bound: Bound, question: Question, headers: Mapping[str, str]) -> AsyncIterator[Token]:
+    async def _start(
+        self, bound: Bound, question: Question, headers: Mapping[str, str], spans: "AnswerSpans | None"
+    ) -> AsyncIterator[Token]:
         instance = bound.instance
+        span = None
+        if spans is not None:
+            span = spans.attempt(instance.name, instance.kind)
+            headers = span.headers(headers)
         client = await instance.client()
         request = await self.request(bound, question, headers)
+        if span is not None:
+            span.asks(request)
         iterator: AsyncIterator[Token] | None = instance.hooks.stream_chat(
             request=request, settings=instance.settings, client=client
         )
@@ -438,6 +499,8 @@ class Runtime:
             self.release(relay)
         await asyncio.gather(*(relay.wait_closed() for relay in self._leaving))
         await self.providers.close()
+        if self.traces is not None:
+            await self.traces.close()
 
     def provider_infos(self) -> list[ProviderInfo]:
         """Every instance, every table without a plugin, every door and wrapper, and every plugin that could not be
@@ -471,7 +534,12 @@ class Runtime:
 
 
 def _log(record: StreamRecord) -> None:
-    log.info("stream", extra={"stream": record})
+    level = logging.WARNING if record.outcome == "error" else logging.INFO
+    if log.isEnabledFor(level):
+        # Not log.log(): it looks for the caller's line, which costs half of what all else of this line does.
+        line = logging.LogRecord(log.name, level, "", 0, "stream", None, None)
+        line.fields = record
+        log.handle(line)
 
 
 def _named(instance: Instance) -> str:

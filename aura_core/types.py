@@ -20,7 +20,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     `messages` holds at most one system message, which is then the first. `model` is "" where nobody named one and the
     plugin has no `default_model` hook. `max_tokens` limits the completion. `options` are those of the agent file, as
     written, already checked against the plugin's `agent_options`. `headers` are added to the request that the plugin
-    sends: at most `x-request-id` and `traceparent`, names in lower case, values that every header can carry.
+    sends: at most `x-request-id`, `traceparent` and `tracestate`, names in lower case, values that every header can carry.
     """
 
     messages: list[Message]

@@ -23,7 +23,7 @@ DOOR = "+v1"
 """Marks the Aura that is asked through the OpenAI API."""
 DIRECT = "no server"
 RELAY = "bare relay"
-PLUGINS = "ollama,ollama+v1,openai,ollama*2,openai*2"
+PLUGINS = "ollama,ollama+v1,openai,anthropic,ollama*2,openai*2"
 
 
 class Contender(NamedTuple):
@@ -103,7 +103,12 @@ def aura(place: Path, upstream: int, command: str, name: str, models: list[str])
     (place / "aura.toml").write_text(
         f'[server]\nmax_streams = 5000\n[providers.{plugin}]\nbase_url = "http://127.0.0.1:{upstream}{path}"\n'
     )
-    environ = os.environ | {"OPENAI_API_KEY": "benchmark", "XDG_CONFIG_HOME": str(place), "AURA_TRUST": str(place)}
+    environ = os.environ | {
+        "OPENAI_API_KEY": "benchmark",
+        "ANTHROPIC_API_KEY": "benchmark",
+        "XDG_CONFIG_HOME": str(place),
+        "AURA_TRUST": str(place),
+    }
     begin = time.perf_counter()
     process = subprocess.Popen(
         [*command.split(), "serve", "--port", "0", "--workers", workers or "1"],

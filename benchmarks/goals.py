@@ -7,7 +7,7 @@ from typing import NamedTuple
 from contenders import DIRECT, DOOR, RELAY
 from report import NAMES, Failures, Results, of, spread
 
-OLLAMA, OPENAI = "aura-ollama", "aura-openai"
+OLLAMA, OPENAI, ANTHROPIC = "aura-ollama", "aura-openai", "aura-anthropic"
 BOTH = (OLLAMA, OPENAI)
 DOOR_SCENARIOS = {"sat200": "200 paced streams", "burst50": "bursts", "request": "a request with one token"}
 
@@ -53,6 +53,8 @@ def verdicts(results: Results, failed: Failures) -> list[Verdict]:
         times(f"Aura, Ollama, {said}: at most 5x the relay's CPU for a token", 5, scenario, "cpu", OLLAMA, RELAY)
         times(f"Aura, OpenAI, {said}: less CPU for a token than TensorZero", 1, scenario, "cpu", OPENAI, "tensorzero")
         times(f"Aura, OpenAI, {said}: at most 2x Ollama's CPU for a token", 2, scenario, "cpu", OPENAI, OLLAMA)
+        goal = f"Aura, Anthropic, {said}: at most 1.2x OpenAI's CPU for a token"
+        times(goal, 1.2, scenario, "cpu", ANTHROPIC, OPENAI)
     for scenario, said in DOOR_SCENARIOS.items():
         goal = f"Through the OpenAI API, {said}: CPU within 15 % of the native route's"
         times(goal, 1.15, scenario, "cpu", f"{OLLAMA}{DOOR}", OLLAMA)

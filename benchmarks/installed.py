@@ -10,9 +10,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-AURA = {"aura-ollama": ["aura-server", "aura-ollama"], "aura-openai": ["aura-server", "aura-openai"]}
+AURA = {f"aura-{name}": ["aura-server", f"aura-{name}"] for name in ("ollama", "openai", "anthropic")}
 PEERS = {"litellm": ["litellm[proxy]"], "tensorzero": ["tensorzero"]}
-EDITABLE = {"aura-server": "aura_core", "aura-ollama": "aura_ollama", "aura-openai": "aura_openai"}
+EDITABLE = {"aura-server": "aura_core"} | {name: name.replace("-", "_") for name in AURA}
 
 Found = dict[str, importlib.metadata.Distribution]
 

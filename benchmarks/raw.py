@@ -12,55 +12,79 @@ import json
 import re
 import time
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvloop
 
-OLLAMA_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
-OPENAI_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 ASKED = re.compile(rb'"model": ?"(?:[a-z:/_-]*)(\d+)x(\d+)(bulk|silent)?"')
 BULK = 65536  # bytes of one write
 
-OLLAMA_END = (
+
+def _head(content_type: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n" % content_type
+
+
+class Dialect(NamedTuple):
+    """A provider's protocol: the response's head, what precedes the tokens, a token (`%b` is its text), the end."""
+
+    head: bytes
+    start: bytes
+    token: bytes
+    end: bytes
+
+
+OLLAMA = Dialect(
+    _head(b"application/x-ndjson"),
+    b"",
+    b'{"model":"m","created_at":"2026-11-22T15:03:35.224312292Z","message":{"role":"assistant","content":"%b "}'
+    b',"done":false}\n',
     b'{"model":"m","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop",'
-    b'"prompt_eval_count":5,"eval_count":5}\n'
+    b'"prompt_eval_count":5,"eval_count":5}\n',
 )
-OPENAI_END = (
+OPENAI = Dialect(
+    _head(b"text/event-stream"),
+    b"",
+    b'data: {"id":"chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT","object":"chat.completion.chunk","created":1741569952,'
+    b'"model":"gpt-4.1","service_tier":"default","system_fingerprint":"fp_34a54ae93c","choices":[{"index":0,'
+    b'"delta":{"content":"%b "},"logprobs":null,"finish_reason":null}]}\n\n',
     b'data: {"id":"chatcmpl-B","object":"chat.completion.chunk","created":1741569952,"model":"gpt-4.1","choices":'
     b'[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
     b'data: {"id":"chatcmpl-B","object":"chat.completion.chunk","created":1741569952,"model":"gpt-4.1","choices":[],'
-    b'"usage":{"prompt_tokens":5,"completion_tokens":5,"total_tokens":10}}\n\ndata: [DONE]\n\n'
+    b'"usage":{"prompt_tokens":5,"completion_tokens":5,"total_tokens":10}}\n\ndata: [DONE]\n\n',
 )
+ANTHROPIC = Dialect(
+    _head(b"text/event-stream; charset=utf-8"),
+    b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_01","type":"message","role":'
+    b'"assistant","model":"claude-sonnet-5-5","content":[],"stop_reason":null,"stop_sequence":null,"usage":'
+    b'{"input_tokens":5,"output_tokens":1}}}\n\nevent: content_block_start\ndata: {"type":"content_block_start",'
+    b'"index":0,"content_block":{"type":"text","text":""}}\n\n',
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta",'
+    b'"text":"%b "}}\n\n',
+    b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\nevent: message_delta\ndata: '
+    b'{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":5}}'
+    b'\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n',
+)
+
+
+def dialect(path: bytes) -> Dialect:
+    """The protocol that is spoken at an address."""
+    return OLLAMA if b"/api/chat" in path else ANTHROPIC if b"/messages" in path else OPENAI
 
 
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def token(native: bool, text: bytes) -> bytes:
-    """A token in the format of Ollama 0.33 (native) or OpenAI."""
-    if native:
-        return _chunk(
-            b'{"model":"m","created_at":"2026-11-22T15:03:35.224312292Z","message":{"role":"assistant","content":"%b "}'
-            b',"done":false}\n' % text
-        )
-    return _chunk(
-        b'data: {"id":"chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT","object":"chat.completion.chunk","created":1741569952,'
-        b'"model":"gpt-4.1","service_tier":"default","system_fingerprint":"fp_34a54ae93c","choices":[{"index":0,'
-        b'"delta":{"content":"%b "},"logprobs":null,"finish_reason":null}]}\n\n' % text
-    )
-
-
 @lru_cache(10_000)
-def encoded(native: bool, number: int) -> bytes:
+def encoded(spoken: Dialect, number: int) -> bytes:
     """A token's bytes, cached."""
-    return token(native, b"%d" % number)
+    return _chunk(spoken.token % (b"%d" % number))
 
 
 @cache
-def bulk(native: bool, count: int) -> list[bytes]:
+def bulk(spoken: Dialect, count: int) -> list[bytes]:
     """All tokens, cut into large writes."""
-    whole = b"".join(encoded(native, number) for number in range(count))
+    whole = b"".join(encoded(spoken, number) for number in range(count))
     return [whole[at : at + BULK] for at in range(0, len(whole), BULK)]
 
 
@@ -102,7 +126,7 @@ class Upstream(asyncio.Protocol):
         if asked := ASKED.search(body):
             Upstream.asked += 1
             self.going.add(self)
-            self.native = b"/api/chat" in head.partition(b"\r\n")[0]
+            self.spoken = dialect(head.partition(b"\r\n")[0])
             self.answer(int(asked[1]), int(asked[2]), asked[3])
         else:
             self.tell(head)
@@ -123,7 +147,7 @@ class Upstream(asyncio.Protocol):
         """Start the stream."""
         if how == b"silent":
             return
-        self.transport.write(OLLAMA_HEAD if self.native else OPENAI_HEAD)
+        self.transport.write(self.spoken.head + (_chunk(self.spoken.start) if self.spoken.start else b""))
         if rate:
             self.count, self.begin, self.period = count, asyncio.get_running_loop().time(), 1 / rate
             self.paced(0)
@@ -133,14 +157,15 @@ class Upstream(asyncio.Protocol):
     def finish(self) -> None:
         """Write the end."""
         self.going.discard(self)
-        self.transport.write(_chunk(OLLAMA_END if self.native else OPENAI_END) + b"0\r\n\r\n")
+        self.transport.write(_chunk(self.spoken.end) + b"0\r\n\r\n")
 
     def paced(self, number: int) -> None:
         """Write one token, and schedule the next."""
         if number == self.count:
             self.finish()
             return
-        self.transport.write(token(self.native, b"%d@%d" % (number, time.monotonic_ns() // 1000)))
+        said = b"%d@%d" % (number, time.monotonic_ns() // 1000)
+        self.transport.write(_chunk(self.spoken.token % said))
         self.timer = asyncio.get_running_loop().call_at(self.begin + (number + 1) * self.period, self.paced, number + 1)
 
     async def burst(self, count: int) -> None:
@@ -149,13 +174,13 @@ class Upstream(asyncio.Protocol):
             await self.room.wait()
             if self.transport.is_closing():
                 return
-            self.transport.write(encoded(self.native, number))
+            self.transport.write(encoded(self.spoken, number))
             await asyncio.sleep(0)
         self.finish()
 
     async def bulk(self, count: int) -> None:
         """Write all tokens, many in each write, so that the upstream costs almost nothing."""
-        for part in bulk(self.native, count):
+        for part in bulk(self.spoken, count):
             await self.room.wait()
             if self.transport.is_closing():
                 return

@@ -15,6 +15,7 @@ NAMES = {
     "aura-ollama": "Aura, Ollama",
     "aura-ollama+v1": "Aura, Ollama, through the OpenAI API",
     "aura-openai": "Aura, OpenAI",
+    "aura-anthropic": "Aura, Anthropic",
     "aura-ollama*2": "Aura, Ollama, two workers",
     "aura-openai*2": "Aura, OpenAI, two workers",
     "tensorzero": "TensorZero (Rust)",

@@ -19,6 +19,7 @@ from aura_core import hookspecs, streams
 from aura_core.answer.events import FINISH_REASONS
 from aura_core.cli import COMMANDS, aura
 from aura_core.config.agents import FrontMatter
+from aura_core.config.clients import ClientSettings
 from aura_core.config.fields import fields
 from aura_core.config.settings import SECTIONS
 from aura_core.door import Encoder
@@ -26,7 +27,7 @@ from aura_core.echo import EchoOptions
 from aura_core.errors import CODES
 from aura_core.plugins.loader import Plugins
 from aura_core.problems import PROBLEMS
-from aura_core.telemetry.metrics import Metrics
+from aura_core.telemetry.metrics import GAUGES, Metrics
 from aura_core.testing.checks import DOOR_PROMISES, PROMISES
 from aura_core.testing.door_registry import DoorPromise
 from aura_core.testing.registry import Promise
@@ -34,7 +35,7 @@ from aura_core.testing.registry import Promise
 FOLDER = Path(__file__).parent
 CORE = FOLDER.parent / "aura_core"
 BLOCK = re.compile(r"(<!-- begin (?P<name>[^>]+?) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
-PROVIDERS = ("ollama", "openai", "azure")
+PROVIDERS = ("ollama", "openai", "azure", "anthropic")
 
 MODULES = re.compile(r"\baura_core\.(?:\w+\.)+(?=[A-Z])|\bcollections\.abc\.|\btyping\.")
 Rows = Iterator[tuple[str, ...]]
@@ -59,6 +60,17 @@ def section(name: str) -> str:
         (
             (code(f.key), code(f.default), f.kind, f.description, code(f"AURA_{name}__{f.key}".upper()))
             for f in fields(SECTIONS[name])
+        ),
+    )
+
+
+def clients() -> str:
+    """The settings of `[clients.NAME]`."""
+    return table(
+        "key | default | type | meaning | variable",
+        (
+            (code(f.key), code(f.default), f.kind, f.description, code(f"AURA_CLIENTS__NAME__{f.key}".upper()))
+            for f in fields(ClientSettings)
         ),
     )
 
@@ -121,7 +133,9 @@ def help_of(command: str) -> str:
 
 def metrics() -> str:
     """The names in `GET /metrics`."""
-    rendered = Metrics(lambda: 0, lambda: 0, lambda: 0, {}).render().decode()
+    shown = Metrics(str, dict.fromkeys(GAUGES, int), {"abandonments": {}, "lines_dropped": int, "restarts": int})
+    shown.look(0.0)
+    rendered = shown.render().decode()
     found = re.findall(r"^# HELP (\S+) (.+)\n# TYPE \S+ (\S+)$", rendered, re.MULTILINE)
     return table("name | type | meaning", ((code(name), kind, text) for name, text, kind in found))
 
@@ -295,6 +309,7 @@ def prose(documented: object) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     **{f"section {name}": partial(section, name) for name in SECTIONS},
+    "clients": clients,
     **{f"provider {name}": partial(provider, name) for name in PROVIDERS},
     **{f"options {name}": partial(options, name) for name in PROVIDERS},
     **{f"help {name}": partial(help_of, name) for name in COMMANDS},

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from aura_core.errors import ConfigError
-from aura_core.server.serve import listen
+from aura_core.server.sockets import listen
 from aura_core.testing import AuraServer
 
 NOBODY = (

@@ -17,6 +17,7 @@ TOKENS = 2000
 HEAVY = [
     "pydantic",
     "openai",
+    "anthropic",
     "httpx2",
     "aiohttp",
     "httpx_aiohttp",

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import anthropic  # noqa: F401  # takes longer on a busy machine than a client may take to open
 import msgspec
 import pytest
 
@@ -75,11 +76,11 @@ def test_a_variable_that_no_header_can_carry_is_told_without_its_value(
     assert key not in wrong.value.message
 
 
-@pytest.mark.parametrize("plugin", ["openai", "ollama", "azure"])
+@pytest.mark.parametrize("plugin", ["openai", "ollama", "azure", "anthropic"])
 def test_every_own_plugin_reads_its_key_from_a_file(
     plugin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable in ("OPENAI_API_KEY", "OLLAMA_API_KEY", "AZURE_OPENAI_API_KEY"):
+    for variable in ("OPENAI_API_KEY", "OLLAMA_API_KEY", "AZURE_OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.setenv(variable, "sk-the-other-key-000")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets/key").write_text(f"{KEY}\n")

@@ -85,7 +85,7 @@ def test_each_key_of_the_agents_file_alone_is_read() -> None:
         assert agent.notes == ()
 
 
-@pytest.mark.parametrize("name", ["ollama", "openai", "azure"])
+@pytest.mark.parametrize("name", ["ollama", "openai", "azure", "anthropic"])
 def test_an_empty_table_of_a_plugin_that_is_switched_off_is_not_a_warning(name: str, tmp_path: Path) -> None:
     (file := tmp_path / "aura.toml").write_text(f"[providers.{name}]\n")
     loaded = settings.load({}, {}, file)

@@ -236,7 +236,7 @@ from aura_core.server import workers
 stranger = os.fork()
 if not stranger:
     os._exit(3)
-def work(number):
+def work(number, parent):
     with suppress(ProcessLookupError):
         while True:  # until the parent has seen its end
             os.kill(stranger, 0)
@@ -277,7 +277,7 @@ def interrupted():
     os.kill(os.getpid(), signal.SIGTERM)  # the parent and the child, as early as it can come
     return pid
 os.fork = interrupted
-workers.supervise(2, lambda number: time.sleep(60))
+workers.supervise(2, lambda number, parent: time.sleep(60))
 """
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     try:
@@ -299,8 +299,11 @@ def test_why_a_worker_failed_is_logged() -> None:
 import os, signal
 from aura_core.telemetry import logs
 from aura_core.server import workers
-workers.time.sleep = lambda seconds: os.kill(os.getpid(), signal.SIGTERM)  # instead of the next attempt
-def work(number):
+def next_attempt(self):
+    if self._due:
+        os.kill(os.getpid(), signal.SIGTERM)
+workers._Supervisor._start_due = next_attempt
+def work(number, parent):
     logs.configure(list, background=True)
     raise RuntimeError("it has no model")
 workers.supervise(1, work)
@@ -345,7 +348,8 @@ def test_each_stream_has_one_log_line_without_its_text(tmp_path: Path) -> None:
         aura.exit()
         good, bad = aura.streams()
         text = "".join(aura.lines)
-    assert (good["request_id"], good["agent"], good["provider"]) == ("id-ok", "ok", "echo")
+    assert (good["request_id"], good["client"]) == ("id-ok", "default")
+    assert (good["agent"], good["provider"]) == ("ok", "echo")
     assert (good["outcome"], good["code"]) == ("done", "stop")
     assert (bad["outcome"], bad["code"]) == ("error", "auth")
     assert {"first_token_ms", "duration_ms", "prompt_tokens", "completion_tokens", "model"} <= good.keys()

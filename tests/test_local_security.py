@@ -7,6 +7,7 @@ markup in a model's answer (CWE-79) in web/.
 
 import base64
 import gzip
+import hashlib
 import hmac
 import io
 import json
@@ -23,7 +24,7 @@ import pytest
 
 from aura_core.config import settings
 from aura_core.errors import ConfigError
-from aura_core.telemetry.logs import JsonFormatter, TextFormatter
+from aura_core.telemetry.log_lines import JsonFormatter, TextFormatter
 from aura_core.telemetry.redact import hide, message
 from aura_core.testing import AuraServer, Reply, Upstream
 
@@ -293,18 +294,23 @@ def test_a_token_guards_all_but_health_and_the_page(tmp_path: Path) -> None:
 
 
 def test_the_token_is_compared_in_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CWE-208: the response time reveals nothing about the token."""
+    """CWE-208: the response time reveals nothing about the tokens: digests of one length, of all clients."""
     real, compared = hmac.compare_digest, []
+    toml = "[clients.alice]\ntoken_env = 'ALICE'\n[clients.bob]\ntoken_env = ['BOB', 'BOB_NEXT']\n"
+    environ = {"AURA_TOKEN": TOKEN, "ALICE": "a" * 300, "BOB": "b", "BOB_NEXT": "the next token of bob"}
 
     def spy(a: bytes, b: bytes) -> bool:
         compared.append((a, b))
         return real(a, b)
 
-    monkeypatch.setattr("aura_core.server.guard.hmac.compare_digest", spy)
-    with AuraServer(tmp_path, environ=os.environ | {"AURA_TOKEN": TOKEN}) as aura:
-        given = httpx.get(f"{aura.url}/api/agents", headers={"authorization": "Bearer guess"}, trust_env=False)
-    assert given.status_code == 401
-    assert compared == [(b"guess", TOKEN.encode())]
+    monkeypatch.setattr("aura_core.clients.hmac.compare_digest", spy)
+    with AuraServer(tmp_path, toml=toml, environ=os.environ | environ) as aura:
+        for sent in ("guess", TOKEN, "b"):
+            compared.clear()
+            given = httpx.get(f"{aura.url}/api/agents", headers={"authorization": f"Bearer {sent}"}, trust_env=False)
+            assert given.status_code == (401 if sent == "guess" else 200)
+            digests = [hashlib.sha256(token.encode()).digest() for token in environ.values()]
+            assert compared == [(hashlib.sha256(sent.encode()).digest(), digest) for digest in digests]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "localhost.example", "example.com"])

@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pytest
 
+from aura_core.clients import DEFAULT, Client
 from aura_core.config import settings
 from aura_core.door import AgentInfo
 from aura_core.doors.native import LIST, AgentList
@@ -35,7 +36,7 @@ def test_a_list_is_built_once_for_all_requests_and_not_on_the_loop(
     threads: list[threading.Thread] = []
     infos = runtime.agent_infos
 
-    def counted(answering: bool = False) -> list[AgentInfo]:
+    def counted(answering: bool = False, client: Client = DEFAULT) -> list[AgentInfo]:
         threads.append(threading.current_thread())
         return infos()
 
@@ -43,7 +44,7 @@ def test_a_list_is_built_once_for_all_requests_and_not_on_the_loop(
     listing = Listing(runtime, runtime.doors.native, LIST)
 
     async def ask() -> list[bytes]:
-        return [*await asyncio.gather(*(listing.body() for _ in range(20))), await listing.body()]
+        return [*await asyncio.gather(*(listing.body(DEFAULT) for _ in range(20))), await listing.body(DEFAULT)]
 
     answers = asyncio.run(ask())
     assert len(_names(answers[0])) == 50
@@ -55,15 +56,15 @@ def test_a_list_is_up_to_date(runtime: Runtime) -> None:
     listing = Listing(runtime, runtime.doors.native, LIST)
 
     async def ask() -> None:
-        assert "Agent 7" in _names(await listing.body())
+        assert "Agent 7" in _names(await listing.body(DEFAULT))
         (runtime.agents.directory / "agent7.md").write_text(AGENT.format("seven"))
         await asyncio.to_thread(runtime.agents.reload)
-        assert "Agent seven" in _names(await listing.body())
-        before = msgspec.json.decode(await listing.body(), type=AgentList).agents
+        assert "Agent seven" in _names(await listing.body(DEFAULT))
+        before = msgspec.json.decode(await listing.body(DEFAULT), type=AgentList).agents
         (runtime.agents.directory / "agent7.md").write_text("Hi.")
         runtime.agents.reload()
         runtime.providers.instances["echo"].remember_model("another")
-        after = msgspec.json.decode(await listing.body(), type=AgentList).agents
+        after = msgspec.json.decode(await listing.body(DEFAULT), type=AgentList).agents
         assert (before[0].model, {agent.model for agent in after}) == ("m", {"m", "another"})
 
     asyncio.run(ask())
@@ -73,7 +74,7 @@ def test_a_change_while_a_list_is_made_is_in_the_next(runtime: Runtime, monkeypa
     listing = Listing(runtime, runtime.doors.native, LIST)
     infos = runtime.agent_infos
 
-    def changing(answering: bool = False) -> list[AgentInfo]:
+    def changing(answering: bool = False, client: Client = DEFAULT) -> list[AgentInfo]:
         found = infos()
         monkeypatch.setattr(runtime, "agent_infos", infos)
         (runtime.agents.directory / "agent7.md").write_text(AGENT.format("seven"))
@@ -81,13 +82,13 @@ def test_a_change_while_a_list_is_made_is_in_the_next(runtime: Runtime, monkeypa
         return found
 
     monkeypatch.setattr(runtime, "agent_infos", changing)
-    assert "Agent seven" in _names(asyncio.run(listing.body()))
+    assert "Agent seven" in _names(asyncio.run(listing.body(DEFAULT)))
 
 
 def test_a_list_that_cannot_be_made_fails_its_own_request_alone(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(answering: bool = False) -> list[AgentInfo]:
+    def broken(answering: bool = False, client: Client = DEFAULT) -> list[AgentInfo]:
         monkeypatch.undo()
         raise ValueError
 
@@ -96,8 +97,8 @@ def test_a_list_that_cannot_be_made_fails_its_own_request_alone(
 
     async def ask() -> None:
         with pytest.raises(ValueError, match=r"^$"):
-            await listing.body()
-        assert len(_names(await listing.body())) == 50
+            await listing.body(DEFAULT)
+        assert len(_names(await listing.body(DEFAULT))) == 50
 
     asyncio.run(ask())
 

@@ -332,7 +332,7 @@ from aura_core.plugins.loader import Plugins
 from aura_core.runtime import Runtime
 plugins = Plugins()
 assert not plugins.broken, plugins.broken
-heavy = {"httpx", "httpx2", "aiohttp", "openai", "pydantic", "azure", "litestar", "uvicorn"}
+heavy = {"httpx", "httpx2", "aiohttp", "openai", "anthropic", "pydantic", "azure", "litestar", "uvicorn"}
 print(sorted(heavy & set(sys.modules)))
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

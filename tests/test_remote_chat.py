@@ -220,6 +220,9 @@ def _sends(head: bytes, piece: bytes) -> Iterator[tuple[str, list[int]]]:
             while piece:
                 connection.sendall(piece)
                 sent.append(len(piece))
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):  # a close with bytes unread would be a reset, which discards what was sent
+                pass
 
     def serve() -> None:
         with suppress(OSError):

@@ -221,14 +221,14 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "no token": Sabotage(
         "server/guard.py",
-        "if self._token is None or",
+        "if path in PUBLIC or",
         "if True or",
         f"{SECURITY}::test_a_token_guards_all_but_health_and_the_page",
     ),
     "a comparison that tells": Sabotage(
-        "server/guard.py",
-        "not hmac.compare_digest(given.strip(), self._token)",
-        "given.strip() != self._token",
+        "clients.py",
+        "if hmac.compare_digest(digest, known):",
+        "if digest == known:",
         f"{SECURITY}::test_the_token_is_compared_in_constant_time",
     ),
     "no check of the body's type": Sabotage(
@@ -262,7 +262,7 @@ SABOTAGES: dict[str, Sabotage] = {
         f"{FAULTS}::test_a_whole_answer_that_nobody_reads_is_cut_off",
     ),
     "a log that others write": Sabotage(
-        "telemetry/logs.py",
+        "telemetry/log_lines.py",
         'hide(printable_lines(super().format(record)), self._secrets()).replace("\\n", "\\n    ")',
         "super().format(record)",
         f"{SECURITY}::test_foreign_text_forges_no_log_line[TextFormatter]",

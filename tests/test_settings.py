@@ -142,7 +142,8 @@ GOOD_HOSTS = [
     "[fd00::1]:80",
     "x.",
 ]
-BAD_HOSTS = ["", "https://x.example/", "x.example/", "*", "*.x.example", "x y", "fd00::1", "x:port", "me@x", "x:"]
+BAD_HOSTS = ["", "https://x.example/", "x.example/", "x y", "fd00::1", "x:port", "me@x", "x:"]
+BAD_HOSTS += ["*", "*.", "a*.x", "x.*", "*.*.x", "*x", "*/8", "10.0.0.1/8", "10.0.0.0/33"]
 GOOD_ORIGINS = [
     "https://x.example",
     "HTTP://x.example:80",
@@ -161,6 +162,38 @@ def test_hosts_and_origins_that_can_match_are_taken(tmp_path: Path) -> None:
         for origin in GOOD_ORIGINS:
             headers = {"origin": origin.rstrip("/")}
             assert httpx.get(f"{aura.url}/api/agents", headers=headers, trust_env=False).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("entry", "served", "refused"),
+    [
+        (
+            "*.Example.com",
+            ["a.example.com", "A.B.EXAMPLE.COM:5300", "a.example.com:1"],
+            [
+                "example.com",
+                "aexample.com",
+                "a.example.com.evil.net",
+                "example.com:80",
+                "a.example.org",
+                "x@a.example.com",
+            ],
+        ),
+        ("*.example.com:8443", ["a.example.com:8443"], ["a.example.com", "a.example.com:8444"]),
+        (
+            "10.1.0.0/16",
+            ["10.1.2.3", "10.1.255.255:5300"],
+            ["10.2.0.1", "010.1.2.3", "10.1.2.3.example.com"],
+        ),
+        ("fd00::/8", ["[fd00::1]", "[FD12::9]:5300"], ["[fe80::1]", "10.1.2.3", "[fd00::1"]),
+        ("10.0.0.7/32", ["10.0.0.7"], ["10.0.0.8"]),
+    ],
+)
+def test_wildcards_and_networks_of_hosts(entry: str, served: list[str], refused: list[str], tmp_path: Path) -> None:
+    with AuraServer(tmp_path, toml=f"[server]\nallowed_hosts = ['{entry}']") as aura:
+        for host, status in [*((host, 200) for host in ["localhost", *served]), *((host, 421) for host in refused)]:
+            given = httpx.get(f"{aura.url}/api/agents", headers={"host": host}, trust_env=False)
+            assert given.status_code == status, host
 
 
 @pytest.mark.parametrize(

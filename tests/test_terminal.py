@@ -1,7 +1,6 @@
 """Foreign text (names, models, paths, errors, answers) neither controls the terminal nor hides in it (CWE-150)."""
 
 import ast
-import io
 import json
 import logging
 import os
@@ -14,7 +13,8 @@ import pytest
 
 import aura_core.cli
 from aura_core.answer.stream_record import StreamRecord
-from aura_core.telemetry.logs import Background, TextFormatter
+from aura_core.telemetry.log_lines import TextFormatter
+from aura_core.telemetry.logs import Background
 from aura_core.testing import Reply, Upstream
 from aura_core.text import printable, printable_json, printable_lines
 
@@ -162,18 +162,17 @@ def _line(record: logging.LogRecord) -> str:
 
 def test_no_model_forges_a_field_of_a_log_line() -> None:
     """CWE-117."""
-    stream = StreamRecord("1", "a", "p", 'm outcome=done code="x"\u202e\n', "error", "auth", None, 1.0, 0, 0, 0)
+    model = 'm outcome=done code="x"\u202e\n'
+    stream = StreamRecord("1", "default", "", "native", "a", "p", model, "error", "auth", "no", None, 1.0, 0, 0, 0)
     record = logging.LogRecord("aura", logging.INFO, "", 0, "stream", None, None)
-    record.stream = stream
+    record.fields = stream
     assert r'model="m outcome=done code=\"x\"\\u202e "' in _line(record)
 
 
 def test_a_log_line_has_the_terminals_encoding(tmp_path: Path) -> None:
     """The letter Û is C3 9B in UTF-8, and in 8-bit encodings the byte 9B starts an escape sequence."""
     with (tmp_path / "log").open("wb") as file:
-        handler = logging.StreamHandler(io.StringIO())
-        handler.setFormatter(TextFormatter())
-        background = Background(handler, file.fileno(), "latin-1")
+        background = Background(TextFormatter(), file.fileno(), "latin-1")
         background.emit(logging.LogRecord("aura", logging.INFO, "", 0, "Û31m 日", None, None))
         background.close()
     assert (tmp_path / "log").read_bytes().endswith(b"\xdb31m \\u65e5\n")

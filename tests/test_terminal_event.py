@@ -14,6 +14,7 @@ from encoders import Sse
 from aura_core import End, Failure, Token
 from aura_core.answer.candidates import Candidate
 from aura_core.answer.relay import Relay
+from aura_core.answer.stream_record import Asked
 from aura_core.config.settings import ServerSettings
 from aura_core.testing import AuraServer, Reply, Upstream, events
 
@@ -171,7 +172,7 @@ def _piped(framing: Sse, *tokens: Token) -> tuple[bytes, Relay]:
 def test_an_end_that_cannot_be_encoded_is_an_error() -> None:
     said, relay = _piped(_Unframed(), Token("a", finish_reason="stop"))
     assert [event.name for event in events(b": ok\n\n" + said)] == ["token", "error"]
-    assert (relay.succeeded, relay.record("-", "-").outcome) == (False, "error")
+    assert (relay.succeeded, relay.record("-", Asked()).outcome) == (False, "error")
 
 
 @pytest.mark.parametrize("tokens", [[Token("a", finish_reason="stop")], [Token("a")], []])

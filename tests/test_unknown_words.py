@@ -65,7 +65,7 @@ def test_what_a_provider_says_of_the_end_and_its_id_are_for_the_log_only(
         body = aura.post("it").text
     assert "req_7" not in body
     assert "hate" not in body
-    (record,) = [record.stream for record in caplog.records if hasattr(record, "stream")]
+    (record,) = [record.fields for record in caplog.records if hasattr(record, "fields")]
     assert (record.detail, record.upstream_id) == ("hate (high)", "req_7")
 
 
@@ -76,7 +76,7 @@ def test_a_failing_word_keeps_its_detail(
     fake_plugin("bad", HEAD + "    yield Token('Hi', finish_reason='error', detail='out of memory')\n")
     with AuraServer(tmp_path, {"it.md": AGENT.format("bad")}) as aura:
         assert aura.ask("it")[-1].data["code"] == "llm_error"
-    (record,) = [record.stream for record in caplog.records if hasattr(record, "stream")]
+    (record,) = [record.fields for record in caplog.records if hasattr(record, "fields")]
     assert record.detail == "out of memory"
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import anthropic  # noqa: F401  # takes longer on a busy machine than a client may take to open
 import httpx
 import pytest
 
@@ -11,6 +12,7 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 REPLIES = {
     "openai": Reply([SSE.body({"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}, b"[DONE]")]),
     "azure": Reply([SSE.body({"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}, b"[DONE]")]),
+    "anthropic": Reply([SSE.body({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})]),
     "ollama": Reply([NDJSON.body({"message": {"content": "Hi"}, "done": True, "done_reason": "stop"})]),
 }
 

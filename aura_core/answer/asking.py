@@ -23,7 +23,10 @@ _abandoned = set[asyncio.Task[None]]()
 
 
 class Owner(Protocol):
-    """The answer that the candidate works for. All methods but `on_closed` are called in the candidate's task."""
+    """The answer that the candidate works for, which began at `started_at`. All methods but `on_closed` are called in
+    the candidate's task."""
+
+    started_at: float
 
     def on_finish_reason(self, by: float) -> None:
         """The candidate gave its finish reason; usage may follow until then."""
@@ -63,7 +66,9 @@ class Asking:
         self.detail = self.upstream_id = ""
         self.attempts: list[Attempt] = []
         self.over = False
+        self.first_token_at: float | None = None
         self._owner = owner
+        self._answer_began = owner.started_at
         self._buffer = buffer
         self._writer = writer
         self._framing = framing
@@ -89,11 +94,26 @@ class Asking:
         """Add the current attempt, if there is one, to the list of attempts."""
         if self._began is None:
             return
-        milliseconds = round((self._now() - self._began) * 1000, 1)
-        self._began = None
-        candidate = self.candidate
-        upstream = () if failure is None else (failure.upstream_status, failure.upstream_id, failure.upstream_words)
-        self.attempts.append(Attempt(candidate.provider, candidate.model(), outcome, code, milliseconds, *upstream))
+        began, self._began = self._began, None
+        candidate, first = self.candidate, self.first_token_at
+        head = candidate.provider, candidate.model(), outcome, code, milliseconds(self._now() - began)
+        first_token = None if first is None else milliseconds(first - began)
+        after = milliseconds(began - self._answer_began)
+        if failure is None:
+            attempt = Attempt(*head, candidate.address, after_ms=after, first_token_ms=first_token)
+        else:
+            attempt = Attempt(
+                *head,
+                candidate.address,
+                failure.message,
+                failure.upstream_status,
+                failure.upstream_id,
+                failure.upstream_words,
+                failure.cause,
+                after,
+                first_token,
+            )
+        self.attempts.append(attempt)
 
     async def _run(self) -> None:
         for attempt in range(self._retries + 1):
@@ -221,3 +241,8 @@ class Asking:
         del self._owner  # without the circle, memory is freed at once and not by the garbage collector
         if not task.cancelled() and (exc := task.exception()) is not None:
             log.error("the relay of plugin %r failed", self.candidate.plugin, exc_info=exc)
+
+
+def milliseconds(seconds: float) -> float:
+    """Seconds as milliseconds, as the log has them."""
+    return round(seconds * 1000, 1)

@@ -24,9 +24,10 @@ class Candidate(msgspec.Struct, frozen=True, eq=False):
     """A provider instance and a model that can be asked for an answer.
 
     `start` returns the plugin's iterator; it is called again for each retry. `plugin` is the plugin's name for the log,
-    `provider` the instance's name. `model` returns the model, or None while it is unknown. The first token must arrive
-    within `limit` seconds, retries included (0: no limit besides the answer's own); `limited_by` is the name of that
-    setting for the error message. `abandoned` is called when the plugin's clean-up takes too long.
+    `provider` the instance's name, `address` that of its server. `model` returns the model, or None while it is
+    unknown. The first token must arrive within `limit` seconds, retries included (0: no limit besides the answer's
+    own); `limited_by` is the name of that setting for the error message. `abandoned` is called when the plugin's
+    clean-up takes too long.
     """
 
     start: Start
@@ -36,6 +37,7 @@ class Candidate(msgspec.Struct, frozen=True, eq=False):
     limit: float = 0
     limited_by: str = ""
     abandoned: Callable[[], object] | None = None
+    address: str = ""
 
     @property
     def name(self) -> str:
@@ -110,7 +112,13 @@ class Rests:
             while len(self._rests) >= RESTS_KEPT:
                 del self._rests[next(iter(self._rests))]
             rest = self._rests[key] = _Rest()
-            log.info("%s is not asked for %g s while others can be: %s", named(key), seconds, failure.code)
+            log.warning(
+                "%s is not asked for %g s while others can be: %s (%s)",
+                named(key),
+                seconds,
+                failure.code,
+                failure.message,
+            )
         rest.until = self._now() + seconds
         if probe:
             rest.probed = False

@@ -9,8 +9,15 @@ import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
-from aura_core.errors import CODES, Code, ProviderError
-from aura_core.limits import LARGEST_NUMBER, RETRY_AFTER_LIMIT, RETRY_DELAY, RETRY_JITTER, UNKNOWN_WORDS
+from aura_core.errors import CODES, Code, ProviderError, words_of
+from aura_core.limits import (
+    CAUSES_FOLLOWED,
+    LARGEST_NUMBER,
+    RETRY_AFTER_LIMIT,
+    RETRY_DELAY,
+    RETRY_JITTER,
+    UNKNOWN_WORDS,
+)
 
 log = logging.getLogger("aura.relay")
 
@@ -33,7 +40,7 @@ def explain(exc: BaseException, plugin: str, redact: Callable[[str], str], begun
     """The error for the client; `begun`: some text was sent. Faults of the plugin itself are logged."""
     if isinstance(exc, ProviderError):
         code = _known(exc.code, plugin)
-        return ProviderError(
+        told = ProviderError(
             redact(str(exc.message)),
             code,
             _seconds(exc.retry_after),
@@ -41,19 +48,38 @@ def explain(exc: BaseException, plugin: str, redact: Callable[[str], str], begun
             upstream_id=redact(str(exc.upstream_id)),
             upstream_words=redact(str(exc.upstream_words)),
         )
+        told.cause = _cause(exc, redact)
+        return told
     if isinstance(exc, TimeoutError):
         return ProviderError("The provider took too long.", "timeout")
     if _is_lost(exc):
-        log.warning("plugin %r lost its connection: %s: %s", plugin, type(exc).__name__, exc)
-        if begun:
-            return ProviderError("The connection to the provider was lost.", "interrupted")
-        return ProviderError("The provider cannot be reached.", "unavailable")
+        message, code = _CUT_OFF if begun else _UNREACHABLE
+        told = ProviderError(message, code)
+        told.cause = redact(words_of(exc))
+        return told
     if isinstance(exc, MemoryError):
         log.warning("plugin %r got no memory for an answer", plugin)
         return ProviderError("The server is out of memory; try again in a moment.", "unavailable")
     log.error("plugin %r failed", plugin, exc_info=exc)
     fault = str(exc) if isinstance(exc, TypeError) and str(exc).startswith("it yielded") else type(exc).__name__
     return ProviderError(f"The provider plugin {plugin!r} is faulty ({fault}); the server's log says more.")
+
+
+_CUT_OFF: tuple[str, Code] = "The connection to the provider was lost.", "interrupted"
+_UNREACHABLE: tuple[str, Code] = "The provider cannot be reached.", "unavailable"
+
+
+def _cause(exc: ProviderError, redact: Callable[[str], str]) -> str:
+    """The exception at the bottom of a plugin's error, such as a socket's; "" if there is none.
+
+    The plugin's message may be the same for a refused connection and for a name without an address.
+    """
+    inner: BaseException = exc
+    for _ in range(CAUSES_FOLLOWED):
+        if (below := inner.__cause__ or inner.__context__) is None:
+            break
+        inner = below
+    return "" if inner is exc else redact(words_of(inner))
 
 
 _unknown: set[tuple[str, str]] = set()

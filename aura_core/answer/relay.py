@@ -19,12 +19,12 @@ from typing import Any
 
 import msgspec
 
-from aura_core.answer.asking import Asking
+from aura_core.answer.asking import Asking, milliseconds
 from aura_core.answer.candidates import Candidate
 from aura_core.answer.events import Framing, Values
 from aura_core.answer.fallback import Fallback
 from aura_core.answer.frame_buffer import FrameBuffer, Sink
-from aura_core.answer.stream_record import Attempt, StreamRecord
+from aura_core.answer.stream_record import Asked, Attempt, StreamRecord
 from aura_core.answer.writer import NOT_RELAYED, EncoderFault, KeepingWriter, Writer
 from aura_core.budget import Share
 from aura_core.deadline import fired_late
@@ -157,28 +157,36 @@ class Relay:
         """Wait for the plugin's clean-up, at most for its time limit."""
         await asyncio.wait({self._asking.task}, timeout=CLEANUP_LIMIT + 0.5)
 
-    def record(self, request_id: str, agent: str) -> StreamRecord:
+    def record(self, agent: str, asked: Asked) -> StreamRecord:
         """The figures of the answer for the log; complete when it is closed."""
         asking, now = self._asking, self._now()
         outcome = "error" if self.error is not None else "done" if self.succeeded else "cancelled"
         code = self.error.code if self.error else asking.finish_reason if self.succeeded else None
-        asking.note(outcome, code)
+        failure = None if self.error is None else ProviderError(self.error.message)
+        asking.note(outcome, code, failure)
         who = asking.candidate
         if self._fallback is not None and self.error is not None and self.first_token_at is None:
             who = self._fallback.blamed
         usage = asking.usage or Usage()
         return StreamRecord(
-            request_id,
+            asked.request_id,
+            asked.client,
+            asked.client_address,
+            asked.door,
             agent,
             who.provider,
             who.model(),
             outcome,
             code,
-            None if self.first_token_at is None else _milliseconds(self.first_token_at - self.started_at),
-            _milliseconds(now - self.started_at),
+            None if self.error is None else self.error.message,
+            None if self.first_token_at is None else milliseconds(self.first_token_at - self.started_at),
+            milliseconds(now - self.started_at),
             self._writer.tokens,
             usage.prompt,
             usage.completion,
+            usage.cache_read,
+            usage.cache_write,
+            usage.reasoning,
             self._redact(asking.detail) if asking.detail else None,
             self._redact(asking.upstream_id) if asking.upstream_id else None,
             [*self._attempts, *asking.attempts],
@@ -223,7 +231,7 @@ class Relay:
 
     def _begin(self) -> None:
         """The candidate sends its first text: from now on no other one is asked."""
-        self.first_token_at = self._now()
+        self.first_token_at = self._asking.first_token_at = self._now()
         self._tell_who_answers()
 
     def _tell_who_answers(self) -> None:
@@ -327,8 +335,9 @@ class Relay:
             self.fail("timeout", why)
             return
         if not self._silent:
-            self._asking.note("error", "timeout")
-            self._fallback.failed(ProviderError(why, "timeout"))
+            failure = ProviderError(why, "timeout")
+            self._asking.note("error", "timeout", failure)
+            self._fallback.failed(failure)
         if self._now() >= self._first_token_by:
             self._fail_for_all()
         else:
@@ -364,7 +373,3 @@ class Relay:
         if self._buffer.waited_for and not self._buffer.ended and self._framing.ping:
             self._buffer.put(self._framing.ping)
         return now + min(ping, write)
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 1)

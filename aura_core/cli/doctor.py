@@ -158,10 +158,22 @@ def _settings(runtime: Runtime) -> Iterator[Check]:
             yield Check("settings", key, "note" if origin == "default" else "ok", f"{shown} ({origin})")
     if settings.unguarded is not None:
         yield Check("settings", "listening", "failed", settings.unguarded)
-    state = "set" if settings.token else "empty: no token is required"
-    yield Check("settings", f"variable {settings.server.token_env}", "note", state)
+    yield from _clients(settings)
     for warning in settings.warnings:
         yield Check("settings", "environment", "warning", warning)
+
+
+def _clients(settings: Settings) -> Iterator[Check]:
+    """Who may ask."""
+    if not settings.clients.required:
+        yield Check("clients", "everybody", "note", f"no token is required; {settings.server.token_env} is not set")
+    for holder in settings.clients.holders:
+        client = holder.client
+        streams = counted(client.max_streams, "answer") if client.max_streams else "any number of answers"
+        may = f"agents {', '.join(client.agents) or 'none'}; {streams} at once"
+        yield Check("clients", client.name, "ok", f"{may}; operator" if client.operator else may)
+    for name, fault in settings.clients.faults:
+        yield Check("clients", name, "warning", fault)
 
 
 def _trust(settings: Settings) -> Check:
@@ -185,11 +197,22 @@ def _instances(runtime: Runtime) -> Iterator[Check]:
         for key, value in instance.values.items():
             shown = "set, not shown" if _SECRET.search(key) else toml(value.value)
             yield Check("providers", f"{name}.{key}", "note", f"{shown} ({value.origin})")
-        for secret in instance.secrets:
-            state = "set" if variable(os.environ, secret) else "not set"
-            yield Check("providers", f"{name}: variable {secret}", "note", state)
+        yield from _variables(instance)
     for name, why in runtime.providers.missing.items():
         yield Check("providers", name, "warning", why)
+
+
+def _variables(instance: Instance) -> Iterator[Check]:
+    """The variables of its secrets. One that somebody has named should be set, unless there is a file."""
+    for key, name in instance.secret_variables.items():
+        said = instance.values.get(key)
+        wanted = said is not None and said.origin != "default"
+        missing = not variable(os.environ, name)
+        file = instance.values.get(key.removesuffix("_env") + "_file")
+        if missing and wanted and not (file and file.value):
+            yield Check("providers", f"{instance.name}: variable {name}", "warning", "named, but not set")
+        else:
+            yield Check("providers", f"{instance.name}: variable {name}", "note", "not set" if missing else "set")
 
 
 def _named(runtime: Runtime) -> set[str | None]:

@@ -40,7 +40,8 @@ def load_settings(config: Path | None, agents_directory: str | None, *, ask: boo
     """
     from aura_core.config import settings
 
-    given = {"agents.directory": agents_directory} | {f"server.{key}": value for key, value in flags.items()}
+    given = {"agents.directory": agents_directory}
+    given |= {f"log.{key[4:]}" if key.startswith("log_") else f"server.{key}": value for key, value in flags.items()}
     given = {key: value for key, value in given.items() if value is not None}
     loaded = settings.load(given, os.environ, config)
     folder = loaded.file_within or loaded.agents_within
@@ -57,13 +58,15 @@ def open_runtime(config: Path | None, agents_directory: str | None, *, ask: bool
     return runtime_of(load_settings(config, agents_directory, ask=ask))
 
 
-def runtime_of(loaded: "Settings", *, level: int = logging.WARNING, log_in_background: bool = False) -> "Runtime":
-    """The runtime of these settings; its log lines, and the output of plugins, go to stderr."""
+def runtime_of(
+    loaded: "Settings", *, level: int = logging.WARNING, form: str = "auto", log_in_background: bool = False
+) -> "Runtime":
+    """The runtime of these settings; its log lines, from `level` on, and the output of plugins go to stderr."""
     from aura_core.runtime import Runtime
     from aura_core.telemetry import logs
 
     keep_stdout()
     runtimes: list[Runtime] = []  # the log needs the secrets of a runtime that does not exist yet
-    logs.configure(lambda: runtimes[0].secrets if runtimes else [], level, log_in_background)
+    logs.configure(lambda: runtimes[0].secrets if runtimes else [], level, form, log_in_background)
     runtimes.append(Runtime(loaded, os.environ))
     return runtimes[0]

@@ -24,26 +24,50 @@ _SIGNS = {"ok": ("ok", "green"), "skipped": ("--", "dim"), "failed": ("XX", "red
 
 
 @click.command()
-@click.argument("name", shell_complete=completion.plugins)
+@click.argument("name", required=False, default="", shell_complete=completion.plugins)
+@click.option(
+    "--only", type=Text(), multiple=True, metavar="PROMISE", help="Only this one; may be given several times."
+)
+@click.option(
+    "--explain", type=Text(), metavar="PROMISE", help="Say what it takes to keep a promise, and test nothing."
+)
 @click.option("--live", is_flag=True, help="Ask the real service, with the settings of aura.toml, instead of a script.")
 @click.option("--model", type=Text(), metavar="MODEL", help="With --live: the model to ask.")
 @click.option("--config", type=FilePath(path_type=Path), metavar="FILE", help="Read FILE instead of ./aura.toml.")
 @json_option
-def command(name: str, live: bool, model: str | None, config: Path | None, as_json: bool) -> int:
+def command(
+    name: str,
+    only: tuple[str, ...],
+    explain: str | None,
+    live: bool,
+    model: str | None,
+    config: Path | None,
+    as_json: bool,
+) -> int:
     """Test the installed plugin NAME against the promises of a provider, of a door, or of both. Exits with 1 when one
     is broken.
 
     With --live NAME may be any instance of aura.toml.
     """
+    if explain is not None:
+        for paragraph in explained(explain).split("\n\n"):
+            say(paragraph)
+        return 0
+    if not name:
+        raise click.UsageError("name a plugin; `aura plugins` lists those that are installed")
     keep_stdout()
     if live:
+        if only:
+            raise click.UsageError("--only does not belong to --live")
         from aura_core.testing.live import results
 
         found = results(name, model, config)
     else:
         if model or config:
             raise click.UsageError("--model and --config belong to --live")
-        found = (result for kit in kits(name) for result in kit.results())
+        tried = kits(name)
+        chosen = [known_promise(each, [known for kit in tried for known in kit.promises]) for each in only]
+        found = (result for kit in tried for result in (kit.only(chosen) if only else kit.results()))
     report: list[Result] = []
     for result in found:
         report.append(result)
@@ -57,6 +81,26 @@ def command(name: str, live: bool, model: str | None, config: Path | None, as_js
         skipped = len(report) - kept - failed
         say(f"{name}: {counted(kept, 'promise')} kept, {failed} broken, {skipped} skipped")
     return 1 if failed else 0
+
+
+def known_promise(name: str, known: list[str]) -> str:
+    """The name of a promise. Raises UsageError for one that is none."""
+    if name not in known:
+        raise click.UsageError(f"there is no promise {name!r}{did_you_mean(name, known)}")
+    return name
+
+
+def explained(name: str) -> str:
+    """What a promise says, and what it takes to keep it. Raises UsageError."""
+    from aura_core.testing.checks import DOOR_PROMISES, PROMISES
+    from aura_core.testing.live import LIVE
+
+    known = {**PROMISES, **DOOR_PROMISES}
+    if name in LIVE:
+        return f"{name}: {LIVE[name]}"
+    promise = known[known_promise(name, [*known, *LIVE])]
+    needs = f"\n\nIt builds on {', '.join(promise.needs)}." if promise.needs else ""
+    return f"{name}: {promise.promise}{needs}" + (f"\n\n{promise.more}" if promise.more else "")
 
 
 def kits(name: str) -> "list[Checks]":
@@ -76,7 +120,7 @@ def kits(name: str) -> "list[Checks]":
     if not providers and not doors:
         raise click.ClickException(
             f"the plugin {name!r} publishes no description to test it by: an entry point of the group {GROUP!r}, or for"
-            f" a door of the group {DOOR_GROUP!r}; docs/plugins.md says how"
+            f" a door of the group {DOOR_GROUP!r}; `aura new-plugin` writes one"
         )
     found: list[Checks] = [Kit(_loaded(ep, Conformance)) for ep in providers[-1:]]
     return found + [DoorKit(_loaded(ep, DoorConformance)) for ep in doors[-1:]]

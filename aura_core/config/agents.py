@@ -51,6 +51,12 @@ class FrontMatter(msgspec.Struct, frozen=True):
     ] = None
 
 
+class Fault(str):
+    """A line about a change that cannot be used."""
+
+    __slots__ = ()
+
+
 class Agent(msgspec.Struct, frozen=True):
     """A prompt, and which provider answers it with which model."""
 
@@ -113,7 +119,8 @@ class AgentStore:
         return self.entries.get(_key(agent_id))
 
     def reload(self) -> list[str]:
-        """Look at the directory, and read again what has changed. Returns a line for each change.
+        """Look at the directory, and read again what has changed. Returns a line for each change, a `Fault` where it
+        cannot be used.
 
         A file that broke keeps its last good version; a directory that cannot be read keeps all (see `problem`).
         """
@@ -321,7 +328,7 @@ def parse(agent_id: str, text: str, path: Path) -> Agent:
 
 
 def _changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[str]:
-    lines = []
+    lines: list[str] = []
     for key in sorted(before.keys() | after.keys()):
         old, new = before.get(key), after.get(key)
         if old is new or old == new:
@@ -330,7 +337,7 @@ def _changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[st
             lines.append(f"{key}: removed")
         elif new.error:
             if old is None or old.error != new.error:
-                lines.append(f"{new.id}: {new.error}" + (" (the last good version stays)" if new.agent else ""))
+                lines.append(Fault(f"{new.id}: {new.error}" + (" (the last good version stays)" if new.agent else "")))
         elif old is None or new.agent is None or old.agent is None:
             lines.append(f"{new.id}: added" if old is None else f"{new.id}: good again")
         else:

@@ -1,27 +1,33 @@
 """Every setting of the core: its name, default and meaning, and where its value came from."""
 
+import ipaddress
 import os
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, field
 
 from aura_core.config import trust
+from aura_core.config.clients import Clients, client_holder, named_variables, server_holder
 from aura_core.config.decode import NO_NUL, decode
-from aura_core.config.environment import bearer_token, variable
+from aura_core.config.environment import variable
+from aura_core.config.hosts import is_host, is_origin
 from aura_core.config.loopback import is_loopback
 from aura_core.config.reading import exposed
 from aura_core.config.sources import Sources, Table, Value, variables
 from aura_core.config.suggest import did_you_mean
-from aura_core.config.untrusted import NotTrusted, Refusal, names_variable
+from aura_core.config.untrusted import NOT_A_NAME, NotTrusted, Refusal, names_variable
 from aura_core.errors import ConfigError
 from aura_core.limits import HEARTBEAT_LIMIT, LONGEST_TIME
 
 FILE = "aura.toml"
 
+UNIX_SOCKET = "unix"
+"""What `trusted_proxies` calls a proxy that connects to a Unix socket."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_TIME)]
 
 
@@ -33,9 +39,16 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 picks a free one")] = 5300
     token_env: Annotated[
-        str, Meta(description="variable that holds the bearer token; while it is empty none is required")
+        str,
+        Meta(description="variable that holds the bearer token; if it is set here, it must hold one"),
     ] = "AURA_TOKEN"
-    allowed_hosts: Annotated[list[str], Meta(description="Host names that are served, besides loopback names")] = []
+    token_file: Annotated[
+        str, Meta(pattern=NO_NUL, description="file that holds the bearer token; it is read again when it changes")
+    ] = ""
+    allowed_hosts: Annotated[
+        list[str],
+        Meta(description="Host names that are served, besides loopback names; also `*.example.com` and `10.0.0.0/8`"),
+    ] = []
     allowed_origins: Annotated[
         list[str], Meta(description="web origins that may call, besides the server's own; they get CORS answers")
     ] = []
@@ -74,6 +87,20 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 75
     drain_timeout: Annotated[Seconds, Meta(description="what running answers get when the server stops")] = 10
+    drain_delay: Annotated[
+        Seconds,
+        Meta(
+            description="before that, how long new answers are still taken while `/health/ready` is 503, so that"
+            " balancers see it; 5 behind one"
+        ),
+    ] = 0
+    trusted_proxies: Annotated[
+        list[str],
+        Meta(
+            description="addresses and networks of proxies in front, whose X-Forwarded-For is believed for the log;"
+            " `unix` is whoever connects to a Unix socket"
+        ),
+    ] = []
     retries: Annotated[
         int, Meta(ge=0, le=10, description="further attempts at an unreachable provider before the first token")
     ] = 1
@@ -81,6 +108,19 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Seconds,
         Meta(description="wait for the first token of a provider with a fallback; an agent's first_token_timeout wins"),
     ] = 15
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]`: what `aura serve` writes to stderr, and how."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="the least serious lines that are written: `warning` leaves out answers that succeeded"),
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "text", "json"], Meta(description="`auto` is text on a terminal, else one JSON object a line")
+    ] = "auto"
+    access: Annotated[bool, Meta(description="write a line for each HTTP request, besides that of each answer")] = False
 
 
 class AgentsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,34 +146,36 @@ class DefaultsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSettings,
+    "log": LogSettings,
     "agents": AgentsSettings,
     "defaults": DefaultsSettings,
 }
 CONFIG = "AURA_CONFIG"
 VARIABLES = ("AURA_TOKEN", "AURA_PLUGINS", CONFIG, trust.VARIABLE)
 
-_NAME = r"(\[[0-9a-f:.]+\]|[^\s:\[\]/?#@*]+)(:\d{1,5})?"
 # The forms of Host and Origin headers, as the guard compares them.
-_CALLERS = {
+_CALLERS: dict[str, tuple[Callable[[str], bool], str]] = {
     "allowed_hosts": (
-        re.compile(_NAME, re.IGNORECASE),
-        "not a host such as aura.example.com, [fd00::1] or 10.0.0.5:5300",
+        is_host,
+        "not a host such as aura.example.com, *.example.com, [fd00::1], 10.0.0.5:5300 or 10.0.0.0/8",
     ),
     "allowed_origins": (
-        re.compile(rf"null|[a-z][a-z0-9+.-]*://{_NAME}/*", re.IGNORECASE),
+        is_origin,
         "not an origin such as https://app.example.com or http://10.0.0.5:8080",
     ),
 }
 
 
 class Settings(msgspec.Struct):
-    """All settings. `tables` holds the provider tables, each to be decoded by its own plugin.
+    """All settings. `tables` holds the provider tables, each to be decoded by its own plugin; `clients` is who may ask.
 
     `trusted` is what makes the current folder a trusted one, if anything does. `file_within` is that folder where its
     aura.toml is not trusted, `agents_within` where its agents are not; `refusals` is what it asked for and did not get.
+    `again` reads the same sources once more.
     """
 
     server: ServerSettings
+    log: LogSettings
     agents: AgentsSettings
     defaults: DefaultsSettings
     directory: Path
@@ -141,26 +183,37 @@ class Settings(msgspec.Struct):
     origins: dict[str, str] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    token: str | None = None
+    clients: Clients = field(default_factory=Clients)
     trusted: str | None = None
     file_within: Path | None = None
     agents_within: Path | None = None
     refusals: list[Refusal] = field(default_factory=list)
+    again: Callable[[], "Settings"] | None = None
 
     @property
     def unguarded(self) -> str | None:
-        """Why Aura must not listen: an untrusted folder asks for other guards, or others could reach it without a
-        token."""
+        """Why Aura must not listen at its host: an untrusted folder asks for other guards, a client has no token, or
+        others could reach it without one."""
+        return self.unguarded_at(self.server.host, self.origins.get("server.host", "[server] host"))
+
+    def unguarded_at(self, host: str | None, origin: str) -> str | None:
+        """Why Aura must not listen at this address, which `origin` names; None is a Unix socket."""
         for refusal in self.refusals:
             if refusal.stops:
                 return str(refusal)
-        host = self.server.host
-        if self.token is not None or is_loopback(host):
+        if self.clients.problem is not None:
+            return self.clients.problem
+        if self.clients.required or host is None or is_loopback(host):
             return None
         return (
-            f"{self.origins['server.host']}: refusing to listen on {host} without a token; "
-            f"set the variable {self.server.token_env}, or listen on 127.0.0.1"
+            f"{origin}: refusing to listen on {host} without a token; "
+            f"set the variable {self.server.token_env or 'AURA_TOKEN'}, or listen on 127.0.0.1"
         )
+
+    @property
+    def token(self) -> str | None:
+        """The token that our own commands send to a server."""
+        return self.clients.default_token
 
 
 def load(
@@ -171,6 +224,7 @@ def load(
     `config`, or AURA_CONFIG, is read instead of ./aura.toml and trusted; with `trusting` the current folder is, too.
     Raises ConfigError for what is wrong outside the provider tables.
     """
+    again = partial(load, flags, environ, config, trusting=trusting)
     sources = Sources(SECTIONS)
     sources.add_flags(flags)
     sources.add_environment(environ)
@@ -193,31 +247,59 @@ def load(
             warnings.append(f"{path}: {found}; whoever can change it decides where prompts and keys go")
     sections, tables = sources.sections, sources.tables
     decoded = {name: _section(name, sections[name]) for name in SECTIONS}
-    server, agents, defaults = decoded["server"], decoded["agents"], decoded["defaults"]
+    server, log, agents, defaults = decoded["server"], decoded["log"], decoded["agents"], decoded["defaults"]
     assert isinstance(server, ServerSettings)
+    assert isinstance(log, LogSettings)
     assert isinstance(agents, AgentsSettings)
     assert isinstance(defaults, DefaultsSettings)
     _check_callers(server, sections["server"])
     _check_sizes(server, sections["server"])
+    if "trusted_proxies" in sections["server"]:
+        proxies(server.trusted_proxies, sections["server"]["trusted_proxies"].origin)
     named = [server.token_env, *(v.value for table in tables.values() for k, v in table.items() if k.endswith("_env"))]
+    named += [variable for table in sources.clients.values() for variable in named_variables(table)]
+    clients = _clients(server, sources, environ)
     said = sections["agents"].get("directory")
     # Path's own expanduser raises where there is no such user.
     directory = _folder(said) / os.path.expanduser(agents.directory)  # noqa: PTH111
     return Settings(
         server,
+        log,
         agents,
         defaults,
         directory,
         tables,
         {f"{name}.{key}": value.origin for name, table in sections.items() for key, value in table.items()},
         read,
-        [*_strays(environ, named), *trust.warnings(environ), *warnings],
-        bearer_token(environ, server.token_env),
+        [
+            *_strays(environ, named),
+            *_open_names(server, clients, sections["server"]),
+            *trust.warnings(environ),
+            *warnings,
+        ],
+        clients,
         trusted,
         file_within,
         None if trusted or _named(said) or _by_root(directory, here) else here,
         sources.refusals,
+        again,
     )
+
+
+def _clients(server: ServerSettings, sources: Sources, environ: Mapping[str, str]) -> Clients:
+    default = server_holder(server.token_env, server.token_file, sources.sections["server"], environ)
+    others = [client_holder(name, table, environ) for name, table in sorted(sources.clients.items())]
+    return Clients([default, *others] if default else others)
+
+
+def _open_names(server: ServerSettings, clients: Clients, table: Table) -> Iterator[str]:
+    """A warning where others are expected to reach the server, and none of them needs a token."""
+    names = [name for name in server.allowed_hosts if not is_loopback(name)]
+    if names and not clients.required:
+        yield (
+            f"{table['allowed_hosts'].origin}: allowed_hosts: {names[0]} is not this machine alone, and no token is"
+            f" required, so that everybody may ask; set the variable {server.token_env or 'AURA_TOKEN'}"
+        )
 
 
 def _current_folder() -> Path | None:
@@ -260,14 +342,28 @@ def check_variables(table: Table) -> None:
         if not key.endswith("_env") or not isinstance(name, str) or not name:
             continue
         if not names_variable(name):
-            raise ConfigError(f"{value.origin}: {key}: expected the name of a variable, not the key itself")
+            raise ConfigError(f"{value.origin}: {key}: {NOT_A_NAME}")
 
 
 def _check_callers(server: ServerSettings, table: Table) -> None:
-    for key, (pattern, otherwise) in _CALLERS.items():
+    for key, (is_one, otherwise) in _CALLERS.items():
         for entry in getattr(server, key):
-            if not pattern.fullmatch(entry):
+            if not is_one(entry):
                 raise ConfigError(f"{table[key].origin}: {key}: {entry!r} is {otherwise}")
+
+
+def proxies(trusted: Collection[str], origin: str = "[server]") -> list[Network | None]:
+    """The networks of `trusted_proxies`, which `origin` sets; None stands for the Unix socket. Raises ConfigError."""
+    found: list[Network | None] = []
+    for entry in trusted:
+        try:
+            found.append(None if entry == UNIX_SOCKET else ipaddress.ip_network(entry, strict=False))
+        except ValueError:
+            raise ConfigError(
+                f"{origin}: trusted_proxies: {entry!r} is not an address or a network such as"
+                f" 10.0.0.0/8, nor {UNIX_SOCKET!r}"
+            ) from None
+    return found
 
 
 def _check_sizes(server: ServerSettings, table: Table) -> None:

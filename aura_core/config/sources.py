@@ -1,5 +1,6 @@
 """Collect settings from flags, AURA_ variables and aura.toml; each value keeps the place that set it."""
 
+import os
 import string
 import tomllib
 from collections.abc import Callable, Collection, Mapping
@@ -14,11 +15,14 @@ from aura_core.config.decode import keys, unknown_key
 from aura_core.config.environment import variable
 from aura_core.config.reading import read_text, why_unreadable
 from aura_core.config.suggest import did_you_mean
-from aura_core.config.untrusted import NotTrusted, Refusal, changed_table, refused_setting
+from aura_core.config.untrusted import NotTrusted, Refusal, changed_table, refused_client, refused_setting
 from aura_core.errors import ConfigError
 from aura_core.limits import DOTS_LIMIT
 
 PROVIDERS = "providers"
+CLIENTS = "clients"
+NAMED = (PROVIDERS, CLIENTS)
+"""The tables that have tables: `[providers.NAME]`."""
 _KEY = frozenset(string.ascii_letters + string.digits + "_-.\"' ")
 
 
@@ -39,15 +43,17 @@ Table = dict[str, Value]
 
 
 class Sources:
-    """All values that somebody set; what is added first wins. `known` are the sections of aura.toml beside
-    `[providers.NAME]`.
+    """All values that somebody set; what is added first wins. `known` are the sections of aura.toml beside those of
+    NAMED.
 
-    `sections` holds a table for each of them, `tables` one for each named provider.
+    `sections` holds a table for each of them, `tables` one for each named provider, `clients` one for each client.
     """
 
     def __init__(self, known: Mapping[str, type[msgspec.Struct]]) -> None:
         self.sections: dict[str, Table] = {name: {} for name in known}
         self.tables: dict[str, Table] = {}
+        self.clients: dict[str, Table] = {}
+        self._named = {PROVIDERS: self.tables, CLIENTS: self.clients}
         self.refusals: list[Refusal] = []
         self._known = known
 
@@ -55,7 +61,7 @@ class Sources:
         """Add what the command line says: `{"server.port": 1}`."""
         for name, value in flags.items():
             section, key = name.split(".")
-            flag = "agents" if name == "agents.directory" else key
+            flag = {"agents": "agents", "log": f"log-{key}"}.get(section, key)
             self.sections[section].setdefault(key, Value(value, f"--{flag}"))
 
     def add_environment(self, environ: Mapping[str, str]) -> None:
@@ -68,8 +74,8 @@ class Sources:
             parts = origin.removeprefix("AURA_").lower().split("__")
             section, key, name = parts[0], parts[-1], "__".join(parts[1:-1])
             value = Value(_toml_or_string(text), origin)
-            if section == PROVIDERS and name:
-                self.tables.setdefault(name, {}).setdefault(key, value)
+            if section in NAMED and name:
+                self._named[section].setdefault(name, {}).setdefault(key, value)
             elif section in self.sections and not name:
                 self.sections[section].setdefault(key, value)
             else:
@@ -92,11 +98,11 @@ class Sources:
             return f"{path}:{line}" if line else str(path)
 
         for section, content in data.items():
-            if section not in self.sections and section != PROVIDERS:
-                raise unknown_key(section, [*self.sections, PROVIDERS], lambda key: where(key or ""))
+            if section not in self.sections and section not in NAMED:
+                raise unknown_key(section, [*self.sections, *NAMED], lambda key: where(key or ""))
             if not isinstance(content, dict):
                 raise ConfigError(f"{where(section)}: {section} must be a table: [{section}]")
-            if section != PROVIDERS:
+            if section not in NAMED:
                 place = partial(where, section)
                 if within is not None:
                     content = self._permitted(section, content, place)
@@ -104,11 +110,15 @@ class Sources:
                 continue
             for name, table in content.items():
                 if not isinstance(table, dict):
-                    raise ConfigError(f"{where(section, name)}: {name} must be a table: [providers.{name}]")
+                    raise ConfigError(f"{where(section, name)}: {name} must be a table: [{section}.{name}]")
+                if within is not None and section == CLIENTS:
+                    self.refusals.append(refused_client(name, where(section, name)))
+                    continue
                 if within is not None and name in fixed and table:  # an empty table changes nothing
                     self.refusals.append(changed_table(name, where(section, name)))
                     continue
-                _add(self.tables.setdefault(name, {}), table, partial(where, PROVIDERS, name), path, within is None)
+                named = self._named[section].setdefault(name, {})
+                _add(named, table, partial(where, section, name), path, within is None)
 
     def _permitted(self, section: str, content: Mapping[str, Any], where: Callable[[str], str]) -> dict[str, Any]:
         """What an untrusted folder may set of a section; the rest is noted, unless something set it before."""
@@ -122,6 +132,12 @@ class Sources:
             else:
                 self.refusals.append(refusal)
         return permitted
+
+
+def whole_path(value: Value | None, path: str) -> Path:
+    """The path that a setting names: a relative one belongs to the folder of the file that says so."""
+    # Path's own expanduser raises where there is no such user.
+    return ((value.folder if value else None) or Path()) / os.path.expanduser(path)  # noqa: PTH111
 
 
 def variables(known: Mapping[str, type[msgspec.Struct]]) -> dict[str, str]:

@@ -77,8 +77,14 @@ def refused_setting(
     elif struct is not None and _is_number(struct, key):
         return None
     why = f"a folder that is not trusted may set {limit}" if limit else "a folder that is not trusted may not set this"
-    stops = section == "clients" or (section == "server" and key.startswith(_STOPS))
+    stops = section == "server" and key.startswith(_STOPS)
     return Refusal(place, key, why, f"[{table or section}] {key} = {_shown(key, value)}", stops)
+
+
+def refused_client(name: str, place: str) -> Refusal:
+    """The refusal of a table `[clients.NAME]`: who may ask is never a folder's to say."""
+    why = "a folder that is not trusted may not say who may ask"
+    return Refusal(place, f"[clients.{name}]", why, f"a client of its own: [clients.{name}]", stops=True)
 
 
 def changed_table(name: str, place: str) -> Refusal:
@@ -119,6 +125,9 @@ def _is_below(directory: object) -> bool:
         return False
     path = Path(directory)
     return not path.anchor and ".." not in path.parts
+
+
+NOT_A_NAME = "expected the name of a variable, not the key itself"
 
 
 def names_variable(text: str) -> bool:

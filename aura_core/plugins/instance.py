@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
-from pathlib import Path
+from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,7 +16,7 @@ import pluggy
 from aura_core.config.decode import decode, keys, unknown_key
 from aura_core.config.environment import variable
 from aura_core.config.settings import check_variables
-from aura_core.config.sources import PROVIDERS, Table, Value
+from aura_core.config.sources import PROVIDERS, Table, Value, whole_path
 from aura_core.config.untrusted import ADDRESSES, NotTrusted, Refusal, refused_setting, secret_settings
 from aura_core.credentials import secret
 from aura_core.deadline import timeout
@@ -105,15 +105,35 @@ class Instance:
         if self.refusals:
             raise NotTrusted(self.refusals[0])
 
+    @cached_property
+    def address(self) -> str:
+        """Where the settings say that the provider's server is, without a password or a query; "" if they don't."""
+        found = (getattr(self.settings, key, None) for key in sorted(ADDRESSES))
+        return next((_plain(each) for each in found if isinstance(each, str) and each), "")
+
+    @cached_property
+    def kind(self) -> str:
+        """The kind of provider in OpenTelemetry's words: what the plugin says, else its name."""
+        try:
+            said = self.hooks.telemetry_name()
+        except BaseException as exc:  # SystemExit, too: it is the plugin's
+            log.error("plugin %r: telemetry_name failed", self.plugin, exc_info=exc)
+            said = None
+        return said if isinstance(said, str) and said else self.plugin
+
     @property
     def secrets(self) -> list[str]:
-        """The names of the variables that hold this instance's secrets: what its `…_env` settings say."""
+        """The names of the variables that hold this instance's secrets."""
+        return list(self.secret_variables.values())
+
+    @property
+    def secret_variables(self) -> dict[str, str]:
+        """The same by the settings `…_env` that name them."""
         if self.settings is None:
-            return []
-        named = (
-            getattr(self.settings, f.name) for f in msgspec.structs.fields(self.settings) if f.name.endswith("_env")
-        )
-        return [name for name in named if isinstance(name, str) and name]
+            return {}
+        keys = [f.name for f in msgspec.structs.fields(self.settings) if f.name.endswith("_env")]
+        named = {key: getattr(self.settings, key) for key in keys}
+        return {key: name for key, name in named.items() if isinstance(name, str) and name}
 
     def secret_values(self, environ: Mapping[str, str]) -> list[str]:
         """The secrets in the variables and files that the settings name, as plugins send them: without the white space
@@ -281,6 +301,14 @@ class Instance:
         return True if answer is None else bool(answer)
 
 
+def _plain(url: str) -> str:
+    """An address for the log: `user:password@`, which is a secret, and the query and the fragment are left out."""
+    before, separator, rest = url.partition("://")
+    scheme, rest = (before + separator, rest) if separator else ("", url)
+    authority, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    return scheme + authority.rpartition("@")[2] + slash + path
+
+
 def _secret_files(struct: type[msgspec.Struct]) -> list[str]:
     """The settings that name the file of a secret."""
     return [key for key in secret_settings(struct) if key.endswith("_file")]
@@ -292,9 +320,7 @@ def _whole_paths(table: Table, struct: type[msgspec.Struct]) -> Table:
     for key in _secret_files(struct):
         value = table.get(key)
         if value is not None and isinstance(value.value, str) and value.value:
-            # Path's own expanduser raises where there is no such user.
-            path = (value.folder or Path()) / os.path.expanduser(value.value)  # noqa: PTH111
-            whole[key] = msgspec.structs.replace(value, value=str(path))
+            whole[key] = msgspec.structs.replace(value, value=str(whole_path(value, value.value)))
     return whole
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,7 +16,7 @@ from litestar.openapi.spec import Components, Example, SecurityScheme
 from litestar.params import Body, Parameter
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Scope
 
 from aura_core._version import __version__
 from aura_core.door import AgentInfo
@@ -23,11 +24,15 @@ from aura_core.doors.native import AGENT, LIST, STREAM, WHOLE, AgentList, Answer
 from aura_core.errors import CODES
 from aura_core.problems import Problem, ProblemBody
 from aura_core.runtime import ProviderInfo, Runtime
+from aura_core.server.access_log import AccessLog
 from aura_core.server.budgeted import Budgeted
 from aura_core.server.door_routes import DoorRoutes
-from aura_core.server.guard import Guard, refuse
+from aura_core.server.guard import Guard, client_of, refuse
 from aura_core.server.page import page_routes
 from aura_core.server.request_body import json_request
+from aura_core.telemetry import otel_variables
+from aura_core.telemetry.logs import lines_dropped
+from aura_core.telemetry.tracing import open_traces
 
 if TYPE_CHECKING:
     from aura_core.telemetry.metrics import Metrics
@@ -73,12 +78,12 @@ def create_app(runtime: Runtime) -> ASGIApp:
     native = DoorRoutes(runtime, runtime.doors.native)
 
     @get("/api/agents", summary="List the agents", responses=_problems(*_GUARD))
-    async def list_agents() -> Response[AgentList]:
-        return await native.agents(LIST)
+    async def list_agents(scope: Scope) -> Response[AgentList]:
+        return await native.agents(LIST, scope)
 
     @get("/api/agents/{agentId:str}", summary="Show one agent", responses=_problems(*_GUARD, 404))
-    async def get_agent(agentId: AgentId) -> Response[AgentInfo]:  # noqa: N803  # the name in the public path
-        return await native.agent(AGENT, agentId)
+    async def get_agent(agentId: AgentId, scope: Scope) -> Response[AgentInfo]:  # noqa: N803  # the name in the public path
+        return await native.agent(AGENT, agentId, scope)
 
     @post(
         "/api/agents/{agentId:str}/chat/stream",
@@ -88,8 +93,8 @@ def create_app(runtime: Runtime) -> ASGIApp:
         responses={200: ResponseSpec(str, media_type="text/event-stream", description="Events", examples=_STREAM)}
         | _problems(*_GUARD, *_CHAT),
     )
-    async def stream_chat(agentId: AgentId, data: Annotated[ChatBody, Body()]) -> Response[None]:  # noqa: N803
-        return await native.answer(STREAM, data, {"agentId": agentId})
+    async def stream_chat(agentId: AgentId, data: Annotated[ChatBody, Body()], scope: Scope) -> Response[None]:  # noqa: N803
+        return await native.answer(STREAM, data, {"agentId": agentId}, scope)
 
     @post(
         "/api/agents/{agentId:str}/chat",
@@ -99,11 +104,12 @@ def create_app(runtime: Runtime) -> ASGIApp:
         responses={200: ResponseSpec(Answer, description="The answer", generate_examples=False)}
         | _problems(*_GUARD, *_CHAT, *_FAILURES),
     )
-    async def chat(agentId: AgentId, data: Annotated[ChatBody, Body()]) -> Response[None]:  # noqa: N803
-        return await native.answer(WHOLE, data, {"agentId": agentId})
+    async def chat(agentId: AgentId, data: Annotated[ChatBody, Body()], scope: Scope) -> Response[None]:  # noqa: N803
+        return await native.answer(WHOLE, data, {"agentId": agentId}, scope)
 
     @get("/api/providers", summary="List the providers", responses=_problems(*_GUARD))
-    async def list_providers() -> ProviderList:
+    async def list_providers(scope: Scope) -> ProviderList:
+        _check_operator(scope)
         return ProviderList(runtime.provider_infos())
 
     @get("/health", summary="Is the process alive?", responses=_problems(*_HTTP))
@@ -112,7 +118,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
 
     @get("/health/ready", summary="Does it take new answers?", responses=_problems(*_HTTP, 503))
     async def ready() -> Health:
-        if runtime.draining:
+        if runtime.leaving or runtime.draining:
             raise Problem("server_shutdown", "The server is shutting down.")
         return Health("ready")
 
@@ -124,10 +130,13 @@ def create_app(runtime: Runtime) -> ASGIApp:
     metrics = _metrics(runtime)
 
     @get("/metrics", summary="Figures for Prometheus", media_type="text/plain", responses=_problems(*_GUARD, 404))
-    async def show_metrics() -> Response[bytes]:
+    async def show_metrics(scope: Scope) -> Response[bytes]:
+        _check_operator(scope)
         if metrics is None:
             raise Problem("not_found", "There are no metrics: Aura is installed without its extra metrics.")
-        return Response(metrics.render(), headers={"content-type": metrics.CONTENT_TYPE})
+        metrics.look()
+        text = await asyncio.to_thread(metrics.render)  # with workers it reads a file of each
+        return Response(text, headers={"content-type": metrics.CONTENT_TYPE})
 
     others = [opened for opened in runtime.doors.all if opened is not runtime.doors.native]
     foreign = [handler for opened in others for handler in DoorRoutes(runtime, opened).handlers()]
@@ -171,7 +180,19 @@ def create_app(runtime: Runtime) -> ASGIApp:
         lifespan=[lifespan],
         logging_config=None,
     )
-    return Budgeted(Guard(app, runtime.settings, runtime.doors), runtime.budget)
+    guarded = Budgeted(Guard(app, runtime.settings, runtime.doors, runtime.refused), runtime.budget)
+    return _traced(AccessLog(guarded) if runtime.settings.log.access else guarded, runtime)
+
+
+def _traced(app: ASGIApp, runtime: Runtime) -> ASGIApp:
+    """The application with a span for each request, where OpenTelemetry's variables ask for traces."""
+    runtime.add_secrets(otel_variables.secrets(os.environ))
+    runtime.traces = open_traces(os.environ)
+    if runtime.traces is None:
+        return app
+    from aura_core.server.traced import Traced  # it imports OpenTelemetry
+
+    return Traced(app, runtime.traces)
 
 
 def _metrics(runtime: Runtime) -> "Metrics | None":
@@ -179,14 +200,22 @@ def _metrics(runtime: Runtime) -> "Metrics | None":
         from aura_core.telemetry.metrics import Metrics
     except ModuleNotFoundError:
         return None
-    metrics = Metrics(
-        lambda: len(runtime.relays),
-        lambda: runtime.budget.held,
-        lambda: len(runtime.rests),
-        runtime.abandonments,
-        runtime.worker,
-    )
+    instances = runtime.providers.instances
+    gauges = {
+        "aura_active_streams": lambda: len(runtime.relays),
+        "aura_buffered_bytes": lambda: runtime.budget.held,
+        "aura_resting_candidates": lambda: len(runtime.rests),
+        "aura_open_connections": lambda: runtime.connections(),
+    }
+    counts = {
+        "abandonments": runtime.abandonments,
+        "lines_dropped": lines_dropped,
+        "restarts": lambda: runtime.restarts,
+    }
+    metrics = Metrics(lambda name: instances[name].kind if name in instances else name, gauges, counts)
     runtime.observers.append(metrics.observe)
+    runtime.refused.observers.append(metrics.refused)
+    runtime.looks.append(metrics.look)
     return metrics
 
 
@@ -208,6 +237,12 @@ _FAILURES = {info.status for info in CODES.values()}
 def _on_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
     reply = refuse(problem, request.scope)
     return Response(reply.body, status_code=reply.status, headers=reply.headers)
+
+
+def _check_operator(scope: Scope) -> None:
+    """Raises Problem, as for a path that does not exist, where the client may not see how the server is run."""
+    if not client_of(scope).operator:
+        raise _no_route()
 
 
 def _no_route() -> Problem:

@@ -5,11 +5,13 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import Scope
 
 from aura_core.door import AgentRoute, AnswerRoute, ListRoute, Question, Route
 from aura_core.doors.table import DoorFault, OpenDoor, as_bytes, fault, made
 from aura_core.problems import Problem
 from aura_core.runtime import Runtime
+from aura_core.server.guard import client_of
 from aura_core.server.listing import Listing
 from aura_core.server.request_body import JsonRequest, json_request
 from aura_core.server.responses import EventStream, OnePiece
@@ -27,15 +29,18 @@ class DoorRoutes:
             route.path: Listing(runtime, opened, route) for route in opened.door.routes if isinstance(route, ListRoute)
         }
 
-    async def answer(self, route: AnswerRoute, body: Any, parameters: Mapping[str, str]) -> EventStream | OnePiece:
+    async def answer(
+        self, route: AnswerRoute, body: Any, parameters: Mapping[str, str], scope: Scope
+    ) -> EventStream | OnePiece:
         """The answer of the agent, which begins when it is sent. Raises Problem for what is refused."""
         try:
             question = _ask(route, body, parameters)
         except BaseException as exc:  # SystemExit, too: it is the door's
             raise fault(self._opened, f"ask of {route.path}", exc) from None
-        bound = await self._runtime.bind(question.agent)
+        client = client_of(scope)
+        bound = await self._runtime.bind(question.agent, client)
         if question.stream and route.instead and not self._runtime.streams(bound):
-            self._runtime.check_room()
+            self._runtime.check_room(client)
             instead = route.instead
             for name, value in parameters.items():
                 instead = instead.replace(f"{{{name}}}", bound.agent.id if value == question.agent else value)
@@ -43,16 +48,16 @@ class DoorRoutes:
         response = EventStream if question.stream else OnePiece
         return response(self._runtime, bound, self._opened, route, question)
 
-    async def agents(self, route: ListRoute) -> Response[Any]:
-        """All agents."""
-        return Response(await self._listings[route.path].body(), media_type=route.content_type)
+    async def agents(self, route: ListRoute, scope: Scope) -> Response[Any]:
+        """All agents that the client may see."""
+        return Response(await self._listings[route.path].body(client_of(scope)), media_type=route.content_type)
 
-    async def agent(self, route: AgentRoute, agent_id: str) -> Response[Any]:
+    async def agent(self, route: AgentRoute, agent_id: str, scope: Scope) -> Response[Any]:
         """One agent. Raises Problem."""
-        runtime = self._runtime
-        entry = runtime.entry(agent_id)
+        runtime, client = self._runtime, client_of(scope)
+        entry = runtime.entry(agent_id, client)
         if route.answering:
-            await runtime.bind(agent_id)
+            await runtime.bind(agent_id, client)
         else:
             await runtime.choose()
         body = made(self._opened, f"encode of {route.path}", as_bytes, route.encode, runtime.agent_info(entry))
@@ -68,21 +73,21 @@ class DoorRoutes:
 
             @post(path, status_code=200, request_class=json_request(route.body), include_in_schema=False)
             async def answer(request: JsonRequest) -> Response[Any]:
-                return await self.answer(route, await request.json(), request.path_params)
+                return await self.answer(route, await request.json(), request.path_params, request.scope)
 
             return answer
         if isinstance(route, ListRoute):
 
             @get(path, include_in_schema=False)
-            async def agents() -> Response[Any]:
-                return await self.agents(route)
+            async def agents(request: Request[Any, Any, Any]) -> Response[Any]:
+                return await self.agents(route, request.scope)
 
             return agents
         assert isinstance(route, AgentRoute)  # the loader has looked
 
         @get(path, include_in_schema=False)
         async def agent(request: Request[Any, Any, Any]) -> Response[Any]:
-            return await self.agent(route, next(iter(request.path_params.values())))
+            return await self.agent(route, next(iter(request.path_params.values())), request.scope)
 
         return agent
 

@@ -5,7 +5,6 @@ that needs no preflight (hence Origin, and the Content-Type in the routes), and 
 token).
 """
 
-import hmac
 import re
 import secrets
 from functools import lru_cache
@@ -14,14 +13,22 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from aura_core.clients import NOBODY, Client
+from aura_core.config.hosts import Hosts
 from aura_core.config.loopback import is_loopback
-from aura_core.config.settings import Settings
+from aura_core.config.settings import Settings, proxies
 from aura_core.door import Reply
 from aura_core.doors.table import Doors
 from aura_core.problems import Problem
+from aura_core.server.client_address import ClientAddresses
+from aura_core.telemetry.refusals import Refusals
 
 REQUEST_ID = "aura_request_id"
+CLIENT = "aura_client"
+ADDRESS = "aura_client_address"
 DOORS = "aura_doors"
+REFUSALS = "aura_refusals"
+REFUSAL = "aura_refusal"
 NO_HOST_CHECK = ("/health", "/health/ready")
 PUBLIC = {"/", *NO_HOST_CHECK}
 PUBLIC_PREFIX = "/web/"
@@ -30,6 +37,9 @@ NOT_KEPT = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosni
 _GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADER_NAMES = re.compile(rb"[A-Za-z0-9_-]+(?: ?, ?[A-Za-z0-9_-]+)*")
 _TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE = re.compile(rb"[a-z0-9][a-z0-9_*/@-]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{1,256}")
+"""A member of the header (W3C Trace Context, 3.3.1.3)."""
+_LONGEST_TRACESTATE = 512  # characters; others need not pass on more
 _LONGEST_HOST = 320  # characters; a name has at most 253
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?")
 
@@ -37,12 +47,14 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))
 class Guard:
     """An ASGI application around another: Host, Origin and token, in this order; then X-Request-Id and CORS headers."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, doors: Doors) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, doors: Doors, refusals: Refusals) -> None:
         self._app = app
         self._doors = doors
-        self._hosts = {host.lower() for host in settings.server.allowed_hosts}
+        self._refusals = refusals
+        self._hosts = Hosts(settings.server.allowed_hosts)
         self._origins = {origin.lower().rstrip("/") for origin in settings.server.allowed_origins}
-        self._token = settings.token.encode() if settings.token else None
+        self._addresses = ClientAddresses(proxies(settings.server.trusted_proxies))
+        self._clients = settings.clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -55,14 +67,15 @@ class Guard:
         given = headers.get(b"x-request-id", b"")
         identity = given if _GOOD_ID.fullmatch(given) else secrets.token_hex(8).encode()
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-        own[REQUEST_ID], own[DOORS] = identity.decode(), self._doors
+        own[REQUEST_ID], own[DOORS], own[REFUSALS] = identity.decode(), self._doors, self._refusals
+        own[ADDRESS] = self._addresses.of(scope, headers.get(b"x-forwarded-for"))
         extra = [(b"x-request-id", identity)]
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         if origin in self._origins:
             extra += _cors(headers[b"origin"])
         send = _with_headers(send, extra)
         try:
-            self._check(scope["path"], headers, origin)
+            own[CLIENT] = self._check(scope["path"], headers, origin)
         except Problem as problem:
             # A preflight carries no token; it is answered below.
             if not (problem.code == "unauthorized" and _is_preflight(scope, headers, origin in self._origins)):
@@ -73,7 +86,8 @@ class Guard:
         else:
             await self._app(scope, receive, send)
 
-    def _check(self, path: str, headers: dict[bytes, bytes], origin: str) -> None:
+    def _check(self, path: str, headers: dict[bytes, bytes], origin: str) -> Client:
+        """Who sends the request. Raises Problem."""
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path = path.rstrip("/") or "/"
         if path not in NO_HOST_CHECK and not self._serves(host):
@@ -85,19 +99,20 @@ class Guard:
             raise Problem(
                 "forbidden_origin", "The Origin of this page is not in allowed_origins of [server] in aura.toml."
             )
-        if self._token is None or path in PUBLIC or (path.startswith(PUBLIC_PREFIX) and ".." not in path):
-            return
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
-            raise Problem("unauthorized", "Send the header 'Authorization: Bearer TOKEN' with this server's token.")
+        if path in PUBLIC or (path.startswith(PUBLIC_PREFIX) and ".." not in path):
+            return NOBODY
+        client = self._clients.of(headers.get(b"authorization", b""))
+        if client is None:
+            raise Problem("unauthorized", "Send the header 'Authorization: Bearer TOKEN' with a token of this server.")
+        return client
 
     def _serves(self, host: str) -> bool:
         name, loopback = _name_of(host) if len(host) <= _LONGEST_HOST else ("", False)
         if loopback or not name:
             return loopback
         # A page that has rebound its name to this machine has no token.
-        any_name = self._token is not None and not self._hosts
-        return any_name or name in self._hosts or host in self._hosts
+        any_name = self._clients.required and not self._hosts
+        return any_name or self._hosts.serves(name, host)
 
 
 @lru_cache(maxsize=64)
@@ -113,21 +128,56 @@ def request_id(scope: Scope) -> str:
     return str(own.get(REQUEST_ID, "-"))
 
 
+def client_of(scope: Scope) -> Client:
+    """Who sends this request; NOBODY if it was refused, or if its path needs no token."""
+    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    client: Client = own.get(CLIENT, NOBODY)
+    return client
+
+
+def address_of(scope: Scope) -> str:
+    """The address that this request comes from, as far as it is known."""
+    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    return str(own.get(ADDRESS, ""))
+
+
 def upstream_headers(scope: Scope) -> dict[str, str]:
-    """The headers that a plugin adds to its request: the id of this one, and a valid `traceparent` (W3C Trace Context,
-    version 00); a client can choose no other."""
+    """The headers that a plugin adds to its request: the id of this one, and a valid `traceparent` with a valid
+    `tracestate` (W3C Trace Context, version 00); a client can choose no other."""
     headers = {"x-request-id": request_id(scope)}
     given = [value for name, value in scope["headers"] if name == b"traceparent"]
     if len(given) == 1 and _TRACEPARENT.fullmatch(given[0]):
         headers["traceparent"] = given[0].decode()
+        state = b",".join(value for name, value in scope["headers"] if name == b"tracestate")
+        if len(state) <= _LONGEST_TRACESTATE and all(map(_TRACESTATE.fullmatch, map(bytes.strip, state.split(b",")))):
+            headers["tracestate"] = state.decode()
     return headers
 
 
 def refuse(problem: Problem, scope: Scope) -> Reply:
-    """The refusal of a request, in the words of the door that its path belongs to."""
+    """The refusal of a request, in the words of the door that its path belongs to; it is logged and counted."""
     own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    own[REFUSAL] = problem.code
     doors: Doors = own[DOORS]
-    return doors.refuse(scope["path"], problem, request_id(scope))
+    refusals: Refusals = own[REFUSALS]
+    client, path = client_of(scope), scope["path"]
+    method = scope["method"] if scope["type"] == ScopeType.HTTP else ""
+    refusals.note(
+        problem,
+        request_id(scope),
+        client.name,
+        address_of(scope),
+        doors.of(path).plugin,
+        method,
+        path,
+    )
+    return doors.refuse(path, problem, request_id(scope))
+
+
+def refusal_code(scope: Scope) -> str:
+    """The code of the refusal of this request; "" if it was not refused."""
+    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    return str(own.get(REFUSAL, ""))
 
 
 async def send_problem(problem: Problem, scope: Scope, send: Send) -> None:

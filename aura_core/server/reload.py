@@ -1,4 +1,4 @@
-"""Notice edits while the server runs: agents are read again, settings ask for a restart.
+"""Notice edits while the server runs: agents and tokens are read again, settings ask for a restart.
 
 File events only say when to look. Many edits cause none: of a file behind a link, on a network drive, in a container's
 mount, or if the system has no watch left. So names, sizes and times are compared every second as well.
@@ -14,6 +14,7 @@ from typing import Literal
 from watchfiles import awatch
 
 from aura_core import files
+from aura_core.config.agents import Fault
 from aura_core.config.reading import leads_out, read_file
 from aura_core.config.settings import FILE
 from aura_core.errors import ConfigError
@@ -39,6 +40,7 @@ async def watch(runtime: Runtime) -> None:
             async for wakeup in wakeups:
                 try:
                     settings, agents = await asyncio.to_thread(watched.look)  # a large folder takes its time
+                    runtime.add_secrets(runtime.settings.clients.secrets)
                     fault = ""
                 except Exception as exc:
                     if fault != (fault := repr(exc)):
@@ -115,6 +117,7 @@ class _Watched:
 
     def look(self) -> tuple[bool, bool]:
         """Log what has changed since the last look. Returns whether settings and whether agents have changed."""
+        self._runtime.settings.clients.reload()
         return self._look_at_settings(), self._look_at_agents()
 
     def _look_at_settings(self) -> bool:
@@ -126,9 +129,20 @@ class _Watched:
             text = _text(path, _within(path, self._runtime))
             self._settings[path] = version, text
             if text != before:
-                log.info("%s changed; restart to apply", path)
+                self._tell_of_settings(path)
                 changed = True
         return changed
+
+    def _tell_of_settings(self, path: Path) -> None:
+        """Say what a restart would make of the settings: who edits them is still there."""
+        try:
+            faults = self._runtime.faults_of_settings()
+        except ConfigError as exc:
+            log.warning("%s changed and cannot be used: %s; correct it before a restart, nothing is applied", path, exc)
+            return
+        for fault in faults:
+            log.warning("%s changed: %s", path, fault)
+        log.info("%s changed; restart to apply", path)
 
     def _look_at_agents(self) -> bool:
         agents = self._runtime.agents
@@ -140,7 +154,7 @@ class _Watched:
                 log.info("%s: can be read now", agents.directory)
             self._problem = agents.problem
         for line in lines:
-            log.info("%s", line)
+            log.log(logging.WARNING if isinstance(line, Fault) else logging.INFO, "%s", line)
         return bool(lines)
 
 

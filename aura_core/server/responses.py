@@ -17,7 +17,7 @@ from aura_core.limits import WHOLE_ANSWER_LIMIT
 from aura_core.problems import Problem
 from aura_core.runtime import Bound, Runtime
 from aura_core.server.budgeted import share_of
-from aura_core.server.guard import request_id, upstream_headers
+from aura_core.server.guard import address_of, client_of, request_id, upstream_headers
 from aura_core.server.request_body import count_texts
 from aura_core.server.uvicorn_protocol import CONNECTION, Protocol
 
@@ -68,6 +68,9 @@ class _Relayed(Response[None]):
             identity,
             upstream_headers(scope),
             self._share,
+            client_of(scope),
+            address_of(scope),
+            self._opened.plugin,
         )
         watcher = asyncio.create_task(_watch(receive, relay), name="aura-disconnect")
         try:

@@ -2,13 +2,10 @@
 
 import asyncio
 import ctypes
-import errno
 import gc
 import logging
-import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,14 +17,12 @@ from typing import Any
 import uvicorn
 
 from aura_core.budget import Budget
-from aura_core.errors import ConfigError
 from aura_core.limits import (
     BACKLOG,
     FORCED_SHUTDOWN,
     LAST_EVENT_TIME,
     MAPPED_SIZE,
     SAME_SIGNAL,
-    SEND_BUFFER,
     TRIM_PAUSE,
     TRIM_SIZE,
 )
@@ -35,65 +30,15 @@ from aura_core.runtime import Runtime
 from aura_core.server import event_loop
 from aura_core.server.app import create_app
 from aura_core.server.reload import watch
+from aura_core.server.systemd import Overseer, Systemd
 from aura_core.server.uvicorn_protocol import Protocol
+from aura_core.server.vitals import watch_vitals
 
 log = logging.getLogger("aura.server")
 
 # mallopt(3)
 M_ARENA_MAX = -8
 M_MMAP_THRESHOLD = -3
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there. Raises ConfigError that says what to do."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError as exc:
-        raise ConfigError(f"cannot listen on {host}: {exc.strerror or exc}") from None
-    except UnicodeError:  # `a..b`, a label of over 63 letters
-        raise ConfigError(f"cannot listen on {host}: it is not a valid host name") from None
-    try:
-        return _bound(socket.socket(family, kind, protocol), address)
-    except OSError as exc:
-        busy = exc.errno == errno.EADDRINUSE
-        hint = "; is Aura running already? Choose another with --port" if busy else ""
-        raise ConfigError(f"cannot listen on {host}:{port}: {exc.strerror or exc}{hint}") from None
-
-
-def listen_together(host: str, port: int, count: int) -> list[socket.socket]:
-    """A socket for each of several workers, at one address, as `listen` has it.
-
-    On Linux the kernel distributes new connections among them. With one shared socket the first worker to wake accepts
-    all that wait: of 50 simultaneous connections one of two workers often got all.
-    """
-    first = listen(host, port)  # also checks that the port is free: sockets with SO_REUSEPORT would share it
-    if sys.platform != "linux":
-        return [first] * count
-    family, kind, protocol, address = first.family, first.type, first.proto, first.getsockname()
-    first.close()
-    sockets = []
-    for _ in range(count):
-        sock = socket.socket(family, kind, protocol)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sockets.append(_bound(sock, address))
-    return sockets
-
-
-def _bound(sock: socket.socket, address: Any) -> socket.socket:
-    """The socket, listening there. Raises OSError."""
-    try:
-        if os.name == "posix":  # on Windows it would let two servers share the port
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        sock.bind(address)
-        sock.listen(BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    sock.setblocking(False)
-    return sock
 
 
 class DrainingServer(uvicorn.Server):
@@ -106,16 +51,21 @@ class DrainingServer(uvicorn.Server):
         listening: Callable[[], None] | None = None,
         chosen: Callable[[str], None] | None = None,
         settled: Callable[[], None] | None = None,
+        overseer: Overseer | None = None,
     ) -> None:
         """`listening` is called as soon as the server listens; `chosen` is called with a sentence that says which
         provider serves agents without one, if there are such; `settled` is called when the agents' clients are open.
+        `overseer` hears how the server does.
         """
         super().__init__(
             uvicorn.Config(
                 create_app(runtime),
                 # uvicorn only calls it; it need not be a class.
                 http=partial(  # type: ignore[arg-type]
-                    Protocol, write_timeout=runtime.settings.server.write_timeout, budget=runtime.budget
+                    Protocol,
+                    write_timeout=runtime.settings.server.write_timeout,
+                    budget=runtime.budget,
+                    refusals=runtime.refused,
                 ),
                 ws="none",
                 lifespan="on",
@@ -129,9 +79,11 @@ class DrainingServer(uvicorn.Server):
             )
         )
         self._runtime = runtime
+        runtime.connections = lambda: len(self.server_state.connections)
         self._listening = listening
         self._chosen = chosen
         self._settled = settled
+        self._overseer = overseer or Systemd({})
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._signalled_at = 0.0
@@ -147,8 +99,12 @@ class DrainingServer(uvicorn.Server):
         await super().startup(sockets)
         if self._listening is not None:
             self._listening()
+        self._overseer.ready()
+        if self._overseer.sign_every is not None:
+            self._background(self._give_signs(self._overseer.sign_every))
         self._background(self._warm())
         self._background(watch(self._runtime))
+        self._background(watch_vitals(self._runtime))
         self._background(_return_memory(self._runtime.budget))
 
     async def _warm(self) -> None:
@@ -158,6 +114,11 @@ class DrainingServer(uvicorn.Server):
         await self._runtime.warm()
         if self._settled is not None:
             self._settled()
+
+    async def _give_signs(self, every: float) -> None:
+        while True:
+            self._overseer.alive()
+            await asyncio.sleep(every)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -184,16 +145,23 @@ class DrainingServer(uvicorn.Server):
         if self._loop is None:
             self.should_exit = self.force_exit = True
             return
-        if self._runtime.draining:
+        if self._runtime.leaving:
             if now - self._signalled_at > SAME_SIGNAL:
                 self.should_exit = self.force_exit = True
                 logging.getLogger("uvicorn.error").disabled = True  # no tracebacks of cut requests
             return
         self._signalled_at = now
-        self._runtime.draining = True
+        self._runtime.leaving = True
+        # At once, not when the loop gets to it.
+        self._runtime.draining = not self._runtime.settings.server.drain_delay
+        self._overseer.stopping()
         self._loop.call_soon_threadsafe(self._background, self._drain())
 
     async def _drain(self) -> None:
+        if delay := self._runtime.settings.server.drain_delay:
+            log.info("shutting down; new requests are taken for %g s, until balancers know it", delay)
+            await asyncio.sleep(delay)
+            self._runtime.draining = True
         relays = self._runtime.relays
         limit = self._runtime.settings.server.drain_timeout
         if relays:
@@ -203,7 +171,7 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what still runs with an event, then stop listening and close what clients agents had."""
-        self._runtime.draining = True
+        self._runtime.leaving = self._runtime.draining = True
         for relay in list(self._runtime.relays):
             relay.fail("server_shutdown", "The server is shutting down; try again in a moment.")
         if not self.force_exit:
@@ -225,11 +193,15 @@ class DrainingServer(uvicorn.Server):
 
 def serve(
     runtime: Runtime,
-    sock: socket.socket,
+    sockets: list[socket.socket],
     listening: Callable[[], None] | None = None,
     chosen: Callable[[str], None] | None = None,
-) -> None:
-    """Serve on a listening socket until a signal ends it; see DrainingServer for `listening` and `chosen`."""
+    overseer: Overseer | None = None,
+) -> list[Any]:
+    """Serve on listening sockets until a signal ends it; see DrainingServer for the functions and the overseer.
+
+    Returns the tasks and threads of plugins that did not end; while there are any, leave with `os._exit`.
+    """
 
     def settled() -> None:
         # These objects live until the end: scanning them again and again costs 13-15 % of a request.
@@ -238,12 +210,11 @@ def serve(
         gc.set_threshold(50_000, 20, 50)
 
     _set_up_memory()
-    server = DrainingServer(runtime, listening, chosen, settled)
-    server.run(sockets=[sock])
+    server = DrainingServer(runtime, listening, chosen, settled, overseer)
+    server.run(sockets)
     if server.left:
         log.error("ended without waiting for: %s", ", ".join(map(_name, server.left)))
-        logging.shutdown()
-        os._exit(0)  # the interpreter would wait for them
+    return server.left
 
 
 def _name(left: "asyncio.Task[Any] | threading.Thread") -> str:

@@ -1,7 +1,6 @@
 """uvicorn's HTTP protocol with limits on what a client may send, and a way to drop a client that does not read."""
 
 import asyncio
-import logging
 import math
 import re
 import secrets
@@ -20,8 +19,7 @@ from aura_core.limits import HEADER_LIMIT, LARGE_PART, LINGER, LINGER_SIZE, REQU
 from aura_core.problems import Problem
 from aura_core.server.budgeted import SHARE
 from aura_core.server.guard import NOT_KEPT, REQUEST_ID
-
-log = logging.getLogger("aura.server")
+from aura_core.telemetry.refusals import Refusals
 
 CONNECTION = "aura_connection"
 """The key of the ASGI scope that holds a weak reference to the connection, a `Protocol`.
@@ -63,8 +61,16 @@ class Protocol(HttpToolsProtocol):
     _share: Share  # of the current request; the application closes it
     _held = 0  # bytes of the budget that belong to the connection, not to a request's share
 
-    def __init__(self, *args: Any, write_timeout: float = 0, budget: Budget | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        write_timeout: float = 0,
+        budget: Budget | None = None,
+        refusals: Refusals | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._refusals = refusals
         self._write_timeout = write_timeout
         self._budget = budget or Budget()
 
@@ -315,7 +321,9 @@ class Protocol(HttpToolsProtocol):
     def _say(self, problem: Problem) -> None:
         own: dict[str, Any] = {} if self._in_head else self.cycle.scope  # type: ignore[assignment]
         identity = own.get(REQUEST_ID) or secrets.token_hex(8)  # the guard's, if it has seen the request
-        log.info("request %s was refused (%s): %s", identity, problem.code, problem.detail)
+        if self._refusals is not None:
+            address = self.client[0] if self.client else ""
+            self._refusals.note(problem, identity, client_address=address, path=own.get("path", ""))
         body = problem.body(identity)
         headers = [(name.encode(), value.encode()) for name, value in problem.headers().items()]
         head = b"".join(

@@ -100,7 +100,8 @@ CAUSES: tuple[Cause, ...] = (
             "payment required", "past due", "overdue", "arrear", "unpaid", "recharge", "add balance", "top up",
             "usage limit", "usage quota", "weekly limit", "monthly limit", "free allocation", "free tier only",
             "free tier…exhausted", "exceeded current quota error", "token quota failed", "per day per project",
-            "limit: 0,", "/ month", "per month", "余额不足", "欠费", "额度不足", "额度已用", "无可用额度", "用量上限",
+            "limit: 0,", "/ month", "per month", "extra usage is required", "usage credits are required",
+            "余额不足", "欠费", "额度不足", "额度已用", "无可用额度", "用量上限",
             "使用上限",
         ),
         never=frozenset({404}),
@@ -183,7 +184,9 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         "model_not_found",
-        phrases=("invalid model", "model…is not available", "model…not supported by"),
+        phrases=(
+            "invalid model", "model…is not available", "is not available. please use", "model…not supported by",
+        ),
         statuses=frozenset({400, 404, 422}),
     ),
     # The key. Some servers refuse it with 400; a gateway whose own key is wrong sends 500.
@@ -203,7 +206,10 @@ CAUSES: tuple[Cause, ...] = (
     Cause("auth", phrases=("api key", "apikey"), statuses=frozenset({IN_STREAM, 400})),
     Cause(
         "auth",
-        phrases=("permission denied", "permission error", "access denied", "does not have permission"),
+        phrases=(
+            "permission denied", "permission error", "access denied", "does not have permission",
+            "organization has been disabled",
+        ),
         statuses=frozenset({IN_STREAM, 400, 401, 403, 404}),
     ),
     # Another attempt may succeed. A rate limit (429) is not one of these.

@@ -1,157 +1,133 @@
-"""Where Aura's log lines go: text for a terminal, JSON for everything else; never a secret, never a prompt."""
+"""Where Aura's log lines go: to stderr, in batches that no answer waits for."""
 
-import json
 import logging
 import os
-import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections import deque
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any
 
-import msgspec
-
-from aura_core.answer.stream_record import Attempt, StreamRecord
-from aura_core.limits import LOG_FLUSH, LOG_QUEUE
-from aura_core.telemetry.redact import hide
-from aura_core.text import printable, printable_json, printable_lines
-
-Secrets = Callable[[], list[str]]
-
-
-class TextFormatter(logging.Formatter):
-    """`12:00:01 INFO aura: …`; further lines, as of a traceback, are indented."""
-
-    def __init__(self, secrets: Secrets = list) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
-        self._secrets = secrets
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
-        line = super().formatMessage(record)
-        stream: StreamRecord | None = getattr(record, "stream", None)
-        if stream is None:
-            return line
-        fields = msgspec.structs.asdict(stream) | {"attempts": _several(stream.attempts)}
-        return f"{line} " + " ".join(f"{key}={_word(value)}" for key, value in fields.items() if value is not None)
-
-    def format(self, record: logging.LogRecord) -> str:
-        # What a plugin or an upstream says may hold escape sequences, or lines that look like ours.
-        # Without those first: a key that one of them cuts in two would else be whole again afterwards.
-        return hide(printable_lines(super().format(record)), self._secrets()).replace("\n", "\n    ")
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
-
-    def __init__(self, secrets: Secrets = list) -> None:
-        super().__init__()
-        self._secrets = secrets
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        stream: StreamRecord | None = getattr(record, "stream", None)
-        if stream is not None:
-            fields |= msgspec.to_builtins(stream)
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        # Now, as in JSON a quote in a secret is written in another way.
-        secrets = self._secrets()
-        fields = _hidden(fields, secrets)
-        # Not msgspec: it raises on half a surrogate pair, which an exception's text may hold.
-        return printable_json(json.dumps(fields, default=str, ensure_ascii=False))
-
-
-def _hidden(value: Any, secrets: list[str]) -> Any:
-    """The value with every secret in it hidden."""
-    if isinstance(value, str):
-        return hide(value, secrets)
-    if isinstance(value, dict):
-        return {key: _hidden(inner, secrets) for key, inner in value.items()}
-    return [_hidden(inner, secrets) for inner in value] if isinstance(value, list) else value
-
-
-def _several(attempts: list[Attempt]) -> str | None:
-    """The attempts of an answer in one line, where it took more than one."""
-    if len(attempts) < 2:
-        return None
-    return ", ".join(
-        f"{attempt.provider} {attempt.model or '-'} {attempt.code or attempt.outcome} {attempt.ms:g} ms"
-        for attempt in attempts
-    )
-
-
-def _word(value: Any) -> str:
-    """A field of a text line: what could be taken for several of them stands in quotes."""
-    text = printable(str(value))
-    return json.dumps(text, ensure_ascii=False) if isinstance(value, str) and set(' "=') & set(text) else text
+from aura_core.limits import LOG_FLUSH, LOG_INTERVAL, LOG_QUEUE, LOG_WRITE
+from aura_core.telemetry.log_lines import JsonFormatter, Secrets, TextFormatter
 
 
 class Background(logging.Handler):
-    """Writes records in a thread of its own.
+    """Writes records in a thread of its own, all that came within `LOG_INTERVAL` together.
 
     Who reads the log may stop reading (a full pipe, Ctrl-S in a terminal); the answers must go on. Records that find
-    the queue full are dropped, and their number is logged.
+    the queue full are dropped, and their number is logged; `dropped` is all of them.
     """
 
-    def __init__(self, target: logging.Handler, descriptor: int, encoding: str = "utf-8") -> None:
-        """`target` formats the records, `descriptor` is where they go, in this encoding."""
+    def __init__(self, formatter: TextFormatter | JsonFormatter, descriptor: int, encoding: str = "utf-8") -> None:
+        """`descriptor` is where the lines go, in this encoding if they are text; JSON is UTF-8."""
         super().__init__()
-        self._target = target
+        self.dropped = 0
+        self._lines = formatter
         self._descriptor = descriptor
         self._encoding = encoding
-        # Not queue.Queue: its lock and condition, in Python, cost an answer more than all else of its log line.
-        self._queue: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
-        self._dropped = 0
+        # No lock: `logging.shutdown` holds the handler's while it waits for the thread.
+        self._waiting = deque[logging.LogRecord]()
+        self._told = 0  # of the dropped ones
+        self._some = threading.Event()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="aura-log", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._queue.qsize() < LOG_QUEUE:
-            self._queue.put(record)
-        else:
-            self._dropped += 1
+        if len(self._waiting) >= LOG_QUEUE:
+            self.dropped += 1
+            return
+        self._waiting.append(record)
+        if len(self._waiting) == 1:  # waking the thread costs more than all else here
+            self._some.set()
 
     def _run(self) -> None:
-        while (record := self._queue.get()) is not None:
-            self._write(record)
-            if self._dropped:
-                dropped, self._dropped = self._dropped, 0
-                text = f"log lines dropped, because nobody read them: {dropped}"
-                self._write(logging.LogRecord("aura", logging.WARNING, "", 0, text, None, None))
+        while True:
+            self._some.wait()
+            closing = self._closing.wait(LOG_INTERVAL)
+            self._some.clear()
+            while self._waiting:  # until it is empty: the first record after that sets the event
+                self._write_batch()
+            if closing:
+                return
 
-    def _write(self, record: logging.LogRecord) -> None:
-        # Straight to the descriptor: a write that blocks must hold no lock that the process needs in order to end.
+    def _write_batch(self) -> None:
+        batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if untold := self.dropped - self._told:
+            self._told += untold
+            batch.append(_own(f"log lines dropped, because nobody read them: {untold}"))
+        for piece in _pieces(self._encoded(batch)):
+            self._write(piece)
+
+    def _encoded(self, batch: list[logging.LogRecord]) -> list[bytes]:
         try:
-            line = self._target.format(record)
+            if isinstance(self._lines, JsonFormatter):
+                return self._lines.lines(batch)
+            # As the terminal has it: the second byte of a letter in UTF-8 may be a control character elsewhere.
+            return [self._lines.format(record).encode(self._encoding, "backslashreplace") for record in batch]
         except Exception:  # `log.warning("%d", "x")` of a plugin or a library
-            line = f"a log line of {record.name} could not be written"
-            line = self._target.format(logging.LogRecord("aura", logging.WARNING, "", 0, line, None, None))
-        # As the terminal has it: the second byte of a letter in UTF-8 may be a control character elsewhere.
-        data = f"{line}\n".encode(self._encoding, "backslashreplace")
+            if len(batch) > 1:
+                return [line for record in batch for line in self._encoded([record])]
+            said = _own(f"a log line of {batch[0].name} could not be written")
+            return [self._lines.format(said).encode(self._encoding, "backslashreplace")]
+
+    def _write(self, data: bytes) -> None:
+        # Straight to the descriptor: a write that blocks must hold no lock that the process needs in order to end.
         with suppress(OSError):  # the reader has left; the answers go on
             while data:
                 data = data[os.write(self._descriptor, data) :]
 
     def close(self) -> None:
         """Write what is left; `logging.shutdown` calls it, too."""
-        self._queue.put(None)
+        self._closing.set()
+        self._some.set()
         self._thread.join(LOG_FLUSH)
         super().close()
 
 
-def configure(secrets: Secrets, level: int = logging.INFO, background: bool = False) -> None:
-    """Send Aura's lines from `level` on, and others' warnings, to stderr; libraries that log requests stay quiet."""
-    handler: logging.Handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TextFormatter(secrets) if sys.stderr.isatty() else JsonFormatter(secrets))
+def _own(text: str) -> logging.LogRecord:
+    return logging.LogRecord("aura", logging.WARNING, "", 0, text, None, None)
+
+
+def _pieces(lines: list[bytes]) -> list[bytes]:
+    """The lines joined into pieces that are written at once: a pipe takes up to `LOG_WRITE` bytes whole, so that lines
+    of several workers do not mix."""
+    pieces: list[bytes] = []
+    size = LOG_WRITE
+    for line in lines:
+        size += len(line) + 1
+        if size > LOG_WRITE:
+            pieces.append(b"")
+            size = len(line) + 1
+        pieces[-1] += line + b"\n"
+    return pieces
+
+
+def configure(secrets: Secrets, level: int = logging.INFO, form: str = "auto", background: bool = False) -> None:
+    """Send Aura's lines from `level` on, and others' warnings, to stderr; libraries that log requests stay quiet.
+
+    `form` is `text`, `json`, or `auto`: text on a terminal, else JSON.
+    """
+    terminal = sys.stderr.isatty()
+    formatter = TextFormatter(secrets) if is_text(form) else JsonFormatter(secrets)
+    if background:
+        handler: logging.Handler = Background(
+            formatter, sys.stderr.fileno(), sys.stderr.encoding if terminal else "utf-8"
+        )
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(formatter)
     root = logging.getLogger()
-    encoding = sys.stderr.encoding if sys.stderr.isatty() else "utf-8"
-    root.handlers[:] = [Background(handler, sys.stderr.fileno(), encoding) if background else handler]
-    root.setLevel(logging.WARNING)
+    root.handlers[:] = [handler]
+    root.setLevel(max(level, logging.WARNING))
     logging.getLogger("aura").setLevel(level)
+
+
+def is_text(form: str) -> bool:
+    """Whether the lines are text in this form."""
+    return sys.stderr.isatty() if form == "auto" else form == "text"
+
+
+def lines_dropped() -> int:
+    """The log lines of this process that were dropped so far."""
+    return sum(each.dropped for each in logging.getLogger().handlers if isinstance(each, Background))

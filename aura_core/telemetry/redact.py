@@ -18,7 +18,7 @@ _SHORTEST = 4
 
 def hide(text: str, secrets: list[str]) -> str:
     """The text with every secret replaced by `***`, also in base64 (as in `Basic …`) and percent-encoded."""
-    for form in _forms(tuple(secrets)):
+    for form in forms(tuple(secrets)):
         if form in text:
             text = text.replace(form, "***")
     return text
@@ -33,7 +33,7 @@ def message(text: str, secrets: list[str]) -> str:
 
 
 @lru_cache(maxsize=16)
-def _forms(secrets: tuple[str, ...]) -> list[str]:
+def forms(secrets: tuple[str, ...]) -> list[str]:
     """All encoded forms of the secrets, the longest first, since it may contain a shorter one."""
     forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _of(secret)}
     return sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)

@@ -1,6 +1,7 @@
 """A provider instance between a scripted server and the core's relay: its tokens, and the client's events."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,8 @@ from aura_core.answer.candidates import Candidate
 from aura_core.answer.events import ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Limits, Relay
 from aura_core.config.sources import Value
+from aura_core.config.suggest import did_you_mean
+from aura_core.errors import CODES, ProviderError
 from aura_core.limits import CLEANUP_LIMIT
 from aura_core.plugins.distributions import published, requirements_of
 from aura_core.plugins.instance import Instance
@@ -38,13 +41,18 @@ class Inapplicable(Exception):
 
 
 class PlayedAnswer:
-    """One answer under way. `tokens` are the plugin's own, `events` what the relay makes of them."""
+    """One answer under way. `tokens` are the plugin's own, `events` what the relay makes of them. `fault` says how the
+    plugin misused its contract, "" where it did not; `swallowed` whether it kept a cancellation to itself."""
 
     def __init__(self, instance: Instance, request: ChatRequest, limits: Limits = LIMITS) -> None:
         self.tokens: list[Token] = []
         self.events: list[Any] = []
+        self.token_at: list[float] = []
+        self.closed_at = 0.0
         self.raised: BaseException | None = None
-        self.abandoned = False
+        self.raised_text = ""
+        self.fault = ""
+        self.swallowed = self.abandoned = False
         self._instance = instance
         self._request = request
         candidate = Candidate(self._start, instance.plugin, abandoned=lambda: setattr(self, "abandoned", True))
@@ -95,7 +103,10 @@ class PlayedAnswer:
     def end(self) -> str:
         """How it ended, in words."""
         if self.relay.error is not None:
-            return f"error {self.relay.error.code} ({self.relay.error.message})"
+            code = self.relay.error.code
+            if isinstance(self.raised, ProviderError) and self.raised.code not in CODES:
+                code += f", as its code {self.raised.code!r} does not exist{did_you_mean(self.raised.code, CODES)}"
+            return f"error {code} ({self.relay.error.message})"
         return f"done {self.relay.finish_reason}" if self.relay.succeeded else "no end"
 
     @property
@@ -115,6 +126,8 @@ class PlayedAnswer:
                 self.events += await self.relay.take()
         finally:
             await self.leave()
+        if self.fault:
+            raise Broken(self.fault)
         return self
 
     async def leave(self) -> None:
@@ -136,21 +149,57 @@ class _Watched:
         return self
 
     async def __anext__(self) -> Token:
+        answer = self._answer
         try:
             token: Token = await self._iterator.__anext__()
         except StopAsyncIteration:
+            answer.closed_at = time.monotonic()
+            answer.swallowed = _is_cancelled()
             raise
         except BaseException as exc:
-            self._answer.raised = exc
+            answer.raised = exc
+            answer.raised_text = _words(exc)  # before anybody redacts it
+            answer.swallowed = isinstance(exc, Exception) and _is_cancelled()
             raise
-        if isinstance(token, Token):
-            self._answer.tokens.append(token)
+        answer.swallowed = _is_cancelled()
+        if isinstance(token, Token) and not (fault := _fault(token)):
+            answer.tokens.append(token)
+            answer.token_at.append(time.monotonic())
+        else:
+            answer.fault = answer.fault or (fault if isinstance(token, Token) else f"it yielded {token!r}, not a Token")
         return token
 
     async def aclose(self) -> None:
         close = getattr(self._iterator, "aclose", None)
         if close is not None:
             await close()
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _words(exc: BaseException) -> str:
+    fields = (getattr(exc, name, "") for name in ("message", "upstream_words", "upstream_id"))
+    return " ".join(str(each) for each in (exc, *fields) if each)
+
+
+def _fault(token: Token) -> str:
+    """What is wrong with the types of a token; "" where nothing is."""
+    for field, kinds in {
+        "content": str,
+        "reasoning": str,
+        "finish_reason": (str, type(None)),
+        "usage": (Usage, type(None)),
+        "detail": str,
+        "upstream_id": str,
+    }.items():
+        value = getattr(token, field)
+        if not isinstance(value, kinds):  # type: ignore[arg-type]
+            wanted = "a str" if kinds is str else "a str or None" if field == "finish_reason" else "a Usage or None"
+            return f"it yielded a Token with {field}={value!r}, which must be {wanted}, not {type(value).__name__}"
+    return ""
 
 
 class Harness:
@@ -225,12 +274,38 @@ class Harness:
         """A whole answer."""
         return await self.start(reply, request).finish()
 
+    async def start_all(self, replies: Mapping[str, Reply]) -> dict[str, PlayedAnswer]:
+        """An answer to each of these replies, all at the same time."""
+        started = {}
+        for name, reply in replies.items():
+            asked = len(self.questions)
+            self.upstream.queue(reply)
+            started[name] = self.start()
+            await until(lambda asked=asked, name=name: len(self.questions) > asked or started[name].ended)  # type: ignore[misc]
+        return started
+
+    def text_record(self) -> bytes:
+        """A record with some text and its framing. Raises Inapplicable where the kit cannot tell."""
+        dialect, text = self.conformance.dialect, "word " * 800
+        if dialect is None or dialect.split is None:
+            raise Inapplicable("its dialect has no `split`, so the kit cannot repeat a record")
+        found = [record for record in dialect.split(self.conformance.whole([text, "end"])) if text.encode() in record]
+        if not found:
+            raise Inapplicable("no record holds a token as it is, so the kit cannot repeat one")
+        return found[0]
+
     async def play(self, body: bytes) -> PlayedAnswer:
         """The answer to these bytes in one write. Raises Inapplicable if it fails."""
         answer = await self.ask(self.reply(body))
         if not answer.relay.succeeded:
             raise Inapplicable(f"a whole answer ends with {answer.end}; see `finish`")
         return answer
+
+    @property
+    def module(self) -> str:
+        """The plugin's package."""
+        found = next((ep for ep in published(GROUP)[0] if ep.name == self.conformance.plugin), None)
+        return "" if found is None else found.value.partition(":")[0].partition(".")[0]
 
     async def replay(self, transcript: Transcript | Failure) -> PlayedAnswer:
         """The answer to a transcript."""
@@ -288,5 +363,8 @@ CLEANUP = CLEANUP_LIMIT + 0.5
 
 def encoded(value: Any) -> str:
     """A value, short and on one line, for a report."""
-    text = msgspec.json.encode(value).decode()
+    text = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in msgspec.json.encode(value).decode()
+    )
     return text if len(text) <= 160 else f"{text[:100]} … {text[-50:]}"

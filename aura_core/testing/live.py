@@ -14,7 +14,7 @@ from aura_core.plugins.registry import Unusable
 from aura_core.runtime import Runtime
 from aura_core.telemetry import redact
 from aura_core.testing.harness import CLEANUP, Broken, Inapplicable, PlayedAnswer, until
-from aura_core.testing.registry import DOCS
+from aura_core.testing.registry import EXPLAIN
 from aura_core.testing.runner import Result
 from aura_core.types import ChatRequest, Message
 
@@ -82,6 +82,18 @@ class Live:
         return redact.message(answer.end, self._runtime.secrets)
 
 
+LIVE = {
+    f"live-{name}": " ".join((look.__doc__ or "").split())
+    for name, look in {
+        "first": Live.first_token,
+        "finish": Live.finish,
+        "usage": Live.usage,
+        "cancel": Live.cancel,
+    }.items()
+}
+"""The promise of each live check."""
+
+
 def results(name: str, model: str | None, config: Path | None) -> Iterator[Result]:
     """Ask the instance `name` of aura.toml. Raises ConfigError where there is none."""
     runtime = Runtime(settings.load({}, os.environ, config), os.environ)
@@ -114,4 +126,4 @@ async def _look(name: str, look: Callable[[], Awaitable[None]]) -> Result:
     except Exception as exc:  # a ProviderError's message, or a plugin's bug
         status, detail = "failed", str(exc) or type(exc).__name__
     promise = " ".join((look.__doc__ or "").split())
-    return Result(name, status, promise, detail, f"{DOCS}#live-checks", round(time.monotonic() - begin, 3))
+    return Result(name, status, promise, detail, f"{EXPLAIN} {name}", round(time.monotonic() - begin, 3))

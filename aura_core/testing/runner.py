@@ -5,7 +5,7 @@ import os
 import threading
 import time
 import unittest
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
@@ -22,13 +22,13 @@ from aura_core.testing.harness import Broken, Harness, Inapplicable, written_for
 from aura_core.testing.registry import Promise
 from aura_core.testing.upstream import Upstream
 
-LIMIT = 180.0
-"""Seconds that one check may take."""
+LIMIT = 120.0
+"""Seconds that one check may take; after one that takes longer, no other is tried."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 class Result(msgspec.Struct, frozen=True):
-    """The result of one check. `docs` is where its promise is documented."""
+    """The result of one check. `docs` is the command that explains its promise."""
 
     name: str
     status: Literal["ok", "failed", "skipped"]
@@ -90,6 +90,7 @@ class Checks:
     def __init__(self, plugin: str) -> None:
         self.plugin = plugin
         self._results: dict[str, Result] = {}
+        self._stuck = ""
 
     def cases(self) -> list[Check]:
         """Every check."""
@@ -98,6 +99,10 @@ class Checks:
     def results(self) -> Iterator[Result]:
         """Every result, as it comes."""
         return (self.result(name) for name in self.promises)
+
+    def only(self, names: Iterable[str]) -> Iterator[Result]:
+        """The results of these checks; those that they build on are tried, too."""
+        return (self.result(name) for name in self.promises if name in set(names))
 
     def result(self, name: str) -> Result:
         """The result of one check; the checks that it depends on run before it."""
@@ -109,14 +114,17 @@ class Checks:
         begin = time.monotonic()
         status: Literal["ok", "failed", "skipped"] = "ok"
         detail = ""
+        logged: list[str] = []
         try:
+            if self._stuck:
+                raise Inapplicable(f"the plugin was stuck in `{self._stuck}`, so the rest was not tried")
             for needed in check.needs:
                 if self.result(needed).status == "failed":
                     raise Inapplicable(f"it builds on `{needed}`, which is broken")
             if check.since > (version := written_for(self.plugin)):
                 raise Inapplicable(f"it is new in Aura {check.since}, and the plugin was written for {version}")
             self._check_applies(check)
-            with surroundings():
+            with surroundings() as logged:
                 self._play(check)
         except Inapplicable as why:
             status, detail = "skipped", str(why)
@@ -124,6 +132,8 @@ class Checks:
             status, detail = "failed", str(seen)
         except Exception as exc:
             status, detail = "failed", f"the check could not be carried out: {words_of(exc)}"
+        if "log says more" in detail and logged:
+            detail += f"\nThe log says: {_in_short(logged[-1])}"
         seconds = round(time.monotonic() - begin, 3)
         return Result(check.name, status, check.promise, detail, check.docs, seconds)
 
@@ -140,7 +150,8 @@ class Checks:
         thread.start()
         thread.join(LIMIT)
         if thread.is_alive():
-            raise Broken(f"the check did not end within {LIMIT:g} s: the plugin blocks its thread")
+            self._stuck = check.name
+            raise Broken(f"the check did not end within {LIMIT:g} s: the plugin blocks its thread, or waits for ever")
         if failures:
             raise failures[0]
 
@@ -194,15 +205,22 @@ def _secrets(harness: Harness) -> list[str]:
     return []
 
 
+def _in_short(logged: str) -> str:
+    """The first line of a log record, and the end of its traceback."""
+    first, *more = logged.strip().splitlines()
+    return "\n".join([first, *(line.strip() for line in more[-3:])])
+
+
 @contextmanager
-def surroundings() -> Iterator[None]:
-    """The environment and the log of a check, put back afterwards; no proxy of this machine interferes."""
+def surroundings() -> Iterator[list[str]]:
+    """The environment and the log of a check, put back afterwards; no proxy of this machine interferes.
+    Gives the warnings and errors that were logged."""
     before = dict(os.environ)
     for name in [name for name in os.environ if name.lower() in PROXIES]:
         del os.environ[name]
     try:
-        with collected():  # and so kept off the terminal
-            yield
+        with collected() as logged:  # and so kept off the terminal
+            yield logged
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -43,7 +43,8 @@ class AuraServer:
         self.runtime = Runtime(settings.load(given, self._environ, config), self._environ)
 
     def __enter__(self) -> "AuraServer":
-        from aura_core.server.serve import DrainingServer, listen  # heavy
+        from aura_core.server.serve import DrainingServer  # heavy
+        from aura_core.server.sockets import listen
 
         ready = threading.Event()
         self._server = DrainingServer(self.runtime, settled=ready.set)

@@ -6,7 +6,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from http.client import parse_headers
 from io import BytesIO
@@ -68,7 +68,8 @@ class Upstream:
     """A server on a loopback port, in a thread of its own; a context manager.
 
     Replies given with `queue` are used once, in their order; then that of the request's path, set with `on`; then
-    `default`. `unasked` counts the replies whose unasked parts have all been written.
+    `default`. `unasked` counts the replies whose unasked parts have all been written. `asked_at` and `wrote_at` are the
+    times of the last request and the last write, as time.monotonic(); `written` counts the bytes of bodies.
     """
 
     def __init__(self, default: Reply | None = None) -> None:
@@ -78,6 +79,8 @@ class Upstream:
         self.unasked = 0
         self.open = 0
         self.hangups: list[float] = []
+        self.asked_at = self.wrote_at = 0.0
+        self.written = 0
         self._queued: deque[Reply] = deque()
         self._saying: set[asyncio.Task[None]] = set()
         self._by_path: dict[str, Reply] = {}
@@ -153,6 +156,7 @@ class Upstream:
         try:
             while (request := await _read(reader)) is not None:
                 reply = self._next(request)
+                self.asked_at = time.monotonic()
                 self.requests.append(request)
                 self._tell()
                 if not await self._answer(reply, reader, writer):
@@ -163,6 +167,10 @@ class Upstream:
             self.open -= 1
             self._tell()
             writer.close()
+
+    def _count(self, part: bytes) -> None:
+        self.written += len(part)
+        self.wrote_at = time.monotonic()
 
     async def _say(self, unasked: Sequence[Part], writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):  # the client may have closed the connection, and should
@@ -178,7 +186,7 @@ class Upstream:
 
     async def _answer(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Write a reply while watching for the client's hang-up. Returns whether the connection goes on."""
-        writing = asyncio.ensure_future(_write(reply, writer))
+        writing = asyncio.ensure_future(_write(reply, writer, self._count))
         gone = asyncio.ensure_future(reader.read(1))
         try:
             await asyncio.wait({writing, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -216,7 +224,7 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     return Request(method, path, headers, body)
 
 
-async def _write(reply: Reply, writer: asyncio.StreamWriter) -> None:
+async def _write(reply: Reply, writer: asyncio.StreamWriter, count: Callable[[bytes], None]) -> None:
     await asyncio.sleep(reply.head_delay)
     if not reply.status:
         return
@@ -236,7 +244,9 @@ async def _write(reply: Reply, writer: asyncio.StreamWriter) -> None:
             if wrote and isinstance(part, bytes):
                 await asyncio.sleep(WRITE_PAUSE)
             await _write_part(part, writer, chunked, b"" if chunked or index < len(reply.parts) else behind)
-            wrote = wrote or isinstance(part, bytes)
+            if isinstance(part, bytes):
+                wrote = True
+                count(part)
         if not reply.repeat:
             break
     if "content-length" not in headers or reply.ending != "clean":  # else the client has all, and may ask again now

@@ -15,6 +15,7 @@ export class AgentPicker {
   #behind = h("span", { class: "behind" });
   #error = h("p", { class: "agent-error", hidden: true });
   #trouble = "";
+  #lastUsed = "";
 
   /** @param {(agent: Agent) => void} choose */
   constructor(choose) {
@@ -45,7 +46,18 @@ export class AgentPicker {
       ...agents.map(({ id, name, error }) => h("option", { value: id }, error ? `⚠ ${name}` : name)),
     );
     const there = [this.#wanted, before].find((id) => agents.some((agent) => agent.id === id));
-    this.#select.value = there ?? (agents.find((agent) => !agent.error) ?? agents[0])?.id ?? "";
+    this.#select.value = there ?? firstAgent(agents, this.#lastUsed);
+    this.#show();
+  }
+
+  get agents() {
+    return this.#agents;
+  }
+
+  /** The agent that was asked last, in any chat: it is chosen when nobody has chosen one. @param {string} id */
+  set lastUsed(id) {
+    this.#lastUsed = id;
+    if (!this.#wanted && this.#agents.length) this.#select.value = firstAgent(this.#agents, this.#lastUsed);
     this.#show();
   }
 
@@ -73,4 +85,22 @@ export class AgentPicker {
     this.#error.replaceChildren(...withCode(this.#trouble || (agent?.error ?? "")));
     this.#error.hidden = !this.#error.textContent;
   }
+}
+
+/**
+ * The id of the agent to begin with: the last used one, else the server's: with the tag `default`, or `assistant`, which a
+ * server without agent files has and `aura init` writes. "" if there is no agent.
+ * @param {Agent[]} agents
+ * @param {string} [lastUsed]
+ */
+export function firstAgent(agents, lastUsed = "") {
+  const sound = agents.filter(({ error }) => !error);
+  const wanted = [
+    sound.find(({ id }) => id === lastUsed),
+    sound.find(({ tags = [] }) => tags.includes("default")),
+    sound.find(({ id }) => id === "assistant"),
+    sound[0],
+    agents[0],
+  ];
+  return wanted.find((agent) => agent)?.id ?? "";
 }

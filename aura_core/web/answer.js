@@ -4,10 +4,12 @@
 import { isRunning } from "./chat.js";
 import { about, ending } from "./error-advice.js";
 import { h, withCode } from "./dom.js";
+import { linkFiles } from "./file-links.js";
 import { Markdown } from "./markdown.js";
 
 /** @typedef {import("./chat.js").Answer} Answer */
-/** @typedef {Pick<import("./host-types.js").Host, "copy" | "codeActions" | "exportFile">} Host */
+/** @typedef {import("./host-types.js").Host} WholeHost */
+/** @typedef {Pick<WholeHost, "copy" | "codeActions" | "exportFile" | "remedies" | "whichFiles" | "openFile">} Host */
 
 /** Characters of a text that are rendered before the clock is checked again. */
 const SLICE = 8 * 1024;
@@ -152,6 +154,7 @@ export class AnswerView {
     else if (note) this.#end.append(h("p", { class: "note" }, note));
     const footer = this.#footer();
     if (footer.textContent) this.#end.append(footer);
+    void linkFiles(this.#text, this.#host);
     this.element.dataset["state"] = state;
   }
 
@@ -161,6 +164,8 @@ export class AnswerView {
     const box = h("div", { class: "failure", "data-code": code }, h("p", { class: "title" }, title), h("p", {}, ...withCode(message)));
     const { again, goOn, edit, otherAgent } = this.#actions;
     const ways = h("div", { class: "ways" });
+    const remedies = (this.#host.remedies ?? []).filter(({ codes }) => codes.includes(code));
+    for (const { label, run } of remedies) ways.append(action(label, run, "remedy"));
     if (retry) ways.append(this.#retryButton(retryAfter));
     if (goOn && this.#answer.text.trim()) ways.append(action("Continue", goOn, "continue"));
     if (edit) ways.append(action("Edit the question", edit));
@@ -210,9 +215,10 @@ export class AnswerView {
     const bar = h("div", { class: "bar" }, h("span", {}, language || "code"));
     const text = () => code.textContent ?? "";
     const name = `${language || "code"}, block ${++this.#blocks}`;
-    for (const { label, run } of this.#host.codeActions ?? []) {
-      const act = () => run(text(), language);
-      bar.append(h("button", { type: "button", class: "quiet", "aria-label": `${label}: ${name}`, onclick: act }, label));
+    for (const { label, title = label, languages, run } of this.#host.codeActions ?? []) {
+      if (languages && !languages.includes(language.toLowerCase())) continue;
+      const properties = { class: "quiet", title, "aria-label": `${label}: ${name}`, onclick: () => run(text(), language) };
+      bar.append(h("button", { type: "button", ...properties }, label));
     }
     const { exportFile, copy } = this.#host;
     if (exportFile && language.toLowerCase() === "mermaid") {

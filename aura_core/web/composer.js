@@ -4,6 +4,7 @@
 
 import { Attachments } from "./attachments.js";
 import { h, isComposing } from "./dom.js";
+import { Words } from "./words.js";
 
 /** @typedef {import("./chat.js").Turn} Turn */
 
@@ -13,6 +14,8 @@ import { h, isComposing } from "./dom.js";
  * @property {() => void} stop
  * @property {(text: string) => void} drafted  the current text, to be stored
  * @property {(attached: import("./chat.js").Attachment[]) => void} attached
+ * @property {(word: string) => Promise<import("./words.js").Suggestion[]>} suggest  for a `#`, `@` or `/` word
+ * @property {(word: string) => void} offered  attach what the offer is about
  * @property {() => string[]} said  the questions that can be recalled, oldest first
  */
 
@@ -20,8 +23,10 @@ export class Composer {
   #send = h("button", { type: "submit", class: "send" }, "Send");
   #stop = h("button", { type: "button", class: "stop", hidden: true }, "Stop");
   #editing = h("div", { class: "editing", hidden: true });
+  #offer = h("div", { class: "offer", hidden: true });
   #running = false;
   #writing;
+  #words;
   /** @type {{ turn: Turn, before: string } | undefined} the turn that is edited, and the text before the edit */
   #edited;
   /** @type {{ text: string, back: number } | undefined} the recalled question, and how far back it is */
@@ -35,12 +40,14 @@ export class Composer {
       this.input.focus();
     });
     this.input = h("textarea", { rows: "1", dir: "auto", "aria-label": "Message", "aria-keyshortcuts": "Enter", name: "message" });
+    this.#words = new Words(this.input, (word) => writing.suggest(word));
     const keys = "Enter sends · Shift+Enter inserts a line break · Esc stops";
     this.tools = h("div", { class: "tools" });
     const buttons = h("div", { class: "buttons" }, this.tools, h("span", { class: "keys" }, keys), this.#stop, this.#send);
     const cancel = h("button", { type: "button", class: "quiet", onclick: () => this.#leaveEdit() }, "Cancel");
     this.#editing.append(h("span", {}, "Editing a question; its answer stays as another version"), cancel);
-    this.element = h("form", { class: "composer" }, this.#editing, this.attached.element, this.input, buttons);
+    this.element = h("form", { class: "composer" }, this.#words.list, this.#editing, this.attached.element, this.#offer);
+    this.element.append(this.input, buttons);
     this.#stop.addEventListener("click", () => {
       writing.stop();
       this.input.focus();
@@ -56,7 +63,7 @@ export class Composer {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (isComposing(event)) return;
+    if (isComposing(event) || this.#words.key(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.#submit();
@@ -147,6 +154,19 @@ export class Composer {
     this.#running = running;
     this.#stop.hidden = !running;
     this.#fit();
+  }
+
+  /**
+   * Offer something as context, with one click; an empty word offers nothing.
+   * @param {{ label: string, word: string }} offer
+   */
+  set offer({ label, word }) {
+    this.#offer.hidden = !word;
+    const add = () => {
+      this.#offer.hidden = true;
+      this.#writing.offered(word);
+    };
+    this.#offer.replaceChildren(h("button", { type: "button", class: "quiet", title: `Attach ${label}`, onclick: add }, `+ ${label}`));
   }
 
   /** @param {string} name */

@@ -21,6 +21,7 @@ export const CODES = {
   server_shutdown: advice("Aura is shutting down", "Retry when it is back.", true),
   // From Aura, before the answer starts.
   unauthorized: advice("This server requires a token", "Enter the token, then retry.", true),
+  client_limit: advice("You have too many answers at once", "Stop one, or wait until one has ended. Then retry.", true),
   too_many_streams: advice("Aura is busy", "Other answers are running. Retry in a moment.", true),
   request_timeout: advice("The request did not arrive in time", "The connection may be slow. Retry.", true),
   agent_not_found: advice("This agent no longer exists", "Choose another one."),
@@ -38,6 +39,7 @@ export const CODES = {
   method_not_allowed: advice("No Aura server at this address", "Check the server's address."),
   internal_error: advice("Aura failed", "Its log has details."),
   // Detected by this client.
+  wrong_token: advice("The server does not accept this token", "Enter the token that the server has now, then retry.", true),
   unreachable: advice("Aura cannot be reached", "Is `aura serve` running? Start it and retry.", true),
   connection_lost: advice("The connection was lost", "The text received so far is kept above. Retry.", true),
   not_aura: advice("The response did not come from Aura", "Another program responded, such as a proxy or a login page."),

@@ -19,7 +19,7 @@ export function pickFiles(tell) {
     made.addEventListener("change", async () => {
       const files = [...(made.files ?? [])];
       made.value = ""; // the same file can be chosen again
-      for (const file of files) tell(await read(file));
+      for (const file of files) tell(await readFile(file));
     });
     document.body.append(made);
     input = made;
@@ -28,11 +28,13 @@ export function pickFiles(tell) {
 }
 
 /**
+ * A file as an attachment, or why it is none.
  * @param {File} file
  * @returns {Promise<import("./host-types.js").HostEvent>}
  */
-async function read(file) {
+export async function readFile(file) {
   const { name } = file;
+  if (file.type.startsWith("image/")) return { type: "refused", message: `Agents take text: the image ${name} was not attached.` };
   try {
     // A character has four bytes at most.
     const text = file.size > 4 * MOST ? null : new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());

@@ -12,6 +12,7 @@
  * @property {string | null} model
  * @property {boolean} streaming
  * @property {string[]} [fallback]  the providers that are asked next when this one does not answer
+ * @property {string[]} [tags]
  * @property {string | null} error
  * @property {number} [contextTokens]  the model's context length, if the host knows it
  */
@@ -63,25 +64,44 @@
  * An event from the host. `chat` shows that chat, for hosts that let the user choose elsewhere; `changed` is data that
  * another view, tab or window has stored; `attach` adds an attachment to the displayed chat. `storage` reports the state of
 storage, in full each time: `unkept` are the chats with data that would be lost now, and an empty message means that
-everything is stored. `refused` says why a file that the user chose was not attached.
+everything is stored. `refused` says why a file that the user chose was not attached. `offer` proposes the open editor as
+context, as the word `mention` takes; an empty word takes the proposal back. `where` of `offline` says where the server is
+looked for, in a full sentence.
  * @typedef {TurnEvent & { turn: string }
  *   | { type: "agents", agents: Agent[] }
- *   | { type: "offline" } & Failure
+ *   | { type: "offline", where?: string } & Failure
  *   | { type: "chat", chat: import("./chat.js").Chat }
  *   | { type: "changed" } & Change
  *   | { type: "storage", message: string, unkept: string[] }
  *   | { type: "attach" } & import("./chat.js").Attachment
+ *   | { type: "offer", label: string, word: string }
  *   | { type: "refused", message: string }} HostEvent
  */
 
 /**
- * A host's action for a block of code, besides copying it.
- * @typedef {{ label: string, run: (code: string, language: string) => void }} CodeAction
+ * A host's action for a block of code, besides copying it; with `languages`, for code of these only.
+ * @typedef {{ label: string, title?: string, languages?: string[], run: (code: string, language: string) => void }} CodeAction
  */
 
 /**
- * A host's action for a server that does not respond.
- * @typedef {{ label: string, run: () => void }} Remedy
+ * A host's action for a server that does not answer, or refuses to: offered for these error codes. The first one that
+ * fits is what helps most.
+ * @typedef {{ label: string, codes: string[], run: () => void }} Remedy
+ */
+
+/**
+ * A word that completes what was typed in a message. `goesOn`: it is only the beginning of one, as `#file:`.
+ * @typedef {{ word: string, about?: string, goesOn?: boolean }} Word
+ */
+
+/**
+ * What a message that begins with `/name` does: `prompt` takes its place, or `run` is called.
+ * @typedef {{ name: string, about: string, prompt?: string, run?: () => void }} Command
+ */
+
+/**
+ * What a word such as `#selection` stands for, or why it stands for nothing now.
+ * @typedef {import("./chat.js").Attachment | { refused: string }} Mentioned
  */
 
 /**
@@ -104,6 +124,12 @@ everything is stored. `refused` says why a file that the user chose was not atta
  * @property {(text: string) => Promise<void>} [copy]  if missing, there are no copy buttons
  * @property {CodeAction[]} [codeActions]
  * @property {Remedy[]} [remedies]
+ * @property {(begun: string) => Promise<Word[]>} [words]  the words that begin so, for a text with `#` in front
+ * @property {(word: string) => Promise<Mentioned>} [mention]
+ * @property {Command[]} [commands]
+ * @property {(names: string[]) => Promise<boolean[]>} [whichFiles]  which of these names are files that `openFile` opens
+ * @property {(name: string, line: number) => void} [openFile]  `line` counts from 1
+ * @property {(addresses: string[]) => void} [dropped]  attach the files with these URIs; report each with `attach` or `refused`
  * @property {(chat: string, title: string) => void} [shown]  this chat is now displayed, or has a new title
  */
 

@@ -33,7 +33,7 @@ const host = {
     const abort = new AbortController();
     turns.set(turn, abort);
     const body = { prompt, conversationHistory: history, ...(context ? { additionalContext: context } : {}) };
-    const question = { url: "", agent, streaming: streams.get(agent) ?? true, body, headers: authorization() };
+    const question = { url: ".", agent, streaming: streams.get(agent) ?? true, body, headers: authorization() };
     const emit = (/** @type {TurnEvent} */ event) => {
       receive(turn, event);
       if (event.type !== "error") return;
@@ -92,7 +92,7 @@ async function copy(text) {
 async function findAgents() {
   clearTimeout(again);
   try {
-    const response = await fetch("/api/agents", { headers: authorization(), cache: "no-store" });
+    const response = await fetch("api/agents", { headers: authorization(), cache: "no-store" });
     const refused = await refusal(response, "application/json");
     if (!refused) {
       const { agents } = /** @type {{ agents: import("./host-types.js").Agent[] }} */ (await response.json());

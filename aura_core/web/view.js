@@ -7,6 +7,8 @@ import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { h, isComposing, withCode } from "./dom.js";
 import { about, ending } from "./error-advice.js";
+import { takeFiles } from "./drop.js";
+import { Mentions } from "./mentions.js";
 import { Notices } from "./notices.js";
 import { mergeTurn, sizeOf } from "./records.js";
 import { Shelf } from "./shelf.js";
@@ -33,14 +35,17 @@ class View {
   #picker = new AgentPicker(() => this.#agentChosen());
   #shelf;
   #composer = new Composer({
-    send: (text, edited) => this.#ask(text, edited?.after ?? this.#chat.last),
+    send: (text, edited) => this.#said(text, edited?.after ?? this.#chat.last),
     stop: () => this.stop(),
     drafted: (text) => this.#drafted(text),
     attached: (attached) => this.#save({ attached }),
     said: () => this.#path().map(({ question }) => question.text),
+    suggest: (word) => this.#mentions.suggest(word),
+    offered: (word) => void this.#mentions.attach(word),
   });
   #conversation;
   #notices = new Notices();
+  #mentions;
   #welcome = h("div", { class: "welcome" });
   #status = h("p", { class: "status", role: "status" });
   /** @type {Chat} */
@@ -48,6 +53,8 @@ class View {
   #versions = new Versions();
   /** Whether the turns of the displayed chat are still loading. */
   #opening = false;
+  /** Whether the context that a question names is being read. */
+  #naming = false;
   /** @type {import("./chat.js").Attachment[]} attachments added in the meantime */
   #unattached = [];
   /** @type {Map<string, Turn>} running turns of this view, in this chat or one displayed before */
@@ -55,6 +62,8 @@ class View {
   /** @type {Set<string>} the turns of this chat that run elsewhere */
   #elsewhere = new Set();
   #offline = "";
+  /** @type {import("./host-types.js").Remedy[]} for the reason of being offline */
+  #remedies = [];
 
   /**
    * @param {HTMLElement} root
@@ -63,6 +72,11 @@ class View {
   constructor(root, host) {
     this.#host = host;
     this.#root = root;
+    this.#mentions = new Mentions(host, this.#picker, {
+      tell: (event) => this.#receive(event),
+      chosen: () => this.#agentChosen(),
+      newChat: () => this.newChat(),
+    });
     const { pickFiles } = host;
     if (pickFiles) this.#composer.tools.append(h("button", { type: "button", class: "quiet", onclick: pickFiles }, "Attach"));
     this.#shelf = new Shelf(host, this.#notices, {
@@ -83,7 +97,8 @@ class View {
       step: (turn) => this.#step(turn),
       otherAgent: () => this.#picker.focus(),
     });
-    const fresh = h("button", { type: "button", class: "quiet", onclick: () => this.newChat() }, "New chat");
+    const fresh = h("button", { type: "button", class: "quiet", "aria-label": "New chat", onclick: () => this.newChat() });
+    fresh.append(h("span", { class: "wide" }, "New chat"), h("span", { class: "narrow" }, "+"));
     const header = h("header", {}, this.#picker.element, h("div", { class: "actions" }, this.#shelf.list.button, fresh));
     this.#conversation.log.prepend(this.#welcome);
     const foot = h("div", { class: "foot" }, this.#conversation.jump, this.#notices.element, this.#picker.error);
@@ -91,6 +106,7 @@ class View {
     root.classList.add("aura");
     root.append(header, this.#shelf.list.panel, h("main", {}, this.#conversation.log, foot), this.#status);
     root.addEventListener("keydown", (event) => this.#key(event));
+    takeFiles(root, this.#composer.input, host, (event) => this.#receive(event));
     setInterval(() => this.#conversation.tick(), 1000);
     host.onEvent((event) => this.#receive(event));
     this.#greet();
@@ -100,6 +116,8 @@ class View {
   async #load() {
     const { chats, current } = await this.#host.load();
     for (const chat of chats) this.#shelf.put(chat);
+    const used = chats.filter(({ last }) => last).sort((a, b) => b.updated - a.updated);
+    this.#picker.lastUsed = used[0]?.agent ?? "";
     const shown = chats.find((chat) => chat.id === current);
     if (shown && this.#chat.last === "") {
       const written = this.#composer.text; // added before the chats were loaded: attach it now
@@ -147,7 +165,8 @@ class View {
         break;
       case "offline": {
         const { title, todo } = about(event.code);
-        this.#offline = `${title}. ${todo}`;
+        this.#offline = [`${title}.`, todo, event.where ?? ""].join(" ").trim();
+        this.#remedies = (this.#host.remedies ?? []).filter(({ codes }) => codes.includes(event.code));
         this.#greet();
         break;
       }
@@ -163,6 +182,9 @@ class View {
       case "attach":
         this.#notices.put("refused", null);
         this.#attach({ label: event.label, text: event.text });
+        break;
+      case "offer":
+        this.#composer.offer = event;
         break;
       case "refused":
         this.#notices.put("refused", { text: event.message, closes: true });
@@ -202,23 +224,51 @@ class View {
 
   /** Whether a question can be sent now: no answer is running, and an agent is available. If not, show the reason. */
   #ready() {
-    if (this.#busy || this.#opening) return false;
+    if (this.#busy || this.#opening || this.#naming) return false;
     if (this.#picker.chosen) return true;
     this.#say(this.#offline || "No agent is available");
     return false;
   }
 
   /**
+   * A message was written: it may be for another agent, a command, or name context.
    * @param {string} text
    * @param {string} after  the turn that it follows
    */
-  #ask(text, after) {
+  #said(text, after) {
+    const said = this.#mentions.resolve(text);
+    if (said) void this.#ask(said, after);
+  }
+
+  /**
+   * @param {string} text
+   * @param {string} after  the turn that it follows
+   */
+  async #ask(text, after) {
+    if (!this.#mentions.names(text) || !this.#ready()) {
+      this.#send(text, after, []);
+      return;
+    }
+    const { id } = this.#chat;
+    this.#naming = true;
+    const named = await this.#mentions.named(text).finally(() => (this.#naming = false));
+    if (named && this.#chat.id === id) this.#send(text, after, named);
+    else this.#write(text);
+  }
+
+  /**
+   * @param {string} text
+   * @param {string} after  the turn that it follows
+   * @param {import("./chat.js").Attachment[]} named  in the text
+   */
+  #send(text, after, named) {
     const agent = this.#picker.chosen;
     if (!this.#ready() || !agent) {
       this.#write(text); // back where it was
       return;
     }
-    const attached = this.#composer.attached.list;
+    const own = this.#composer.attached.list;
+    const attached = [...own.filter(({ label }) => !named.some((other) => other.label === label)), ...named];
     const question = { text, ...(attached.length ? { attached: attached.map(sizeOf) } : {}) };
     const before = after ? this.#versions.path(after) : [];
     const asked = { id: agent.id, model: agent.model ?? agent.name, ...(agent.provider ? { provider: agent.provider } : {}) };
@@ -239,13 +289,13 @@ class View {
 
   /** Send the same question again; the earlier answer stays as another version. @param {Turn} turn */
   #again(turn) {
-    if (this.#ready()) this.#ask(turn.question.text, turn.after);
+    if (this.#ready()) void this.#ask(turn.question.text, turn.after);
     this.#composer.input.focus();
   }
 
   /** Ask for the rest of an answer, with a visible message. @param {Turn} turn */
   #goOn(turn) {
-    if (this.#ready()) this.#ask("Continue where you stopped.", turn.id);
+    if (this.#ready()) this.#send("Continue where you stopped.", turn.id, []);
     this.#composer.input.focus();
   }
 
@@ -446,8 +496,8 @@ class View {
     this.#picker.trouble = empty ? "" : this.#offline;
     this.#welcome.hidden = !empty;
     const text = this.#offline || agent?.description || (agent ? "" : "Loading agents…");
-    const remedies = this.#offline ? (this.#host.remedies ?? []) : [];
-    const buttons = remedies.map(({ label, run }) => h("button", { type: "button", onclick: run }, label));
+    const remedies = this.#offline ? this.#remedies : [];
+    const buttons = remedies.map(({ label, run }, index) => h("button", { type: "button", class: index ? "" : "primary", onclick: run }, label));
     this.#welcome.replaceChildren(h("h1", {}, agent?.name ?? "Aura"), h("p", {}, ...withCode(text)));
     if (buttons.length) this.#welcome.append(h("div", { class: "remedies" }, ...buttons));
     this.#welcome.classList.toggle("offline", this.#offline !== "");

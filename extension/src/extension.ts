@@ -1,16 +1,20 @@
 // The entry point of the extension: create its parts, and dispose of them so that no answer keeps running.
 
 import * as vscode from "vscode";
-import { file, selection } from "./attach.js";
+import { chosenFile, file, selection } from "./attach.js";
 import { AgentsTree } from "./agentsTree.js";
+import { Proposals } from "./code/proposals.js";
 import { ChatPanelProvider } from "./providers/chatPanelProvider.js";
 import { watchEditors } from "./providers/editorActions.js";
 import { WorkflowPanelProvider } from "./providers/workflowPanelProvider.js";
 import { Server, type Agent, type ServerState } from "./server.js";
-import { startServer } from "./startServer.js";
+import { openSettings } from "./settings.js";
+import { Starter } from "./startServer.js";
 import { StatusBar } from "./statusBar.js";
 import { openChats } from "./storage/openChats.js";
 import { Tokens } from "./tokens.js";
+import { registerHistory } from "./workflow/history.js";
+import { registerLanguage } from "./workflow/language.js";
 import { WorkflowsTree } from "./workflowsTree.js";
 
 /** Milliseconds between two checks of the server: while it is unreachable, and otherwise. */
@@ -26,15 +30,18 @@ export function activate(context: vscode.ExtensionContext): void {
     url: () => vscode.workspace.getConfiguration("aura.server").get("url", ""),
     token: (origin) => tokens.get(origin),
     log: (line) => log.info(line),
+    strict: () => vscode.workspace.getConfiguration("http").get("proxyStrictSSL", true),
   });
   const { workspaceFile, workspaceFolders } = vscode.workspace;
   const workspace = (workspaceFile ?? workspaceFolders?.[0]?.uri)?.toString() ?? "";
   const storage = vscode.Uri.joinPath(context.globalStorageUri, "chats").fsPath;
   const chats = openChats(storage, workspace, (line) => log.warn(line));
-  const chat = new ChatPanelProvider(context, server, chats, (line) => log.warn(line));
-  const workflows = new WorkflowPanelProvider(context, server);
-  const status = new StatusBar();
+  const proposals = new Proposals();
+  const chat = new ChatPanelProvider(context, server, chats, proposals, (line) => log.warn(line));
   const tree = new WorkflowsTree();
+  const workflows = new WorkflowPanelProvider(context, server, proposals, () => tree.refresh());
+  const starter = new Starter(server, vscode.Uri.joinPath(context.extensionUri, "README.md"));
+  const status = new StatusBar(() => server.address);
   stop = () => {
     chat.stop("the window was closed");
     workflows.stop("the window was closed");
@@ -50,8 +57,10 @@ export function activate(context: vscode.ExtensionContext): void {
   const seen = (state: ServerState) => {
     status.state = state;
     const code = state.kind === "offline" ? state.failure.code : "";
-    void vscode.commands.executeCommand("setContext", "aura.offline", code !== "" && code !== "unauthorized");
+    const locked = code === "unauthorized" || code === "wrong_token";
+    void vscode.commands.executeCommand("setContext", "aura.offline", code !== "" && !locked);
     void vscode.commands.executeCommand("setContext", "aura.unauthorized", code === "unauthorized");
+    void vscode.commands.executeCommand("setContext", "aura.wrongToken", code === "wrong_token");
   };
   let timer: ReturnType<typeof setTimeout>;
   const watch = async () => {
@@ -72,15 +81,16 @@ export function activate(context: vscode.ExtensionContext): void {
     },
     "aura.chatWith": (agent: Agent) => chat.newChat(agent.id),
     "aura.askAboutSelection": async () => {
-      const attachment = selection(vscode.window.activeTextEditor);
-      if (attachment) await chat.attach(attachment);
+      await chat.attach(selection(vscode.window.activeTextEditor));
     },
     "aura.addFile": async (uri?: vscode.Uri) => {
-      const attachment = await file(uri instanceof vscode.Uri ? uri : undefined);
-      if (attachment) await chat.attach(attachment);
+      const chosen = await chosenFile(uri instanceof vscode.Uri ? uri : undefined);
+      if (chosen) await chat.attach(await file(chosen));
     },
+    "aura.acceptChange": (uri?: vscode.Uri) => proposals.accept(uri instanceof vscode.Uri ? uri : undefined),
+    "aura.rejectChange": (uri?: vscode.Uri) => proposals.reject(uri instanceof vscode.Uri ? uri : undefined),
     "aura.refreshAgents": () => server.lookAgain(),
-    "aura.startServer": () => startServer(server),
+    "aura.startServer": () => starter.start(),
     "aura.setToken": setToken,
     "aura.forgetToken": async () => {
       await tokens.forget(server.origin);
@@ -88,7 +98,7 @@ export function activate(context: vscode.ExtensionContext): void {
     },
     "aura.openWorkflow": (uri?: vscode.Uri) => workflows.open(uri instanceof vscode.Uri ? uri : undefined),
     "aura.newWorkflow": () => workflows.create(),
-    "aura.openSettings": () => vscode.commands.executeCommand("workbench.action.openSettings", "@ext:aura.aura"),
+    "aura.openSettings": () => openSettings(),
     "aura.showLog": () => log.show(),
     "aura.showMenu": () => showMenu(server.state),
   };
@@ -98,7 +108,11 @@ export function activate(context: vscode.ExtensionContext): void {
   context.subscriptions.push(
     log,
     status,
-    watchEditors(),
+    starter,
+    proposals,
+    registerHistory(),
+    registerLanguage(server),
+    watchEditors(() => chat.editorChanged()),
     server.onChange(seen),
     server.onChange(() => void watch()),
     vscode.window.registerTreeDataProvider("aura.agents", new AgentsTree(server)),
@@ -106,7 +120,7 @@ export function activate(context: vscode.ExtensionContext): void {
     tree,
     vscode.window.onDidChangeWindowState(({ focused }) => focused && void watch()),
     vscode.workspace.onDidChangeConfiguration((event) => {
-      if (event.affectsConfiguration("aura.server.url")) void server.lookAgain().then(watch);
+      if (["aura.server.url", "http"].some((section) => event.affectsConfiguration(section))) void server.lookAgain().then(watch);
     }),
     context.secrets.onDidChange(() => void server.lookAgain()),
     { dispose: () => clearTimeout(timer) },

@@ -3,6 +3,7 @@
 import { isRunning } from "../../aura_core/web/chat.js";
 import type { Agent, Failure, TurnEvent } from "../../aura_core/web/host-types.js";
 import { refusal, runTurn } from "../../aura_core/web/turn.js";
+import { lenientFetch } from "./lenientFetch.js";
 
 export type { Agent, Failure, TurnEvent };
 export { isRunning };
@@ -24,6 +25,8 @@ export interface ServerOptions {
   url: () => string;
   token: (origin: string) => Promise<string | undefined>;
   log: (line: string) => void;
+  /** Whether the server's certificate is verified; default: yes. */
+  strict?: () => boolean;
   /** Timeout for the list of agents, in milliseconds. */
   patience?: number;
 }
@@ -36,6 +39,11 @@ export class Server {
 
   constructor(options: ServerOptions) {
     this.#options = options;
+  }
+
+  /** The address as it is set, which may be none. */
+  get address(): string {
+    return this.#options.url();
   }
 
   get origin(): string {
@@ -74,13 +82,14 @@ export class Server {
   async #ask(): Promise<ServerState> {
     try {
       const { origin } = this;
-      const response = await fetch(`${origin}/api/agents`, {
-        headers: await this.#headers(origin),
+      const headers = await this.#headers(origin);
+      const response = await this.#fetch(origin)(`${origin}/api/agents`, {
+        headers,
         redirect: "error",
         signal: AbortSignal.timeout(this.#options.patience ?? 10_000),
       });
       const refused = await refusal(response, "application/json");
-      if (refused) return { kind: "offline", failure: { code: refused.code, message: refused.message } };
+      if (refused) return { kind: "offline", failure: explained({ code: refused.code, message: refused.message }, headers) };
       const { agents } = (await response.json()) as { agents?: Agent[] };
       if (Array.isArray(agents)) return { kind: "online", agents };
       return { kind: "offline", failure: { code: "not_aura", message: "Its response was not a list of agents." } };
@@ -89,17 +98,22 @@ export class Server {
     }
   }
 
-  /** One turn: events up to `done`, `error` or `stopped`, which is always the last. Aborting closes the connection. */
+  /**
+   * One turn: events up to `done`, `error` or `stopped`, which is always the last. Aborting closes the connection. A turn
+   * that contradicts what is known of the server, by failing or by succeeding, makes this look again.
+   */
   async turn(asked: Asked, emit: (event: TurnEvent) => void, signal: AbortSignal): Promise<void> {
     const { agent, prompt, history = [], context = "" } = asked;
     const started = Date.now();
-    const receive = (event: TurnEvent) => {
+    let headers: Record<string, string> = {};
+    const receive = (given: TurnEvent) => {
+      const event = given.type === "error" ? explained(given, headers) : given;
       const end = event.type === "error" ? event.code : event.type;
       if (["done", "error", "stopped"].includes(event.type)) this.#options.log(`${agent}: ${end}, ${Date.now() - started} ms`);
       emit(event);
+      if (event.type === "error" || (event.type === "done" && this.state.kind !== "online")) void this.lookAgain();
     };
     let url: string;
-    let headers: Record<string, string>;
     try {
       url = this.origin;
       headers = await this.#headers(url);
@@ -109,13 +123,24 @@ export class Server {
     }
     const known = this.state.kind === "online" ? this.state.agents.find(({ id }) => id === agent) : undefined;
     const body = { prompt, conversationHistory: history, additionalContext: context };
-    await runTurn({ url, agent, streaming: known?.streaming ?? true, body, headers }, receive, { signal });
+    await runTurn({ url, agent, streaming: known?.streaming ?? true, body, headers }, receive, { signal, fetch: this.#fetch(url) });
+  }
+
+  #fetch(origin: string): typeof fetch {
+    const strict = this.#options.strict?.() ?? true;
+    return strict || !origin.startsWith("https:") ? fetch : lenientFetch;
   }
 
   async #headers(origin: string): Promise<Record<string, string>> {
     const token = await this.#options.token(origin);
     return token ? { authorization: `Bearer ${token}` } : {};
   }
+}
+
+/** A refusal, named for what the user can do about it: a token that was sent is wrong, not missing. */
+function explained<F extends Failure>(failure: F, { authorization }: Record<string, string>): F {
+  if (failure.code !== "unauthorized" || !authorization) return failure;
+  return { ...failure, code: "wrong_token", message: "The token that is stored for this server is not the server's." };
 }
 
 /** Scheme, host and port of an address; anything else in it is an error. */

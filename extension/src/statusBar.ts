@@ -1,14 +1,18 @@
 // The status bar item: whether Aura is reachable, how many agents it has, and whether an answer is running.
 
 import * as vscode from "vscode";
+import { whose } from "./remote.js";
 import type { ServerState } from "./server.js";
 
 export class StatusBar implements vscode.Disposable {
   #item = vscode.window.createStatusBarItem("aura.status", vscode.StatusBarAlignment.Right, 100);
   #state: ServerState = { kind: "looking" };
   #busy = 0;
+  #address;
 
-  constructor() {
+  /** `address` is that of the server. */
+  constructor(address: () => string) {
+    this.#address = address;
     this.#item.name = "Aura";
     this.#item.command = "aura.showMenu";
     this.#show();
@@ -32,7 +36,7 @@ export class StatusBar implements vscode.Disposable {
   #show(): void {
     const { icon, text, tooltip } = describe(this.#state, this.#busy);
     this.#item.text = `$(${icon}) ${text}`;
-    this.#item.tooltip = tooltip;
+    this.#item.tooltip = [tooltip, whose(this.#address())].filter(Boolean).join("\n");
     this.#item.accessibilityInformation = { label: `${text}. ${tooltip}`, role: "button" };
   }
 }
@@ -47,6 +51,7 @@ export function describe(state: ServerState, busy: number): { icon: string; text
   if (state.kind === "offline") {
     const tooltip = state.failure.message;
     if (state.failure.code === "unauthorized") return { icon: "key", text: "Aura: token", tooltip };
+    if (state.failure.code === "wrong_token") return { icon: "key", text: "Aura: wrong token", tooltip };
     return { icon: "debug-disconnect", text: "Aura: offline", tooltip };
   }
   const broken = state.agents.filter(({ error }) => error).length;

@@ -29,6 +29,11 @@ export class WorkflowsTree implements vscode.TreeDataProvider<vscode.Uri>, vscod
     return item;
   }
 
+  /** A workflow was created here: not every file system reports that. */
+  refresh(): void {
+    this.#changed.fire();
+  }
+
   dispose(): void {
     this.#watcher.dispose();
   }

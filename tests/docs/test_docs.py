@@ -135,7 +135,7 @@ def test_every_setting_and_key_has_a_description() -> None:
 
 
 def test_every_field_of_a_log_line_is_documented() -> None:
-    (example,) = [block.text for block in blocks(DOCS / "deployment.md") if block.language == "json"]
+    (example,) = [block.text for block in blocks(DOCS / "monitoring.md") if block.language == "json"]
     extra = ["time", "level", "logger", "message"]
     assert list(msgspec.json.decode(example)) == extra + list(StreamRecord.__struct_fields__)
 

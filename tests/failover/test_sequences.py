@@ -14,6 +14,7 @@ from aura_core.answer.candidates import Candidate, Rests
 from aura_core.answer.events import AskingEvent, DoneEvent, ErrorEvent, ReasoningEvent, TokenEvent, Values
 from aura_core.answer.fallback import _NEXT, Fallback
 from aura_core.answer.relay import Limits, Relay
+from aura_core.answer.stream_record import Asked
 from aura_core.errors import CODES, Code
 from aura_core.limits import CLEANUP_LIMIT
 
@@ -142,7 +143,7 @@ def _check(world: World, events: list[Any], relay: Relay, left: bool) -> None:
     assert not open_now
     asked = [who for what, who in world.log if what == "asked"]
     assert [key for key, _ in itertools.groupby(asked)] == list(dict.fromkeys(asked)), "one is asked again later"
-    record = relay.record("-", "-")
+    record = relay.record("-", Asked())
     assert all(attempt.provider in {each.provider for each in world.candidates} for attempt in record.attempts)
     attempts = [(attempt.provider, attempt.code) for attempt in record.attempts]
     for index, (provider, code) in enumerate(attempts):

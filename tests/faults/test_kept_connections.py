@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import anthropic  # noqa: F401  # takes longer on a busy machine than a client may take to open
 import pytest
 
 from aura_core.streams import session
@@ -22,7 +23,7 @@ from aura_core.testing import AuraServer, Conformance, SseEvent
 
 PLUGINS: dict[str, Conformance] = {
     name: next(ep for ep in entry_points(group="aura.conformance") if ep.name == name).load()
-    for name in ("ollama", "openai", "azure")
+    for name in ("ollama", "openai", "azure", "anthropic")
 }
 Talk = Callable[[socket.socket, int], None]
 Start = Callable[[Talk], Any]

@@ -16,6 +16,7 @@ from slow_patterns import Pattern
 
 from aura_core import streams, text
 from aura_core.client import _events
+from aura_core.config import clients
 from aura_core.config.agents import parse
 from aura_core.config.decode import decode, explain
 from aura_core.config.sources import Sources
@@ -26,7 +27,7 @@ from aura_core.echo import split
 from aura_core.errors import ConfigError, ProviderError
 from aura_core.server import guard, request_body
 from aura_core.telemetry import redact
-from aura_core.telemetry.logs import JsonFormatter, TextFormatter
+from aura_core.telemetry.log_lines import JsonFormatter, TextFormatter
 
 MEGABYTE = 1024 * 1024
 KEY = "sk-proj-AbCdEfGh1234567890-wxyz"
@@ -58,6 +59,8 @@ PATTERNS: dict[str, Ours | Hostile] = {
     paths._PATH.pattern: Ours("the paths of an installed plugin's door"),
     guard._HEADER_NAMES.pattern.decode(): _hostile("|a|", "|a,|", "|a , |", "a|,|"),
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}": _hostile("|a|"),
+    clients._NAME.pattern: Ours("the operator's own settings"),
+    clients._AGENTS.pattern: Ours("the operator's own settings"),
     r"\.agent$": _hostile("|.agent|x", "|.|"),
     r"`([^`]*)`": _hostile("|`|x", "|` |", "`|int or |"),
     r"(?:true|false|True|False|TRUE|FALSE)\Z": _hostile("|true|"),
@@ -90,6 +93,8 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"[\s@?#]": _hostile("|a|", "|@|"),
     r"(?m)^data:": Ours("the kit's own transcripts"),
     r"(?m)^data: ": Ours("the kit's own transcripts"),
+    r"\A(\d{4}-\d{2}-\d{2})?\Z": _hostile("|2024-10-21|", "|1|"),
+    r"\A[A-Za-z0-9._-]+\Z": _hostile("|a|", "|a|,"),
     r"\d{4}-\d{2}-\d{2}(-preview)?": _hostile("|2024-10-21|", "|1|"),
     r"/openai(/v1)?$": _hostile("|/openai|/", "|/openai/v1|x"),
     r"(?<=[a-z])(?=[A-Z])": _hostile("|aA|"),

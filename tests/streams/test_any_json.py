@@ -5,19 +5,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aura_anthropic import wire as events
 from aura_ollama import api
 from aura_openai import wire
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aura_core import ProviderError, Token
-from aura_core.streams import Endpoint, Scrub, status_error
+from aura_core.streams import Endpoint, NotProtocol, Scrub, ServerSentEvent, status_error
 
 SERVER = Endpoint("It", Scrub("sk-secret-0123456789"), "check the key", "is base_url right?", "its protocol")
 FIELDS = (
     "choices delta content text error message code type usage index finish_reason reasoning reasoning_details thinking"
     " prompt_tokens total_tokens x_groq detail loc msg metadata raw done done_reason eval_count base_resp status_code"
-    " status_msg retryDelay retry_after details param 0"
+    " status_msg retryDelay retry_after details param 0 message_start content_block content_block_start"
+    " content_block_delta message_delta stop_reason input_tokens output_tokens_details"
 )
 NAMES = st.sampled_from(FIELDS.split())
 LEAVES = (
@@ -26,13 +28,16 @@ LEAVES = (
     | st.integers()
     | st.floats()
     | st.text(max_size=8)
-    | st.sampled_from(["stop", "1e999", "-1", "nan", '{"error":"x"}', "9" * 5000])
+    | st.sampled_from(
+        ["stop", "1e999", "-1", "nan", '{"error":"x"}', "9" * 5000, "content_block_delta", "message_delta"]
+    )
 )
 VALUES: st.SearchStrategy[Any] = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5), max_leaves=20
 )
-WIRES: dict[str, tuple[Callable[[bytes], Token], type[Exception]]] = {
-    "openai": (lambda data: wire.token(data, SERVER, "m"), wire.NotChunk),
+WIRES: dict[str, tuple[Callable[[bytes], Token | None], type[Exception]]] = {
+    "openai": (lambda data: wire.token(data, SERVER, "m"), NotProtocol),
+    "anthropic": (lambda data: events.Events(SERVER, "m").token(ServerSentEvent(data)), NotProtocol),
     "ollama": (lambda data: api.token(data, "m", SERVER), api.NotALine),
 }
 
@@ -46,6 +51,8 @@ def test_any_object_is_a_token_or_an_error(name: str, said: dict[str, Any]) -> N
         token = read(json.dumps(said).encode())
     except (ProviderError, refused):
         return
+    if token is None:
+        return  # the end of a stream
     assert {type(token.content), type(token.reasoning)} == {str}
     assert token.finish_reason is None or type(token.finish_reason) is str
     if token.usage is not None:

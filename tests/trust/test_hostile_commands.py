@@ -202,7 +202,7 @@ def test_an_untrusted_folder_cannot_set_tables_of_clients(victim: Victim) -> Non
     victim.writes("[clients.me]\ntoken_env = 'LANG'\n")
     done = _run(victim, "serve", "--port", "0")
     assert done.returncode == 1
-    assert "aura.toml:" in done.stderr
+    assert "aura.toml:1: [clients.me]: a folder that is not trusted may not say who may ask" in done.stderr
 
 
 def test_init_writes_nothing_over_a_link_and_trusts_no_folder_that_had_something(victim: Victim) -> None:

@@ -9,6 +9,7 @@ import pytest
 from victim import ADDRESSES, REMEDY, SECRET, Victim, agent, is_number, settings, structs, toml, values
 
 from aura_core.cli import aura
+from aura_core.clients import Client
 from aura_core.config.loopback import is_loopback, is_loopback_url
 from aura_core.config.settings import Settings, load
 from aura_core.errors import ConfigError
@@ -55,7 +56,7 @@ def test_no_setting_of_the_core_opens_the_server_or_leaves_the_folder(table: str
         else:
             assert str(refusal).startswith(f"aura.toml:2: {key}: a folder that is not trusted may ")
             assert str(refusal).endswith(REMEDY)
-            stops = table == "server" and key in ("host", "token_env", "allowed_hosts", "allowed_origins")
+            stops = table == "server" and key in ("host", "token_env", "token_file", "allowed_hosts", "allowed_origins")
             assert (refusal.stops, loaded.unguarded) == (stops, str(refusal) if stops else None)
             refused += 1
     assert [error for error in wrong if not error.startswith("aura.toml:2: ")] == []
@@ -72,6 +73,23 @@ def _closed(loaded: Settings, victim: Victim) -> None:
     assert Path(os.path.realpath(runtime.agents.directory)).is_relative_to(victim.folder)
 
 
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("line", ["max_streams = 1", "operator = true", "token_env = 'LANG'", "agents = ['*']", ""])
+def test_a_folder_never_says_who_may_ask(line: str, own: bool, inside: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a client of its own nor a change of the person's, be it only a number; not even an empty table."""
+    if own:
+        monkeypatch.setenv("AURA_CLIENTS__ME__TOKEN_ENV", "ME")
+        monkeypatch.setenv("ME", "a token")
+    inside.writes(f"[clients.me]\n{line}\n")
+    loaded = load({}, os.environ)
+    (refusal,) = loaded.refusals
+    assert str(refusal) == (
+        f"aura.toml:1: [clients.me]: a folder that is not trusted may not say who may ask; {REMEDY}"
+    )
+    assert loaded.unguarded == str(refusal)
+    assert [holder.client for holder in loaded.clients.holders] == ([Client("me")] if own else [])
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.1", "::1"])
 def test_a_loopback_host_is_allowed(host: str, inside: Victim) -> None:
     inside.writes(f"[server]\nhost = '{host}'\n")
@@ -81,7 +99,7 @@ def test_a_loopback_host_is_allowed(host: str, inside: Victim) -> None:
 
 def test_values_of_a_flag_or_a_variable_are_not_refused(inside: Victim) -> None:
     inside.writes("[server]\nhost = '0.0.0.0'\ntoken_env = 'LANG'\n")
-    loaded = load({"server.host": "127.0.0.1"}, os.environ | {"AURA_SERVER__TOKEN_ENV": "MINE"})
+    loaded = load({"server.host": "127.0.0.1"}, os.environ | {"AURA_SERVER__TOKEN_ENV": "MINE", "MINE": "t"})
     assert (loaded.refusals, loaded.unguarded) == ([], None)
 
 

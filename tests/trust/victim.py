@@ -22,6 +22,7 @@ KEYS = {
     "OLLAMA_API_KEY": f"{SECRET}-ollama",
     "ANTHROPIC_API_KEY": f"{SECRET}-anthropic",
     "AWS_SECRET_ACCESS_KEY": f"{SECRET}-aws",
+    "ANTHROPIC_AUTH_TOKEN": f"{SECRET}-anthropic-token",
     "GITHUB_TOKEN": f"{SECRET}-github",
     "OPENAI_ORG_ID": f"{SECRET}-organization",
 }

@@ -1,7 +1,7 @@
 """Acme's protocol in examples: what the conformance kit plays to the plugin, and what it must make of it."""
 
 from aura_core import Usage
-from aura_core.testing import SSE, Conformance, Failure, Transcript
+from aura_core.testing import SSE, Conformance, Failure, Reply, Transcript
 
 
 def write(tokens: list[str]) -> bytes:
@@ -14,6 +14,21 @@ conformance = Conformance(
     settings={"base_url": "{url}"},
     dialect=SSE,
     write=write,
+    # What the server answers on other paths than the chat's.
+    replies={"/models": Reply([b'{"models": [{"name": "tiny", "context": 4096}]}'])},
+    # What must be sent: the kit asks for `You are brief.`, `Hello?`, `Hello.`, `How are you?`, 0.5 and 100.
+    request={
+        "model": "test-model",
+        "messages": [
+            {"role": "system", "content": "You are brief."},
+            {"role": "user", "content": "Hello?"},
+            {"role": "assistant", "content": "Hello."},
+            {"role": "user", "content": "How are you?"},
+        ],
+        "stream": True,
+        "temperature": 0.5,
+        "max_tokens": 100,
+    },
     # Record what the real server sends (curl -N), and say what it means.
     transcripts=[
         Transcript(

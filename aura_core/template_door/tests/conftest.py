@@ -8,6 +8,6 @@ from aura_acme.conformance import conformance
 
 @pytest.fixture(params=conformance.checks(), ids=str)
 def check(request: pytest.FixtureRequest) -> Check:
-    """One promise; what it says is in Aura's docs/plugins.md, under its name."""
+    """One promise; `aura test-plugin --explain NAME` says what it is about."""
     found: Check = request.param
     return found

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from aura_core.testing.conformance import Transcript
+from aura_core.testing.conformance import Failure, Transcript
 from aura_core.testing.harness import Broken, Harness, Inapplicable, PlayedAnswer, encoded
-from aura_core.testing.registry import check
+from aura_core.testing.registry import PACE, check
 
 Path = tuple[str, ...]
 """Where a field stands in a record: keys, and `*` for each element of a list."""
@@ -20,10 +20,12 @@ Records = list[dict[Any, Any] | bytes]
 ODD: tuple[Any, ...] = (7, True, [], [{}], {"odd": [7]})
 """Values of unexpected types. None is a string: in place of a finish reason of null it would be a finish reason."""
 FAILURES = ("error", "ABORT", "network_error", "insufficient_system_resource")
+MEANINGS = {"refusal": "content_filter", "safety": "content_filter", "max_tokens": "length"}
+"""Words of vendors for ends that are not a stop."""
 _DATA = b"data:"
 
 
-@check("side-fields", "hooks", "settings", "text", "truncation", since="0.2")
+@check("side-fields", *PACE, "text", "truncation", since="0.2")
 async def side_fields(harness: Harness) -> None:
     """A field that an answer does not need costs it nothing: with a value of an odd type in it, or beside one that
     nobody knows, text, reasoning and end are the same."""
@@ -54,18 +56,17 @@ async def side_fields(harness: Harness) -> None:
         raise Inapplicable("its records are not lines of JSON objects")
 
 
-@check("failing-finish", "hooks", "settings", "text", "finish", since="0.2")
+@check("failing-finish", *PACE, "text", "finish", since="0.2")
 async def failing_finish(harness: Harness) -> None:
     """A word of failure in the place of the finish reason (`error`, `abort`, in any case) is an error, never an end
-    that looks good; the text before it stays."""
+    that looks good; the text before it stays.
+
+    Words of other ends become them: `refusal` and `safety` are `content_filter`, `max_tokens` is `length`. Pass on what
+    the server says: the core knows the words of all vendors.
+    """
     transcript = Transcript(name="a whole answer", body=harness.conformance.whole(["One", " two"]))
     records = _records(transcript.body)
-    places = []
-    for path, kind in sorted(_fields(records), key=str):
-        if kind is str:
-            answer = await _play(harness, transcript, _changed(records, path, kind, _put("length")))
-            if answer.relay.succeeded and answer.relay.finish_reason == "length":
-                places.append(path)
+    places = await finish_places(harness, transcript)
     if not places:
         raise Inapplicable("no field of its records was found that says why an answer ends")
     for path in places:
@@ -75,9 +76,38 @@ async def failing_finish(harness: Harness) -> None:
                 raise Broken(f"with {word!r} in {'.'.join(path)} the answer ended with {answer.end}")
             if answer.said != "One two":
                 raise Broken(f"with {word!r} in {'.'.join(path)} the text was {answer.said!r}")
+        for word, means in MEANINGS.items():
+            answer = await _play(harness, transcript, _changed(records, path, str, _put(word)))
+            if answer.relay.succeeded and answer.relay.finish_reason != means:
+                raise Broken(f"with {word!r} in {'.'.join(path)} the answer ended with {answer.end}, not {means}")
 
 
-@check("coded", "hooks", "settings", since="0.2")
+async def finish_places(harness: Harness, transcript: Transcript) -> list[Path]:
+    """The fields in which another word is another end of the answer."""
+    records = _records(transcript.body)
+    places = []
+    for path, kind in sorted(_fields(records), key=str):
+        if kind is str:
+            answer = await _play(harness, transcript, _changed(records, path, kind, _put("length")))
+            if answer.relay.succeeded and answer.relay.finish_reason == "length":
+                places.append(path)
+    return places
+
+
+def records_of(body: bytes) -> bool:
+    """Whether the body has lines of JSON objects."""
+    return bool(_fields(_records(body)))
+
+
+def without(record: bytes, path: Path) -> bytes:
+    """The record without its field of this place; itself where it has none."""
+    records = _records(record)
+    if (path, str) not in _fields(records):
+        return record
+    return _body(_changed(records, path, str, _remove))
+
+
+@check("coded", *PACE, since="0.2")
 async def coded(harness: Harness) -> None:
     """An answer in a coding that was not asked for is decoded, or refused with `bad_response` and the coding's name."""
     body = harness.conformance.whole(["One", " two"])
@@ -95,6 +125,23 @@ async def coded(harness: Harness) -> None:
             raise Broken(f"in {coding}: {answer.end} after the text {answer.said!r}")
         if coding not in answer.error.message:
             raise Broken(f"in {coding}: it is not named: {answer.error.message!r}")
+
+
+def with_texts(failure: Failure, text: str) -> Iterator[Failure]:
+    """The failure with this text in place of each text of its last record, one after the other; and behind each."""
+    records = _records(failure.body)
+    last = next((index for index, record in reversed(list(enumerate(records))) if isinstance(record, dict)), None)
+    if last is None:
+        return
+    for path, kind in sorted(_fields([records[last]]), key=str):
+        if kind is str:
+            for change in (_put(text), _append(f" {text}")):
+                changed = [*records[:last], *_changed([records[last]], path, str, change), *records[last + 1 :]]
+                yield msgspec.structs.replace(failure, body=_body(changed))
+
+
+def _append(text: str) -> Callable[[dict[Any, Any], Any], None]:
+    return lambda holder, key: holder.__setitem__(key, holder[key] + text)
 
 
 def _transcripts(harness: Harness) -> Iterator[Transcript]:

@@ -1,74 +1,18 @@
 """Checks of an answer's life: cancelled, crowded, and cleaned up after."""
 
 import asyncio
-import threading
-from collections.abc import Awaitable, Callable
 
 from aura_core.testing.capture_logs import collected
 from aura_core.testing.harness import CLEANUP, PATIENCE, Broken, Harness, Inapplicable, PlayedAnswer, until
-from aura_core.testing.registry import check
+from aura_core.testing.registry import PACE, check
 from aura_core.testing.upstream import Reply, split_at
 
 CLOSING = 10.0
 """Seconds until all connections of a closed client are closed; aiohttp itself closes idle ones after 15 s."""
 CROWD = 128
-BURST = 2000
-HELD = 4.0
-"""Seconds until a plugin that blocks its thread is let go: fewer than httpx's own clients wait for a byte."""
-GAP = 2.0
-"""Seconds that the event loop may stand still, generously."""
-TRIES = 3
-"""A busy machine may stand still once; a plugin that does it does it each time."""
 
 
-@check("loop", "hooks", "settings")
-async def loop(harness: Harness) -> None:
-    """The event loop runs on while the plugin waits or works: other answers are not held up."""
-    await harness.instance.client()  # its imports are not measured
-    released = threading.Event()
-    blocked = threading.Timer(HELD, released.set)
-    on_time: list[bool] = []
-    begun = harness.conformance.begun(["One"])
-    rest = harness.conformance.whole(["One", "x"])[len(begun) :]
-    answer = harness.start(harness.reply([begun, released, rest]))
-    blocked.start()
-    try:
-        while not harness.upstream.requests and not released.is_set():
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
-        on_time.append(not released.is_set())
-    finally:
-        released.set()
-        blocked.cancel()
-        await answer.finish()
-    if not on_time[0]:
-        raise Broken("while it waited for the server, nothing else could run: it reads without `await`")
-    for _ in range(TRIES):
-        gap = await _longest_gap(lambda: harness.ask(harness.reply(harness.conformance.whole(["word "] * BURST))))
-        if gap <= GAP:
-            return
-    raise Broken(f"while it read {BURST} tokens that came in one write, nothing else could run for {gap:.1f} s")
-
-
-async def _longest_gap(work: Callable[[], Awaitable[object]]) -> float:
-    now = asyncio.get_running_loop().time
-    gaps = [0.0]
-
-    async def tick() -> None:
-        while True:
-            begin = now()
-            await asyncio.sleep(0.01)
-            gaps.append(now() - begin)
-
-    ticking = asyncio.create_task(tick())
-    await asyncio.sleep(0)
-    await work()
-    await asyncio.sleep(0.02)
-    ticking.cancel()
-    return max(gaps)
-
-
-@check("cancel-before", "hooks", "settings", "loop")
+@check("cancel-before", *PACE)
 async def cancel_before(harness: Harness) -> None:
     """A client that leaves before the first token closes the connection to the provider, at once."""
     for name, reply in {
@@ -84,7 +28,7 @@ async def cancel_before(harness: Harness) -> None:
         await _judge_leaving(harness, answer, name)
 
 
-@check("cancel-after", "hooks", "settings", "loop")
+@check("cancel-after", *PACE)
 async def cancel_after(harness: Harness) -> None:
     """A client that leaves after the first token closes the connection to the provider, at once."""
     harness.must_stream()
@@ -106,11 +50,56 @@ async def _judge_leaving(harness: Harness, answer: PlayedAnswer, name: str) -> N
     await answer.leave()
     if not left:
         raise Broken(f"{name}: the connection was still open {PATIENCE:g} s after the client had left")
+    if answer.swallowed:
+        raise Broken(f"{name}: it kept the CancelledError to itself; whoever catches it raises it again")
     if answer.abandoned or not answer.relay.closed:
         raise Broken(f"{name}: its clean-up did not end within {CLEANUP:g} s")
 
 
-@check("cleanup", "hooks", "settings", "loop", server=False)
+@check("release", *PACE, since="0.2")
+async def release(harness: Harness) -> None:
+    """However an answer ends, its connection is closed or given back: after an error in the middle, after a status
+    whose body goes on, after a finish reason behind which the server stays, and while the client does not read.
+
+    `async with client.stream(…)` does that; a response that was opened without it stays open, and holds its connection.
+    """
+    whole = harness.conformance.whole(["One"])
+    ends = {
+        "an answer that ended, on a connection that stays open": harness.reply([whole], ending="stall"),
+        "status 500 with a body that never ends": Reply([b"x"], 500, ending="stall"),
+    }
+    dialect = harness.conformance.dialect
+    if dialect is not None and dialect.split is not None:
+        first = dialect.split(harness.conformance.whole(["One", " two"]))[0]
+        ends["a record that is not valid"] = harness.reply([first + dialect.frame(b'{"broken')], ending="stall")
+        flow = harness.text_record()
+        ends["a client that does not read"] = harness.reply([flow * (2**18 // len(flow))], repeat=True)
+    answers = await harness.start_all(ends)
+    for name, answer in answers.items():
+        if ends[name].repeat:
+            await until(lambda answer=answer: len(answer.tokens) > 20 or answer.ended)  # type: ignore[misc]
+            await answer.leave()
+        else:
+            await answer.finish()
+    if not await until(lambda: harness.upstream.open == 0 or len(harness.upstream.hangups) >= len(ends)):
+        left = await _left_open(harness, ends)
+        raise Broken(f"{left}: the connection was still open {PATIENCE:g} s later")
+
+
+async def _left_open(harness: Harness, ends: dict[str, Reply]) -> str:
+    """Which of these ends leaves its connection open; one after the other, as a server cannot tell them apart."""
+    for name, reply in ends.items():
+        before = len(harness.upstream.hangups)
+        harness.upstream.queue(reply)
+        answer = harness.start()
+        await until(lambda answer=answer: len(answer.tokens) > 20 or answer.ended, PATIENCE / 4)  # type: ignore[misc]
+        await answer.leave()
+        if not await until(lambda before=before: len(harness.upstream.hangups) > before, PATIENCE / 4):  # type: ignore[misc]
+            return name
+    return "one of several ends"
+
+
+@check("cleanup", *PACE, server=False)
 async def cleanup(harness: Harness) -> None:
     """After the instance is closed nothing is left: no connection, no task, no failed exit of `open_client`."""
     mine = asyncio.all_tasks()
@@ -131,7 +120,7 @@ async def cleanup(harness: Harness) -> None:
         raise Broken(f"{len(left)} tasks still run: {', '.join(left[:5])}")
 
 
-@check("concurrency", "hooks", "settings", "loop", server=False)
+@check("concurrency", *PACE, server=False)
 async def concurrency(harness: Harness) -> None:
     """More than a hundred answers run at the same time, and none waits for another."""
     if harness.conformance.write is None:

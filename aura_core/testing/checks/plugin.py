@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from aura_core.config.fields import fields
-from aura_core.errors import ProviderError
+from aura_core.errors import ProviderError, words_of
 from aura_core.testing.harness import Broken, Harness, Inapplicable
 from aura_core.testing.registry import check
 
@@ -39,7 +39,7 @@ async def hooks(harness: Harness) -> None:
     if plugin is None:
         raise Broken(f"no installed distribution has an entry point {name!r} in the group `aura`")
     if plugin.status != "ok":
-        raise Broken(f"{plugin.error}; {plugin.remedy}")
+        raise Broken(str(plugin.error) + _remedy(plugin.remedy or ""))
     if not plugin.provider:
         raise Broken(
             "it only wraps other providers, and a wrapper is not a provider: these promises do not apply to it"
@@ -47,6 +47,11 @@ async def hooks(harness: Harness) -> None:
     (own,) = harness.plugins.hooks[name].stream_chat.get_hookimpls()
     if not inspect.isasyncgenfunction(own.function):
         await _judge_returned(harness)
+
+
+def _remedy(remedy: str) -> str:
+    """What the plugin's author can do; the other remedies are for its users."""
+    return f"; {remedy}" if remedy.startswith(("install ", "it needs ", "mark ")) else ""
 
 
 async def _judge_returned(harness: Harness) -> None:
@@ -98,6 +103,33 @@ async def settings(harness: Harness) -> None:
     except Broken:
         return
     raise Broken("an unknown key in its table was accepted")
+
+
+@check("description", "hooks", "settings", server=False, since="0.2")
+async def description(harness: Harness) -> None:
+    """What the plugin's description says can be true: `write` gives bytes, and its options are options of agents.
+
+    The kit derives almost everything from the description, so a slip in it is told once, here, and not by each check.
+    """
+    described = harness.conformance
+    if described.write is not None:
+        for tokens in (["One", " two"], []):
+            try:
+                body = described.write(tokens)
+            except Exception as exc:
+                raise Broken(f"write({tokens!r}) raised {words_of(exc)}") from None
+            if not isinstance(body, bytes):
+                raise Broken(f"write({tokens!r}) gave {type(body).__name__}, not bytes")
+    options_type = harness.plugins.hooks[described.plugin].options_type
+    known = set(options_type.__struct_fields__) if options_type else set()
+    if unknown := sorted(set(described.unsent_options) - known):
+        raise Broken(f"unsent_options names {unknown[0]!r}, which agent_options does not declare")
+    for part in (*described.transcripts, *described.failures):
+        try:
+            if options_type is not None:
+                msgspec.convert(dict(part.options), options_type)
+        except msgspec.ValidationError as exc:
+            raise Broken(f"{part.name}: agent_options refuses its options: {exc}") from None
 
 
 @check("import-cost", "hooks", server=False)

@@ -2,14 +2,16 @@
 
 import * as vscode from "vscode";
 import { newChat } from "../../../aura_core/web/chat.js";
-import type { Attachment } from "../../../aura_core/web/chat.js";
-import type { Change, HostEvent } from "../../../aura_core/web/host-types.js";
+import type { Change, HostEvent, Mentioned } from "../../../aura_core/web/host-types.js";
+import type { Proposals } from "../code/proposals.js";
+import { whose } from "../remote.js";
 import type { Server } from "../server.js";
 import type { PlaceName } from "../storage/chatFiles.js";
 import type { ChatStore, Trouble } from "../storage/chatStore.js";
 import { Turns, type Place } from "../turns.js";
 import { options } from "./html.js";
 import { ChatSurface } from "./chatSurface.js";
+import { lastEditor } from "./editorActions.js";
 
 const VIEW = "aura.chat";
 const PANEL = "aura.chatPanel";
@@ -22,6 +24,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
   #server;
   #chats;
   #log;
+  #proposals;
   #turns;
   #view;
   /** The editor tab, if there is one. */
@@ -30,8 +33,9 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
   #busy = new vscode.EventEmitter<void>();
   readonly onBusy = this.#busy.event;
 
-  constructor(context: vscode.ExtensionContext, server: Server, chats: ChatStore, log: (line: string) => void) {
+  constructor(context: vscode.ExtensionContext, server: Server, chats: ChatStore, proposals: Proposals, log: (line: string) => void) {
     this.#context = context;
+    this.#proposals = proposals;
     this.#log = log;
     this.#server = server;
     this.#chats = chats;
@@ -107,9 +111,15 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
     await surface.tellWhenLoaded({ type: "chat", chat: newChat(agent ?? this.#agent(surface.current)) });
   }
 
-  async attach(attachment: Attachment): Promise<void> {
+  async attach(found: Mentioned): Promise<void> {
+    if ("refused" in found) return void vscode.window.showWarningMessage(found.refused);
     const surface = await this.#reveal();
-    await surface.tellWhenLoaded({ type: "attach", ...attachment });
+    await surface.tellWhenLoaded({ type: "attach", ...found });
+  }
+
+  /** The editor in use is another one: offer its file as context. */
+  editorChanged(): void {
+    this.#tell([offer()]);
   }
 
   stop(reason?: string): void {
@@ -139,6 +149,7 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
       extension: this.#context.extensionUri,
       chats: this.#chats,
       turns: this.#turns,
+      proposals: this.#proposals,
       greeting: () => this.#greeting(),
       changed: (change, place) => this.#changed(change, place),
       titled: (title, place) => this.#titled(title, place),
@@ -197,12 +208,21 @@ export class ChatPanelProvider implements vscode.WebviewViewProvider, vscode.Web
   #greeting(): HostEvent[] {
     const { state } = this.#server;
     const { message, unkept } = this.#chats.trouble;
-    const trouble: HostEvent[] = message ? [{ type: "storage", message, unkept }] : [];
+    const trouble: HostEvent[] = [...(message ? [{ type: "storage", message, unkept } as const] : []), offer()];
     if (state.kind === "online") return [{ type: "agents", agents: state.agents }, ...trouble];
-    return state.kind === "offline" ? [{ type: "offline", ...state.failure }, ...trouble] : trouble;
+    if (state.kind === "looking") return trouble;
+    const where = whose(this.#server.address);
+    return [{ type: "offline", ...state.failure, ...(where ? { where: `Aura is looked for at ${where}.` } : {}) }, ...trouble];
   }
 
   #tell(events: HostEvent[]): void {
     for (const surface of this.#surfaces) for (const event of events) surface.tell(event);
   }
+}
+
+/** The file of the editor in use, offered as context; a file outside of the workspace has no name that a message could use. */
+function offer(): HostEvent {
+  const uri = lastEditor()?.document.uri;
+  const label = uri && vscode.workspace.getWorkspaceFolder(uri) ? vscode.workspace.asRelativePath(uri) : "";
+  return { type: "offer", label, word: label && `#file:${label}` };
 }

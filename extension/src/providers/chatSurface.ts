@@ -9,16 +9,22 @@ import type { PlaceName } from "../storage/chatFiles.js";
 import type { ChatStore } from "../storage/chatStore.js";
 import type { Place, Turns } from "../turns.js";
 import type { FromChat, ToChat } from "../webview/messages.js";
+import { file } from "../attach.js";
+import type { Proposals } from "../code/proposals.js";
+import { mention, words } from "../mentions.js";
 import { exportFile, runEditorAction } from "./editorActions.js";
 import { html, options } from "./html.js";
 
 /** Milliseconds for which an answer continues in a hidden chat. */
 const HIDDEN = 10_000;
+/** Files that are attached by one drop. */
+const MOST_DROPPED = 20;
 
 export interface Around {
   extension: vscode.Uri;
   chats: ChatStore;
   turns: Turns;
+  proposals: Proposals;
   /** The first events for a view that was just loaded: the agents, or why there are none, and the state of storage. */
   greeting: () => HostEvent[];
   /** A chat was changed in this place. */
@@ -123,6 +129,19 @@ export class ChatSurface implements Place {
     for (const turn of this.#around.turns.move(this, other)) this.tell({ type: "stopped", reason: "it continues in the editor", turn });
   }
 
+  #answer(id: number, value: Promise<unknown>): void {
+    void value.then((value) => this.#post({ type: "answered", id, value }));
+  }
+
+  /** Attach the files that were dropped on the chat. */
+  async #dropped(addresses: string[]): Promise<void> {
+    for (const address of addresses.slice(0, MOST_DROPPED)) {
+      const found = await file(vscode.Uri.parse(address));
+      if ("refused" in found) this.tell({ type: "refused", message: found.refused });
+      else this.tell({ type: "attach", ...found });
+    }
+  }
+
   #ping(): void {
     if (this.#loaded) this.#post({ type: "ping" });
     // Without a page, only the window can be pinged.
@@ -161,7 +180,16 @@ export class ChatSurface implements Place {
         chats.keepDraft(message.chat, message.text);
         break;
       case "find":
-        void chats.find(message.text).then((found) => this.#post({ type: "found", id: message.id, chats: found }));
+        this.#answer(message.id, chats.find(message.text));
+        break;
+      case "words":
+        this.#answer(message.id, words(message.begun));
+        break;
+      case "mention":
+        this.#answer(message.id, mention(message.word));
+        break;
+      case "dropped":
+        void this.#dropped(message.addresses);
         break;
       case "export":
         void exportFile(message.name, message.text);
@@ -170,7 +198,7 @@ export class ChatSurface implements Place {
         this.#shown(message.chat, message.title);
         break;
       default:
-        if (this.#webview) void runEditorAction(message, this.#webview);
+        if (this.#webview) void runEditorAction(message, this.#webview, this.#around.proposals);
     }
   }
 
@@ -201,7 +229,7 @@ export class ChatSurface implements Place {
     this.#batch.flush(); // it contains all events before this one
     const opened = this.#around.chats.open(chat);
     const elsewhere = [...(opened.elsewhere ?? []), ...this.#around.turns.elsewhere(this)];
-    this.#post({ type: "opened", id, opened: { ...opened, elsewhere } });
+    this.#post({ type: "answered", id, value: { ...opened, elsewhere } });
     this.#ready();
   }
 

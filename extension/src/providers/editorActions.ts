@@ -1,10 +1,13 @@
-// Actions that both webviews may request of the editor: copy, insert, a new file, a command.
+// Actions that both webviews may request of the editor: what to do with code, opening a file, a command.
 
 import { posix } from "node:path";
 import * as vscode from "vscode";
+import type { Proposals } from "../code/proposals.js";
+import { insertInTerminal } from "../code/terminal.js";
 import type { Reply, EditorRequest } from "../webview/messages.js";
+import { openFile, whichFiles } from "../workspaceFiles.js";
 
-const COMMANDS = ["aura.startServer", "aura.setToken", "aura.openSettings", "workbench.trust.manage"];
+const COMMANDS = ["aura.startServer", "aura.setToken", "aura.openSettings", "aura.openWorkflow", "workbench.trust.manage"];
 
 /** Models' names for languages that differ from VS Code's. */
 const LANGUAGES: Record<string, string> = {
@@ -24,18 +27,34 @@ const LANGUAGES: Record<string, string> = {
   yml: "yaml",
 };
 
-export async function runEditorAction(request: EditorRequest, webview: vscode.Webview): Promise<void> {
-  if (request.type === "copy") {
-    const written = vscode.env.clipboard.writeText(request.text);
-    const ok = await Promise.resolve(written).then(() => true, () => false); // prettier-ignore
-    void webview.postMessage({ type: "copied", id: request.id, ok } satisfies Reply);
-  } else if (request.type === "code" && request.action === "insert") {
-    await insert(request.code);
-  } else if (request.type === "code") {
-    await newFile(request.code, request.language);
-  } else if (request.type === "command" && COMMANDS.includes(request.command)) {
-    await vscode.commands.executeCommand(request.command);
+export async function runEditorAction(request: EditorRequest, webview: vscode.Webview, proposals: Proposals): Promise<void> {
+  const answer = (id: number, value: unknown) => void webview.postMessage({ type: "answered", id, value } satisfies Reply);
+  switch (request.type) {
+    case "copy": {
+      const written = vscode.env.clipboard.writeText(request.text);
+      answer(request.id, await Promise.resolve(written).then(() => true, () => false)); // prettier-ignore
+      break;
+    }
+    case "whichFiles":
+      answer(request.id, await whichFiles(request.names));
+      break;
+    case "openFile":
+      await openFile(request.name, request.line);
+      break;
+    case "code":
+      await useCode(request, proposals);
+      break;
+    case "command":
+      if (COMMANDS.includes(request.command)) await vscode.commands.executeCommand(request.command);
+      break;
   }
+}
+
+async function useCode({ action, code, language }: Extract<EditorRequest, { type: "code" }>, proposals: Proposals): Promise<void> {
+  if (action === "apply") await proposals.show(code, language, lastEditor());
+  else if (action === "insert") await insert(code);
+  else if (action === "terminal") await insertInTerminal(code);
+  else if (action === "newFile") await newFile(code, language);
 }
 
 /** Write a text to a file that the user chooses. The name is a suggestion; if it contains a path, only the last part is used. */
@@ -57,14 +76,27 @@ export async function exportFile(name: string, text: string): Promise<void> {
 /** The last used editor; a focused webview does not count. */
 let last: vscode.TextEditor | undefined;
 
-export function watchEditors(): vscode.Disposable {
+/** Follow which editor is in use, and report it. */
+export function watchEditors(used: () => void): vscode.Disposable {
   last = vscode.window.activeTextEditor;
-  return vscode.window.onDidChangeActiveTextEditor((editor) => (last = editor ?? last));
+  return vscode.Disposable.from(
+    vscode.window.onDidChangeActiveTextEditor((editor) => {
+      last = editor ?? last;
+      used();
+    }),
+    vscode.window.onDidChangeVisibleTextEditors(used),
+  );
+}
+
+/** The editor that was used last, if it is still visible. */
+export function lastEditor(): vscode.TextEditor | undefined {
+  const editor = vscode.window.activeTextEditor ?? last;
+  return editor && vscode.window.visibleTextEditors.includes(editor) ? editor : undefined;
 }
 
 async function insert(code: string): Promise<void> {
-  const editor = vscode.window.activeTextEditor ?? last;
-  if (!editor || !vscode.window.visibleTextEditors.includes(editor)) {
+  const editor = lastEditor();
+  if (!editor) {
     void vscode.window.showInformationMessage("Open a file, and put the cursor where the code should be inserted.");
     return;
   }

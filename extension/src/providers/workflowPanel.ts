@@ -6,8 +6,12 @@ import type { TurnEvent } from "../../../aura_core/web/host-types.js";
 import { Batch } from "../batch.js";
 import { Heartbeat } from "../heartbeat.js";
 import type { Server } from "../server.js";
+import type { Proposals } from "../code/proposals.js";
 import type { FromWorkflow, ToWorkflow } from "../webview/messages.js";
-import { readWorkflow, type Problem, type Read } from "../workflow/file.js";
+import { agentProblems } from "../workflow/agents.js";
+import { readWorkflow, type Problem, type Read, type Workflow } from "../workflow/file.js";
+import { showHistory } from "../workflow/history.js";
+import type { Values } from "../workflow/inputs.js";
 import { WorkflowRun, type Answer } from "../workflow/run.js";
 import { RunStore } from "../workflow/store.js";
 import { html, options } from "./html.js";
@@ -19,9 +23,14 @@ export class WorkflowPanel {
   #server;
   #busy;
   #store;
+  #proposals;
   #read: Read = { problems: [] };
   #answers: (Answer | undefined)[] = [];
   #run: WorkflowRun | undefined;
+  /** The inputs that the displayed results were made with. */
+  #inputs: Values = {};
+  /** Whether the user is being asked for the inputs of a run. */
+  #asking = false;
   #trouble = "";
   #loaded = false;
   #watching: vscode.Disposable[] = [];
@@ -31,8 +40,9 @@ export class WorkflowPanel {
     () => this.stop("the window no longer responds"),
   );
 
-  constructor(panel: vscode.WebviewPanel, uri: vscode.Uri, extension: vscode.Uri, server: Server, busy: () => void) {
+  constructor(panel: vscode.WebviewPanel, uri: vscode.Uri, extension: vscode.Uri, server: Server, proposals: Proposals, busy: () => void) {
     this.#panel = panel;
+    this.#proposals = proposals;
     this.#uri = uri;
     this.#server = server;
     this.#busy = busy;
@@ -45,7 +55,7 @@ export class WorkflowPanel {
     const saved = vscode.workspace.onDidSaveTextDocument((document) => {
       if (document.uri.toString() === uri.toString()) void this.refresh();
     });
-    this.#watching.push(watcher, saved);
+    this.#watching.push(watcher, saved, server.onChange(() => this.#show()));
     panel.iconPath = vscode.Uri.joinPath(extension, "media", "icon.png");
     panel.onDidChangeViewState(() => (this.#loaded &&= panel.visible));
     panel.webview.options = options(extension);
@@ -81,7 +91,9 @@ export class WorkflowPanel {
     const read = await this.#readFile();
     if (!this.#run) {
       this.#read = read;
-      this.#answers = this.#store?.read(read.workflow?.steps ?? []) ?? this.#answers;
+      // What could not be written is only here.
+      const kept = this.#trouble ? undefined : this.#store?.read(read.workflow?.steps ?? []);
+      if (kept) ({ answers: this.#answers, inputs: this.#inputs } = kept);
     }
     this.#show();
   }
@@ -97,19 +109,24 @@ export class WorkflowPanel {
   }
 
   async #start(from: number, to: number | undefined): Promise<void> {
-    if (this.#run || !vscode.workspace.isTrusted) return;
+    if (this.#run || this.#asking || !vscode.workspace.isTrusted) return;
     await this.refresh();
     const { workflow } = this.#read;
-    if (!workflow || this.#run) return;
-    const run = new WorkflowRun(workflow.steps, this.#answers, (...turn) => this.#server.turn(...turn), {
-      began: (step, answer) => {
+    if (!workflow || !(await this.#agentsExist(workflow, from, to))) return;
+    this.#asking = true;
+    const inputs = await this.#ask(workflow, from).finally(() => (this.#asking = false));
+    if (!inputs || this.#run) return;
+    const audience = {
+      began: (step: number, answer: Answer) => {
         this.#batch.flush();
         this.#post({ type: "begin", step, answer });
       },
-      received: (step, event) => this.#loaded && this.#batch.add({ step, event }),
+      received: (step: number, event: TurnEvent) => this.#loaded && this.#batch.add({ step, event }),
       ended: () => this.#write(workflow.name, run),
-    });
+    };
+    const run = new WorkflowRun(workflow.steps, this.#answers, (...turn) => this.#server.turn(...turn), audience, inputs);
     this.#run = run;
+    this.#inputs = inputs;
     this.#answers = run.answers;
     this.#trouble = "";
     this.#heartbeat.start();
@@ -126,11 +143,31 @@ export class WorkflowPanel {
     this.#busy();
     this.#batch.flush();
     this.#show();
+    await this.refresh(); // the file may have changed in the meantime
+  }
+
+  /** Whether the server has the agents of these steps; if not, it is shown. Without a server the run says so itself. */
+  async #agentsExist({ steps }: Workflow, from: number, to = steps.length - 1): Promise<boolean> {
+    const state = await this.#server.lookAgain();
+    this.#show();
+    return state.kind !== "online" || agentProblems(steps.slice(from, to + 1), state.agents).length === 0;
+  }
+
+  /** The values of the inputs; those of earlier results if a run continues from them. Undefined: the user has cancelled. */
+  async #ask({ inputs, name: title }: Workflow, from: number): Promise<Values | undefined> {
+    const values: Record<string, string> = {};
+    for (const { name, prompt, default: offered } of inputs) {
+      const before = Object.hasOwn(this.#inputs, name) ? this.#inputs[name] : undefined;
+      const value = from > 0 && before !== undefined ? before : await askFor(title, prompt, before ?? offered);
+      if (value === undefined) return undefined;
+      values[name] = value;
+    }
+    return values;
   }
 
   #write(name: string, run: WorkflowRun): void {
     try {
-      this.#store?.write(name, run.started, run.steps, run.answers);
+      this.#store?.write(name, run.started, run.steps, run.answers, run.inputs);
     } catch (error) {
       this.#trouble = `The results could not be written: ${error instanceof Error ? error.message : String(error)}`;
     }
@@ -150,11 +187,14 @@ export class WorkflowPanel {
       case "stop":
         this.stop();
         break;
+      case "runs":
+        if (this.#store) void showHistory(this.#store, this.#panel.title);
+        break;
       case "open":
         void this.#open(message.line);
         break;
       default:
-        void runEditorAction(message, this.#panel.webview);
+        void runEditorAction(message, this.#panel.webview, this.#proposals);
     }
   }
 
@@ -178,6 +218,7 @@ export class WorkflowPanel {
     const { workflow, problems } = this.#read;
     const steps = [...(this.#run?.steps ?? workflow?.steps ?? [])];
     const title = workflow?.name ?? stem(this.#uri);
+    const { state } = this.#server;
     this.#panel.title = title;
     this.#post({
       type: "workflow",
@@ -186,6 +227,8 @@ export class WorkflowPanel {
         path: vscode.workspace.asRelativePath(this.#uri),
         uri: this.#uri.toString(),
         problems: [...problems],
+        agents: state.kind === "online" ? agentProblems(workflow?.steps ?? [], state.agents) : [],
+        inputs: { ...this.#inputs },
         steps,
         answers: steps.map((_, step) => this.#answers[step] ?? null),
         running: this.running,
@@ -194,6 +237,10 @@ export class WorkflowPanel {
       },
     });
   }
+}
+
+function askFor(title: string, prompt: string, value: string): Thenable<string | undefined> {
+  return vscode.window.showInputBox({ title, prompt, value, ignoreFocusOut: true });
 }
 
 function stem(uri: vscode.Uri): string {

@@ -2,6 +2,8 @@
 
 import { basename } from "node:path";
 import * as vscode from "vscode";
+import { firstAgent } from "../../../aura_core/web/agents.js";
+import type { Proposals } from "../code/proposals.js";
 import type { Server } from "../server.js";
 import { findWorkflows } from "../workflowsTree.js";
 import { options } from "./html.js";
@@ -9,26 +11,40 @@ import { WorkflowPanel } from "./workflowPanel.js";
 
 const PANEL = "aura.workflowPanel";
 
-const SAMPLE = `name: Draft and review
+/** An example for an agent that exists. */
+export function sample(agent: string): string {
+  // A name that YAML could take for something else is quoted.
+  const id = /^[A-Za-z][\w-]*$/.test(agent) && !/^(?:true|false|null|yes|no|on|off|y|n)$/i.test(agent) ? agent : JSON.stringify(agent);
+  return `name: Draft and review
+inputs:
+  - name: topic
+    prompt: What is the paragraph about?
+    default: what this workspace could be for
 steps:
   - name: Draft
-    agent: assistant
-    prompt: Write a paragraph about what this workspace could be for.
+    agent: ${id}
+    prompt: Write a paragraph about {{topic}}.
   - name: Review
-    agent: assistant
-    prompt: Say in three points what is weak in the text above, and how to mend it.
+    agent: ${id}
+    prompt: Say in three points what is weak in the text above, and how to improve it.
 `;
+}
 
 export class WorkflowPanelProvider implements vscode.WebviewPanelSerializer {
   #context;
   #server;
+  #proposals;
+  #created;
   /** The open panels, by file. */
   #panels = new Map<string, WorkflowPanel>();
   #busy = new vscode.EventEmitter<void>();
   readonly onBusy = this.#busy.event;
 
-  constructor(context: vscode.ExtensionContext, server: Server) {
+  /** `created` is called when a workflow was created. */
+  constructor(context: vscode.ExtensionContext, server: Server, proposals: Proposals, created: () => void) {
     this.#context = context;
+    this.#proposals = proposals;
+    this.#created = created;
     this.#server = server;
     context.subscriptions.push(
       vscode.window.registerWebviewPanelSerializer(PANEL, this),
@@ -78,7 +94,12 @@ export class WorkflowPanelProvider implements vscode.WebviewPanelSerializer {
     if (!name) return;
     const uri = vscode.Uri.joinPath(folder.uri, ".aura", "workflows", `${name}.yaml`);
     const exists = await Promise.resolve(vscode.workspace.fs.stat(uri)).then(() => true, () => false); // prettier-ignore
-    if (!exists) await vscode.workspace.fs.writeFile(uri, new TextEncoder().encode(SAMPLE));
+    if (!exists) {
+      const state = await this.#server.look();
+      const agent = state.kind === "online" ? firstAgent(state.agents) : "";
+      await vscode.workspace.fs.writeFile(uri, new TextEncoder().encode(sample(agent || "assistant")));
+      this.#created();
+    }
     await vscode.window.showTextDocument(uri);
   }
 
@@ -103,7 +124,7 @@ export class WorkflowPanelProvider implements vscode.WebviewPanelSerializer {
 
   #adopt(panel: vscode.WebviewPanel, uri: vscode.Uri): void {
     const key = uri.toString();
-    const shown = new WorkflowPanel(panel, uri, this.#context.extensionUri, this.#server, () => this.#busy.fire());
+    const shown = new WorkflowPanel(panel, uri, this.#context.extensionUri, this.#server, this.#proposals, () => this.#busy.fire());
     this.#panels.set(key, shown);
     panel.onDidDispose(() => {
       this.#panels.delete(key);

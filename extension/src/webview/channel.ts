@@ -1,6 +1,7 @@
 // The webview's side of the channel to the extension host.
 
 import type { CodeAction, Remedy } from "../../../aura_core/web/host-types.js";
+import { SHELLS } from "../code/shells.js";
 import type { Reply, EditorRequest } from "./messages.js";
 
 interface Api {
@@ -11,21 +12,41 @@ interface Api {
 
 declare function acquireVsCodeApi(): Api;
 
+/** Codes of failures in which the server is not there, refuses the token, or is another program. */
+const GONE = ["unreachable", "connection_lost", "server_shutdown"];
+const LOCKED = ["unauthorized", "wrong_token"];
+const STRANGE = ["not_aura", "not_found", "method_not_allowed"];
+
 export class Channel<From, To extends { type: string }> {
   #api = acquireVsCodeApi();
-  #copies = new Map<number, (ok: boolean) => void>();
+  /** Pending requests to the extension host, by number. */
+  #waiting = new Map<number, (value: never) => void>();
+  #asked = 0;
 
   constructor(receive: (message: Exclude<To, Reply>) => void) {
     addEventListener("message", ({ data }: MessageEvent<To | Reply>) => {
       const reply = data as Reply;
       if (reply.type === "ping") this.#request({ type: "beat" });
-      else if (reply.type === "copied") this.#copies.get(reply.id)?.(reply.ok);
+      else if (reply.type === "answered") this.#answered(reply.id, reply.value);
       else receive(data as Exclude<To, Reply>);
     });
   }
 
   post(message: From | EditorRequest): void {
     this.#api.postMessage(message);
+  }
+
+  /** Send a request with this number, and wait for the answer to it. */
+  ask<T>(request: (id: number) => From | EditorRequest): Promise<T> {
+    const id = ++this.#asked;
+    const answered = new Promise<T>((resolve) => this.#waiting.set(id, resolve));
+    this.post(request(id));
+    return answered;
+  }
+
+  #answered(id: number, value: unknown): void {
+    this.#waiting.get(id)?.(value as never);
+    this.#waiting.delete(id);
   }
 
   #request(request: EditorRequest): void {
@@ -41,22 +62,32 @@ export class Channel<From, To extends { type: string }> {
     this.#api.setState(state);
   }
 
-  copy = (text: string): Promise<void> => {
-    const id = this.#copies.size;
-    this.#request({ type: "copy", text, id });
-    return new Promise((resolve, reject) => {
-      this.#copies.set(id, (ok) => (ok ? resolve() : reject(new Error("not copied"))));
-    });
+  copy = async (text: string): Promise<void> => {
+    if (!(await this.ask<boolean>((id) => ({ type: "copy", text, id })))) throw new Error("not copied");
   };
 
+  whichFiles = (names: string[]) => this.ask<boolean[]>((id) => ({ type: "whichFiles", names, id }));
+
+  openFile = (name: string, line: number) => this.#request({ type: "openFile", name, line });
+
   codeActions: CodeAction[] = [
-    { label: "Insert", run: (code, language) => this.#request({ type: "code", action: "insert", code, language }) },
-    { label: "New file", run: (code, language) => this.#request({ type: "code", action: "newFile", code, language }) },
+    { label: "Apply", title: "Show in a diff what this would change", run: this.#code("apply") },
+    { label: "Insert", title: "Insert at the cursor", run: this.#code("insert") },
+    { label: "Terminal", title: "Insert in the terminal", languages: SHELLS, run: this.#code("terminal") },
+    { label: "New file", title: "Open as a new file", run: this.#code("newFile") },
   ];
 
   remedies: Remedy[] = [
-    { label: "Start Aura", run: () => this.#request({ type: "command", command: "aura.startServer" }) },
-    { label: "Set Token", run: () => this.#request({ type: "command", command: "aura.setToken" }) },
-    { label: "Settings", run: () => this.#request({ type: "command", command: "aura.openSettings" }) },
+    { label: "Start Aura", codes: GONE, run: this.#command("aura.startServer") },
+    { label: "Set Token", codes: LOCKED, run: this.#command("aura.setToken") },
+    { label: "Settings", codes: [...GONE, ...LOCKED, ...STRANGE], run: this.#command("aura.openSettings") },
   ];
+
+  #code(action: Extract<EditorRequest, { type: "code" }>["action"]) {
+    return (code: string, language: string) => this.#request({ type: "code", action, code, language });
+  }
+
+  #command(command: Extract<EditorRequest, { type: "command" }>["command"]) {
+    return () => this.#request({ type: "command", command });
+  }
 }

@@ -1,7 +1,7 @@
 // The chat view inside VS Code: the extension host talks to the server and stores the chats; this code only displays
 // them.
 
-import type { HostEvent, Opened } from "../../../aura_core/web/host-types.js";
+import type { Command, HostEvent, Mentioned, Opened, Word } from "../../../aura_core/web/host-types.js";
 import { mount } from "../../../aura_core/web/view.js";
 import { Channel } from "./channel.js";
 import type { FromChat, ToChat } from "./messages.js";
@@ -10,28 +10,20 @@ type Loaded = Extract<ToChat, { type: "loaded" }>;
 
 let tell: (event: HostEvent) => void = () => {};
 let loaded: (message: Loaded) => void = () => {};
-/** Pending requests to the extension host, by number. */
-const waiting = new Map<number, (answer: never) => void>();
-let questions = 0;
 
 const channel = new Channel<FromChat, ToChat>((message) => {
   if (message.type === "loaded") loaded(message);
-  else if (message.type === "opened") answer(message.id, message.opened);
-  else if (message.type === "found") answer(message.id, message.chats);
   else for (const event of message.events) tell(event);
 });
 
-function ask<T>(question: (id: number) => FromChat): Promise<T> {
-  const id = ++questions;
-  const answered = new Promise<T>((resolve) => waiting.set(id, resolve));
-  channel.post(question(id));
-  return answered;
-}
-
-function answer(id: number, value: unknown): void {
-  waiting.get(id)?.(value as never);
-  waiting.delete(id);
-}
+const commands: Command[] = [
+  { name: "explain", about: "Explain the selection", prompt: "Explain this code: #selection" },
+  { name: "fix", about: "Fix the problems that VS Code shows", prompt: "Fix these problems: #problems" },
+  { name: "tests", about: "Write tests for the selection", prompt: "Write tests for this code: #selection" },
+  { name: "workflow", about: "Open a workflow", run: () => channel.post({ type: "command", command: "aura.openWorkflow" }) },
+  { name: "start", about: "Start Aura on this machine", run: () => channel.post({ type: "command", command: "aura.startServer" }) },
+  { name: "settings", about: "Open the settings", run: () => channel.post({ type: "command", command: "aura.openSettings" }) },
+];
 
 mount(document.body, {
   send: (ask) => channel.post({ type: "ask", ask }),
@@ -40,8 +32,11 @@ mount(document.body, {
   keepDraft: (chat, text) => channel.post({ type: "draft", chat, text }),
   shown: (chat, title) => channel.post({ type: "shown", chat, title }),
   exportFile: (name, text) => channel.post({ type: "export", name, text }),
-  open: (chat) => ask<Opened>((id) => ({ type: "open", chat, id })),
-  find: (text) => ask<string[]>((id) => ({ type: "find", text, id })),
+  open: (chat) => channel.ask<Opened>((id) => ({ type: "open", chat, id })),
+  find: (text) => channel.ask<string[]>((id) => ({ type: "find", text, id })),
+  words: (begun) => channel.ask<Word[]>((id) => ({ type: "words", begun, id })),
+  mention: (word) => channel.ask<Mentioned>((id) => ({ type: "mention", word, id })),
+  dropped: (addresses) => channel.post({ type: "dropped", addresses }),
   onEvent: (listener) => (tell = listener),
   async load() {
     channel.post({ type: "load" });
@@ -50,8 +45,11 @@ mount(document.body, {
     return { chats, ...(current ? { current } : {}) };
   },
   copy: channel.copy,
+  whichFiles: channel.whichFiles,
+  openFile: channel.openFile,
   codeActions: channel.codeActions,
   remedies: channel.remedies,
+  commands,
 });
 
 // Focus the message field, since VS Code focuses only the frame.

@@ -1,7 +1,7 @@
 // The messages between the webviews and the extension host; types only.
 
 import type { Answer, Chat } from "../../../aura_core/web/chat.js";
-import type { Ask, Change, HostEvent, Opened, TurnEvent } from "../../../aura_core/web/host-types.js";
+import type { Ask, Change, HostEvent, TurnEvent } from "../../../aura_core/web/host-types.js";
 import type { Problem, Step } from "../workflow/file.js";
 
 /** Requests of both webviews. */
@@ -9,8 +9,10 @@ export type EditorRequest =
   | { type: "load" }
   | { type: "beat" }
   | { type: "copy"; text: string; id: number }
-  | { type: "code"; action: "insert" | "newFile"; code: string; language: string }
-  | { type: "command"; command: "aura.startServer" | "aura.setToken" | "aura.openSettings" | "workbench.trust.manage" };
+  | { type: "code"; action: "apply" | "insert" | "newFile" | "terminal"; code: string; language: string }
+  | { type: "whichFiles"; names: string[]; id: number }
+  | { type: "openFile"; name: string; line: number }
+  | { type: "command"; command: "aura.startServer" | "aura.setToken" | "aura.openSettings" | "aura.openWorkflow" | "workbench.trust.manage" };
 
 export type FromChat =
   | EditorRequest
@@ -21,22 +23,24 @@ export type FromChat =
   | { type: "open"; chat: string; id: number }
   | { type: "find"; text: string; id: number }
   | { type: "export"; name: string; text: string }
+  | { type: "words"; begun: string; id: number }
+  | { type: "mention"; word: string; id: number }
+  | { type: "dropped"; addresses: string[] }
   | { type: "shown"; chat: string; title: string };
 
-/** `id` is that of the request. */
-export type Reply = { type: "ping" } | { type: "copied"; id: number; ok: boolean };
+/** `id` is that of the request, whose answer `value` is. */
+export type Reply = { type: "ping" } | { type: "answered"; id: number; value: unknown };
 
 export type ToChat =
   | Reply
   | { type: "loaded"; chats: Chat[]; current?: string; events: HostEvent[] }
-  | { type: "opened"; id: number; opened: Opened }
-  | { type: "found"; id: number; chats: string[] }
   | { type: "events"; events: HostEvent[] };
 
 export type FromWorkflow =
   | EditorRequest
   | { type: "run"; from: number; to?: number }
   | { type: "stop" }
+  | { type: "runs" }
   | { type: "open"; line?: number };
 
 /** A workflow's file and its complete latest run. */
@@ -45,6 +49,10 @@ export interface Shown {
   path: string;
   uri: string;
   problems: Problem[];
+  /** Steps whose agent the server does not have. */
+  agents: Problem[];
+  /** What the results were made with. */
+  inputs: Record<string, string>;
   steps: Step[];
   answers: (Answer | null)[];
   running: boolean;

@@ -13,7 +13,8 @@ const channel = new Channel<FromWorkflow, ToWorkflow>((message) => {
   else if (message.type === "begin") steps[message.step]?.begin(message.answer);
   else for (const { step, event } of message.events) steps[step]?.receive(event);
 });
-const host = { copy: channel.copy, codeActions: channel.codeActions };
+const { copy, codeActions, remedies, whichFiles, openFile } = channel;
+const host = { copy, codeActions, remedies, whichFiles, openFile };
 
 class StepView {
   #step;
@@ -30,8 +31,8 @@ class StepView {
   constructor(step: Step, number: number) {
     this.#step = step;
     this.#number = number;
-    this.#one = button("Run this step", () => channel.post({ type: "run", from: number, to: number }), step.name);
-    this.#from = button("Run from here", () => channel.post({ type: "run", from: number }), step.name);
+    this.#one = button("Run this step", () => this.#run(number), step.name);
+    this.#from = button("Run from here", () => this.#run(undefined), step.name);
     const head = h("div", { class: "head" }, h("h2", {}, `${number + 1}. ${step.name}`), this.#badge, this.#elapsed);
     const about = h("p", { class: "behind" }, step.agent);
     const prompt = h("details", { class: "prompt" }, h("summary", {}, "Prompt"), h("p", {}, step.prompt));
@@ -43,7 +44,7 @@ class StepView {
   set answer(answer: Answer | undefined) {
     if (same(this.#answer, answer)) return;
     this.#answer = answer;
-    this.#view = answer && new AnswerView(answer, this.#step.name, host, { again: () => channel.post({ type: "run", from: this.#number }) });
+    this.#view = answer && new AnswerView(answer, this.#step.name, host, { again: () => this.#run(this.#number) });
     this.#place.replaceChildren(...(this.#view ? [this.#view.element] : []));
     if (this.#view) painter.add(this.#view);
     this.tick();
@@ -61,6 +62,11 @@ class StepView {
     painter.add(this.#view);
     if (!isRunning(this.#answer)) say(`Step ${this.#number + 1}, ${this.#step.name}: ${label(this.#answer)}`);
     this.tick();
+  }
+
+  /** Run this step, and those after it up to `to`. */
+  #run(to: number | undefined): void {
+    channel.post({ type: "run", from: this.#number, ...(to === undefined ? {} : { to }) });
   }
 
   /** Update badge and time. */
@@ -85,15 +91,17 @@ const title = h("h1");
 const run = button("Run all", () => channel.post({ type: "run", from: 0 }));
 const stop = button("Stop", () => channel.post({ type: "stop" }));
 const file = button("Open file", () => channel.post({ type: "open" }));
+const runs = button("Runs", () => channel.post({ type: "runs" }));
+const given = h("p", { class: "given", hidden: true });
 const notes = h("div", { class: "notes" });
 const list = h("ol", { class: "steps" });
-const log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Steps", tabindex: "0" }, notes, list);
+const log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Steps", tabindex: "0" }, notes, given, list);
 const status = h("p", { class: "status", role: "status" });
 
 run.classList.add("send");
 stop.classList.add("stop");
 document.body.classList.add("aura", "workflow");
-document.body.append(h("header", {}, title, h("div", { class: "actions" }, run, stop, file)), h("main", {}, log), status);
+document.body.append(h("header", {}, title, h("div", { class: "actions" }, run, stop, runs, file)), h("main", {}, log), status);
 document.body.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !stop.hidden) channel.post({ type: "stop" });
 });
@@ -107,6 +115,9 @@ function show(shown: Shown): void {
   stop.hidden = !shown.running;
   run.disabled = shown.problems.length > 0 || !shown.trusted;
   note(shown);
+  const values = Object.entries(shown.inputs).map(([name, value]) => `${name}: ${value}`);
+  given.hidden = values.length === 0;
+  given.textContent = values.join(" · ");
   const now = JSON.stringify(shown.steps);
   if (now !== key) {
     key = now;
@@ -120,20 +131,24 @@ function show(shown: Shown): void {
   }
 }
 
-function note({ problems, trusted, trouble, path }: Shown): void {
+function note({ problems, agents, trusted, trouble, path }: Shown): void {
   notes.replaceChildren();
-  if (problems.length) {
-    const items = problems.map(({ line, message }) => {
-      const open = h("button", { type: "button", class: "quiet", onclick: () => channel.post({ type: "open", line }) }, `Line ${line}`);
-      return h("li", {}, open, ` ${message}`);
-    });
-    notes.append(h("div", { class: "failure" }, h("p", { class: "title" }, `${path} is invalid`), h("ul", {}, ...items)));
-  }
+  if (problems.length) notes.append(listed(`${path} is invalid`, problems));
+  if (agents.length) notes.append(listed("These steps cannot run", agents));
   if (!trusted) {
     const manage = button("Manage trust", () => channel.post({ type: "command", command: "workbench.trust.manage" }));
     notes.append(h("div", { class: "failure" }, h("p", {}, "Workflows do not run in a workspace that you do not trust."), manage));
   }
   if (trouble) notes.append(h("div", { class: "failure" }, h("p", {}, trouble)));
+}
+
+/** Problems with the lines that they are in. */
+function listed(title: string, problems: Shown["problems"]): HTMLElement {
+  const items = problems.map(({ line, message }) => {
+    const open = h("button", { type: "button", class: "quiet", onclick: () => channel.post({ type: "open", line }) }, `Line ${line}`);
+    return h("li", {}, open, ` ${message}`);
+  });
+  return h("div", { class: "failure" }, h("p", { class: "title" }, title), h("ul", {}, ...items));
 }
 
 /** Stay at the end of the steps where the reader is there. */

@@ -1,6 +1,7 @@
 // Read a workflow file: its steps, or all its errors with their lines.
 
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, Parser, type Node, type Pair, type YAMLMap } from "yaml";
+import { namesIn, type Input } from "./inputs.js";
 
 export interface Step {
   name: string;
@@ -12,6 +13,7 @@ export interface Step {
 
 export interface Workflow {
   name: string;
+  inputs: Input[];
   steps: Step[];
 }
 
@@ -23,10 +25,14 @@ export interface Problem {
 /** A workflow, or problems: a workflow with a problem does not run. */
 export type Read = { workflow: Workflow; problems: [] } | { workflow?: undefined; problems: Problem[] };
 
-const OF_FILE = ["name", "steps"];
-const OF_STEP = ["name", "agent", "prompt"];
-/** Maximum number of steps of a workflow. */
-const MOST = 100;
+export const OF_FILE = ["name", "inputs", "steps"];
+export const OF_STEP = ["name", "agent", "prompt"];
+export const OF_INPUT = ["name", "prompt", "default"];
+/** Maximum number of steps of a workflow, and of inputs, each of which is a question. */
+export const MOST = 100;
+export const MOST_INPUTS = 20;
+/** What an input may be called, so that `{{name}}` can name it. */
+export const INPUT_NAME = /^[A-Za-z_][\w-]{0,99}$/;
 /** Maximum characters of a workflow file: a longer one would block the extension for seconds. */
 const LONGEST = 256 * 1024;
 /** Maximum nesting of lists and maps: the library parses them recursively, and a stack overflow ends the extension host. */
@@ -61,7 +67,7 @@ export function readWorkflow(text: string, stem: string): Read {
   const keys = (map: YAMLMap, known: string[]) => {
     for (const { key } of map.items as Pair<Node, Node>[]) {
       const name = isScalar(key) ? String(key.value) : "";
-      if (!known.includes(name)) wrong(key, `'${name}' is unknown; the known ${known.length === 2 ? "key is" : "keys are"} ${list(known)}.`);
+      if (!known.includes(name)) wrong(key, `'${name}' is unknown; the known keys are ${list(known)}.`);
     }
   };
   const text_ = (map: YAMLMap, key: string, fallback: string | undefined, line: number): string => {
@@ -78,6 +84,25 @@ export function readWorkflow(text: string, stem: string): Read {
 
   keys(root, OF_FILE);
   const name = text_(root, "name", stem, 1);
+  const inputs: Input[] = [];
+  const asked = root.get("inputs", true) as Node | null | undefined;
+  if (asked && !(isScalar(asked) && asked.value === null)) {
+    if (!isSeq(asked)) wrong(asked, "'inputs' must be a list.");
+    else if (asked.items.length > MOST_INPUTS) wrong(asked, `There are ${asked.items.length} inputs; up to ${MOST_INPUTS} can be asked for.`);
+    else
+      for (const [index, item] of (asked.items as Node[]).entries()) {
+        if (!isMap(item)) {
+          wrong(item, `Input ${index + 1} must have a name.`);
+          continue;
+        }
+        const line = at(item.range?.[0]);
+        keys(item, OF_INPUT);
+        const name = text_(item, "name", undefined, line);
+        if (name && !INPUT_NAME.test(name)) wrong(item.get("name", true) as Node, `The input's name '${name.slice(0, 100)}' must consist of letters, digits, _ and -.`);
+        if (name && inputs.some((other) => other.name === name)) wrong(item, `The input '${name}' is there twice.`);
+        inputs.push({ name, prompt: text_(item, "prompt", name, line), default: text_(item, "default", "", line) });
+      }
+  }
   const found = root.get("steps", true) as Node | null | undefined;
   const steps: Step[] = [];
   if (!isSeq(found) || found.items.length === 0) {
@@ -93,11 +118,15 @@ export function readWorkflow(text: string, stem: string): Read {
       const line = at(item.range?.[0]);
       keys(item, OF_STEP);
       const agent = text_(item, "agent", undefined, line);
-      steps.push({ name: text_(item, "name", agent || `Step ${index + 1}`, line), agent, prompt: text_(item, "prompt", undefined, line), line });
+      const prompt = text_(item, "prompt", undefined, line);
+      // Without inputs, braces are text: a prompt may be about templates.
+      const unknown = asked ? namesIn(prompt).filter((name) => !inputs.some((input) => input.name === name)) : [];
+      for (const name of unknown) wrong(item.get("prompt", true) as Node, `{{${name}}} is not one of the inputs.`);
+      steps.push({ name: text_(item, "name", agent || `Step ${index + 1}`, line), agent, prompt, line });
     }
   }
   if (problems.length) return { problems: problems.sort((a, b) => a.line - b.line).slice(0, SHOWN) };
-  return { workflow: { name, steps }, problems: [] };
+  return { workflow: { name, inputs, steps }, problems: [] };
 }
 
 function list(words: string[]): string {

@@ -4,6 +4,7 @@ import { newAnswer, take, type Answer } from "../../../aura_core/web/chat.js";
 import type { TurnEvent } from "../../../aura_core/web/host-types.js";
 import type { Asked } from "../server.js";
 import type { Step } from "./file.js";
+import { fill, type Values } from "./inputs.js";
 
 export type { Answer };
 
@@ -21,14 +22,16 @@ export class WorkflowRun {
   /** One for each started step. */
   readonly answers: (Answer | undefined)[];
   readonly steps: readonly Step[];
+  readonly inputs: Values;
   #turn;
   #audience;
   #now: { step: number; abort: AbortController } | undefined;
   #stopped = false;
 
-  /** `before` are the results of an earlier run that are still valid. */
-  constructor(steps: readonly Step[], before: readonly (Answer | undefined)[], turn: Turn, audience: Audience) {
+  /** `before` are the results of an earlier run that are still valid; it had the same inputs. */
+  constructor(steps: readonly Step[], before: readonly (Answer | undefined)[], turn: Turn, audience: Audience, inputs: Values = {}) {
     this.steps = steps;
+    this.inputs = inputs;
     this.answers = steps.map((_, step) => before[step]);
     this.#turn = turn;
     this.#audience = audience;
@@ -64,7 +67,7 @@ export class WorkflowRun {
     this.#now = { step, abort };
     this.#audience.began(step, answer);
     const context = step > 0 ? wholeResult(this.answers[step - 1]) : undefined;
-    await this.#turn({ agent, prompt, ...(context ? { context } : {}) }, (event) => this.#receive(step, event), abort.signal);
+    await this.#turn({ agent, prompt: fill(prompt, this.inputs), ...(context ? { context } : {}) }, (event) => this.#receive(step, event), abort.signal);
     this.#now = undefined;
   }
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { newId } from "../../../aura_core/web/chat.js";
 import { writeAtomically } from "../atomicWrite.js";
 import type { Step } from "./file.js";
+import type { Values } from "./inputs.js";
 import type { Answer } from "./run.js";
 
 /** A step as it is written. Only `output` is a result; `partial` is an incomplete text. */
@@ -24,10 +25,18 @@ export interface Written {
   ended: string;
 }
 
-interface RunFile {
+/** A run as it is written. The prompts are those of the file, with the places of the inputs. */
+export interface RunFile {
   workflow: string;
   started: string;
+  inputs?: Record<string, string>;
   steps: Written[];
+}
+
+/** What is left of earlier runs for a workflow as it is now. */
+export interface Kept {
+  answers: (Answer | undefined)[];
+  inputs: Values;
 }
 
 export class RunStore {
@@ -40,17 +49,18 @@ export class RunStore {
   }
 
   /** Write the finished steps of a run, atomically. */
-  write(workflow: string, started: Date, steps: readonly Step[], answers: readonly (Answer | undefined)[]): string {
+  write(workflow: string, started: Date, steps: readonly Step[], answers: readonly (Answer | undefined)[], inputs: Values = {}): string {
     const written = steps.flatMap((step, index) => describe(step, answers[index]));
-    const file: RunFile = { workflow, started: started.toISOString(), steps: written };
+    const given = Object.keys(inputs).length ? { inputs: { ...inputs } } : {};
+    const file: RunFile = { workflow, started: started.toISOString(), ...given, steps: written };
     const name = `${file.started.replaceAll(":", "-")}.json`;
     const path = join(this.#folder, name);
     writeAtomically(path, `${JSON.stringify(file, null, 2)}\n`);
     return path;
   }
 
-  /** The latest run's answers for unchanged steps; results after a changed step are no longer valid. */
-  read(steps: readonly Step[]): (Answer | undefined)[] {
+  /** The latest run's inputs, and its answers for unchanged steps; results after a changed step are no longer valid. */
+  read(steps: readonly Step[]): Kept {
     const run = this.#latest();
     const answers: (Answer | undefined)[] = [];
     for (const [index, { name, agent, prompt }] of steps.entries()) {
@@ -58,22 +68,32 @@ export class RunStore {
       if (!written || written.name !== name || written.agent !== agent || written.prompt !== prompt) break;
       answers.push(answer(written));
     }
-    return answers;
+    return { answers, inputs: run?.inputs ?? {} };
   }
 
-  #latest(): RunFile | undefined {
-    if (!existsSync(this.#folder)) return undefined;
+  /** The runs on disk, latest first. */
+  *runs(): Generator<RunFile> {
+    if (!existsSync(this.#folder)) return;
     const names = readdirSync(this.#folder).filter((name) => /^\d.*\.json$/.test(name));
     for (const name of names.sort().reverse()) {
       try {
         const run = JSON.parse(readFileSync(join(this.#folder, name), "utf8")) as RunFile;
-        if (Array.isArray(run.steps) && run.steps.every(isWritten)) return run;
+        if (Array.isArray(run.steps) && run.steps.every(isWritten) && areValues(run.inputs)) yield run;
       } catch {
-        // Another program's file, or an edited one: use the previous run.
+        // Another program's file, or an edited one: use the others.
       }
     }
+  }
+
+  #latest(): RunFile | undefined {
+    for (const run of this.runs()) return run;
     return undefined;
   }
+}
+
+function areValues(inputs: unknown): boolean {
+  if (inputs === undefined) return true;
+  return typeof inputs === "object" && inputs !== null && Object.values(inputs).every((value) => typeof value === "string");
 }
 
 function describe({ name, agent, prompt }: Step, answer: Answer | undefined): Written[] {

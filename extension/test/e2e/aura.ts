@@ -40,6 +40,8 @@ export class Upstream {
   /** Received requests, and those whose client hung up before the end. */
   asked: { model: string; messages: { role: string; content: string }[] }[] = [];
   closed = 0;
+  /** What the model `script` answers. */
+  says = "";
   #server: Server | undefined;
   #open = new Set<ServerResponse>();
 
@@ -61,6 +63,11 @@ export class Upstream {
 
   #answer(model: string, response: ServerResponse): void {
     response.writeHead(200, { "content-type": "application/x-ndjson" });
+    if (model === "script") {
+      const message = { role: "assistant", content: this.says };
+      response.end(`${JSON.stringify({ model, message, done: true, done_reason: "stop", eval_count: 5 })}\n`);
+      return;
+    }
     this.#open.add(response);
     let words = 0;
     const timer = setInterval(() => {
@@ -97,7 +104,7 @@ export function agents(folder: string, upstream: Upstream): string[] {
   const into = join(folder, "agents");
   mkdirSync(into, { recursive: true });
   cpSync(join(REPOSITORY, "aura_core", "demo"), into, { recursive: true });
-  for (const model of ["endless", "short", "breaks"]) {
+  for (const model of ["endless", "short", "breaks", "script"]) {
     writeFileSync(join(into, `${model}.md`), `---\nname: ${model}\nprovider: ollama\nmodel: ${model}\n---\n`);
   }
   // `backup` is the second instance that one of the demo agents falls back to.

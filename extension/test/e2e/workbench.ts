@@ -38,6 +38,8 @@ export interface WorkbenchOptions {
   files?: Record<string, string>;
   settings?: Record<string, unknown>;
   trust?: boolean;
+  /** The PATH of the workbench, and so of the extension. */
+  path?: string;
 }
 
 export class Workbench {
@@ -53,8 +55,10 @@ export class Workbench {
   #files: Record<string, string>;
   #settings: Record<string, unknown>;
   #trust: boolean;
+  #path: string;
 
-  constructor({ files = {}, settings = {}, trust = false }: WorkbenchOptions = {}) {
+  constructor({ files = {}, settings = {}, trust = false, path = process.env["PATH"] ?? "" }: WorkbenchOptions = {}) {
+    this.#path = path;
     this.#files = files;
     this.#settings = settings;
     this.#trust = trust;
@@ -78,7 +82,7 @@ export class Workbench {
     const args = ["--auth", "none", "--bind-addr", "127.0.0.1:0", "--disable-telemetry", "--disable-update-check"];
     args.push("--extensions-dir", extensions, "--user-data-dir", user);
     if (!this.#trust) args.push("--disable-workspace-trust");
-    const env = { PATH: process.env["PATH"] ?? "", HOME: home, XDG_CONFIG_HOME: home, XDG_DATA_HOME: home, XDG_CACHE_HOME: home };
+    const env = { PATH: this.#path, HOME: home, XDG_CONFIG_HOME: home, XDG_DATA_HOME: home, XDG_CACHE_HOME: home };
     // The workbench would query the marketplace; any other request to another machine is ours.
     Object.assign(env, { EXTENSIONS_GALLERY: JSON.stringify({ serviceUrl: "http://127.0.0.1:9" }) });
     const child = spawn(NODE, [ENTRY, ...args, this.workspace], { env, detached: true });

@@ -50,8 +50,8 @@ test("an attachment added while a view loads waits for the existing ones", async
   send({ type: "open", chat: chat.id, id: 1 });
   await told;
   await vi.waitFor(() => expect(posted.at(-1)).toEqual({ type: "events", events: [attach] }), 10_000);
-  expect(posted.map(({ type }) => type)).toEqual(["loaded", "opened", "events"]);
-  expect(posted[1]).toMatchObject({ id: 1, opened: { chat: { attached: chat.attached } } });
+  expect(posted.map(({ type }) => type)).toEqual(["loaded", "answered", "events"]);
+  expect(posted[1]).toMatchObject({ id: 1, value: { chat: { attached: chat.attached } } });
 });
 
 test("without a chat to open, it does not wait", async () => {
@@ -75,7 +75,7 @@ test("events from before a chat is opened come first, and are included in it", a
   }
   send({ type: "open", chat: chat.id, id: 7 });
   const opened = posted.at(-1);
-  expect(opened).toMatchObject({ type: "opened", opened: { turns: [{ answer: { text: "one two" } }], elsewhere: [] } });
+  expect(opened).toMatchObject({ type: "answered", value: { turns: [{ answer: { text: "one two" } }], elsewhere: [] } });
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(posted.at(-1)).toEqual(opened);
 });

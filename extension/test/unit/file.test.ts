@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import { readWorkflow } from "../../src/workflow/file.js";
+import { fill, namesIn } from "../../src/workflow/inputs.js";
 
 function problems(text: string): string[] {
   return readWorkflow(text, "flow").problems.map(({ line, message }) => `${line}: ${message}`);
@@ -9,7 +10,7 @@ function problems(text: string): string[] {
 
 test("a workflow is a name and steps; names may be left out", () => {
   const { workflow } = readWorkflow("steps:\n  - agent: writer\n    prompt: |\n      Two\n      lines\n", "flow");
-  expect(workflow).toEqual({ name: "flow", steps: [{ name: "writer", agent: "writer", prompt: "Two\nlines\n", line: 2 }] });
+  expect(workflow).toEqual({ name: "flow", inputs: [], steps: [{ name: "writer", agent: "writer", prompt: "Two\nlines\n", line: 2 }] });
   expect(readWorkflow("name: A\nsteps: [{name: B, agent: c, prompt: d}]", "flow").workflow?.steps[0]?.name).toBe("B");
 });
 
@@ -41,4 +42,21 @@ test("every error is reported, in the file's order", () => {
 test("aliases that would expand without limit are refused", () => {
   const bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nsteps: *b\n";
   expect(readWorkflow(bomb, "flow").workflow).toBeUndefined();
+});
+
+test.each([
+  ["inputs:\n  - name: a\n  - name: a\nsteps:\n  - {agent: a, prompt: p}\n", "3: The input 'a' is there twice."],
+  ["inputs:\n  - name: a\nsteps:\n  - {agent: a, prompt: 'On {{ b }}'}\n", "4: {{b}} is not one of the inputs."],
+])("%j is refused: inputs", (text, message) => {
+  expect(problems(text).join("\n")).toContain(message);
+});
+
+test("without inputs, braces in a prompt are text", () => {
+  expect(problems("steps:\n  - {agent: a, prompt: 'Write {{ jinja }}'}\n")).toEqual([]);
+});
+
+test("inputs take their places in a prompt, and are not read again", () => {
+  expect(namesIn("{{a}} {{ b-c }} {{a}} {{ }} {d}")).toEqual(["a", "b-c"]);
+  expect(fill("{{a}} {{ b }} {{c}}", { a: "$& {{b}}", b: "B" })).toBe("$& {{b}} B {{c}}");
+  expect(fill("{{constructor}}", {})).toBe("{{constructor}}");
 });

@@ -24,7 +24,7 @@ function client(url: string): Server {
 }
 
 /** A run that writes every finished step. */
-function start(url: string, before = store.read(steps), audience: Partial<Audience> = {}): WorkflowRun {
+function start(url: string, before = store.read(steps).answers, audience: Partial<Audience> = {}): WorkflowRun {
   const server = client(url);
   const run: WorkflowRun = new WorkflowRun(steps, before, (...turn) => server.turn(...turn), {
     began: () => {},
@@ -142,7 +142,7 @@ test("results hold only up to the first step that was changed", async () => {
   });
   await start(url).run();
   const changed = steps.map((step) => (step.name === "two" ? { ...step, prompt: "do something else" } : step));
-  expect(store.read(changed).map((answer) => answer?.text)).toEqual(["of one"]);
+  expect(store.read(changed).answers.map((answer) => answer?.text)).toEqual(["of one"]);
 });
 
 test("an invalid file among the runs is ignored, and a partial file is never left", async () => {
@@ -152,7 +152,7 @@ test("an invalid file among the runs is ignored, and a partial file is never lef
   });
   await start(url).run();
   writeFileSync(join(folder, ".aura", "runs", "flow", "9999.json"), '{"steps": [{"status": "do');
-  expect(store.read(steps)).toHaveLength(3);
+  expect(store.read(steps).answers).toHaveLength(3);
   expect(files().filter((name) => name.startsWith("."))).toEqual([]);
 });
 

@@ -1,6 +1,8 @@
 // The connection to the server: its requests, their targets, and unexpected responses.
 
-import { expect, test, vi } from "vitest";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect, onTestFinished, test, vi } from "vitest";
 import type { TurnEvent } from "../../../aura_core/web/host-types.js";
 import { commandLine, isLocal } from "../../src/command.js";
 import { origin, Server } from "../../src/server.js";
@@ -104,4 +106,33 @@ test("a turn tells who is asked instead of a provider that does not answer", asy
     { type: "token", content: "hello" },
     { type: "done", totalTokens: 3, finishReason: "stop" },
   ]);
+});
+
+test("a failed turn and one that succeeds against expectation make it look again; a wrong token is called that", async () => {
+  let locked = true;
+  const upstream = createServer((request, response) => {
+    if (locked) {
+      response.writeHead(401, { "content-type": "application/problem+json" });
+      response.end('{"code": "unauthorized", "detail": "Send the header."}');
+    } else if (request.method === "GET") {
+      response.setHeader("content-type", "application/json").end('{"agents": []}');
+    } else {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      done(response);
+    }
+  });
+  await new Promise<void>((listening) => upstream.listen(0, "127.0.0.1", listening));
+  onTestFinished(() => void upstream.close());
+  const url = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`;
+  const server = client(url, { [url]: "old" });
+  const states: string[] = [];
+  server.onChange((state) => states.push(state.kind === "offline" ? state.failure.code : state.kind));
+  const events: TurnEvent[] = [];
+  await server.turn({ agent: "a", prompt: "p" }, (event) => events.push(event), new AbortController().signal);
+  expect(events).toMatchObject([{ type: "error", code: "wrong_token" }]);
+  await vi.waitFor(() => expect(states).toEqual(["wrong_token"]), 10_000);
+  expect(describe(server.state, 0)).toMatchObject({ text: "Aura: wrong token" });
+  locked = false;
+  await server.turn({ agent: "a", prompt: "p" }, () => {}, new AbortController().signal);
+  await vi.waitFor(() => expect(states).toEqual(["wrong_token", "online"]), 10_000);
 });

@@ -17,6 +17,7 @@ vi.mock("vscode", () => {
   const event = () => ({ dispose() {} });
   return {
     Uri: { joinPath: (uri: object) => uri },
+    env: {},
     RelativePattern: class {},
     commands: { executeCommand: () => Promise.resolve() },
     workspace: {
@@ -49,10 +50,13 @@ test("reading the file after a run has started does not restore old results", as
   };
   let emit: (event: TurnEvent) => void = () => {};
   const server = {
-    look: () => Promise.resolve(),
+    state: { kind: "offline" },
+    look: () => Promise.resolve(server.state),
+    lookAgain: () => Promise.resolve(server.state),
+    onChange: () => ({ dispose() {} }),
     turn: (_: unknown, receive: typeof emit) => new Promise<void>((over) => (emit = (event) => (receive(event), event.type === "error" && over()))),
   };
-  const arguments_ = [{ visible: true, webview, onDidChangeViewState() {} }, { path: "/w.yaml" }, {}, server as unknown as Server, () => {}];
+  const arguments_ = [{ visible: true, webview, onDidChangeViewState() {} }, { path: "/w.yaml" }, {}, server as unknown as Server, {}, () => {}];
   const panel = new WorkflowPanel(...(arguments_ as ConstructorParameters<typeof WorkflowPanel>));
   const read = async () => {
     await vi.waitFor(() => expect(reads).not.toHaveLength(0));

@@ -16,6 +16,8 @@ const shown: Shown = {
   path: ".aura/workflows/two.yaml",
   uri: "file:///two.yaml",
   problems: [],
+  agents: [],
+  inputs: {},
   steps: [
     { name: "Draft", agent: "writer", prompt: "Write <b>bold</b>", line: 3 },
     { name: "Review", agent: "critic", prompt: "Read", line: 6 },

@@ -21,6 +21,12 @@ def provider_settings() -> type[msgspec.Struct]:
 
 
 @hookimpl
+def telemetry_name() -> str:
+    """Azure OpenAI in the words of OpenTelemetry's conventions."""
+    return "azure.ai.openai"
+
+
+@hookimpl
 def agent_options() -> type[msgspec.Struct]:
     """Parameters of OpenAI's API; others are passed on."""
     return OpenAIOptions

@@ -1,6 +1,6 @@
 """Azure's variant of OpenAI's protocol, for `aura test-plugin azure`: the content filter's chunks and refusals."""
 
-from aura_openai.conformance import failures, transcripts, write
+from aura_openai.conformance import failures, models, transcripts, write
 
 from aura_core.testing import SSE, Conformance, Failure, Transcript
 
@@ -9,6 +9,7 @@ conformance = Conformance(
     settings={"endpoint": "{url}", "api_key_env": "AZURE_OPENAI_API_KEY"},
     dialect=SSE,
     write=write,
+    replies={"/openai/v1/models": models},
     transcripts=[
         *transcripts,
         Transcript(

@@ -9,13 +9,12 @@ import httpx2
 from aura_openai.client import OpenAI, OpenAIClient, OwnHeaders
 from aura_openai.errors import PROTOCOL, remedy
 from aura_openai.settings import key_place
-from aura_openai.transport import certificates, http_client
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from aura_azure import entra
 from aura_azure.settings import AzureSettings
 from aura_core import secret
-from aura_core.streams import Endpoint, Scrub
+from aura_core.streams import Endpoint, Scrub, certificates, http_client
 
 
 class Classic(OwnHeaders, AsyncAzureOpenAI):

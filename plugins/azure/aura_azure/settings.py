@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 from urllib.parse import quote
 
 import msgspec
-from aura_openai.settings import ApiKeyFile, ConnectTimeout, DefaultModel, IncludeUsage, MaxTokensParameter, address
+from aura_openai.settings import ApiKeyFile, ConnectTimeout, DefaultModel, IncludeUsage, MaxTokensParameter
 from msgspec import Meta
+
+from aura_core.streams import web_address
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
 
@@ -58,7 +60,7 @@ class AzureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def resource(self) -> str:
         """`endpoint` without the path that the portal and its samples append."""
-        url = address("endpoint", self.endpoint)
+        url = web_address("endpoint", self.endpoint, "/chat/completions")
         if "/openai/deployments" in url:
             raise ValueError("endpoint: leave out /openai/deployments and all behind it")
         return _PATH.sub("", url)

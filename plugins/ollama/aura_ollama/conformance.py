@@ -1,7 +1,7 @@
 """Ollama's protocol in examples, for `aura test-plugin ollama`: responses, and the answers that they must become."""
 
 from aura_core import Usage
-from aura_core.testing import NDJSON, Conformance, Failure, Transcript
+from aura_core.testing import NDJSON, Conformance, Failure, Reply, Transcript
 
 
 def write(tokens: list[str]) -> bytes:
@@ -15,6 +15,11 @@ conformance = Conformance(
     settings={"base_url": "{url}"},
     dialect=NDJSON,
     write=write,
+    replies={
+        "/api/version": Reply([b'{"version":"0.12.0"}']),
+        "/api/tags": Reply([b'{"models":[{"name":"m","model":"m"}]}']),
+        "/api/show": Reply([b'{"capabilities":["completion"],"model_info":{"llama.context_length":4096}}']),
+    },
     transcripts=[
         Transcript(
             name="an answer with its counts",

@@ -1,16 +1,13 @@
 """One server, reached with the official SDK: it does authentication, addresses and status errors, but no decoding."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import openai
-from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, ClientSSLError
 from openai import AsyncOpenAI, AsyncStream, Omit, omit
 
-from aura_core import ProviderError
-from aura_core.streams import AiohttpBody, Endpoint, bad_response, status_error
+from aura_core.streams import AiohttpBody, Endpoint, request_error
 
 if TYPE_CHECKING:
     Base = AsyncOpenAI
@@ -62,7 +59,7 @@ class OpenAIClient:
                 stream_cls=AsyncStream[object],
             )
         except openai.OpenAIError as exc:
-            raise self.explain(exc, model) from exc
+            raise request_error(self.server, exc, model, self._connect_timeout) from exc
         return AiohttpBody(response, self.server.name)
 
     async def get(self, path: str) -> bytes:
@@ -70,42 +67,5 @@ class OpenAIClient:
         try:
             response = await self._sdk.get(path, cast_to=httpx2.Response, options={"headers": self._headers})
         except openai.OpenAIError as exc:
-            raise self.explain(exc, "") from exc
+            raise request_error(self.server, exc, "", self._connect_timeout) from exc
         return response.content
-
-    def explain(self, exc: openai.OpenAIError, model: str) -> ProviderError:
-        """An error of the SDK as a ProviderError."""
-        name = self.server.name
-        if isinstance(exc, openai.APIStatusError):
-            body = b""
-            with suppress(httpx2.StreamError):
-                body = exc.response.content
-            return status_error(self.server, exc.status_code, exc.response.headers, body, model)
-        if isinstance(exc, openai.APITimeoutError):
-            limit = self._connect_timeout
-            return ProviderError(f"{name} took no connection within {limit:g} s (connect_timeout).", "timeout")
-        if isinstance(exc, openai.APIConnectionError):
-            causes = _causes(exc)
-            if any(isinstance(cause, httpx2.RemoteProtocolError) for cause in causes):
-                return bad_response(self.server)
-            return ProviderError(f"{name} {_why(causes)}", "unavailable")
-        return ProviderError(f"{name} could not be asked ({type(exc).__name__}).", "llm_error")
-
-
-def _causes(exc: BaseException) -> list[BaseException]:
-    causes: list[BaseException] = []
-    while (cause := exc.__cause__) is not None and cause not in causes:
-        causes.append(cause)
-        exc = cause
-    return causes
-
-
-def _why(causes: list[BaseException]) -> str:
-    """Why a connection failed, in words."""
-    if any(isinstance(cause, ClientConnectorDNSError) for cause in causes):
-        return "has no address; is the name of the host right?"
-    if any(isinstance(cause, (ClientSSLError, ClientConnectorCertificateError)) for cause in causes):
-        return "has no certificate that is trusted here; SSL_CERT_FILE may name one."
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return "does not answer; is it running, and is the address right?"
-    return "closed the connection, or cannot be reached."

@@ -1,7 +1,7 @@
 """OpenAI's protocol in examples, for `aura test-plugin openai`: responses, and the answers that they must become."""
 
 from aura_core import Usage
-from aura_core.testing import SSE, Conformance, Failure, Transcript
+from aura_core.testing import SSE, Conformance, Failure, Reply, Transcript
 
 
 def write(tokens: list[str]) -> bytes:
@@ -94,11 +94,16 @@ failures = [
     ),
 ]
 
+models = Reply(
+    [b'{"object":"list","data":[{"id":"m","object":"model"}]}'], headers={"content-type": "application/json"}
+)
+
 conformance = Conformance(
     plugin="openai",
     settings={"base_url": "{url}/v1"},
     dialect=SSE,
     write=write,
+    replies={"/v1/models": models},
     transcripts=transcripts,
     failures=[
         *failures,

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from aura_core import secret
-from aura_core.streams import Endpoint, Scrub
+from aura_core.streams import Endpoint, Scrub, certificates, http_client
 from aura_openai.client import OpenAI, OpenAIClient
 from aura_openai.errors import PROTOCOL, remedy
 from aura_openai.settings import OPENAI_KEY, OpenAISettings, key_place
-from aura_openai.transport import certificates, http_client
 
 NO_KEY = "aura-sends-no-key"
 

@@ -1,11 +1,12 @@
 """The settings of an OpenAI-compatible server, and how an address is validated."""
 
-import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
+
+from aura_core.streams import header_value, web_address
 
 OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_KEY = "OPENAI_API_KEY"
@@ -55,11 +56,11 @@ class OpenAISettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         self.url()
         for name in ("organization", "project"):
-            header(name, getattr(self, name))
+            header_value(name, getattr(self, name))
 
     def url(self) -> str:
         """`base_url` without the slash at its end."""
-        return address("base_url", self.base_url)
+        return web_address("base_url", self.base_url, "/chat/completions")
 
     def official(self) -> bool:
         """Whether the server is OpenAI's own."""
@@ -70,28 +71,3 @@ class OpenAISettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def key_place(settings: Any) -> str:
     """Where an instance has its key, for messages: the variable, or the setting that names the file; "" for nowhere."""
     return "api_key_file" if settings.api_key_file else str(settings.api_key_env)
-
-
-def address(name: str, text: str) -> str:
-    """A URL that a person wrote, without the slash at its end. Raises ValueError."""
-    text = text.strip()
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        raise ValueError(f"{name}: it is not an address") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{name}: it must begin with http:// or https:// and name a host")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ValueError(f"{name}: no user, password, query or fragment may stand in it")
-    if not text.isascii() or re.search(r"\s", text):
-        raise ValueError(f"{name}: no spaces and no letters beyond ASCII may stand in it")
-    if parts.path.rstrip("/").endswith("/chat/completions"):
-        raise ValueError(f"{name}: leave out /chat/completions; it is added")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-
-
-def header(name: str, text: str) -> None:
-    """Check that a text can be sent in a header. Raises ValueError, without the text."""
-    if not (text.isascii() and text.isprintable()):
-        raise ValueError(f"{name}: it holds characters that no header can carry")

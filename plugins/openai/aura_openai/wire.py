@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from aura_core import ChatRequest, Token, Usage
-from aura_core.streams import Endpoint, count, error_in, failure, loads, read_reason
+from aura_core.streams import Endpoint, NotProtocol, count, error_in, failure, loads, read_reason
 from aura_openai import odd
 from aura_openai.options import RESERVED
 from aura_openai.settings import LimitParameter
@@ -83,10 +83,6 @@ class Chunk(msgspec.Struct, gc=False):
     x_groq: msgspec.Raw = _ABSENT
 
 
-class NotChunk(Exception):
-    """`args[0]`, an event's data, is not a chunk of this protocol."""
-
-
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
@@ -115,7 +111,7 @@ def body(request: ChatRequest, model: str, limit: str, include_usage: bool) -> b
 
 
 def token(data: bytes, server: Endpoint, model: str) -> Token:
-    """The token of one event. Raises ProviderError for an error in it, and NotChunk."""
+    """The token of one event. Raises ProviderError for an error in it, and NotProtocol."""
     try:
         chunk = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -178,11 +174,11 @@ def _odd(data: bytes, server: Endpoint, model: str) -> Token:
     try:
         fields = loads(data)
     except (ValueError, RecursionError):
-        raise NotChunk(data) from None
+        raise NotProtocol(data) from None
     if not isinstance(fields, dict):
         if isinstance(fields, list) and any(isinstance(item, dict) and error_in(item) for item in fields):
             raise failure(server, read_reason(fields), model)
-        raise NotChunk(data)
+        raise NotProtocol(data)
     choice = odd.first_choice(fields)
     error = fields.get("error") or choice.get("error") or odd.inside(fields, "x_groq", "error")
     if error or not choice:
@@ -190,13 +186,6 @@ def _odd(data: bytes, server: Endpoint, model: str) -> Token:
         if reason is not None:
             raise failure(server, reason, model)
     return odd.token(fields, choice)
-
-
-def as_error(data: bytes) -> bytes:
-    """The data of an event named `error`: words alone, as some gateways send them, become an error in JSON."""
-    if data.lstrip()[:1] in (b"{", b"[", b"") or data.strip() == DONE:
-        return data
-    return b'{"error":%b}' % msgspec.json.encode(data.decode(errors="replace"))
 
 
 def is_cut(data: bytes) -> bool:

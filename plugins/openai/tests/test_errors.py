@@ -234,6 +234,9 @@ def test_what_is_no_http_is_a_bad_response(tmp_path: Path) -> None:
             with client:
                 client.recv(65536)
                 client.sendall(b"220 mail.example ESMTP\r\n")
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(65536):  # a close with bytes unread would be a reset
+                    pass
 
         thread = threading.Thread(target=say)
         thread.start()

@@ -1,15 +1,23 @@
-"""The SDK's transport: aiohttp, without a pool limit, redirects, cookies, proxies or .netrc."""
+"""The transport of an SDK over httpx2: aiohttp, without a pool limit, redirects, cookies, proxies or .netrc.
+
+It needs the extra `aura-server[sdk]`.
+"""
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
 import httpx2
+from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, ClientSSLError
 from httpx_aiohttp.httpx2 import AiohttpTransport
 
-from aura_core.streams import AiohttpBody, error_body, session
+from aura_core.errors import ProviderError
+from aura_core.streams.aiohttp_body import AiohttpBody
+from aura_core.streams.body import error_body
+from aura_core.streams.connections import session
+from aura_core.streams.failure import Endpoint, bad_response, status_error
 
 
 def certificates(url: str) -> ssl.SSLContext:
@@ -88,3 +96,42 @@ class _Beginning(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._response.aclose()
+
+
+def request_error(server: Endpoint, exc: BaseException, model: str, connect_timeout: float) -> ProviderError:
+    """The exception of an SDK as a ProviderError: by the response that it holds, else by the error of httpx2 that
+    caused it. `connect_timeout` is in seconds."""
+    response = getattr(exc, "response", None)
+    if isinstance(response, httpx2.Response):
+        body = b""
+        with suppress(httpx2.StreamError):
+            body = response.content
+        return status_error(server, response.status_code, response.headers, body, model)
+    causes = _causes(exc)
+    if any(isinstance(cause, httpx2.TimeoutException) for cause in causes):
+        said = f"{server.name} took no connection within {connect_timeout:g} s (connect_timeout)."
+        return ProviderError(said, "timeout")
+    if any(isinstance(cause, httpx2.RemoteProtocolError) for cause in causes):
+        return bad_response(server)
+    if any(isinstance(cause, httpx2.TransportError) for cause in causes):
+        return ProviderError(f"{server.name} {_why(causes)}", "unavailable")
+    return ProviderError(f"{server.name} could not be asked ({type(exc).__name__}).", "llm_error")
+
+
+def _causes(exc: BaseException) -> list[BaseException]:
+    causes: list[BaseException] = []
+    while (cause := exc.__cause__) is not None and cause not in causes:
+        causes.append(cause)
+        exc = cause
+    return causes
+
+
+def _why(causes: list[BaseException]) -> str:
+    """Why a connection failed, in words."""
+    if any(isinstance(cause, ClientConnectorDNSError) for cause in causes):
+        return "has no address; is the name of the host right?"
+    if any(isinstance(cause, (ClientSSLError, ClientConnectorCertificateError)) for cause in causes):
+        return "has no certificate that is trusted here; SSL_CERT_FILE may name one."
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return "does not answer; is it running, and is the address right?"
+    return "closed the connection, or cannot be reached."

@@ -1,0 +1,187 @@
+"""What becomes of answers and of the process while the collector is missing, slow or broken, and with workers."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from aura_process import Process, serve
+from collector import Collector
+
+from aura_core.telemetry.otel_variables import Wanted, secrets, wanted
+
+AGENTS = {"it.md": "---\nprovider: echo\n---\n"}
+HOUR = "3600000"
+"""Milliseconds until the exporter sends by itself: what comes earlier was sent at the end."""
+
+
+def _ask(aura: Process, times: int = 1) -> None:
+    for _ in range(times):
+        url = f"{aura.url}/api/agents/it/chat"
+        httpx.post(url, json={"prompt": "Hi"}, trust_env=False, timeout=60).raise_for_status()
+
+
+def _traces(aura: Process) -> list[str]:
+    """The messages about traces in the log, without the first, which says where they go."""
+    lines = [json.loads(line) for line in aura.lines if line.startswith("{")]
+    said = [line["message"] for line in lines if line["logger"].startswith(("aura.traces", "opentelemetry"))]
+    return [message for message in said if not message.startswith("traces go to")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a system that can fork")
+def test_each_worker_sends_what_is_left_when_it_ends(tmp_path: Path) -> None:
+    with (
+        Collector() as collector,
+        serve(
+            tmp_path,
+            AGENTS,
+            "--workers",
+            "2",
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+            OTEL_BSP_SCHEDULE_DELAY=HOUR,
+            OTEL_SERVICE_NAME="the service",
+            OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20the-collectors-key",
+            OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
+        ) as aura,
+    ):
+        _ask(aura, 40)  # the kernel gives each connection to either of the two
+        assert collector.spans == []
+        aura.popen.send_signal(signal.SIGTERM)
+        assert aura.exit(60) == 0
+        assert _traces(aura) == []
+        assert len(collector.spans) == 3 * 40
+        assert len({span.resource["service.instance.id"] for span in collector.spans}) == 2
+        assert {span.resource["service.name"] for span in collector.spans} == {"the service"}
+        assert collector.headers["authorization"] == "Bearer the-collectors-key"
+        assert not [line for line in aura.lines if "the-collectors-key" in line]
+
+
+def test_a_collector_that_is_not_there_costs_no_answer_and_is_logged_once(tmp_path: Path) -> None:
+    with Collector() as gone:
+        address = gone.url
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "10"}
+    with serve(tmp_path, AGENTS, **variables, OTEL_EXPORTER_OTLP_TIMEOUT="0.5") as aura:
+        _ask(aura, 3)
+        while not _traces(aura):
+            _ask(aura)
+        _ask(aura, 3)
+        aura.popen.send_signal(signal.SIGTERM)
+        assert aura.exit(60) == 0
+    (said,) = _traces(aura)
+    assert said.startswith("the collector takes no traces, which are lost until it does: ")
+    assert "Connection refused" in said
+
+
+def test_a_collector_that_does_not_answer_holds_neither_answers_nor_the_end(tmp_path: Path) -> None:
+    with Collector() as collector:
+        collector.gate.clear()
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "10"}
+        with serve(tmp_path, AGENTS, **variables, OTEL_EXPORTER_OTLP_TIMEOUT="600") as aura:
+            _ask(aura)
+            collector.wait_until(lambda: collector.bodies, "no request of the exporter")
+            _ask(aura, 3)
+            aura.popen.send_signal(signal.SIGTERM)
+            assert aura.exit(60) == 0, "the exporter would wait ten minutes"
+        (said,) = _traces(aura)
+        assert said.startswith("the collector did not take the last traces within 2 s")
+
+
+def test_a_collector_that_recovers_is_told_once(tmp_path: Path) -> None:
+    with Collector(status=400) as collector:
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "10"}
+        with serve(tmp_path, AGENTS, **variables) as aura:
+            _ask(aura)
+            collector.wait_until(lambda: collector.bodies, "no request of the exporter")
+            _ask(aura)
+            collector.wait_until(lambda: len(collector.bodies) > 1, "no second request of the exporter")
+            collector.status = 200
+            _ask(aura)
+            collector.wait_until(lambda: collector.spans, "no spans")
+            aura.popen.send_signal(signal.SIGTERM)
+            assert aura.exit(60) == 0
+    first, second = _traces(aura)
+    assert first.startswith("the collector takes no traces, which are lost until it does: ")
+    assert "400" in first
+    assert second.startswith("the collector takes traces again; lost: ")
+
+
+WITHOUT = """
+import sys
+sys.modules["opentelemetry"] = None  # as where the extra is not installed
+from aura_core.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, "pip install 'aura-server[otel]'"),
+        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "pip install opentelemetry-exporter-zipkin"),
+        (
+            {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/json is not supported; set http/protobuf",
+        ),
+        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_BSP_MAX_QUEUE_SIZE": "1"}, "OTEL_BSP_"),
+    ],
+    ids=str,
+)
+def test_what_is_not_possible_is_logged_and_the_server_serves(
+    variables: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "it.md").write_text(AGENTS["it.md"])
+    command = [sys.executable, "-c", WITHOUT] if "aura-server" in said else None
+    aura = Process(tmp_path, command=command, **variables)
+    try:
+        _ask(aura)
+    finally:
+        aura.popen.send_signal(signal.SIGTERM)
+        aura.exit(60)
+    (warning,) = _traces(aura)
+    assert warning.startswith("there are no traces: ")
+    assert said in warning
+
+
+@pytest.mark.parametrize(
+    ("environ", "result"),
+    [
+        ({}, None),
+        ({"OTEL_SERVICE_NAME": "aura", "OTEL_TRACES_SAMPLER": "always_on"}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": " "}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_SDK_DISABLED": "True"}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_TRACES_EXPORTER": "none"}, None),
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://c:4318"}, None),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"},
+            Wanted("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_proto_http", "http://c:4318"),
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://u:p@ss@t/v1"},
+            Wanted("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "otlp_proto_http", "http://t/v1"),
+        ),
+        ({"OTEL_TRACES_EXPORTER": "console"}, Wanted("OTEL_TRACES_EXPORTER", "console")),
+        (
+            {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+            Wanted("OTEL_TRACES_EXPORTER", "otlp_proto_grpc", "its default address"),
+        ),
+        (
+            {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"},
+            Wanted("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "", "its default address"),
+        ),
+    ],
+    ids=str,
+)
+def test_the_standard_variables_switch_traces_on(environ: dict[str, str], result: Wanted | None) -> None:
+    assert wanted(environ) == result
+
+
+def test_what_the_variables_hide_is_a_secret() -> None:
+    environ = {
+        "OTEL_EXPORTER_OTLP_HEADERS": "api-key=abc%20def, authorization=Bearer token-1",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://user:pass%40word@host/v1/traces",
+    }
+    assert set(secrets(environ)) == {"abc def", "def", "Bearer token-1", "token-1", "pass@word"}
+    assert secrets({}) == secrets({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://host:4318"}) == []
