@@ -11,7 +11,7 @@ export class AgentPicker {
   #agents = [];
   /** The chosen agent, here or by opening its chat; it may not be in the list now. */
   #wanted = "";
-  #select = h("select", { "aria-label": "Agent" });
+  #select = h("select", { "aria-label": "Agent", "aria-keyshortcuts": "Alt+P", title: "Agent (Alt+P)" });
   #behind = h("span", { class: "behind" });
   #error = h("p", { class: "agent-error", hidden: true });
   #trouble = "";

@@ -17,8 +17,9 @@ const SLICE = 8 * 1024;
 const GAP = 4000;
 
 /**
- * Actions for an answer: ask again, continue it, edit its question, choose another agent.
- * @typedef {{ again: () => void, goOn?: () => void, edit?: () => void, otherAgent?: () => void }} Actions
+ * Actions for an answer: ask again, continue it, edit its question, choose another agent. `linked`: what it names has become
+ * links.
+ * @typedef {{ again: () => void, goOn?: () => void, edit?: () => void, otherAgent?: () => void, linked?: () => void }} Actions
  */
 
 export class AnswerView {
@@ -154,7 +155,7 @@ export class AnswerView {
     else if (note) this.#end.append(h("p", { class: "note" }, note));
     const footer = this.#footer();
     if (footer.textContent) this.#end.append(footer);
-    void linkFiles(this.#text, this.#host);
+    void linkFiles(this.#text, this.#host).then(() => this.#actions.linked?.());
     this.element.dataset["state"] = state;
   }
 

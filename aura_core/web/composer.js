@@ -70,7 +70,7 @@ export class Composer {
     } else if (event.key === "Escape" && this.#edited && !this.#running) {
       event.preventDefault();
       this.#leaveEdit();
-    } else if ((event.key === "ArrowUp" || event.key === "ArrowDown") && this.#recall(event.key === "ArrowUp" ? 1 : -1)) {
+    } else if ((event.key === "ArrowUp" || event.key === "ArrowDown") && !event.altKey && this.#recall(event.key === "ArrowUp" ? 1 : -1)) {
       event.preventDefault();
     }
   }

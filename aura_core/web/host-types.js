@@ -130,6 +130,7 @@ looked for, in a full sentence.
  * @property {(names: string[]) => Promise<boolean[]>} [whichFiles]  which of these names are files that `openFile` opens
  * @property {(name: string, line: number) => void} [openFile]  `line` counts from 1
  * @property {(addresses: string[]) => void} [dropped]  attach the files with these URIs; report each with `attach` or `refused`
+ * @property {boolean} [ownFind]  Ctrl+F opens the view's own search, as the window of the host has none
  * @property {(chat: string, title: string) => void} [shown]  this chat is now displayed, or has a new title
  */
 

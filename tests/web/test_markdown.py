@@ -59,7 +59,7 @@ CASES = {
         '<p dir="auto">One<sup><button type="button" class="note-name" aria-label="Footnote 1">1</button></sup>, '
         'two<sup><button type="button" class="note-name" aria-label="Footnote 2">2</button></sup>, '
         'one again<sup><button type="button" class="note-name" aria-label="Footnote 1">1</button></sup>, '
-        'three[^3].</p>'
+        "three[^3].</p>"
         '<div class="footnote" tabindex="-1" dir="ltr"><button type="button" class="note-name" '
         'aria-label="Back to mark 1">1.</button><p>First <em>note</em>.\nGoes on.</p></div>'
         '<div class="footnote" tabindex="-1" dir="ltr"><button type="button" class="note-name" '
