@@ -32,7 +32,7 @@ CASES = {
     "no task outside of a list": ("[ ] one", '<p dir="auto">[ ] one</p>'),
     "an alert": (
         "> [!WARNING]\n> Mind the *gap*.\n>\n> And more.\n",
-        '<blockquote class="alert warning" dir="ltr"><p class="title">Warning</p><p>Mind the <em>gap</em>.</p>'
+        '<blockquote class="alert alert-warning" dir="ltr"><p class="title">Warning</p><p>Mind the <em>gap</em>.</p>'
         "<p>And more.</p></blockquote>",
     ),
     "no alert later in a quotation": (
