@@ -117,7 +117,7 @@ async def options(harness: Harness) -> None:
     (`forbid_unknown_fields`). `request.options` is the agent's own dict: copy it before you change it.
     """
     options_type = harness.plugins.hooks[harness.conformance.plugin].options_type
-    plain = await request_sent(harness, [Message("user", "Hello")])
+    plain = await request_sent(harness, _ASKED)
     if options_type is None or not options_type.__struct_config__.forbid_unknown_fields:
         name, value = FREE
         sent = await _asked_with(harness, {name: value, "x_aura_other": {"inner": [1, 2]}})
@@ -137,9 +137,13 @@ async def options(harness: Harness) -> None:
                 break
 
 
+_ASKED = [Message("system", "Be brief."), Message("user", "Hello")]
+"""An option may be about either."""
+
+
 async def _asked_with(harness: Harness, chosen: dict[str, Any]) -> Request | None:
     """The request with these options, None where the plugin refuses them."""
-    asked = ChatRequest([Message("user", "Hello")], harness.conformance.model, options=deepcopy(chosen))
+    asked = ChatRequest(_ASKED, harness.conformance.model, options=deepcopy(chosen))
     before = len(harness.questions)
     await harness.ask(harness.reply(harness.conformance.whole(["One"])), asked)
     if asked.options != chosen:

@@ -4,18 +4,23 @@ import json
 from typing import Any
 
 from aura_core import Usage
-from aura_core.testing import SSE, Conformance, Dialect, Failure, Transcript
+from aura_core.testing import SSE, Conformance, Dialect, Failure, Reply, Transcript
 
 
 def _named(record: bytes) -> bytes:
-    """An event with its name before its data, as the API sends it."""
-    return b"event: " + str(json.loads(record)["type"]).encode() + b"\n" + SSE.frame(record)
+    """An event with its name before its data, as the API sends it; what has no type is sent without a name."""
+    try:
+        kind = json.loads(record)["type"]
+    except (ValueError, KeyError, TypeError):
+        return SSE.frame(record)
+    return b"event: " + str(kind).encode() + b"\n" + SSE.frame(record)
 
 
 EVENTS = Dialect(
     SSE.content_type,
     _named,
     {**SSE.spellings, "events without a name": lambda body: b"\n".join(_unnamed(body.split(b"\n")))},
+    SSE.split,
 )
 STOP = {"type": "message_stop"}
 
@@ -210,4 +215,10 @@ conformance = Conformance(
     transcripts=transcripts,
     failures=failures,
     required=["max_tokens"],
+    replies={
+        "/v1/models": Reply(
+            [b'{"data":[{"type":"model","id":"m","display_name":"M"}],"has_more":false}'],
+            headers={"content-type": "application/json"},
+        )
+    },
 )
