@@ -50,9 +50,9 @@ real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
     AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
 
-# Traces through a real collector, rotel, which this installs for the run
+# Traces through a real collector, rotel, by HTTP and gRPC; both are installed for the run only
 collector:
-    {{uv}} --with rotel pytest -m real tests/traces
+    {{uv}} --with rotel --with opentelemetry-exporter-otlp-proto-grpc pytest -m real tests/traces
 
 # Every mutant of the conformance kit; the tests try a third of them (ten minutes)
 mutants:
