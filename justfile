@@ -48,7 +48,11 @@ pin:
 # Against real inference, the tests marked `real`: builds llama.cpp's server once (3 minutes on two idle cores, 14 on busy ones)
 real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
-    AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
+    AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai plugins/anthropic
+
+# A real Prometheus scrapes two workers under load for a minute; the tests do it for four seconds
+prometheus seconds="60":
+    AURA_SCRAPED_SECONDS={{seconds}} {{uv}} pytest tests/telemetry/test_prometheus.py
 
 # Traces through a real collector, rotel, by HTTP and gRPC; both are installed for the run only
 collector:
@@ -82,6 +86,14 @@ figures run=".cache/bench.json":
 # Attack a real server with thousands of connections, and put the figures into docs/security-testing.md: ten minutes
 attack *ARGS:
     {{uv}} python tests/attack/run.py {{ARGS}}
+
+# The rolling restart of docs/deployment.md under 200 streams of 20 s, with all times as deploy/ has them: two minutes
+rolling:
+    ROLLING="200 20" {{uv}} pytest -s tests/deployment/test_rolling_restart.py
+
+# Measure a fleet behind nginx: restart, kill and freeze its processes, load one; put the figures into docs/deployment.md
+fleet *ARGS:
+    {{uv}} python benchmarks/fleet.py {{ARGS}}
 
 # Run the tests of faults twenty times, each time in another order; `just shuffled 1 "tests plugins"` for all tests
 shuffled times="20" paths=faults:
