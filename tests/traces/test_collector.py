@@ -163,7 +163,7 @@ def test_an_exporter_that_is_not_there_is_told_with_its_remedy(variables: dict[s
     assert told is not None
     assert told.startswith("there are no traces: ")
     assert said in told
-    assert open_traces(variables) is None
+    assert open_traces(variables, str) is None
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_variable_that_the_exporter_refuses_costs_only_the_traces(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert open_traces({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}) is None
+    assert open_traces({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, str) is None
     assert "there are no traces: " in caplog.text
 
 

@@ -127,7 +127,7 @@ def test_a_failure_has_our_code_in_every_span_that_failed(traced: Traced, route:
 
 def test_no_prompt_no_answer_and_no_key_is_in_any_span(traced: Traced) -> None:
     traced.primary.queue(answer("ANSWER-", "SECRET", " of mine"), failure(401, f"the key {KEY} is wrong, Bearer {KEY}"))
-    for agent in ("helper", "alone"):
+    for agent in ("helper", "alone", KEY):
         traced.ask(agent)
     body = b"".join(traced.collector.bodies)
     assert b"helper" in body
