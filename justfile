@@ -54,9 +54,9 @@ real folder=(home_directory() / ".cache/aura-real"):
 prometheus seconds="60":
     AURA_SCRAPED_SECONDS={{seconds}} {{uv}} pytest tests/telemetry/test_prometheus.py
 
-# Traces through a real collector, rotel, which this installs for the run
+# Traces through a real collector, rotel, by HTTP and gRPC; both are installed for the run only
 collector:
-    {{uv}} --with rotel pytest -m real tests/traces
+    {{uv}} --with rotel --with opentelemetry-exporter-otlp-proto-grpc pytest -m real tests/traces
 
 # Every mutant of the conformance kit; the tests try a third of them (ten minutes)
 mutants:

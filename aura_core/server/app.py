@@ -188,7 +188,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
 
 def _traced(app: ASGIApp, runtime: Runtime) -> ASGIApp:
     """The application with a span for each request, where OpenTelemetry's variables ask for traces."""
-    runtime.traces = open_traces(os.environ)
+    runtime.traces = open_traces(os.environ, runtime.redact)
     if runtime.traces is None:
         return app
     from aura_core.server.traced import Traced  # it imports OpenTelemetry
