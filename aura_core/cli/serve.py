@@ -182,7 +182,7 @@ def _announce(runtime: "Runtime", address: str) -> None:
     loaded = [f"{p.name} {p.version}" for p in runtime.plugins.all if p.status == "ok"]
     lines.append(f"Plugins: {', '.join(loaded)}")
     lines.append("Agents:")
-    infos = runtime.agent_infos()
+    infos = runtime.bindings.agent_infos()
     for info in infos[:AGENTS_SHOWN]:
         model = f" ({info.model})" if info.model else ""
         unnamed = "no provider" if info.error else "the provider is being chosen"

@@ -22,8 +22,9 @@ from aura_core._version import __version__
 from aura_core.door import AgentInfo
 from aura_core.doors.native import AGENT, LIST, STREAM, WHOLE, AgentList, Answer, ChatBody
 from aura_core.errors import CODES
+from aura_core.plugins.infos import ProviderInfo, provider_infos
 from aura_core.problems import Problem, ProblemBody
-from aura_core.runtime import ProviderInfo, Runtime
+from aura_core.runtime import Runtime
 from aura_core.server.access_log import AccessLog
 from aura_core.server.budgeted import Budgeted
 from aura_core.server.door_routes import DoorRoutes
@@ -110,7 +111,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
     @get("/api/providers", summary="List the providers", responses=_problems(*_GUARD))
     async def list_providers(scope: Scope) -> ProviderList:
         _check_operator(scope)
-        return ProviderList(runtime.provider_infos())
+        return ProviderList(provider_infos(runtime.providers))
 
     @get("/health", summary="Is the process alive?", responses=_problems(*_HTTP))
     async def health() -> Health:

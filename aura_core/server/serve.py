@@ -108,7 +108,7 @@ class DrainingServer(uvicorn.Server):
         self._background(_return_memory(self._runtime.budget))
 
     async def _warm(self) -> None:
-        choice = await self._runtime.choose()
+        choice = await self._runtime.bindings.choose()
         if choice is not None and self._chosen is not None:
             self._chosen(choice)
         await self._runtime.warm()

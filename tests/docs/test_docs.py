@@ -24,9 +24,10 @@ from aura_core.config.fields import fields
 from aura_core.door import AgentInfo
 from aura_core.doors.native import OK, PING, Answer, ChatBody, HistoryMessage
 from aura_core.errors import CODES
+from aura_core.plugins.infos import ProviderInfo
 from aura_core.plugins.loader import Plugins
 from aura_core.problems import PROBLEMS, ProblemBody
-from aura_core.runtime import ProviderInfo, Runtime
+from aura_core.runtime import Runtime
 from aura_core.server.app import create_app
 from aura_core.testing import Upstream
 
@@ -203,7 +204,7 @@ def test_agents_in_the_pages_are_valid(block: Block, tmp_path: Path) -> None:
     # Providers that need an address get one here.
     environ = {"AZURE_OPENAI_ENDPOINT": "https://my-resource.openai.azure.com"}
     runtime = Runtime(settings.load({"agents.directory": str(folder)}, environ), environ)
-    errors = [info.error for info in runtime.agent_infos() if info.error]
+    errors = [info.error for info in runtime.bindings.agent_infos() if info.error]
     assert bool(errors) == ("broken" in block.marks), errors
     assert not any(entry.agent.notes for entry in runtime.agents.entries.values() if entry.agent)
 
