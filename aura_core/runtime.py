@@ -32,7 +32,7 @@ from aura_core.plugins.loader import Plugins, allowed_by_environment
 from aura_core.plugins.place import Place
 from aura_core.plugins.registry import Providers
 from aura_core.problems import Problem
-from aura_core.telemetry import redact
+from aura_core.telemetry import otel_variables, redact
 from aura_core.telemetry.refusals import Refusals
 from aura_core.text import counted
 from aura_core.types import ChatRequest, Message, Token
@@ -81,7 +81,7 @@ class Runtime:
         self.traces: Traces | None = None  # of the server, where they are on
         self.looks: list[Callable[[float], None]] = []  # called once a second, with how late the event loop was
         self.connections: Callable[[], int] = int  # of clients; the server says how many
-        self.leaving = False  # a signal has ended the server; balancers are told to send it nothing more
+        self.stopping = False  # a signal has ended the server; balancers are told to send it nothing more
         self.draining = False  # and it takes no new answers
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
         self.secrets: list[str] = []
@@ -89,6 +89,7 @@ class Runtime:
         for instance in self.providers.instances.values():
             instance.redact = self.redact
             instance.add_secrets = self.add_secrets
+        self.add_secrets(otel_variables.secrets(environ))
 
     def add_secrets(self, values: list[str]) -> None:
         """Hide these, too, in whatever is shown or logged."""
@@ -124,6 +125,7 @@ class Runtime:
             *broken,
             *agents,
             *options,
+            *([traces] if (traces := otel_variables.problem(self._environ)) else []),
         ]
 
     def faults_of_settings(self) -> list[str]:

@@ -183,19 +183,6 @@ def test_the_page_does_what_it_says(path: Path, tmp_path: Path, ollama: Upstream
             session.follow(block)
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    _need("systemd-analyze")
-    (unit,) = [block.text for block in blocks(DOCS / "deployment.md") if block.language == "ini"]
-    assert unit.count("/opt/aura/bin/aura") == 1
-    file = tmp_path / "aura@.service"
-    file.write_text(unit.replace("/opt/aura/bin/aura", sys.executable), encoding="utf-8")
-    checked = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", file.with_name("aura@5301.service")], capture_output=True, text=True
-    )
-    assert [line for line in checked.stderr.splitlines() if "aura@" in line] == []
-    assert checked.returncode == 0, checked.stderr
-
-
 def _need(tool: str) -> None:
     if shutil.which(tool) is None:
         pytest.skip(f"needs {tool}")
