@@ -260,6 +260,7 @@ def test_one_token_of_several_is_enough_and_the_doctor_names_the_others(tmp_path
     assert any(
         status == "warning" and "gone cannot be read" in detail for name, status, detail in checks if name == "a"
     )
+    assert ("client a", "warning", "'x*' is the name of no agent here") in checks
     assert ("openai: variable NOT_THERE", "warning", "named, but not set") in checks
 
 
