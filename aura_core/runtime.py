@@ -32,7 +32,7 @@ from aura_core.plugins.loader import Plugins, allowed_by_environment
 from aura_core.plugins.place import Place
 from aura_core.plugins.registry import Providers
 from aura_core.problems import Problem
-from aura_core.telemetry import redact
+from aura_core.telemetry import otel_variables, redact
 from aura_core.telemetry.refusals import Refusals
 from aura_core.text import counted
 from aura_core.types import ChatRequest, Message, Token
@@ -81,7 +81,7 @@ class Runtime:
         self.traces: Traces | None = None  # of the server, where they are on
         self.looks: list[Callable[[float], None]] = []  # called once a second, with how late the event loop was
         self.connections: Callable[[], int] = int  # of clients; the server says how many
-        self.leaving = False  # a signal has ended the server; balancers are told to send it nothing more
+        self.stopping = False  # a signal has ended the server; balancers are told to send it nothing more
         self.draining = False  # and it takes no new answers
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
         settings.clients.reload()  # a worker that replaces another has the settings of the start, not its tokens
@@ -90,6 +90,7 @@ class Runtime:
         for instance in self.providers.instances.values():
             instance.redact = self.redact
             instance.add_secrets = self.add_secrets
+        self.add_secrets(otel_variables.secrets(environ))
 
     def add_secrets(self, values: list[str]) -> None:
         """Hide these, too, in whatever is shown or logged."""
@@ -125,6 +126,7 @@ class Runtime:
             *broken,
             *agents,
             *options,
+            *([traces] if (traces := otel_variables.problem(self._environ)) else []),
         ]
 
     def faults_of_settings(self) -> list[str]:
@@ -226,8 +228,8 @@ class Runtime:
             self._tell(record, [] if started.spans is None else [started.spans.end])
 
     def _tell(self, record: StreamRecord, more: list[Callable[[StreamRecord], None]]) -> None:
-        """Log and count an answer that is over; it must end well for its client even where one of these raises."""
-        for tell in (_log, *self.observers, *more):
+        """Tell the observers of an answer that is over; it must end well for its client even if one of them raises."""
+        for tell in (*self.observers, *more):
             try:
                 tell(record)
             except Exception:
@@ -296,15 +298,6 @@ class Runtime:
         await self.providers.close()
         if self.traces is not None:
             await self.traces.close()
-
-
-def _log(record: StreamRecord) -> None:
-    level = logging.WARNING if record.outcome == "error" else logging.INFO
-    if log.isEnabledFor(level):
-        # Not log.log(): it looks for the caller's line, which costs half of what all else of this line does.
-        line = logging.LogRecord(log.name, level, "", 0, "stream", None, None)
-        line.fields = record
-        log.handle(line)
 
 
 def _all_full(bound: Bound) -> str:

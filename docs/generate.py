@@ -308,6 +308,12 @@ def prose(documented: object) -> str:
     return inspect.getdoc(documented) or ""
 
 
+def deployed(name: str) -> str:
+    """A file of deploy/."""
+    text = (FOLDER.parent / name).read_text(encoding="utf-8")
+    return f"```nginx\n{text}```\n"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     **{f"section {name}": partial(section, name) for name in SECTIONS},
     "clients": clients,
@@ -330,6 +336,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "door promises": door_promises,
     "encoder": encoder,
     "modules": modules,
+    "deploy/nginx/aura.conf": partial(deployed, "deploy/nginx/aura.conf"),
     "exceptions": exceptions,
 }
 

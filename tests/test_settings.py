@@ -83,7 +83,8 @@ def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
         ("AURA_PORT", "; did you mean 'AURA_SERVER__PORT'?"),
         ("AURA_IDLE_TIMEOUT", "; did you mean 'AURA_SERVER__IDLE_TIMEOUT'?"),
         ("AURA_TOKENS", "; did you mean 'AURA_TOKEN'?"),
-        ("AURA_LOG_LEVEL", ""),
+        ("AURA_LOG_LEVEL", "; did you mean 'AURA_LOG__LEVEL'?"),
+        ("AURA_X1Y2Z3Q4", ""),
     ],
 )
 def test_a_variable_that_is_not_a_setting_is_a_warning(variable: str, hint: str, tmp_path: Path) -> None:

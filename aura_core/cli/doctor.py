@@ -31,6 +31,8 @@ from aura_core.plugins.loader import CORE_DISTRIBUTION
 from aura_core.plugins.model_limits import limit_warnings
 from aura_core.problems import Problem
 from aura_core.runtime import Runtime
+from aura_core.telemetry.otel_variables import problem, wanted
+from aura_core.telemetry.tracing import unreachable
 from aura_core.text import counted
 from aura_core.types import Message, Model
 
@@ -161,6 +163,7 @@ def _settings(runtime: Runtime) -> Iterator[Check]:
     if settings.unguarded is not None:
         yield Check("settings", "listening", "failed", settings.unguarded)
     yield from _clients(settings)
+    yield _traces()
     for warning in settings.warnings:
         yield Check("settings", "environment", "warning", warning)
 
@@ -176,6 +179,16 @@ def _clients(settings: Settings) -> Iterator[Check]:
         yield Check("clients", client.name, "ok", f"{may}; operator" if client.operator else may)
     for name, fault in settings.clients.faults:
         yield Check("clients", name, "warning", fault)
+
+
+def _traces() -> Check:
+    """Whether `aura serve` would export traces, and where to."""
+    asked = wanted(os.environ)
+    if asked is None:
+        return Check("settings", "traces", "note", "off: no variable OTEL_… asks for them")
+    if (why := problem(os.environ)) is not None:
+        return Check("settings", "traces", "warning", why)
+    return Check("settings", "traces", "ok", f"go to {asked.target} ({asked.variable})")
 
 
 def _trust(settings: Settings) -> Check:
@@ -265,6 +278,10 @@ async def _offline(runtime: Runtime) -> AsyncGenerator[Check, None]:
 
 async def _online(runtime: Runtime, report: _Report) -> AsyncGenerator[Check, None]:
     try:
+        with report.asking("the collector of traces"):
+            why = await asyncio.to_thread(unreachable, os.environ)
+        if why is not None:
+            yield Check("settings", "traces", "warning", f"the collector takes none: {runtime.redact(why)}")
         with report.asking("all providers"):
             choice = await runtime.providers.choose()
         for check in (*_instances(runtime), Check("providers", "agents without a provider get", "note", choice)):

@@ -32,7 +32,8 @@ from aura_core.server.app import create_app
 from aura_core.testing import Upstream
 
 # Languages of blocks that are only shown.
-SHOWN = {"text", "nginx", "ini", "yaml"}  # extension/test/unit reads the yaml
+# extension/test/unit reads the yaml, tests/telemetry/test_prometheus.py the promql
+SHOWN = {"text", "nginx", "ini", "yaml", "promql"}
 RUN = {"console", "sh", "log", "python", "js", "markdown", "toml", "json"}
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
@@ -180,19 +181,6 @@ def test_the_page_does_what_it_says(path: Path, tmp_path: Path, ollama: Upstream
     with Session(tmp_path, environ) as session:
         for block in found:
             session.follow(block)
-
-
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    _need("systemd-analyze")
-    (unit,) = [block.text for block in blocks(DOCS / "deployment.md") if block.language == "ini"]
-    assert unit.count("/opt/aura/bin/aura") == 1
-    file = tmp_path / "aura@.service"
-    file.write_text(unit.replace("/opt/aura/bin/aura", sys.executable), encoding="utf-8")
-    checked = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", file.with_name("aura@5301.service")], capture_output=True, text=True
-    )
-    assert [line for line in checked.stderr.splitlines() if "aura@" in line] == []
-    assert checked.returncode == 0, checked.stderr
 
 
 def _need(tool: str) -> None:
