@@ -35,14 +35,6 @@ afterAll(async () => {
   await upstream.stop();
 });
 
-/** Open a file by its name. */
-async function open(name: string): Promise<void> {
-  await workbench.page.keyboard.press("Control+p");
-  await workbench.page.locator(".quick-input-widget input").fill(name);
-  await workbench.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: name.split("/").at(-1) as string }).first().click();
-  await workbench.page.locator(".tab.active").filter({ hasText: name.split("/").at(-1) as string }).waitFor();
-}
-
 /** An answer with this text. */
 async function answered(text: string): Promise<ReturnType<Frame["locator"]>> {
   upstream.says = text;
@@ -88,7 +80,7 @@ test("files that an answer names open at the line; other code stays code", async
 });
 
 test("Apply shows a diff; it is accepted or rejected, and nothing is changed before", async () => {
-  await open("src/app.py");
+  await workbench.openFile("src/app.py");
   const answer = await answered(
     block("python", "def add(a, b):\n    return a + b\n\n\ndef main():") + block("diff", "@@ -5,2 +5,2 @@\n def main():\n-    print(add(1, 2))\n+    print(add(3, 4))"),
   );
@@ -127,7 +119,7 @@ test.skipIf(OLD)("a command is put into the terminal, and not run", async () => 
 
 test("context that a message names is sent with it; the open file is offered, dropped files are attached", async () => {
   await workbench.command("View: Close All Editors");
-  await open("notes.txt");
+  await workbench.openFile("notes.txt");
   await workbench.page.locator(".view-lines").getByText("two").click();
   await workbench.page.keyboard.press("Control+a");
   const input = chat.getByLabel("Message");
@@ -170,7 +162,7 @@ test("context that a message names is sent with it; the open file is offered, dr
 });
 
 test("#problems names what VS Code shows, /commands are done, and what names nothing is not sent", async () => {
-  await open("broken.yaml");
+  await workbench.openFile("broken.yaml");
   await workbench.page.locator(".squiggly-error").first().waitFor();
   const input = chat.getByLabel("Message");
   await input.fill("/fix");
