@@ -1,6 +1,7 @@
 // The agents as language models: they stand in the model picker of VS Code's own Chat view, where the host has that (1.104).
 
 import * as vscode from "vscode";
+import { firstAgent } from "../../../aura_core/web/agents.js";
 import { behind } from "../../../aura_core/web/chat.js";
 import { about } from "../../../aura_core/web/error-advice.js";
 import type { Said } from "../../../aura_core/web/host-types.js";
@@ -55,12 +56,18 @@ export function registerModels(server: Server): vscode.Disposable {
     onDidChangeLanguageModelChatInformation: changed.event,
     provideLanguageModelChatInformation: async () => {
       const state = await server.look();
-      return state.kind === "online" ? state.agents.filter(({ error }) => !error).map(information) : [];
+      return state.kind === "online" ? sound(state.agents).map(information) : [];
     },
     provideLanguageModelChatResponse: (model, messages, _, progress, token) => answer(server, model.id, messages, progress, token),
     provideTokenCount: async (_, text) => Math.ceil((typeof text === "string" ? text : textOf(text)).length / CHARACTERS),
   };
   return vscode.Disposable.from(changed, looking, register(VENDOR, provider));
+}
+
+/** The agents that can answer; the one to begin with comes first, as VS Code chooses the first. */
+function sound(agents: Agent[]): Agent[] {
+  const first = firstAgent(agents);
+  return agents.filter(({ error }) => !error).sort((a, b) => Number(b.id === first) - Number(a.id === first));
 }
 
 function information(agent: Agent): Information {
