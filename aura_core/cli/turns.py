@@ -135,7 +135,7 @@ class _View:
         again = ""
         if retry_after is not None:
             again = f" Try again in {retry_after:g} s."
-        elif code in CODES and CODES[code].retry:
+        elif code in CODES and CODES[code].retry and "try again" not in message.lower():
             again = " Try again."
         self.note(f"failed ({code}): {message}{again}", "red")
 

@@ -150,6 +150,7 @@ class Plugins:
         if twin := next((name for name, other in self._objects.items() if other is loaded), None):
             raise BadPlugin(f"it is the same as {twin!r}, under another name", _author(ep))
         marked = self._marked(loaded)
+        _check_arguments(marked, _author(ep))
         try:
             self._pm.register(marked, name=ep.name)
             plain = self._check_hooks(ep, marked)
@@ -258,6 +259,20 @@ def allowed_by_environment(environ: Mapping[str, str]) -> list[str] | None:
 
 def _wraps(impl: pluggy.HookImpl) -> bool:
     return impl.wrapper or impl.hookwrapper
+
+
+def _check_arguments(marked: "_Marked", remedy: str) -> None:
+    """Refuse an argument that a hook does not have, with those that it has; pluggy names only the wrong one."""
+    for name, spec in _SPECIFICATIONS.items():
+        fn = getattr(marked, name, None)
+        if fn is None:
+            continue
+        known = [each for each in inspect.signature(spec).parameters if each != "self"]
+        for parameter in inspect.signature(fn).parameters.values():
+            positional = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            if positional and parameter.default is parameter.empty and parameter.name not in known:
+                allowed = f"it may name {', '.join(known)}" if known else "it takes none"
+                raise BadPlugin(f"{name} has no argument {parameter.name!r}; {allowed}", remedy)
 
 
 def _check_shape(hook: str, impl: pluggy.HookImpl, remedy: str) -> None:

@@ -104,11 +104,9 @@ _MESSAGES: dict[str, Callable[[Endpoint, str, str, int], str]] = {
     "timeout": lambda server, said, model, status: f"{server.name} waited too long for the request{_after(said)}.",
     "rate_limited": lambda server, said, model, status: f"{server.name} limits the rate of requests{_after(said)}.",
     "overloaded": lambda server, said, model, status: (
-        f"{server.name} is overloaded{_after(said) or f' (status {status})'}; try again in a moment."
+        f"{server.name} is overloaded{_after(said) or f' (status {status})'}{_again(said)}."
     ),
-    "loading": lambda server, said, model, status: (
-        f"{server.name} is loading the model{_after(said)}; try again in a moment."
-    ),
+    "loading": lambda server, said, model, status: f"{server.name} is loading the model{_after(said)}{_again(said)}.",
     "internal": lambda server, said, model, status: (
         f"{server.name} failed{_after(said) or f' (status {status})'}; another attempt may succeed."
     ),
@@ -130,6 +128,11 @@ def _cut(said: str) -> str:
 
 def _after(said: str) -> str:
     return f": {said.rstrip(' .:;')}" if said else ""
+
+
+def _again(said: str) -> str:
+    """What to do, unless the server says it itself."""
+    return "" if "try again" in said.lower() else "; try again in a moment"
 
 
 def _or(said: str, status: int) -> str:

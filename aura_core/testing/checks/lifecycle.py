@@ -122,7 +122,7 @@ async def cleanup(harness: Harness) -> None:
 
 @check("concurrency", *PACE, server=False)
 async def concurrency(harness: Harness) -> None:
-    """More than a hundred answers run at the same time, and none waits for another."""
+    """More than a hundred answers run at the same time; none waits for another, and nothing of one is in another."""
     if harness.conformance.write is None:
         for transcript in harness.conformance.transcripts[:1]:
             answers = await asyncio.gather(*(harness.replay(transcript) for _ in range(CROWD)))
@@ -137,8 +137,23 @@ async def concurrency(harness: Harness) -> None:
     await asyncio.gather(*(answer.leave() for answer in crowd))
     if not all_came:
         raise Broken(f"of {CROWD} requests {came} reached the server while the others waited: is a pool limited?")
+    await _judge_mixed(harness)
     harness.upstream.default = harness.reply(harness.conformance.whole(["One", " two"]))
     answers = await asyncio.gather(*(harness.ask() for _ in range(CROWD)))
     bad = [answer for answer in answers if not answer.relay.succeeded]
     if bad:
         raise Broken(f"of {CROWD} answers at the same time {len(bad)} failed: {bad[0].end}")
+
+
+async def _judge_mixed(harness: Harness) -> None:
+    """Two answers whose bytes come in turns, a few at a time."""
+    texts = ("First answer", "Second answer")
+    replies = {}
+    for text in texts:
+        body = harness.conformance.whole([text, text])
+        replies[text] = harness.reply(split_at(body, range(7, len(body), 7)))
+    answers = await harness.start_all(replies)
+    for text, answer in answers.items():
+        await answer.finish()
+        if answer.text != text * 2:
+            raise Broken(f"of two answers at the same time {text * 2!r} was sent, {answer.text!r} came: {answer.end}")

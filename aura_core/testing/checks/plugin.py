@@ -47,6 +47,7 @@ async def hooks(harness: Harness) -> None:
     (own,) = harness.plugins.hooks[name].stream_chat.get_hookimpls()
     if not inspect.isasyncgenfunction(own.function):
         await _judge_returned(harness)
+    await _judge_opened(harness)
 
 
 def _remedy(remedy: str) -> str:
@@ -65,6 +66,22 @@ async def _judge_returned(harness: Harness) -> None:
     if not hasattr(answer, "__aiter__") or not hasattr(answer, "aclose"):
         raise Broken(f"stream_chat returned {type(answer).__name__}, not an async generator: the core cannot stop it")
     await answer.aclose()
+
+
+async def _judge_opened(harness: Harness) -> None:
+    """open_client must give what can be entered and left."""
+    try:
+        instance = harness.instance
+        if not instance.hooks.implements("open_client"):
+            return
+        opened = await asyncio.to_thread(instance.hooks.open_client, settings=instance.settings)
+    except Exception:
+        return  # other checks report faults of settings and client
+    if not hasattr(opened, "__aenter__") or not hasattr(opened, "__aexit__"):
+        raise Broken(
+            f"open_client gave {type(opened).__name__}, which `async with` cannot enter; return what a function with"
+            " @asynccontextmanager gives, or an object with __aenter__ and __aexit__"
+        )
 
 
 @check("settings", "hooks", server=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from aura_core.errors import words_of
 from aura_core.testing.conformance import question
 from aura_core.testing.harness import Broken, Harness, Inapplicable, encoded
 from aura_core.testing.registry import PACE, check
@@ -91,8 +92,8 @@ async def _judge_described(harness: Harness) -> None:
     if callable(expected):
         try:
             refused = expected(sent) is False
-        except AssertionError as exc:
-            raise Broken(f"the description's `request` refuses {_text(sent)!r}: {exc}") from None
+        except Exception as exc:
+            raise Broken(f"the description's `request` refuses {_text(sent)!r}: {words_of(exc)}") from None
         if refused:
             raise Broken(f"the description's `request` refuses {_text(sent)!r}")
         return

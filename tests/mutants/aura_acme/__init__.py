@@ -10,11 +10,10 @@ import msgspec
 from msgspec import Meta
 
 from aura_core import ChatRequest, ProviderError, Token, Usage, hookimpl, secret
+from aura_core.streams import SseReader
 
 if TYPE_CHECKING:
     import httpx
-
-EVENT_LIMIT = 8 * 1024 * 1024
 
 
 class AcmeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +49,7 @@ class Event(msgspec.Struct):
     thinking: str = ""
     finish: str | None = None
     usage: Any = None  # what an answer does not need is not required to be right
-    error: str | None = None
+    error: Any = None
 
 
 @hookimpl
@@ -123,18 +122,11 @@ def body(request: ChatRequest) -> dict[str, Any]:
 
 
 async def events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The data of each server-sent event. Bytes, as a chunk may end in the middle of a character."""
-    rest = b""
+    """The data of each server-sent event."""
+    reader = SseReader("Acme")
     async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > EVENT_LIMIT:
-            raise bad_response()
-        for line in lines:
-            name, _, value = line.rstrip(b"\r").partition(b":")
-            if name == b"data":
-                yield value
-            elif name.lstrip().startswith(b"<"):  # a page, not a stream
-                raise bad_response()
+        for event in reader.feed(chunk):
+            yield event.data
 
 
 def token(data: bytes) -> Token:
@@ -144,7 +136,7 @@ def token(data: bytes) -> Token:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise bad_response() from None
     if event.error is not None:
-        raise ProviderError(f"Acme failed: {event.error}", "llm_error")
+        raise ProviderError("Acme failed in the middle of the answer.", "llm_error")
     return Token(event.text, event.thinking, event.finish, counted(event.usage))
 
 
