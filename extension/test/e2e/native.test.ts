@@ -15,6 +15,7 @@ const aura = new Aura();
 let workbench: Workbench;
 
 beforeAll(async () => {
+  if (OLD) return;
   await upstream.start();
   await aura.start(agents(folder, upstream), folder);
   workbench = await new Workbench({ settings: { "aura.server.url": aura.url, "chat.disableAIFeatures": false, "chat.agent.enabled": false } }).start();
@@ -40,10 +41,10 @@ async function say(text: string): Promise<void> {
   await workbench.page.keyboard.press("Enter");
 }
 
-test("@aura asks the agent that /agent names, and remembers it and what was said", async () => {
+// 1.100 has a Chat view only with Copilot, which cannot be installed here.
+test.skipIf(OLD)("@aura asks the agent that /agent names, and remembers it and what was said", async () => {
   await workbench.command("Chat: Open Chat");
   await say("@aura /agent short what is this?");
-  await picture("first");
   await answer().getByText("word5").waitFor();
   await say("and that?");
   await eventually(() => upstream.asked.length === 2, "nothing was asked");
@@ -61,18 +62,15 @@ test("@aura asks the agent that /agent names, and remembers it and what was said
 });
 
 // The host has models of extensions since 1.104.
-test.skipIf(OLD)("the agents stand in the model picker, and answer as models", async () => {
+// They answer there only for somebody who is signed in to Copilot: what an agent answers as a model is a unit test.
+test.skipIf(OLD)("the agents stand in the model picker, and can be chosen", async () => {
   const { page } = workbench;
   await workbench.command("Chat: New Chat Editor");
   const place = page.locator("#workbench\\.parts\\.editor .interactive-input-part");
   await place.getByText("breaks", { exact: true }).click();
   await page.getByPlaceholder("Search models").fill("short");
-  await page.locator(".context-view .monaco-list-row").filter({ hasText: "short" }).first().click();
-  await place.getByText("short", { exact: true }).waitFor();
-  await place.locator(".monaco-editor").first().click();
-  await page.keyboard.type("hello model");
+  await page.locator(".context-view").getByText("Aura", { exact: true }).waitFor();
+  await page.getByPlaceholder("Search models").press("ArrowDown");
   await page.keyboard.press("Enter");
-  await new Promise((r) => setTimeout(r, 6000));
-  await picture("model");
-  console.log(JSON.stringify(upstream.asked.at(-1)).slice(0, 1500));
+  await place.getByText("short", { exact: true }).waitFor();
 });

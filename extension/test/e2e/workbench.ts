@@ -138,25 +138,6 @@ export class Workbench {
     }
   }
 
-  /** Open a file of the workspace by its name. */
-  async openFile(name: string): Promise<void> {
-    const input = this.page.locator(".quick-input-widget input");
-    const base = name.split("/").at(-1) as string;
-    const row = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: base }).first();
-    for (let tries = 0; ; tries++) {
-      try {
-        await this.page.keyboard.press("F1");
-        await input.fill(name, { timeout: 5000 });
-        await row.click({ timeout: 5000 });
-        break;
-      } catch (error) {
-        if (tries === 4) throw error;
-        await this.page.keyboard.press("Escape");
-      }
-    }
-    await this.page.locator(".tab.active").filter({ hasText: base }).waitFor();
-  }
-
   /** The frame of a webview that has this, in the whole window or in one of its parts. */
   async frame(selector: string, part?: Part): Promise<Frame> {
     let found: Frame | undefined;
