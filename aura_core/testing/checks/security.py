@@ -10,7 +10,7 @@ import msgspec
 
 from aura_core.config.fields import fields
 from aura_core.testing.capture_logs import collected
-from aura_core.testing.checks.deviations import with_texts
+from aura_core.testing.checks.deviations import framed, with_texts
 from aura_core.testing.checks.questions import request_sent
 from aura_core.testing.conformance import KEY
 from aura_core.testing.harness import Broken, Harness, Inapplicable, PlayedAnswer, hook
@@ -46,20 +46,25 @@ async def secrets(harness: Harness) -> None:
             answer = await harness.replay(failure)
             if leaks(said := _said(answer)):
                 raise Broken(f"{failure.name}: it said {said!r}")
-            for echo in (KEY, _MASKED, KEY[-6:]):
-                for changed in with_texts(failure, f"You sent {echo} and that is wrong."):
-                    answer = await harness.replay(changed)
-                    if leaks(said := _said(answer)):
-                        raise Broken(f"{failure.name}, with the key in its text ({changed.body!r}): it said {said!r}")
-        for body in _events(harness):
-            answer = await harness.ask(harness.reply(body))
-            if leaks(said := _said(answer)):
-                raise Broken(f"an error in the stream ({body[-200:]!r}): it said {said!r}")
-        for hook_name in ("check_health", "list_models", "ask_model"):
-            await hook(getattr(harness.instance, hook_name))
+        if harness.asks_for("0.2"):
+            await _judge_texts(harness)
     for line in logged:
         if leaks(line):
             raise Broken(f"it logged {line!r}")
+
+
+async def _judge_texts(harness: Harness) -> None:
+    """Whether the plugin repeats a key that stands in the description's failures, or in an error of a stream."""
+    for failure in harness.conformance.failures:
+        for echo in (KEY, _MASKED, KEY[-6:]):
+            for changed in with_texts(failure, f"You sent {echo} and that is wrong."):
+                if leaks(said := _said(await harness.replay(changed))):
+                    raise Broken(f"{failure.name}, with the key in its text ({changed.body!r}): it said {said!r}")
+    for body in _events(harness):
+        if leaks(said := _said(await harness.ask(harness.reply(body)))):
+            raise Broken(f"an error in the stream ({body[-200:]!r}): it said {said!r}")
+    for name in ("check_health", "list_models", "ask_model"):
+        await hook(getattr(harness.instance, name))
 
 
 def _said(answer: PlayedAnswer) -> str:
@@ -74,8 +79,8 @@ def _events(harness: Harness) -> Iterator[bytes]:
         return
     first = dialect.split(harness.conformance.whole(["One"]))[0]
     for shape in [*echoes(KEY)[:-1], *echoes(_MASKED)[:-1]]:
-        yield first + dialect.frame(shape)
-        yield first + dialect.frame(msgspec.json.encode({"type": "error", **msgspec.json.decode(shape)}))
+        yield first + framed(harness, shape)
+        yield first + framed(harness, msgspec.json.encode({"type": "error", **msgspec.json.decode(shape)}))
 
 
 def echoes(key: str = KEY) -> list[bytes]:

@@ -60,7 +60,11 @@ async def stream_chat(
 ) -> AsyncIterator[Token]:
     import httpx
 
-    question: dict[str, Any] = {"model": request.model, "turns": [[m.role, m.content] for m in request.messages]}
+    question: dict[str, Any] = {
+        **request.options,
+        "model": request.model,
+        "turns": [[m.role, m.content] for m in request.messages],
+    }
     if request.temperature is not None:
         question["heat"] = request.temperature
     if request.max_tokens is not None:
