@@ -85,9 +85,9 @@ async def _judge_failures(harness: Harness, name: str, asks: bool) -> None:
                     harness.upstream.on(path, usual)
                 if name == "check_health" and outcome is None:
                     raise Broken(f"the server refuses everything with status {status}, and check_health says nothing")
-                text = f"{outcome.message} {outcome}" if isinstance(outcome, ProviderError) else repr(outcome)
-                if leaks(" ".join([text, *logged])):
-                    raise Broken(f"{name}: the server repeats the key with status {status}, and so does it: {text!r}")
+                words = f"{outcome.message} {outcome}" if isinstance(outcome, ProviderError) else repr(outcome)
+                if leaks(" ".join([words, *logged])):
+                    raise Broken(f"{name}: the server repeats the key with status {status}, and so does it: {words!r}")
         await _judge_silence(harness, name)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"

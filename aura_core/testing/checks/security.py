@@ -176,8 +176,9 @@ async def secret_files(harness: Harness) -> None:
     named = harness.instance.secrets
     if not named:
         raise Inapplicable("its settings name no secret")
-    with_variable = await request_sent(harness, [Message("user", "Hello")])
-    if not _carrying(with_variable):
+    await request_sent(harness, [Message("user", "Hello")])
+    with_variable = _carrying(harness.upstream.requests)
+    if not with_variable:
         raise Inapplicable("the secret in its variable is not sent as it is")
     table = harness.conformance.table(harness.upstream.url)
     with tempfile.TemporaryDirectory() as folder:
@@ -187,16 +188,16 @@ async def secret_files(harness: Harness) -> None:
         for variable in named:
             os.environ.pop(variable, None)
         async with harness.opened(table | files) as instance:
-            before = len(harness.questions)
+            before = len(harness.upstream.requests)
             answer = await harness.start(on=instance).finish()
-    sent = harness.questions[before:]
-    if not sent or _carrying(sent[-1]) != _carrying(with_variable):
+    if _carrying(harness.upstream.requests[before:]) != with_variable:
         raise Broken(f"with {', '.join(files)} the request does not carry the secret as with a variable; {answer.end}")
 
 
-def _carrying(sent: Request) -> dict[str, str]:
-    """The headers that hold the key."""
-    return {name: value for name, value in sent.headers.items() if leaks(value)}
+def _carrying(sent: list[Request]) -> set[tuple[str, str, str]]:
+    """Where the key stands: the path, and the header or the body, of an answer's requests, a login among them."""
+    found = {(each.path, name, value) for each in sent for name, value in each.headers.items() if leaks(value)}
+    return found | {(each.path, "", each.body.decode(errors="replace")) for each in sent if leaks(repr(each.body))}
 
 
 def _own_defaults(harness: Harness) -> dict[str, Any]:
