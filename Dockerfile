@@ -11,7 +11,7 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . ./plugins/ollama ./
 RUN python -m venv /opt/aura \
  && core=$(echo /wheels/aura_server-*.whl) azure=$(echo /wheels/aura_azure-*.whl) \
  && /opt/aura/bin/pip install --no-cache-dir --constraint constraints.txt \
-    "$core[metrics]" /wheels/aura_ollama-*.whl /wheels/aura_openai-*.whl "$azure[entra]" \
+    "$core[metrics,otel]" /wheels/aura_ollama-*.whl /wheels/aura_openai-*.whl "$azure[entra]" \
     /wheels/aura_anthropic-*.whl /wheels/aura_openai_api-*.whl
 
 # What the image is made of: /opt/aura/sbom.cdx.json, in CycloneDX' format.

@@ -48,7 +48,15 @@ pin:
 # Against real inference, the tests marked `real`: builds llama.cpp's server once (3 minutes on two idle cores, 14 on busy ones)
 real folder=(home_directory() / ".cache/aura-real"):
     sh tests/real/setup.sh "{{folder}}"
-    AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai
+    AURA_REAL="{{folder}}" {{uv}} pytest -m real plugins/openai plugins/anthropic
+
+# A real Prometheus scrapes two workers under load for a minute; the tests do it for four seconds
+prometheus seconds="60":
+    AURA_SCRAPED_SECONDS={{seconds}} {{uv}} pytest tests/telemetry/test_prometheus.py
+
+# Traces through a real collector, rotel, which this installs for the run
+collector:
+    {{uv}} --with rotel pytest -m real tests/traces
 
 # Every mutant of the conformance kit; the tests try a third of them (ten minutes)
 mutants:
@@ -63,6 +71,10 @@ clients:
 startup:
     {{uv}} python benchmarks/startup.py
 
+# Measure what traces cost a server: CPU time of an answer with and without them, asked in turns
+traces *ARGS:
+    {{uv}} python benchmarks/traces.py {{ARGS}}
+
 # Measure streaming next to peers, and check the goals; benchmarks/peers.py explains how to get the peers
 bench *ARGS:
     {{uv}} python benchmarks/bench.py {{ARGS}}
@@ -74,6 +86,14 @@ figures run=".cache/bench.json":
 # Attack a real server with thousands of connections, and put the figures into docs/security-testing.md: ten minutes
 attack *ARGS:
     {{uv}} python tests/attack/run.py {{ARGS}}
+
+# The rolling restart of docs/deployment.md under 200 streams of 20 s, with all times as deploy/ has them: two minutes
+rolling:
+    ROLLING="200 20" {{uv}} pytest -s tests/deployment/test_rolling_restart.py
+
+# Measure a fleet behind nginx: restart, kill and freeze its processes, load one; put the figures into docs/deployment.md
+fleet *ARGS:
+    {{uv}} python benchmarks/fleet.py {{ARGS}}
 
 # Run the tests of faults twenty times, each time in another order; `just shuffled 1 "tests plugins"` for all tests
 shuffled times="20" paths=faults:

@@ -77,11 +77,11 @@ class LocalClient:
         self._runtime = runtime
 
     async def agent(self, agent_id: str) -> AgentInfo:
-        bound = await self._runtime.bind(agent_id)
-        return self._runtime.agent_info(self._runtime.agents.entries[bound.agent.id.lower()])
+        bound = await self._runtime.bindings.bind(agent_id)
+        return self._runtime.bindings.agent_info(self._runtime.agents.entries[bound.agent.id.lower()])
 
     async def ask(self, agent: AgentInfo, body: ChatBody) -> AsyncGenerator[Event, None]:
-        relay = self._runtime.answer(await self._runtime.bind(agent.id), question(agent.id, body), Values())
+        relay = self._runtime.answer(await self._runtime.bindings.bind(agent.id), question(agent.id, body), Values())
         try:
             while not relay.drained:
                 for event in await relay.take():

@@ -3,6 +3,7 @@
 import os
 import stat
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from aura_core.errors import ConfigError
@@ -54,6 +55,25 @@ def version(status: os.stat_result) -> Version | None:
     if time.time() - max(status.st_mtime, status.st_ctime) < JUST_WRITTEN:
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+class Versions:
+    """The versions of some files, so that an edit is noticed without reading them."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, Version | None] = {}
+
+    def changed(self, paths: Iterable[Path | str]) -> bool:
+        """Whether one of them may have changed since the last call; at the first call each may."""
+        before, self._known = self._known, {Path(path): _version(Path(path)) for path in paths}
+        return any(version is None or version != before.get(path) for path, version in self._known.items())
+
+
+def _version(path: Path) -> Version | None:
+    try:
+        return version(path.stat())
+    except (OSError, ValueError):  # ValueError: a NUL in its name
+        return None
 
 
 def _check(status: os.stat_result) -> None:

@@ -164,6 +164,8 @@ LOG_WRITE = 4096
 """Bytes that a pipe takes at once: POSIX guarantees that no other process's lines come between (PIPE_BUF on Linux)."""
 LOG_FLUSH = 1.0
 """Seconds to write the rest of the log when the process ends."""
+COLLECTOR_TIME = 3.0
+"""Seconds that `aura doctor` waits for the collector of traces."""
 TRACES_FLUSH = 2.0
 """Seconds to send the rest of the traces then."""
 

@@ -21,7 +21,7 @@ from aura_core.cli import COMMANDS, aura
 from aura_core.config.agents import FrontMatter
 from aura_core.config.clients import ClientSettings
 from aura_core.config.fields import fields
-from aura_core.config.settings import SECTIONS
+from aura_core.config.settings import SECTIONS, ProviderSettings
 from aura_core.door import Encoder
 from aura_core.echo import EchoOptions
 from aura_core.errors import CODES
@@ -83,9 +83,10 @@ def provider(name: str) -> str:
     for f in fields(struct):
         variables = [f"AURA_PROVIDERS__{name}__{f.key}".upper(), *([f.variable] if f.variable else [])]
         rows.append((code(f.key), code(f.default), f.kind, f.description, ", ".join(map(code, variables))))
-    if all(row[0] != "`default_model`" for row in rows):
-        variable = code(f"AURA_PROVIDERS__{name}__DEFAULT_MODEL".upper())
-        rows.append(("`default_model`", "–", "string", "model of agents that name none", variable))
+    for f in fields(ProviderSettings):
+        if all(row[0] != code(f.key) for row in rows):
+            variable = code(f"AURA_PROVIDERS__{name}__{f.key}".upper())
+            rows.append((code(f.key), code(f.default), f.kind, f.description, variable))
     return table("key | default | type | meaning | variables", iter(rows))
 
 
@@ -310,6 +311,12 @@ def prose(documented: object) -> str:
     return inspect.getdoc(documented) or ""
 
 
+def deployed(name: str) -> str:
+    """A file of deploy/."""
+    text = (FOLDER.parent / name).read_text(encoding="utf-8")
+    return f"```nginx\n{text}```\n"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     **{f"section {name}": partial(section, name) for name in SECTIONS},
     "clients": clients,
@@ -332,6 +339,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "door promises": door_promises,
     "encoder": encoder,
     "modules": modules,
+    "deploy/nginx/aura.conf": partial(deployed, "deploy/nginx/aura.conf"),
     "exceptions": exceptions,
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import pytest
 
 from aura_core.config import settings
 from aura_core.errors import ConfigError
+from aura_core.limits import REFUSALS_INTERVAL, REFUSALS_LOGGED
 from aura_core.testing import AuraServer
 
 ECHO = "---\nprovider: echo\n---\n"
@@ -61,8 +63,12 @@ def test_every_token_of_a_client_is_valid_and_its_name_is_in_the_record(aura: Au
     assert httpx.get(f"{aura.url}/api/agents", trust_env=False).status_code == 401
 
 
-def test_a_thousand_wrong_tokens_are_all_refused(aura: AuraServer) -> None:
-    """Without a word about which part was wrong: of a known client, of none, or of another form."""
+def test_a_thousand_wrong_tokens_are_all_refused(aura: AuraServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a word about which part was wrong: of a known client, of none, or of another form. A few lines of the log
+    tell of all of them."""
+    aura.runtime.refused.tell(now=True)
+    caplog.clear()
+    began = time.monotonic()
     almost = [f"Bearer {token}{end}" for token in TOKENS.values() for end in ("x", "\xe4")]
     almost += [f"Bearer {token[:-1]}" for token in TOKENS.values()]
     almost += [
@@ -87,6 +93,15 @@ def test_a_thousand_wrong_tokens_are_all_refused(aura: AuraServer) -> None:
     with ThreadPoolExecutor(10) as pool:
         assert len(list(pool.map(ask, range(10)))) == 10
     assert list(bodies.values()) == [1000], "each is told the same"
+    aura.runtime.refused.tell(now=True)
+    lines = [record for record in caplog.records if record.name == "aura.refusals"]
+    alone = [record for record in lines if record.msg == "refused"]
+    intervals = 2 + (time.monotonic() - began) // REFUSALS_INTERVAL
+    assert len(alone) <= intervals * REFUSALS_LOGGED
+    assert len(lines) - len(alone) <= intervals
+    counted = [record.args[0] for record in lines if record.msg != "refused" and record.args]
+    assert len(alone) + sum(counted) == 1000
+    assert not any(token in caplog.text for token in TOKENS.values())
 
 
 # What a client may see

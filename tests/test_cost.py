@@ -23,6 +23,9 @@ HEAVY = [
     "httpx_aiohttp",
     "azure",
     "prometheus_client",
+    "opentelemetry",
+    "google",
+    "requests",
     "rich",
     "polyfactory",
 ]

@@ -23,7 +23,7 @@ ALLOWED = {
     "testing": {"core", "streams", "config", "telemetry", "answer", "doors", "plugins", "assembly", "server"},
     "cli": {"core", "config", "telemetry", "answer", "doors", "plugins", "assembly", "server", "testing"},
 }
-ASSEMBLY = {"aura_core.runtime", "aura_core.client"}
+ASSEMBLY = {"aura_core.bindings", "aura_core.runtime", "aura_core.client"}
 START = {"aura_core.__main__"}  # `python -m aura_core` is the command
 
 

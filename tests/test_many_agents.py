@@ -34,13 +34,13 @@ def test_a_list_is_built_once_for_all_requests_and_not_on_the_loop(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []
-    infos = runtime.agent_infos
+    infos = runtime.bindings.agent_infos
 
     def counted(answering: bool = False, client: Client = DEFAULT) -> list[AgentInfo]:
         threads.append(threading.current_thread())
         return infos()
 
-    monkeypatch.setattr(runtime, "agent_infos", counted)
+    monkeypatch.setattr(runtime.bindings, "agent_infos", counted)
     listing = Listing(runtime, runtime.doors.native, LIST)
 
     async def ask() -> list[bytes]:
@@ -72,16 +72,16 @@ def test_a_list_is_up_to_date(runtime: Runtime) -> None:
 
 def test_a_change_while_a_list_is_made_is_in_the_next(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     listing = Listing(runtime, runtime.doors.native, LIST)
-    infos = runtime.agent_infos
+    infos = runtime.bindings.agent_infos
 
     def changing(answering: bool = False, client: Client = DEFAULT) -> list[AgentInfo]:
         found = infos()
-        monkeypatch.setattr(runtime, "agent_infos", infos)
+        monkeypatch.setattr(runtime.bindings, "agent_infos", infos)
         (runtime.agents.directory / "agent7.md").write_text(AGENT.format("seven"))
         runtime.agents.reload()
         return found
 
-    monkeypatch.setattr(runtime, "agent_infos", changing)
+    monkeypatch.setattr(runtime.bindings, "agent_infos", changing)
     assert "Agent seven" in _names(asyncio.run(listing.body(DEFAULT)))
 
 
@@ -92,7 +92,7 @@ def test_a_list_that_cannot_be_made_fails_its_own_request_alone(
         monkeypatch.undo()
         raise ValueError
 
-    monkeypatch.setattr(runtime, "agent_infos", broken)
+    monkeypatch.setattr(runtime.bindings, "agent_infos", broken)
     listing = Listing(runtime, runtime.doors.native, LIST)
 
     async def ask() -> None:

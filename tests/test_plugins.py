@@ -16,6 +16,7 @@ import aura_core.testing
 from aura_core import streams
 from aura_core._version import __version__
 from aura_core.config import settings
+from aura_core.plugins.infos import provider_infos
 from aura_core.plugins.loader import Plugins
 from aura_core.runtime import Runtime
 from aura_core.testing import AuraServer, Reply, Upstream
@@ -145,7 +146,7 @@ def test_a_table_of_a_broken_plugin_is_listed_with_what_is_wrong_with_the_plugin
     toml = "[providers.mine]\nplugin = 'brk'\n[providers.brk]\ndefault_model = 'm'\n[providers.none]\nplugin = 'nnn'\n"
     file = tmp_path / "aura.toml"
     file.write_text(toml)
-    infos = [info for info in Runtime(settings.load({}, {}, file), {}).provider_infos() if info.status != "ok"]
+    infos = [info for info in provider_infos(Runtime(settings.load({}, {}, file), {}).providers) if info.status != "ok"]
     found = {info.name: (info.plugin, info.distribution, info.version, info.status) for info in infos}
     assert (found["mine"], found["brk"]) == (("brk", "aura-brk", "3.2", "error"),) * 2
     assert found["none"] == ("nnn", None, None, "missing")
@@ -329,6 +330,7 @@ import sys
 from aura_core import streams
 from aura_core.config import settings
 from aura_core.plugins.loader import Plugins
+from aura_core.plugins.infos import provider_infos
 from aura_core.runtime import Runtime
 plugins = Plugins()
 assert not plugins.broken, plugins.broken

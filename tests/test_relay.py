@@ -595,7 +595,7 @@ def test_the_cost_of_a_close_does_not_depend_on_the_number_of_others(tmp_path: P
     async def run() -> tuple[list[int], int]:
         environ = {"AURA_PLUGINS": "echo"}
         runtime = Runtime(settings.load({"agents.directory": str(tmp_path / "agents")}, environ), environ)
-        bound = await runtime.bind("s")
+        bound = await runtime.bindings.bind("s")
         relays = [runtime.answer(bound, Question("s", [Message("user", "Hi")]), Values()) for _ in range(300)]
         await asyncio.sleep(0.1)  # all of them wait for their provider
         costs = []

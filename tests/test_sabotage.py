@@ -231,6 +231,24 @@ SABOTAGES: dict[str, Sabotage] = {
         "if digest == known:",
         f"{SECURITY}::test_the_token_is_compared_in_constant_time",
     ),
+    "a hidden agent that answers": Sabotage(
+        "bindings.py",
+        "if entry is None or not client.sees(entry.id):",
+        "if entry is None:",
+        "tests/test_clients.py::test_a_hidden_agent_is_like_one_that_does_not_exist[/api/agents/{}-None]",
+    ),
+    "a client that takes everything": Sabotage(
+        "runtime.py",
+        "if limit and self._held[client.name] >= limit:",
+        "if False:",
+        "tests/test_fairness.py::test_every_door_refuses_with_the_time_to_come_back[native stream]",
+    ),
+    "a provider without its limit": Sabotage(
+        "plugins/instance.py",
+        "return 0 < self.max_streams <= self.places",
+        "return False",
+        "tests/test_fairness.py::test_every_door_refuses_with_the_time_to_come_back[native stream]",
+    ),
     "no check of the body's type": Sabotage(
         "server/request_body.py",
         'if declared != "application/json":',

@@ -7,6 +7,7 @@ import pytest
 
 from aura_core.config import settings
 from aura_core.errors import ConfigError
+from aura_core.plugins.infos import provider_infos
 from aura_core.runtime import Runtime
 from aura_core.testing import AuraServer
 
@@ -82,7 +83,8 @@ def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
         ("AURA_PORT", "; did you mean 'AURA_SERVER__PORT'?"),
         ("AURA_IDLE_TIMEOUT", "; did you mean 'AURA_SERVER__IDLE_TIMEOUT'?"),
         ("AURA_TOKENS", "; did you mean 'AURA_TOKEN'?"),
-        ("AURA_LOG_LEVEL", ""),
+        ("AURA_LOG_LEVEL", "; did you mean 'AURA_LOG__LEVEL'?"),
+        ("AURA_X1Y2Z3Q4", ""),
     ],
 )
 def test_a_variable_that_is_not_a_setting_is_a_warning(variable: str, hint: str, tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ def test_a_key_in_place_of_a_variables_name_is_refused_and_not_repeated(secret: 
     loaded = _load(tmp_path, f"[providers.ollama]\napi_key_env = '{secret}'")
     made = Runtime(loaded, {})
     assert made.warnings == [f"{tmp_path}/aura.toml:2: api_key{says}"]
-    assert secret not in str(made.provider_infos())
+    assert secret not in str(provider_infos(made.providers))
 
 
 @pytest.mark.parametrize("name", ["", "KEY", "MY_LONG_KEY_OF_A_VERY_LONG_NAME", "lower_case9"])

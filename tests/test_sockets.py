@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from free_port import free_port
 
 from aura_core.errors import ConfigError
 from aura_core.server.sockets import listen, listening_at_path
@@ -216,7 +217,7 @@ def test_systemd_socket_activate_streams(tmp_path: Path, workers: str) -> None:
 
 
 def test_a_socket_that_systemd_opened_for_others_needs_a_token(tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
     with running(_activated(f"0.0.0.0:{port}", "--demo"), tmp_path) as process:
         _patiently("it does not listen", lambda: socket.create_connection(("127.0.0.1", port), 30).close())
         told = first_line(process, "aura:")
@@ -224,7 +225,7 @@ def test_a_socket_that_systemd_opened_for_others_needs_a_token(tmp_path: Path) -
 
 
 def test_a_socket_unit_and_an_address_are_a_usage_error(tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
     with running(_activated(f"127.0.0.1:{port}", "--port", "0"), tmp_path) as process:
         _patiently("it does not listen", lambda: socket.create_connection(("127.0.0.1", port), 30).close())
         assert "leave out --host, --port and --uds" in first_line(process, "aura:")
@@ -248,11 +249,6 @@ def test_a_descriptor_that_does_not_listen_is_refused_in_a_line(tmp_path: Path) 
         )
     assert done.returncode == 1
     assert "descriptor 3 is not a listening stream socket; use ListenStream= with Accept=no" in done.stderr
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="the system has no IPv6")

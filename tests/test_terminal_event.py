@@ -80,8 +80,9 @@ def test_a_count_of(count: str, aura: AuraServer) -> None:
     whole = aura.post("it", said, route="chat")
     assert (whole.status_code, whole.json()["totalTokens"]) == (200, total)
     figures = httpx.get(f"{aura.url}/metrics", trust_env=False, timeout=30).text
-    assert 'aura_streams_total{code="stop",gen_ai_provider_name="it",outcome="done"} 2.0' in figures
-    assert 'gen_ai_token_type="input"} ' + str(float(2 * COUNTS[count])) in figures
+    assert figures.count("\naura_streams_total{") == 1
+    assert 'code="stop",door="native",model="",outcome="done",provider="it"} 2.0\n' in figures
+    assert 'gen_ai_token_type="input",model="",provider="it"} ' + str(float(2 * COUNTS[count])) in figures
 
 
 WAITS = {"10**400": LARGEST, "1e300": LARGEST, "-1": None, "True": None, "float('nan')": None, "'soon'": None, "2": 2}

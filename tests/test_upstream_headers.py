@@ -65,6 +65,27 @@ def test_a_traceparent_that_is_not_valid_is_left_out(trace: str, tmp_path: Path)
     assert "traceparent" not in sent
 
 
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        (["a=1"], "a=1"),
+        (["tenant@vendor=x y, other=2"], "tenant@vendor=x y, other=2"),
+        (["a=1", "b=2"], "a=1,b=2"),
+        (["a=1,"], None),
+        (["A=1"], None),
+        (["a"], None),
+        (["a=1=2"], None),
+        (["a=" + "x" * 600], None),
+        ([""], None),
+    ],
+    ids=str,
+)
+def test_a_valid_tracestate_goes_with_its_traceparent(given: list[str], passed: str | None, tmp_path: Path) -> None:
+    headers = [("traceparent", TRACE), *(("tracestate", each) for each in given)]
+    sent = _asked(tmp_path, "ollama", headers)
+    assert (sent["traceparent"], sent.get("tracestate")) == (TRACE, passed)
+
+
 def test_two_traceparents_are_none(tmp_path: Path) -> None:
     assert "traceparent" not in _asked(tmp_path, "ollama", [("traceparent", TRACE), ("traceparent", TRACE)])
 

@@ -79,6 +79,7 @@ class Asking:
         self.progress_at = self.finish_by = self._now()
         self._began: float | None = self.progress_at
         self._reaper: asyncio.TimerHandle | None = None
+        candidate.place.take()
         self.task = self._loop.create_task(self._run(), name=f"aura-pump-{candidate.plugin}")
         self.task.add_done_callback(self._done)
 
@@ -128,6 +129,7 @@ class Asking:
             self.note("error", failure.code, failure)
             delay = self._retry_delay(failure, attempt)
             if delay is None:
+                self.candidate.place.leave()  # the next candidate may be of the same instance
                 self._owner.on_failure(failure)
                 return
             await asyncio.sleep(delay)
@@ -227,6 +229,7 @@ class Asking:
 
     def _abandon(self) -> None:
         self.task.cancel()
+        self.candidate.place.leave()
         _abandoned.add(self.task)
         self.task.add_done_callback(_abandoned.discard)
         if self.candidate.abandoned is not None:
@@ -237,6 +240,7 @@ class Asking:
     def _done(self, task: asyncio.Task[None]) -> None:
         if self._reaper is not None:
             self._reaper.cancel()
+        self.candidate.place.leave()
         self._owner.on_closed(self)  # before logging, which may raise
         del self._owner  # without the circle, memory is freed at once and not by the garbage collector
         if not task.cancelled() and (exc := task.exception()) is not None:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -20,6 +20,33 @@ def _not_known() -> None:
     return None
 
 
+class Place(Protocol):
+    """A candidate's place at its instance, which may take only so many answers at once."""
+
+    @property
+    def free(self) -> bool:
+        """Whether there is room for one more answer."""
+        ...
+
+    def take(self) -> None:
+        """The answer begins."""
+
+    def leave(self) -> None:
+        """The answer is over; to say so again does nothing."""
+
+
+class _Anywhere:
+    """There is always room."""
+
+    free = True
+
+    def take(self) -> None:
+        pass
+
+    def leave(self) -> None:
+        pass
+
+
 class Candidate(msgspec.Struct, frozen=True, eq=False):
     """A provider instance and a model that can be asked for an answer.
 
@@ -27,7 +54,7 @@ class Candidate(msgspec.Struct, frozen=True, eq=False):
     `provider` the instance's name, `address` that of its server. `model` returns the model, or None while it is
     unknown. The first token must arrive within `limit` seconds, retries included (0: no limit besides the answer's
     own); `limited_by` is the name of that setting for the error message. `abandoned` is called when the plugin's
-    clean-up takes too long.
+    clean-up takes too long. `place` is taken while the plugin works for the answer.
     """
 
     start: Start
@@ -38,6 +65,7 @@ class Candidate(msgspec.Struct, frozen=True, eq=False):
     limited_by: str = ""
     abandoned: Callable[[], object] | None = None
     address: str = ""
+    place: Place = _Anywhere()
 
     @property
     def name(self) -> str:

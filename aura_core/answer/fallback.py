@@ -27,23 +27,24 @@ class Fallback:
     """The candidates of one answer. The caller asks for the next one only while no text has been sent.
 
     `asked` is the current candidate, `probe` whether this request probes it after a rest. `skipped` is true if the
-    agent's own provider rests and another one was asked first.
+    agent's own provider rests or is full, and another one was asked first.
     """
 
     def __init__(self, candidates: Sequence[Candidate], rests: Rests) -> None:
-        """`candidates` in the order of the agent's file; at least one."""
+        """`candidates` in the order of the agent's file; at least one has a free place."""
         self._rests = rests
         self._untried = list(candidates)
         self._failures: list[ProviderError] = []
-        self._take()
+        self._choose([candidate for candidate in candidates if candidate.place.free])
         self._first = self.asked
         self.skipped = self._first is not candidates[0]
 
-    def _take(self) -> None:
-        # A candidate that must not be asked now (an instance that is full, for example) is to be removed here.
-        keys = [candidate.key for candidate in self._untried]
+    def _choose(self, free: Sequence[Candidate]) -> None:
+        """Choose one of those whose instance is not full; the others may be asked later, if they have room then."""
+        keys = [candidate.key for candidate in free]
         position, self.probe = self._rests.choose(keys)
-        self._key, self.asked = keys[position], self._untried.pop(position)
+        self._key, self.asked = keys[position], free[position]
+        self._untried.remove(self.asked)
         self._open = True
 
     def failed(self, failure: ProviderError) -> None:
@@ -55,9 +56,10 @@ class Fallback:
 
     def next(self) -> Candidate | None:
         """The candidate to ask after the last failure, or None."""
-        if not self._untried or self._failures[-1].code not in _NEXT:
+        free = [candidate for candidate in self._untried if candidate.place.free]
+        if not free or self._failures[-1].code not in _NEXT:
             return None
-        self._take()
+        self._choose(free)
         return self.asked
 
     def answered(self) -> None:

@@ -15,7 +15,7 @@ from aura_core.cli.terminal import print_json, print_table, say
 def command(config: Path | None, agents_directory: str | None, as_json: bool) -> None:
     """List the agents. Exits with 1 when one of them is invalid."""
     runtime = open_runtime(config, agents_directory)
-    infos = runtime.agent_infos()
+    infos = runtime.bindings.agent_infos()
     for refusal in runtime.settings.refusals:
         say(str(refusal), err=True)
     if runtime.folder_warning is not None:
@@ -41,6 +41,6 @@ def command(config: Path | None, agents_directory: str | None, as_json: bool) ->
         for entry in runtime.agents.entries.values():
             for note in entry.agent.notes if entry.agent else ():
                 say(note, err=True)
-            for warning in runtime.option_warnings(entry):
+            for warning in runtime.bindings.option_warnings(entry):
                 say(warning, err=True)
     sys.exit(1 if any(info.error for info in infos) else 0)

@@ -14,6 +14,7 @@ import msgspec
 
 from aura_core._version import __version__
 from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Values
+from aura_core.bindings import Bound
 from aura_core.cli.options import config_options, json_option, open_runtime
 from aura_core.cli.terminal import Screen, print_json
 from aura_core.config.agents import BUILT_IN
@@ -28,7 +29,9 @@ from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import CORE_DISTRIBUTION
 from aura_core.plugins.model_limits import limit_warnings
 from aura_core.problems import Problem
-from aura_core.runtime import Bound, Runtime
+from aura_core.runtime import Runtime
+from aura_core.telemetry.otel_variables import problem, wanted
+from aura_core.telemetry.tracing import unreachable
 from aura_core.text import counted
 from aura_core.types import Message, Model
 
@@ -159,6 +162,7 @@ def _settings(runtime: Runtime) -> Iterator[Check]:
     if settings.unguarded is not None:
         yield Check("settings", "listening", "failed", settings.unguarded)
     yield from _clients(settings)
+    yield _traces()
     for warning in settings.warnings:
         yield Check("settings", "environment", "warning", warning)
 
@@ -174,6 +178,16 @@ def _clients(settings: Settings) -> Iterator[Check]:
         yield Check("clients", client.name, "ok", f"{may}; operator" if client.operator else may)
     for name, fault in settings.clients.faults:
         yield Check("clients", name, "warning", fault)
+
+
+def _traces() -> Check:
+    """Whether `aura serve` would export traces, and where to."""
+    asked = wanted(os.environ)
+    if asked is None:
+        return Check("settings", "traces", "note", "off: no variable OTEL_… asks for them")
+    if (why := problem(os.environ)) is not None:
+        return Check("settings", "traces", "warning", why)
+    return Check("settings", "traces", "ok", f"go to {asked.target} ({asked.variable})")
 
 
 def _trust(settings: Settings) -> Check:
@@ -237,7 +251,7 @@ def _notes(runtime: Runtime) -> Iterator[Check]:
     for entry in runtime.agents.entries.values():
         for note in entry.agent.notes if entry.agent else ():
             yield Check("agents", entry.id, "note", note)
-        for warning in runtime.option_warnings(entry):
+        for warning in runtime.bindings.option_warnings(entry):
             yield Check("agents", entry.id, "warning", warning)
 
 
@@ -251,7 +265,7 @@ async def _offline(runtime: Runtime) -> AsyncGenerator[Check, None]:
     for check in (*_instances(runtime), _folder(runtime)):
         yield check
     for entry in runtime.agents.entries.values():
-        error = runtime.agent_error(entry)
+        error = runtime.bindings.agent_error(entry)
         yield Check("agents", entry.id, "failed" if error else "ok", error or "its file is good")
     for check in _notes(runtime):
         yield check
@@ -259,11 +273,15 @@ async def _offline(runtime: Runtime) -> AsyncGenerator[Check, None]:
 
 async def _online(runtime: Runtime, report: _Report) -> AsyncGenerator[Check, None]:
     try:
+        with report.asking("the collector of traces"):
+            why = await asyncio.to_thread(unreachable, os.environ)
+        if why is not None:
+            yield Check("settings", "traces", "warning", f"the collector takes none: {runtime.redact(why)}")
         with report.asking("all providers"):
             choice = await runtime.providers.choose()
         for check in (*_instances(runtime), Check("providers", "agents without a provider get", "note", choice)):
             yield check
-        for name in sorted(runtime.used_instances()):
+        for name in sorted(runtime.bindings.used_instances()):
             with report.asking(name):
                 check = await _reachable(runtime.providers.instances[name])
             yield check
@@ -301,7 +319,7 @@ async def _failure(asked: Awaitable[object]) -> str | None:
 
 async def _agent(runtime: Runtime, agent_id: str, listed: dict[str, list[Model]]) -> list[Check]:
     try:
-        bound = await runtime.bind(agent_id)
+        bound = await runtime.bindings.bind(agent_id)
     except Problem as problem:
         return [Check("agents", agent_id, "failed", problem.detail)]
     entry = runtime.agents.entries[agent_id.lower()]

@@ -12,7 +12,7 @@ from aura_core.cli.terminal import say
 from aura_core.cli.values import FilePath
 from aura_core.config import trust
 from aura_core.config.fields import fields
-from aura_core.config.settings import SECTIONS
+from aura_core.config.settings import SECTIONS, ProviderSettings
 from aura_core.errors import ConfigError
 from aura_core.plugins.loader import CORE_PLUGIN, Plugins, allowed_by_environment
 
@@ -38,6 +38,10 @@ You review what you are given. Name the most important problem first, then how t
 
 PLACEHOLDER = '"..."'
 """Stands for the value of a setting without a default: valid TOML, so that the line can be uncommented first."""
+CLIENT = (
+    '# alice = { token_env = "ALICE_TOKEN", max_streams = 20, agents = ["*"] }'
+    "    # somebody who may ask; with any client, every request needs a token"
+)
 STEADY = """\
 ---
 name: Steady
@@ -98,6 +102,7 @@ def aura_toml() -> str:
     ]
     for name, struct in SECTIONS.items():
         lines += [f"[{name}]", *_commented(struct)]
+    lines += ["[clients]", CLIENT, ""]
     # Set here, the folder is the one beside this file, whatever the current folder is.
     lines = [line.replace("# directory =", "directory =") for line in lines]
     for name, hooks in sorted(Plugins(allowed_by_environment(os.environ)).hooks.items()):
@@ -109,11 +114,12 @@ def aura_toml() -> str:
 
 
 def _commented(struct: type[msgspec.Struct] | None, provider: bool = False) -> list[str]:
-    """A commented line for each key; a provider's table has the core's `default_model` as well."""
+    """A commented line for each key; a provider's table has the core's keys as well."""
     lines = []
     known = list(fields(struct)) if struct else []
-    if provider and all(field.key != "default_model" for field in known):
-        lines.append(f"# default_model = {PLACEHOLDER}    # model of agents that name none")
+    if provider:
+        own = {field.key for field in known}
+        known += [field for field in fields(ProviderSettings) if field.key not in own]
     for field in known:
         variable = f" (or the variable {field.variable})" if field.variable else ""
         lines.append(f"# {field.key} = {field.default or PLACEHOLDER}    # {field.description}{variable}")

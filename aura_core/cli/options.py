@@ -59,14 +59,18 @@ def open_runtime(config: Path | None, agents_directory: str | None, *, ask: bool
 
 
 def runtime_of(
-    loaded: "Settings", *, level: int = logging.WARNING, form: str = "auto", log_in_background: bool = False
+    loaded: "Settings", *, level: int | None = None, form: str = "auto", log_in_background: bool = False
 ) -> "Runtime":
-    """The runtime of these settings; its log lines, from `level` on, and the output of plugins go to stderr."""
+    """The runtime of these settings; its log lines, from `level` on, and the output of plugins go to stderr. Without a
+    level they are what a command does not show itself: warnings, but not which provider is skipped."""
     from aura_core.runtime import Runtime
     from aura_core.telemetry import logs
 
     keep_stdout()
     runtimes: list[Runtime] = []  # the log needs the secrets of a runtime that does not exist yet
-    logs.configure(lambda: runtimes[0].secrets if runtimes else [], level, form, log_in_background)
+    secrets = lambda: runtimes[0].secrets if runtimes else []  # noqa: E731
+    logs.configure(secrets, logging.WARNING if level is None else level, form, log_in_background)
+    if level is None:
+        logging.getLogger("aura.fallback").setLevel(logging.ERROR)
     runtimes.append(Runtime(loaded, os.environ))
     return runtimes[0]

@@ -18,6 +18,7 @@ from aura_core.config.sources import Value
 from aura_core.errors import ConfigError
 from aura_core.limits import AGENTS_SHOWN
 from aura_core.plugins.loader import CORE_PLUGIN
+from aura_core.telemetry.otel_variables import problem, wanted
 
 if TYPE_CHECKING:
     from socket import socket
@@ -182,7 +183,7 @@ def _announce(runtime: "Runtime", address: str) -> None:
     loaded = [f"{p.name} {p.version}" for p in runtime.plugins.all if p.status == "ok"]
     lines.append(f"Plugins: {', '.join(loaded)}")
     lines.append("Agents:")
-    infos = runtime.agent_infos()
+    infos = runtime.bindings.agent_infos()
     for info in infos[:AGENTS_SHOWN]:
         model = f" ({info.model})" if info.model else ""
         unnamed = "no provider" if info.error else "the provider is being chosen"
@@ -190,6 +191,8 @@ def _announce(runtime: "Runtime", address: str) -> None:
     if (more := len(infos) - AGENTS_SHOWN) > 0:
         lines.append(f"  and {more} more, which `aura agents` lists")
     warnings = runtime.warnings
+    if (traces := wanted(os.environ)) is not None and problem(os.environ) is None:
+        lines.append(f"Traces go to {traces.target}")
     if as_text := is_text(runtime.settings.log.format):
         lines += [f"Warning: {warning}" for warning in warnings]
     lines.append("Ctrl-C stops.")

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, field
 
-from aura_core import files
 from aura_core.clients import DEFAULT, Client, Tokens
 from aura_core.config.decode import decode
 from aura_core.config.environment import bearer_token
@@ -17,6 +16,7 @@ from aura_core.config.sources import CLIENTS, Table, Value, whole_path
 from aura_core.config.untrusted import NOT_A_NAME, names_variable
 from aura_core.credentials import read_secret
 from aura_core.errors import ConfigError
+from aura_core.files import Versions
 
 log = logging.getLogger("aura.clients")
 
@@ -71,7 +71,7 @@ class Clients:
         self.problem: str | None = None
         self._tokens = Tokens()
         self._held: dict[str, tuple[str, ...]] = {}
-        self._versions: dict[Path, files.Version | None] = {}
+        self._versions = Versions()
         self._faults: dict[str, str] = {}
         self.faults: list[tuple[str, str]] = []
         self._read()
@@ -94,8 +94,7 @@ class Clients:
     def reload(self) -> None:
         """Read the files that have changed, and log what that changes. A client whose files hold no valid token any
         more keeps those that it had."""
-        versions = {path: _version(path) for holder in self.holders for path in holder.files}
-        if any(version is None or version != self._versions.get(path) for path, version in versions.items()):
+        if self._versions.changed(path for holder in self.holders for path in holder.files):
             before, faults = self._held, self._faults
             self._read()
             for name in sorted(self._held):
@@ -104,7 +103,6 @@ class Clients:
             for name, fault in self._faults.items():
                 if fault != faults.get(name):
                     log.error("%s; the client %r keeps the tokens that it had", fault, name)
-        self._versions = versions
 
     def _read(self) -> None:
         held: dict[str, tuple[str, ...]] = {}
@@ -139,13 +137,6 @@ def _tokens(holder: Holder) -> tuple[tuple[str, ...], list[str]]:
         except ConfigError as exc:
             faults.append(f"{path} {exc}")
     return tuple(dict.fromkeys(found)), faults
-
-
-def _version(path: Path) -> files.Version | None:
-    try:
-        return files.version(path.stat())
-    except OSError:
-        return None
 
 
 def server_holder(variable: str, file: str, table: Table, environ: Mapping[str, str]) -> Holder | None:

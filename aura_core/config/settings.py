@@ -144,6 +144,20 @@ class DefaultsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class ProviderSettings(msgspec.Struct, frozen=True):
+    """What every table `[providers.NAME]` may set, whatever its plugin; the rest is the plugin's."""
+
+    default_model: Annotated[str | None, Meta(description="model of agents that name none")] = None
+    max_streams: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="answers of this provider at the same time, per process; 0: no limit."
+            " Beyond it an agent's next provider is asked",
+        ),
+    ] = 0
+
+
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSettings,
     "log": LogSettings,

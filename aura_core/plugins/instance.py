@@ -15,14 +15,15 @@ import pluggy
 
 from aura_core.config.decode import decode, keys, unknown_key
 from aura_core.config.environment import variable
-from aura_core.config.settings import check_variables
+from aura_core.config.settings import ProviderSettings, check_variables
 from aura_core.config.sources import PROVIDERS, Table, Value, whole_path
 from aura_core.config.untrusted import ADDRESSES, NotTrusted, Refusal, refused_setting, secret_settings
 from aura_core.credentials import secret
 from aura_core.deadline import timeout
 from aura_core.errors import ConfigError, ProviderError, words_of
-from aura_core.limits import CLEANUP_LIMIT, HOOK_TIMEOUT, MODEL_MEMORY
+from aura_core.limits import HOOK_TIMEOUT, MODEL_MEMORY
 from aura_core.plugins.loader import Hooks
+from aura_core.plugins.opened import Opened
 from aura_core.types import ChatRequest, Model
 
 log = logging.getLogger("aura.providers")
@@ -50,10 +51,13 @@ class Instance:
         self.configured = bool(table)  # or only there because its plugin is installed
         self.redact: Callable[[str], str] = str  # the runtime's, which knows the secrets of all instances
         self.add_secrets: Callable[[list[str]], None] = lambda _values: None  # the runtime's, too
-        self._owner: asyncio.Task[None] | None = None
-        self._ready: asyncio.Future[Any] | None = None
+        self.max_streams = 0  # answers at once; 0: no limit
+        self.places = 0  # how many of them are taken
+        self._opened: Opened | None = None
+        self._retired: list[Opened] = []  # those that answers under way still use
         self._opening: asyncio.Future[Any] | None = None
-        self._leave = asyncio.Event()
+        self._closed = False
+        self._keys: list[str] = []  # the secrets of the client that was opened last
         self._model: tuple[float, str] | None = None
         try:
             self._decode(dict(table), environ)
@@ -74,8 +78,9 @@ class Instance:
             return table[key].origin if key in table else place
 
         strict = struct is None or _strict(struct)
-        if unknown := [key for key in table if key not in known and key != "default_model" and strict]:
-            raise unknown_key(unknown[0], ["plugin", "default_model", *known], where)
+        own = keys(ProviderSettings)
+        if unknown := [key for key in table if key not in known and key not in own and strict]:
+            raise unknown_key(unknown[0], ["plugin", *own, *known], where)
         self._refuse(table, struct)
         if struct is not None:
             table |= _whole_paths(table, struct)
@@ -84,13 +89,11 @@ class Instance:
         elif self.name == self.plugin and struct is not None:
             _add_own_defaults(table, struct, environ)
         check_variables(table)
-        if "default_model" in table:
-            model = table["default_model"]
-            if not isinstance(model.value, str):
-                raise ConfigError(f"{model.origin}: default_model: expected a string")
-            self.default_model = model.value.strip() or None
+        given = decode({key: value.value for key, value in table.items() if key in own}, ProviderSettings, where)
+        self.default_model = (given.default_model or "").strip() or None
+        self.max_streams = given.max_streams
         if struct is not None:
-            data = {key: value.value for key, value in table.items() if key in known or key != "default_model"}
+            data = {key: value.value for key, value in table.items() if key in known or key not in own}
             self.settings = decode(data, struct, where)
         self.values = table
 
@@ -104,6 +107,11 @@ class Instance:
         self.refusals = [refusal for refusal in found.values() if refusal is not None]
         if self.refusals:
             raise NotTrusted(self.refusals[0])
+
+    @property
+    def full(self) -> bool:
+        """Whether it has as many answers under way as it may."""
+        return 0 < self.max_streams <= self.places
 
     @cached_property
     def address(self) -> str:
@@ -147,46 +155,49 @@ class Instance:
 
     async def client(self) -> Any:
         """The client, opened now if it is not yet. Raises ProviderError; then the next call tries again."""
+        opened = self.opened()
+        return None if opened is None else await opened.client()
+
+    def opened(self) -> Opened | None:
+        """The client for what begins now, perhaps still being opened; None where the plugin has none."""
         if not self.hooks.implements("open_client"):
             return None
-        if self._owner is None or self._owner.done():
-            self._ready = asyncio.get_running_loop().create_future()
-            self._owner = asyncio.create_task(self._own(self._ready), name=f"aura-client-{self.name}")
-        assert self._ready is not None
-        return await asyncio.shield(self._ready)
+        if self._opened is None or self._opened.over:
+            self._opened = Opened(self.name, self.plugin, self._enter)
+            if self._closed:
+                self._opened.retire()
+        return self._opened
 
-    async def _own(self, ready: "asyncio.Future[Any]") -> None:
-        """Enter the client, keep it until the end, leave it: all in this one task."""
+    def key_changed(self) -> bool:
+        """Whether a file holds another secret than the client was opened with. Reads the files."""
+        if self._opened is None or self.settings is None:
+            return False
+        files = any(getattr(self.settings, key) for key in _secret_files(type(self.settings)))
+        return files and self.secret_values(os.environ) != self._keys
+
+    async def renew(self) -> None:
+        """Open another client, as a secret has changed; then leave the one before when its answers are over. Where the
+        new one cannot be opened the one before stays."""
+        before = self._opened
+        if before is None or not before.ready:  # the next request opens one, or it is being opened
+            return
+        opened = Opened(self.name, self.plugin, self._enter)
         try:
-            opened = await self._enter()
+            await opened.client()
         except ProviderError as exc:
-            ready.set_exception(exc)
-            ready.exception()  # mark it as retrieved: nobody may be waiting
+            log.error("[providers.%s]: its new key is not used: %s", self.name, self.redact(str(exc.message)))
             return
-        except BaseException as exc:
-            if self._leave.is_set():  # it was closed while it opened
-                ready.cancel()
-                return
-            log.error("plugin %r could not open its client for %r", self.plugin, self.name, exc_info=exc)
-            message = f"The provider {self.name!r} could not start ({type(exc).__name__}); the server's log says more."
-            ready.set_exception(ProviderError(message, "unavailable" if isinstance(exc, TimeoutError) else "llm_error"))
-            ready.exception()
-            return
-        context, client = opened
-        ready.set_result(client)
-        try:
-            await self._leave.wait()
-        finally:
-            try:
-                async with asyncio.timeout(CLEANUP_LIMIT):
-                    await context.__aexit__(None, None, None)
-            except BaseException as exc:
-                log.error("plugin %r could not close its client for %r", self.plugin, self.name, exc_info=exc)
+        log.info("[providers.%s]: its key has changed, and its client is renewed", self.name)
+        self._retired = [each for each in (*self._retired, before) if not each.over]
+        self._opened = opened
+        before.retire()
 
     async def _enter(self) -> tuple[AbstractAsyncContextManager[Any], Any]:
         async with timeout(HOOK_TIMEOUT):
             # The thread of an attempt that was given up goes on, as nothing can stop it: the next waits for the same.
             if self._opening is None:
+                self._keys = await _in_thread(lambda: self.secret_values(os.environ))
+                self.add_secrets(self._keys)  # a file of a secret may be newer than the start of this process
                 self._opening = _in_thread(lambda: self.hooks.open_client(settings=self.settings))
             opening = self._opening
             try:
@@ -196,17 +207,13 @@ class Instance:
                     self._opening = None
             if context is None:
                 raise ProviderError(f"The provider {self.name!r} has no client.")
-            # A file of a secret may be newer than the start of this process.
-            self.add_secrets(await _in_thread(lambda: self.secret_values(os.environ)))
             return context, await context.__aenter__()
 
     async def close(self) -> None:
-        """Leave the client, if it was entered."""
-        self._leave.set()
-        if self._owner is not None and self._ready is not None:
-            if not self._ready.done():
-                self._owner.cancel()
-            await asyncio.wait({self._owner}, timeout=CLEANUP_LIMIT + 0.5)
+        """Leave every client that was entered."""
+        self._closed = True
+        current = [self._opened] if self._opened is not None else []
+        await asyncio.gather(*(opened.close() for opened in (*self._retired, *current)))
 
     async def model(self) -> str:
         """The model when an agent names none: the table's, the plugin's, or the only one that is listed; "" where the
@@ -290,10 +297,17 @@ class Instance:
     async def _call(self, hook: pluggy.HookCaller, limit: float, **arguments: Any) -> Any:
         # A hook that does not name the client (a paid service's default_model, say) must not import an SDK for it.
         needs_client = any("client" in impl.argnames for impl in hook.get_hookimpls())
-        client = await self.client() if needs_client else None  # it has a limit of its own
-        async with timeout(limit):
-            answer = hook(settings=self.settings, client=client, **arguments)
-            return await answer if isinstance(answer, Awaitable) else answer
+        opened = self.opened() if needs_client else None
+        if opened is not None:
+            opened.hold()
+        try:
+            client = None if opened is None else await opened.client()  # it has a limit of its own
+            async with timeout(limit):
+                answer = hook(settings=self.settings, client=client, **arguments)
+                return await answer if isinstance(answer, Awaitable) else answer
+        finally:
+            if opened is not None:
+                opened.let_go()
 
     def supports_streaming(self, model: str, options: dict[str, Any]) -> bool:
         """Whether this model's answers can stream."""

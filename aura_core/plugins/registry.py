@@ -82,7 +82,7 @@ class Providers:
         instance = self.instances.get(name)
         if instance is None:
             why = self.missing.get(name) or self._why_missing(name)
-            plugin = self._plugin_of_table.get(name, name)
+            plugin = self.plugin_named(name)
             raise Unusable(why, installed=any(p.name == plugin and p.status == "error" for p in self.plugins.all))
         if instance.error:
             raise Unusable(instance.error, installed=True)
@@ -137,6 +137,12 @@ class Providers:
         wanted = [self.instances[name] for name in names if name in self.instances and not self.instances[name].error]
         await asyncio.gather(*(instance.client() for instance in wanted), return_exceptions=True)
 
+    async def renew(self) -> None:
+        """Open another client where a file holds another key than the client was opened with."""
+        for instance in [each for each in self.instances.values() if each.settings is not None]:
+            if await asyncio.to_thread(instance.key_changed):
+                await instance.renew()
+
     async def close(self) -> None:
         """Close every client that was opened."""
         if self._choosing is not None:
@@ -146,6 +152,10 @@ class Providers:
     def secrets(self) -> list[str]:
         """The values that must never be shown."""
         return list({value for each in self.instances.values() for value in each.secret_values(self._environ)})
+
+    def plugin_named(self, name: str) -> str:
+        """The name of the plugin that the table `[providers.NAME]` is for."""
+        return self._plugin_of_table.get(name, name)
 
     def plugin_of(self, instance: Instance) -> Plugin:
         """The plugin behind an instance."""

@@ -22,15 +22,16 @@ from aura_core._version import __version__
 from aura_core.door import AgentInfo
 from aura_core.doors.native import AGENT, LIST, STREAM, WHOLE, AgentList, Answer, ChatBody
 from aura_core.errors import CODES
+from aura_core.plugins.infos import ProviderInfo, provider_infos
 from aura_core.problems import Problem, ProblemBody
-from aura_core.runtime import ProviderInfo, Runtime
+from aura_core.runtime import Runtime
 from aura_core.server.access_log import AccessLog
 from aura_core.server.budgeted import Budgeted
 from aura_core.server.door_routes import DoorRoutes
 from aura_core.server.guard import Guard, client_of, refuse
 from aura_core.server.page import page_routes
 from aura_core.server.request_body import json_request
-from aura_core.telemetry import otel_variables
+from aura_core.telemetry.answer_log import log_answer
 from aura_core.telemetry.logs import lines_dropped
 from aura_core.telemetry.tracing import open_traces
 
@@ -110,7 +111,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
     @get("/api/providers", summary="List the providers", responses=_problems(*_GUARD))
     async def list_providers(scope: Scope) -> ProviderList:
         _check_operator(scope)
-        return ProviderList(runtime.provider_infos())
+        return ProviderList(provider_infos(runtime.providers))
 
     @get("/health", summary="Is the process alive?", responses=_problems(*_HTTP))
     async def health() -> Health:
@@ -118,7 +119,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
 
     @get("/health/ready", summary="Does it take new answers?", responses=_problems(*_HTTP, 503))
     async def ready() -> Health:
-        if runtime.leaving or runtime.draining:
+        if runtime.stopping or runtime.draining:
             raise Problem("server_shutdown", "The server is shutting down.")
         return Health("ready")
 
@@ -127,6 +128,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
         if request.url.path.endswith("ready"):
             await ready.fn()
 
+    runtime.observers.append(log_answer)
     metrics = _metrics(runtime)
 
     @get("/metrics", summary="Figures for Prometheus", media_type="text/plain", responses=_problems(*_GUARD, 404))
@@ -186,7 +188,6 @@ def create_app(runtime: Runtime) -> ASGIApp:
 
 def _traced(app: ASGIApp, runtime: Runtime) -> ASGIApp:
     """The application with a span for each request, where OpenTelemetry's variables ask for traces."""
-    runtime.add_secrets(otel_variables.secrets(os.environ))
     runtime.traces = open_traces(os.environ)
     if runtime.traces is None:
         return app

@@ -38,8 +38,8 @@ class DoorRoutes:
         except BaseException as exc:  # SystemExit, too: it is the door's
             raise fault(self._opened, f"ask of {route.path}", exc) from None
         client = client_of(scope)
-        bound = await self._runtime.bind(question.agent, client)
-        if question.stream and route.instead and not self._runtime.streams(bound):
+        bound = await self._runtime.bindings.bind(question.agent, client)
+        if question.stream and route.instead and not self._runtime.bindings.streams(bound):
             self._runtime.check_room(client)
             instead = route.instead
             for name, value in parameters.items():
@@ -55,12 +55,12 @@ class DoorRoutes:
     async def agent(self, route: AgentRoute, agent_id: str, scope: Scope) -> Response[Any]:
         """One agent. Raises Problem."""
         runtime, client = self._runtime, client_of(scope)
-        entry = runtime.entry(agent_id, client)
+        entry = runtime.bindings.entry(agent_id, client)
         if route.answering:
-            await runtime.bind(agent_id, client)
+            await runtime.bindings.bind(agent_id, client)
         else:
-            await runtime.choose()
-        body = made(self._opened, f"encode of {route.path}", as_bytes, route.encode, runtime.agent_info(entry))
+            await runtime.bindings.choose()
+        body = made(self._opened, f"encode of {route.path}", as_bytes, route.encode, runtime.bindings.agent_info(entry))
         return Response(body, media_type=route.content_type)
 
     def handlers(self) -> list[HTTPRouteHandler]:

@@ -21,21 +21,21 @@ class Listing:
     async def body(self, client: Client) -> bytes:
         """The encoded list. Raises Problem where the door fails."""
         if self._runtime.providers.undecided:
-            await self._runtime.choose()
+            await self._runtime.bindings.choose()
         view = self._views.setdefault(client.agents, _View())
-        while view.state != self._runtime.listed_state:
+        while view.state != self._runtime.bindings.listed_state:
             if view.making is None or view.making.done():
                 view.making = asyncio.create_task(self._make(view, client), name="aura-agent-list")
             await asyncio.shield(view.making)
         return view.body
 
     async def _make(self, view: "_View", client: Client) -> None:
-        state = self._runtime.listed_state  # as it was before: what changes meanwhile is made anew
+        state = self._runtime.bindings.listed_state  # as it was before: what changes meanwhile is made anew
         view.body = await asyncio.to_thread(self._encode, client)
         view.state = state
 
     def _encode(self, client: Client) -> bytes:
-        infos = self._runtime.agent_infos(self._route.answering, client)
+        infos = self._runtime.bindings.agent_infos(self._route.answering, client)
         return made(self._opened, f"encode of {self._route.path}", as_bytes, self._route.encode, infos)
 
 

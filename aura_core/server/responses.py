@@ -10,12 +10,13 @@ from litestar.types import Receive, Scope, Send
 
 from aura_core.answer.events import Framing, ReasoningEvent, TokenEvent, Values
 from aura_core.answer.relay import Relay
+from aura_core.bindings import Bound
 from aura_core.budget import FULL, Share
 from aura_core.door import AnswerContext, AnswerRoute, End, Failure, Question, WholeAnswer
 from aura_core.doors.table import OpenDoor, as_bytes, fault, made
 from aura_core.limits import WHOLE_ANSWER_LIMIT
 from aura_core.problems import Problem
-from aura_core.runtime import Bound, Runtime
+from aura_core.runtime import Runtime
 from aura_core.server.budgeted import share_of
 from aura_core.server.guard import address_of, client_of, request_id, upstream_headers
 from aura_core.server.request_body import count_texts

@@ -108,7 +108,7 @@ class DrainingServer(uvicorn.Server):
         self._background(_return_memory(self._runtime.budget))
 
     async def _warm(self) -> None:
-        choice = await self._runtime.choose()
+        choice = await self._runtime.bindings.choose()
         if choice is not None and self._chosen is not None:
             self._chosen(choice)
         await self._runtime.warm()
@@ -145,13 +145,13 @@ class DrainingServer(uvicorn.Server):
         if self._loop is None:
             self.should_exit = self.force_exit = True
             return
-        if self._runtime.leaving:
+        if self._runtime.stopping:
             if now - self._signalled_at > SAME_SIGNAL:
                 self.should_exit = self.force_exit = True
                 logging.getLogger("uvicorn.error").disabled = True  # no tracebacks of cut requests
             return
         self._signalled_at = now
-        self._runtime.leaving = True
+        self._runtime.stopping = True
         # At once, not when the loop gets to it.
         self._runtime.draining = not self._runtime.settings.server.drain_delay
         self._overseer.stopping()
@@ -171,7 +171,7 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what still runs with an event, then stop listening and close what clients agents had."""
-        self._runtime.leaving = self._runtime.draining = True
+        self._runtime.stopping = self._runtime.draining = True
         for relay in list(self._runtime.relays):
             relay.fail("server_shutdown", "The server is shutting down; try again in a moment.")
         if not self.force_exit:

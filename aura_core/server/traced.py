@@ -3,7 +3,7 @@
 from typing import Any
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from aura_core.server.guard import PUBLIC, PUBLIC_PREFIX, address_of, client_of, refusal_code, request_id
 from aura_core.telemetry.traces import HttpRequest, Traces
@@ -52,9 +52,8 @@ def _request(scope: Scope) -> HttpRequest:
     if len(parents) == 1:
         states = [value.decode("latin-1") for name, value in given if name == b"tracestate"]
         headers = {"traceparent": parents[0].decode("latin-1")} | ({"tracestate": ",".join(states)} if states else {})
-    return HttpRequest(
-        scope["method"], scope["path"], scope["scheme"], scope["http_version"], scope.get("server"), headers
-    )
+    http: HTTPScope = scope  # type: ignore[assignment]  # the caller has looked
+    return HttpRequest(http["method"], http["path"], http["scheme"], http["http_version"], http.get("server"), headers)
 
 
 def _known(scope: Scope) -> dict[str, str]:

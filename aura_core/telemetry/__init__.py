@@ -1,1 +1,1 @@
-"""What operators see: the log and the metrics, without secrets."""
+"""What operators see: the log, the metrics and the traces, without secrets."""

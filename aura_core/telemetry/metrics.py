@@ -131,9 +131,9 @@ class Metrics:
         for attempt in record.attempts:
             self._observe_attempt(attempt)
         for kind, number in (("input", record.prompt_tokens), ("output", record.completion_tokens)):
-            if number:
+            child(self._tokens, *who, provider, model, kind).inc(number)
+            if number:  # 0: the provider did not say
                 child(self._usage, ATTEMPT, *served, kind).observe(number)
-                child(self._tokens, *who, provider, model, kind).inc(number)
         for part in ("cache_read", "cache_write", "reasoning"):
             if number := getattr(record, f"{part}_tokens"):
                 child(self._details, *who, provider, model, part).inc(number)

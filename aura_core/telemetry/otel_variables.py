@@ -5,6 +5,8 @@ Exporter Configuration"). Nothing of OpenTelemetry is imported here.
 """
 
 from collections.abc import Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from urllib.parse import unquote
 
 import msgspec
@@ -20,13 +22,19 @@ _EXPORTERS = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 class Wanted(msgspec.Struct, frozen=True):
     """An exporter of traces, as the variables ask for it.
 
-    `variable` is the one that asks for it, `exporter` the name of its entry point, "" if there is none for what the
-    variable says. `address` is where OTLP is sent to, without a password; "" for other exporters.
+    `variable` is the one that asks for it, and `value` what it says; `exporter` is the name of its entry point, "" if
+    there is none for that. `address` is where OTLP is sent to, without a password; "" for other exporters.
     """
 
     variable: str
+    value: str
     exporter: str
     address: str = ""
+
+    @property
+    def target(self) -> str:
+        """Where the traces go, for people."""
+        return self.address or f"the exporter {self.exporter}"
 
 
 def wanted(environ: Mapping[str, str]) -> Wanted | None:
@@ -40,10 +48,35 @@ def wanted(environ: Mapping[str, str]) -> Wanted | None:
     if chosen:
         variable = "OTEL_TRACES_EXPORTER"
     if chosen not in ("", "otlp"):
-        return Wanted(variable, chosen)
+        return Wanted(variable, chosen, chosen)
+    address = _without_password(endpoint)
     said, protocol = _value(environ, *_PROTOCOLS)
-    exporter = _EXPORTERS.get(protocol or "http/protobuf", "")
-    return Wanted(variable if exporter else said, exporter, _without_password(endpoint) or "its default address")
+    if not protocol:
+        return Wanted(variable, chosen or address, "otlp_proto_http", address or "http://localhost:4318")
+    return Wanted(said, protocol, _EXPORTERS.get(protocol, ""), address or "the collector on this machine")
+
+
+def problem(environ: Mapping[str, str]) -> str | None:
+    """Why there are no traces although the variables ask for them, and what to do; None if nothing is known to be
+    wrong."""
+    asked = wanted(environ)
+    if asked is None:
+        return None
+    said = f"{asked.variable}={asked.value}"
+    if not asked.exporter:
+        return f"there are no traces: {said} is not supported; set http/protobuf"
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        return f"there are no traces: {said} asks for them, and OpenTelemetry is not installed; {EXTRA}"
+    if entry_point(asked) is None:
+        distribution = f"opentelemetry-exporter-{asked.exporter.replace('_', '-')}"
+        return f"there are no traces: {said} needs an exporter that is not installed; pip install {distribution}"
+    return None
+
+
+def entry_point(asked: Wanted) -> EntryPoint | None:
+    """The exporter, as its distribution declares it; None if none is installed."""
+    found = entry_points(group="opentelemetry_traces_exporter")
+    return next((each for each in found if each.name == asked.exporter), None)
 
 
 def secrets(environ: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,6 @@ import threading
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.metadata import entry_points
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -18,8 +17,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from aura_core._version import __version__
 from aura_core.errors import words_of
-from aura_core.limits import MESSAGE_LIMIT, TRACES_FLUSH, UNKNOWN_WORDS
-from aura_core.telemetry.otel_variables import Wanted
+from aura_core.limits import COLLECTOR_TIME, MESSAGE_LIMIT, TRACES_FLUSH, UNKNOWN_WORDS
+from aura_core.telemetry.otel_variables import Wanted, entry_point
 from aura_core.text import counted, printable
 
 log = logging.getLogger("aura.traces")
@@ -31,19 +30,14 @@ class NoExporter(Exception):
     """The exporter that the variables ask for cannot be used; the message says why and what to do."""
 
 
-def make_exporter(wanted: Wanted) -> SpanExporter:
+def make_exporter(wanted: Wanted, **options: float) -> SpanExporter:
     """The exporter, which reads its own variables. Raises NoExporter."""
-    asked = f"{wanted.variable}={os.environ.get(wanted.variable, '')}"
-    if not wanted.exporter:
-        raise NoExporter(f"{asked} is not supported; set http/protobuf")
-    found = [each for each in entry_points(group="opentelemetry_traces_exporter") if each.name == wanted.exporter]
-    if not found:
-        distribution = f"opentelemetry-exporter-{wanted.exporter.replace('_', '-')}"
-        raise NoExporter(f"{asked} needs an exporter that is not installed; pip install {distribution}")
     try:
-        exporter: SpanExporter = found[0].load()()
+        found = entry_point(wanted)
+        assert found is not None  # the caller has looked
+        exporter: SpanExporter = found.load()(**options)
     except Exception as exc:  # it comes from any distribution, and its variables may hold anything
-        raise NoExporter(f"{asked}: the exporter {wanted.exporter} fails: {words_of(exc)}") from exc
+        raise NoExporter(f"{wanted.variable}: the exporter {wanted.exporter} fails: {words_of(exc)}") from exc
     return exporter
 
 
@@ -83,6 +77,23 @@ class SpanExport:
             _SDK.propagate = self._propagated
 
 
+def ask_collector(wanted: Wanted) -> str | None:
+    """Send it no spans, for at most `COLLECTOR_TIME` seconds. Returns why it takes none; None if it does."""
+    try:
+        watched = _Watched(make_exporter(wanted, timeout=COLLECTOR_TIME))
+    except NoExporter as why:
+        return str(why)
+    propagated, _SDK.propagate = _SDK.propagate, False
+    _SDK.addHandler(watched.hearing)
+    try:
+        result = watched.export([])
+        watched.shutdown()
+    finally:
+        _SDK.removeHandler(watched.hearing)
+        _SDK.propagate = propagated
+    return None if result is SpanExportResult.SUCCESS else watched.hearing.reason
+
+
 def _resource() -> Resource:
     """What the spans are of; the variables OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come first."""
     own = {"service.name": "aura", "service.version": __version__, "service.instance.id": str(uuid.uuid4())}
@@ -109,7 +120,8 @@ class _Watched(SpanExporter):
             self.hearing.reason = words_of(exc)
         if result is not SpanExportResult.SUCCESS:
             self._lost += len(spans)
-            self._fail("the collector takes no traces, which are lost until it does")
+            if spans:
+                self._fail("the collector takes no traces, which are lost until it does")
         elif self._failing:
             self._failing = False
             log.info("the collector takes traces again; lost: %s", counted(self._lost, "span"))

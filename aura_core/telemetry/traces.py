@@ -130,6 +130,7 @@ class AnswerSpans:
 
     def attempt(self, provider: str, kind: str) -> "AttemptSpan":
         """Begin the span of an attempt at this instance; `kind` is the conventions' name for its provider."""
+        # The first one begins with the answer.
         began = time_ns() if self._attempts else self._began
         attempt = AttemptSpan(self._tracer, self._context, provider, kind, self._stream, began)
         self._attempts.append(attempt)
@@ -143,7 +144,7 @@ class AnswerSpans:
                 # In order. One that was given up before it began has no span yet.
                 own = next((each for each in unended if each.provider == attempt.provider), None)
                 if own is None:
-                    began = time_ns() - int(attempt.ms * 1e6)
+                    began = self._began + _nanoseconds(attempt.after_ms)
                     own = AttemptSpan(self._tracer, self._context, attempt.provider, "", self._stream, began)
                 else:
                     unended.remove(own)
@@ -201,7 +202,7 @@ class AttemptSpan:
         if attempt.address:
             span.set_attributes(_place_of(attempt.address))
         if attempt.first_token_ms is not None:
-            span.add_event(FIRST_TOKEN, timestamp=self._began + int(attempt.first_token_ms * 1e6))
+            span.add_event(FIRST_TOKEN, timestamp=self._began + _nanoseconds(attempt.first_token_ms))
             span.set_attribute("gen_ai.response.time_to_first_chunk", attempt.first_token_ms / 1000)
         if attempt.upstream_status:
             span.set_attribute("http.response.status_code", attempt.upstream_status)
@@ -211,7 +212,7 @@ class AttemptSpan:
         if answer is not None:
             span.set_attributes(_cost(answer))
         _set_outcome(span, attempt.outcome, attempt.code, attempt.error)
-        span.end(min(self._began + int(attempt.ms * 1e6), time_ns()))
+        span.end(min(self._began + _nanoseconds(attempt.ms), time_ns()))
 
 
 def _of_answer(record: StreamRecord) -> Attributes:
@@ -250,6 +251,10 @@ def _set_outcome(span: Span, outcome: str, code: str | None, error: str | None) 
         span.set_status(Status(StatusCode.ERROR, printable(error or "") or None))
     elif outcome == "done" and code is not None:
         span.set_attribute("gen_ai.response.finish_reasons", [code])
+
+
+def _nanoseconds(milliseconds: float) -> int:
+    return int(milliseconds * 1e6)
 
 
 @lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from aura_core.telemetry.otel_variables import EXTRA, wanted
+from aura_core.telemetry.otel_variables import problem, wanted
 
 if TYPE_CHECKING:
     from aura_core.telemetry.traces import Traces
@@ -13,23 +13,28 @@ log = logging.getLogger("aura.traces")
 
 
 def open_traces(environ: Mapping[str, str]) -> "Traces | None":
-    """The traces of this process; None where nobody asked for any, or where they are not possible, which is logged.
+    """The traces of this process; None where nobody asked for any, or where they are not possible.
 
-    Call it after the process has forked: it starts a thread.
+    Call it after the process has forked: it starts a thread. What `problem` tells is not logged again.
     """
     asked = wanted(environ)
-    if asked is None:
+    if asked is None or problem(environ) is not None:
         return None
+    from aura_core.telemetry.span_export import NoExporter, SpanExport
+    from aura_core.telemetry.traces import Traces
+
     try:
-        from aura_core.telemetry.span_export import NoExporter, SpanExport
-        from aura_core.telemetry.traces import Traces
-    except ModuleNotFoundError as exc:
-        log.warning("there are no traces: %s is set, but %s is missing; %s", asked.variable, exc.name, EXTRA)
-        return None
-    try:
-        traces = Traces(SpanExport(asked))
+        return Traces(SpanExport(asked))
     except NoExporter as why:
         log.warning("there are no traces: %s", why)
         return None
-    log.info("traces go to %s", asked.address or asked.exporter)
-    return traces
+
+
+def unreachable(environ: Mapping[str, str]) -> str | None:
+    """Why the collector takes no traces; None if it does, or if none were asked for. It takes some seconds."""
+    asked = wanted(environ)
+    if asked is None or not asked.address or problem(environ) is not None:
+        return None
+    from aura_core.telemetry.span_export import ask_collector
+
+    return ask_collector(asked)

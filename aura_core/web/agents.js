@@ -2,7 +2,7 @@
 // The agent picker: choose an agent, and see its provider and its error.
 
 import { behind } from "./chat.js";
-import { h } from "./dom.js";
+import { h, withCode } from "./dom.js";
 
 /** @typedef {import("./host-types.js").Agent} Agent */
 
@@ -11,7 +11,7 @@ export class AgentPicker {
   #agents = [];
   /** The chosen agent, here or by opening its chat; it may not be in the list now. */
   #wanted = "";
-  #select = h("select", { "aria-label": "Agent" });
+  #select = h("select", { "aria-label": "Agent", "aria-keyshortcuts": "Alt+P", title: "Agent (Alt+P)" });
   #behind = h("span", { class: "behind" });
   #error = h("p", { class: "agent-error", hidden: true });
   #trouble = "";
@@ -82,7 +82,7 @@ export class AgentPicker {
     const agent = this.chosen;
     this.#select.disabled = this.#agents.length === 0;
     this.#behind.textContent = agent ? behind(agent) : "";
-    this.#error.textContent = this.#trouble || (agent?.error ?? "");
+    this.#error.replaceChildren(...withCode(this.#trouble || (agent?.error ?? "")));
     this.#error.hidden = !this.#error.textContent;
   }
 }

@@ -3,12 +3,13 @@
 
 import { isRunning } from "./chat.js";
 import { about, ending } from "./error-advice.js";
-import { h } from "./dom.js";
+import { h, withCode } from "./dom.js";
 import { linkFiles } from "./file-links.js";
 import { Markdown } from "./markdown.js";
 
 /** @typedef {import("./chat.js").Answer} Answer */
-/** @typedef {Pick<import("./host-types.js").Host, "copy" | "codeActions" | "remedies" | "whichFiles" | "openFile">} Host */
+/** @typedef {import("./host-types.js").Host} WholeHost */
+/** @typedef {Pick<WholeHost, "copy" | "codeActions" | "exportFile" | "remedies" | "whichFiles" | "openFile">} Host */
 
 /** Characters of a text that are rendered before the clock is checked again. */
 const SLICE = 8 * 1024;
@@ -16,8 +17,9 @@ const SLICE = 8 * 1024;
 const GAP = 4000;
 
 /**
- * Actions for an answer: ask again, continue it, edit its question, choose another agent.
- * @typedef {{ again: () => void, goOn?: () => void, edit?: () => void, otherAgent?: () => void }} Actions
+ * Actions for an answer: ask again, continue it, edit its question, choose another agent. `linked`: what it names has become
+ * links.
+ * @typedef {{ again: () => void, goOn?: () => void, edit?: () => void, otherAgent?: () => void, linked?: () => void }} Actions
  */
 
 export class AnswerView {
@@ -37,6 +39,7 @@ export class AnswerView {
   #taken;
   #lastEventAt = Date.now();
   #settled = false;
+  #blocks = 0;
 
   /**
    * @param {Answer} answer
@@ -53,7 +56,7 @@ export class AnswerView {
     this.#taken = { text: answer.text.length, reasoning: answer.reasoning.length };
     this.#markdown = new Markdown(this.#text, (code, language) => this.#frame(code, language));
     this.#state.append(h("span", { class: "pulse", "aria-hidden": "true" }), this.#stateText);
-    this.element = h("article", { class: "answer", "aria-label": `Answer of ${name}` });
+    this.element = h("article", { class: "answer", "aria-label": `Answer of ${name}`, tabindex: "-1" });
     this.element.append(h("p", { class: "who" }, name), this.#reasoning, this.#text, this.#state, this.#end);
     this.tick();
   }
@@ -114,8 +117,10 @@ export class AnswerView {
 
   /** The state of the turn, in words. */
   get state() {
-    const { state, model, silent, began, thought } = this.#answer;
-    const since = (/** @type {number} */ from) => Math.floor((Date.now() - from) / 1000);
+    const { state, model, silent, began, thought, queued } = this.#answer;
+    // The clock may have been set back since.
+    const since = (/** @type {number} */ from) => Math.max(0, Math.floor((Date.now() - from) / 1000));
+    if (state === "connecting" && queued) return `Waiting for a connection, ${since(began)} s: ${crowded(queued)}`;
     if (state === "connecting") return `Connecting, ${since(began)} s`;
     if (state === "waiting" && silent) return `Asking ${model}, as ${silent} does not answer, ${since(began)} s`;
     if (state === "waiting") return `Waiting for ${model}, ${since(began)} s`;
@@ -127,7 +132,7 @@ export class AnswerView {
   #think() {
     this.#reasoning.hidden = false;
     let last = this.#thoughts.lastChild;
-    if (!last || (last.textContent?.length ?? 0) > 2 * SLICE) last = this.#thoughts.appendChild(h("p", {}, ""));
+    if (!last || (last.textContent?.length ?? 0) > 2 * SLICE) last = this.#thoughts.appendChild(h("p", { dir: "auto" }, ""));
     last.appendChild(new Text(this.#pendingThoughts));
     last.normalize();
     this.#pendingThoughts = "";
@@ -150,33 +155,36 @@ export class AnswerView {
     else if (note) this.#end.append(h("p", { class: "note" }, note));
     const footer = this.#footer();
     if (footer.textContent) this.#end.append(footer);
-    void linkFiles(this.#text, this.#host);
+    void linkFiles(this.#text, this.#host).then(() => this.#actions.linked?.());
     this.element.dataset["state"] = state;
   }
 
   /** @param {import("./host-types.js").Failure} failure */
   #failed({ code, message, retryAfter = 0 }) {
     const { title, todo, retry } = about(code);
-    const box = h("div", { class: "failure", "data-code": code }, h("p", { class: "title" }, title), h("p", {}, message));
+    const box = h("div", { class: "failure", "data-code": code }, h("p", { class: "title" }, title), h("p", {}, ...withCode(message)));
     const { again, goOn, edit, otherAgent } = this.#actions;
     const ways = h("div", { class: "ways" });
     const remedies = (this.#host.remedies ?? []).filter(({ codes }) => codes.includes(code));
     for (const { label, run } of remedies) ways.append(action(label, run, "remedy"));
-    if (retry) ways.append(this.#retryButton((this.#answer.ended ?? Date.now()) + retryAfter * 1000));
+    if (retry) ways.append(this.#retryButton(retryAfter));
     if (goOn && this.#answer.text.trim()) ways.append(action("Continue", goOn, "continue"));
     if (edit) ways.append(action("Edit the question", edit));
     if (otherAgent) ways.append(action("Choose another agent", otherAgent));
     if (otherAgent && !retry) ways.append(action("Ask again", again, "again"));
-    box.append(h("p", {}, todo));
+    box.append(h("p", {}, ...withCode(todo)));
     if (ways.hasChildNodes()) box.append(ways);
     return box;
   }
 
-  /** @param {number} from  when the provider accepts requests again */
-  #retryButton(from) {
+  /** @param {number} after  seconds from the failure after which the provider accepts requests again */
+  #retryButton(after) {
     const button = h("button", { type: "button", class: "retry", onclick: () => this.#actions.again() });
+    // A failure from before a reload is known only by the time of day, which may have been set back since.
+    const gone = Math.max(0, Date.now() - (this.#answer.ended ?? Date.now()));
+    const from = performance.now() + after * 1000 - gone;
     const count = () => {
-      const wait = Math.ceil((from - Date.now()) / 1000);
+      const wait = Math.ceil((from - performance.now()) / 1000);
       button.disabled = wait > 0;
       button.textContent = wait > 0 ? `Retry in ${wait} s` : "Retry";
       if (wait > 0) setTimeout(count, 1000);
@@ -188,12 +196,12 @@ export class AnswerView {
   #footer() {
     const { state, text, began, first, ended, pieces, totalTokens } = this.#answer;
     const facts = [];
-    if (first !== undefined) facts.push(`first token ${span(first - began)}`);
+    if (first !== undefined) facts.push(`first token ${span(Math.max(0, first - began))}`);
     const seconds = ((ended ?? 0) - (first ?? 0)) / 1000;
     if (pieces > 1 && seconds >= 0.05) facts.push(`${Math.round(pieces / seconds)} tokens/s`);
     if (totalTokens) facts.push(`${totalTokens.toLocaleString("en")} ${totalTokens === 1 ? "token" : "tokens"} in total`);
     const footer = h("footer", {}, h("span", { class: "facts" }, facts.join(" · ")));
-    if (text && this.#host.copy) footer.append(copyButton(this.#host.copy, () => text));
+    if (text && this.#host.copy) footer.append(copyButton(this.#host.copy, () => text, "answer"));
     const { again, goOn } = this.#actions;
     if (state === "stopped" && text.trim() && goOn) footer.append(action("Continue", goOn, "continue quiet"));
     if (state !== "failed") footer.append(action(state === "stopped" ? "Retry" : "Ask again", again, "again quiet"));
@@ -207,14 +215,21 @@ export class AnswerView {
   #frame(code, language) {
     const bar = h("div", { class: "bar" }, h("span", {}, language || "code"));
     const text = () => code.textContent ?? "";
+    const name = `${language || "code"}, block ${++this.#blocks}`;
     for (const { label, title = label, languages, run } of this.#host.codeActions ?? []) {
       if (languages && !languages.includes(language.toLowerCase())) continue;
-      const act = () => run(text(), language);
-      bar.append(h("button", { type: "button", class: "quiet", title, onclick: act }, label));
+      const properties = { class: "quiet", title, "aria-label": `${label}: ${name}`, onclick: () => run(text(), language) };
+      bar.append(h("button", { type: "button", ...properties }, label));
     }
-    if (this.#host.copy) bar.append(copyButton(this.#host.copy, text));
+    const { exportFile, copy } = this.#host;
+    if (exportFile && language.toLowerCase() === "mermaid") {
+      // Viewers of Mermaid and editors open such a file; a renderer would be larger than this page.
+      const save = () => exportFile("diagram.mmd", text());
+      bar.append(h("button", { type: "button", class: "quiet", "aria-label": `Save diagram: ${name}`, onclick: save }, "Save diagram"));
+    }
+    if (copy) bar.append(copyButton(copy, text, name));
     // Long lines scroll, also by keyboard.
-    const pre = h("pre", { tabindex: "0", role: "group", "aria-label": language ? `Code, ${language}` : "Code" }, code);
+    const pre = h("pre", { tabindex: "0", role: "group", "aria-label": `Code: ${name}` }, code);
     return h("div", { class: "code" }, bar, pre);
   }
 }
@@ -236,13 +251,23 @@ function span(ms) {
 /**
  * @param {(text: string) => Promise<void>} copy
  * @param {() => string} text
+ * @param {string} of  names what it copies
  */
-function copyButton(copy, text) {
-  const button = h("button", { type: "button", class: "copy quiet" }, "Copy");
+function copyButton(copy, text, of) {
+  const button = h("button", { type: "button", class: "copy quiet" });
+  const show = (/** @type {string} */ label) => {
+    button.textContent = label;
+    button.ariaLabel = `${label}: ${of}`;
+  };
+  show("Copy");
   button.addEventListener("click", async () => {
-    const copied = await copy(text()).then(() => true, () => false); // prettier-ignore
-    button.textContent = copied ? "Copied" : "Not copied";
-    setTimeout(() => (button.textContent = "Copy"), 1500);
+    show(await copy(text()).then(() => "Copied", () => "Not copied")); // prettier-ignore
+    setTimeout(() => show("Copy"), 1500);
   });
   return button;
+}
+
+/** @param {number} others */
+function crowded(others) {
+  return `${others} answers are running in other tabs, and a browser opens only six connections to a server. This one begins when one of them ends.`;
 }

@@ -1,6 +1,7 @@
 // @ts-check
 // The attachments of a chat, sent with each question as context: shown as chips with their size until they are removed.
 
+import { beginning } from "./characters.js";
 import { h } from "./dom.js";
 
 /** @typedef {import("./chat.js").Attachment} Attachment */
@@ -66,7 +67,7 @@ export class Attachments {
     };
     const button = h("button", { type: "button", class: "quiet", "aria-label": `Remove ${label}`, onclick: remove }, "×");
     const size = h("span", { class: "size" }, sizeInWords(text.length));
-    return h("li", { title: text.slice(0, 2000) }, h("span", {}, label), size, button);
+    return h("li", { title: beginning(text, 2000) }, h("span", { dir: "auto" }, label), size, button);
   }
 }
 

@@ -1,8 +1,10 @@
 // @ts-check
 // The Markdown blocks that contain text: each receives its text in pieces and only appends to the page.
 
+import { isHighSurrogate } from "./characters.js";
 import { h } from "./dom.js";
 import { unescape } from "./escapes.js";
+import { highlight } from "./highlight.js";
 import { cut, inline } from "./inline.js";
 
 /** At most this much of an unfinished paragraph is laid out again: older text is never changed. */
@@ -49,6 +51,12 @@ export class TextBlock {
     while (this.#raw.length > WINDOW) this.#freeze();
   }
 
+  /** Put something in front of the text. @param {HTMLElement} mark */
+  mark(mark) {
+    this.element.append(mark, " ");
+    this.#frozen = this.element.lastChild;
+  }
+
   #freeze() {
     const head = this.#raw.slice(0, WINDOW);
     const at = cut(head, this.#before);
@@ -58,7 +66,9 @@ export class TextBlock {
     this.#raw = this.#raw.slice(at);
     this.#size += at;
     if (this.#size < ELEMENT) return;
+    const { dir } = this.element;
     this.element = element(this.#level);
+    this.element.dir = dir;
     this.element.className = "goes-on";
     this.#parent.append(this.element);
     this.#frozen = null;
@@ -119,6 +129,7 @@ export class TextBlock {
   becomeHeading(level) {
     this.show();
     const heading = element(level);
+    heading.dir = this.element.dir;
     heading.append(...this.element.childNodes);
     this.element.replaceWith(heading);
   }
@@ -138,6 +149,7 @@ function element(level) {
  */
 export class CodeBlock {
   #code;
+  #language;
   /** @type {Text} */
   #text;
   #pending = "";
@@ -152,6 +164,7 @@ export class CodeBlock {
   constructor(parent, kind, info, frame) {
     this.kind = kind;
     const language = unescape(info).trim().split(/\s+/)[0] ?? "";
+    this.#language = language;
     this.#code = h("code", language ? { "data-language": language } : {});
     this.#text = this.#more();
     parent.append(frame(this.#code, language));
@@ -186,6 +199,7 @@ export class CodeBlock {
         const line = this.#pending.lastIndexOf("\n", Math.max(room, 0)) + 1;
         const tail = this.#text.data.endsWith("\n") || this.#text.length === 0;
         at = line || (tail || room > 0 ? Math.max(room, 0) : 0);
+        if (isHighSurrogate(this.#pending, at - 1)) at--; // the other half would be in another element
       }
       this.#text.appendData(this.#pending.slice(0, at));
       this.#pending = this.#pending.slice(at);
@@ -195,6 +209,7 @@ export class CodeBlock {
 
   end() {
     this.show();
+    highlight(this.#code, this.#language);
   }
 }
 
@@ -224,7 +239,8 @@ export class TableBlock {
     this.#aligns = cells(delimiters).map((cell) => `${cell.startsWith(":") ? "l" : ""}${cell.endsWith(":") ? "r" : ""}`);
     this.#table = h("table", {}, h("thead", {}, this.#row("th", head)));
     // A wide table scrolls by itself, also by keyboard.
-    parent.append(h("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" }, this.#table));
+    this.element = h("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" }, this.#table);
+    parent.append(this.element);
   }
 
   /** @param {string} line  a whole row */

@@ -1,6 +1,8 @@
 // @ts-check
 // A conversation as data: questions, answers and how they ended, and the history that is sent to the model.
 
+import { beginning } from "./characters.js";
+
 /** @typedef {import("./host-types.js").Failure} Failure */
 /** @typedef {import("./host-types.js").Said} Said */
 /** @typedef {import("./host-types.js").TurnEvent} TurnEvent */
@@ -13,6 +15,7 @@
  * @property {string} agent
  * @property {string} model  its name in the state line
  * @property {string} [provider]  who is asked
+ * @property {number} [queued]  so many other answers use the browser's connections to the server
  * @property {string} [silent]  who was asked before and does not answer
  * @property {"connecting" | "waiting" | "thinking" | "answering" | "done" | "stopped" | "failed"} state
  * @property {string} text
@@ -110,7 +113,11 @@ export function take(answer, event) {
   switch (event.type) {
     case "open":
       if (answer.state === "connecting") answer.state = "waiting";
+      delete answer.queued;
       return true;
+    case "queued":
+      answer.queued = event.others;
+      return answer.state === "connecting";
     case "asking":
       if (answer.state === "connecting") answer.state = "waiting";
       answer.silent = answer.provider ?? "the first provider"; // a workflow's step knows only its agent
@@ -161,9 +168,9 @@ export function history(turns) {
     ]);
 }
 
-/** The title of a chat without one: the first line of the question. @param {string} text */
+/** The title of a chat without one: the beginning of the question's first line. @param {string} text */
 export function titleOf(text) {
-  return text.trim().split("\n", 1)[0]?.slice(0, 80) ?? "";
+  return beginning(text.trim().split("\n", 1)[0] ?? "", 80);
 }
 
 /**

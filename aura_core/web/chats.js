@@ -97,7 +97,7 @@ export class ChatList {
   #item(chat) {
     const name = nameOf(chat);
     const when = new Date(chat.updated).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-    const open = h("button", { type: "button", class: "open" }, h("span", {}, name), h("time", {}, when));
+    const open = h("button", { type: "button", class: "open" }, h("span", { dir: "auto" }, name), h("time", {}, when));
     open.addEventListener("click", () => {
       this.panel.hidePopover();
       this.#actions.open(chat);
@@ -136,7 +136,7 @@ export class ChatList {
    * @param {HTMLElement} row
    */
   #rename(chat, row) {
-    const input = h("input", { "aria-label": "Name of the chat", maxlength: "200" });
+    const input = h("input", { "aria-label": "Name of the chat", maxlength: "200", dir: "auto" });
     input.value = chat.title;
     let over = false;
     const end = (/** @type {boolean} */ keep) => {
@@ -183,7 +183,7 @@ export class ChatList {
     };
     const button = h("button", { type: "button", "aria-label": `Undo: restore ${nameOf(chat)}`, "data-undo": chat.id, onclick: back });
     button.append("Undo");
-    return h("li", {}, h("div", { class: "row deleted" }, h("span", {}, `Deleted: ${nameOf(chat)}`), button));
+    return h("li", {}, h("div", { class: "row deleted" }, h("span", { dir: "auto" }, `Deleted: ${nameOf(chat)}`), button));
   }
 }
 

@@ -39,7 +39,7 @@ export class Composer {
       writing.attached(list);
       this.input.focus();
     });
-    this.input = h("textarea", { rows: "1", "aria-label": "Message", "aria-keyshortcuts": "Enter", name: "message" });
+    this.input = h("textarea", { rows: "1", dir: "auto", "aria-label": "Message", "aria-keyshortcuts": "Enter", name: "message" });
     this.#words = new Words(this.input, (word) => writing.suggest(word));
     const keys = "Enter sends · Shift+Enter inserts a line break · Esc stops";
     this.tools = h("div", { class: "tools" });
@@ -70,7 +70,7 @@ export class Composer {
     } else if (event.key === "Escape" && this.#edited && !this.#running) {
       event.preventDefault();
       this.#leaveEdit();
-    } else if ((event.key === "ArrowUp" || event.key === "ArrowDown") && this.#recall(event.key === "ArrowUp" ? 1 : -1)) {
+    } else if ((event.key === "ArrowUp" || event.key === "ArrowDown") && !event.altKey && this.#recall(event.key === "ArrowUp" ? 1 : -1)) {
       event.preventDefault();
     }
   }

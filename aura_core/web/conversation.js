@@ -6,6 +6,7 @@ import { isRunning } from "./chat.js";
 import { h } from "./dom.js";
 import { Painter } from "./painter.js";
 import { QuestionView } from "./question.js";
+import { setReachable } from "./reach.js";
 import { Follow } from "./scroll.js";
 
 /** @typedef {import("./chat.js").Turn} Turn */
@@ -23,6 +24,9 @@ import { Follow } from "./scroll.js";
 
 /** @typedef {{ turn: Turn, question: QuestionView, answer: AnswerView }} Shown */
 
+/** Pixels above a message that the focus has moved to. */
+const ABOVE = 8;
+
 export class Conversation {
   #host;
   #name;
@@ -32,6 +36,8 @@ export class Conversation {
   /** @type {Shown[]} */
   #shown = [];
   #painter;
+  /** @type {Shown | undefined} the one whose buttons Tab reaches: the last one, until the reader goes to another */
+  #reached;
 
   /**
    * @param {import("./host-types.js").Host} host
@@ -43,10 +49,47 @@ export class Conversation {
     this.#name = name;
     this.#actions = actions;
     this.log = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": "Conversation", tabindex: "0" });
+    this.log.ariaKeyShortcuts = "Alt+ArrowUp Alt+ArrowDown"; // both are in docs/page.md
     this.log.append(this.#messages);
     this.jump = h("button", { type: "button", class: "jump", hidden: true }, "Jump to latest ↓");
     this.#follow = new Follow(this.log, this.jump);
-    this.#painter = new Painter((paint) => this.#follow.around(paint));
+    this.#painter = new Painter((paint) => this.#follow.around(paint), (view) => this.#painted(view)); // prettier-ignore
+    this.#messages.addEventListener("focusin", ({ target }) => this.#reach(this.#shown.find((shown) => holds(shown, target))));
+  }
+
+  /** @param {Shown | undefined} shown  Tab reaches it from now on */
+  #reach(shown) {
+    if (!shown || shown === this.#reached) return;
+    const before = this.#reached;
+    this.#reached = shown;
+    for (const one of [before, shown]) if (one) this.#mark(one);
+  }
+
+  /** @param {Shown} shown */
+  #mark(shown) {
+    setReachable(shown.question.element, shown === this.#reached);
+    setReachable(shown.answer.element, shown === this.#reached);
+  }
+
+  /** An answer is on the page as far as it has arrived, or something in it has become a link. @param {AnswerView} view */
+  #painted(view) {
+    const shown = this.#shown.find(({ answer }) => answer === view);
+    if (shown && shown !== this.#reached && !isRunning(shown.turn.answer)) setReachable(view.element, false);
+  }
+
+  /**
+   * Move the focus to the message before or after the one that has it; from elsewhere to the last one.
+   * @param {1 | -1} step
+   * @returns {boolean} false at the end
+   */
+  move(step) {
+    const messages = this.#shown.flatMap(({ question, answer }) => [question.element, answer.element]);
+    const at = messages.findIndex((message) => message.contains(document.activeElement));
+    const next = messages[at < 0 ? messages.length - 1 : Math.max(at + step, 0)];
+    if (!next || (at < 0 && step > 0)) return false;
+    next.focus({ preventScroll: true });
+    this.log.scrollTop = next.offsetTop - this.log.offsetTop - ABOVE; // scrollIntoView would move the frame around a webview
+    return true;
   }
 
   /**
@@ -76,6 +119,8 @@ export class Conversation {
       this.#messages.append(shown.question.element, shown.answer.element);
     }
     for (const { turn, question } of this.#shown) question.versions(versions.of(turn), turn);
+    this.#reached = this.#shown.at(-1);
+    for (const shown of this.#shown) this.#mark(shown);
   }
 
   /** @param {Turn} turn */
@@ -87,11 +132,13 @@ export class Conversation {
   /** @param {Turn} turn */
   #answer(turn) {
     const { again, goOn, edit, otherAgent } = this.#actions;
+    /** @type {AnswerView} */
     const view = new AnswerView(turn.answer, this.#name(turn.answer.agent), this.#host, {
       again: () => again(turn),
       goOn: () => goOn(turn),
       edit: () => edit(turn),
       otherAgent,
+      linked: () => this.#painted(view),
     });
     this.#painter.add(view);
     return view;
@@ -148,4 +195,12 @@ export class Conversation {
   toEnd() {
     this.#follow.toEnd();
   }
+}
+
+/**
+ * @param {Shown} shown
+ * @param {EventTarget | null} target
+ */
+function holds({ question, answer }, target) {
+  return target instanceof Node && (question.element.contains(target) || answer.element.contains(target));
 }

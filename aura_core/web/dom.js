@@ -27,3 +27,14 @@ export function h(tag, properties = {}, ...children) {
 export function isComposing(event) {
   return event.isComposing || event.keyCode === 229;
 }
+
+/**
+ * A message of ours or of the server, in which backticks enclose code.
+ * @param {string} text
+ * @returns {(string | HTMLElement)[]}
+ */
+export function withCode(text) {
+  const parts = text.split("`");
+  if (parts.length % 2 === 0) return [text]; // one of them has no partner
+  return parts.map((part, index) => (index % 2 ? h("code", {}, part) : part));
+}

@@ -47,9 +47,11 @@
  */
 
 /**
- * An event of a turn. `open`: the server has accepted the request, or a complete answer was requested; `asking`: this
- * provider is asked now, as the one before it does not answer; `stopped` may have a reason.
+ * An event of a turn. `open`: the server has accepted the request, or a complete answer was requested; `queued`: the browser
+ * has not sent it yet, as this many other answers use its connections; `asking`: this provider is asked now, as the one
+ * before it does not answer; `stopped` may have a reason.
  * @typedef {{ type: "open" }
+ *   | { type: "queued", others: number }
  *   | { type: "asking", provider: string }
  *   | { type: "token", content: string }
  *   | { type: "reasoning", content: string }
@@ -128,6 +130,7 @@ looked for, in a full sentence.
  * @property {(names: string[]) => Promise<boolean[]>} [whichFiles]  which of these names are files that `openFile` opens
  * @property {(name: string, line: number) => void} [openFile]  `line` counts from 1
  * @property {(addresses: string[]) => void} [dropped]  attach the files with these URIs; report each with `attach` or `refused`
+ * @property {boolean} [ownFind]  Ctrl+F opens the view's own search, as the window of the host has none
  * @property {(chat: string, title: string) => void} [shown]  this chat is now displayed, or has a new title
  */
 

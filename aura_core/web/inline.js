@@ -1,22 +1,11 @@
 // @ts-check
 // Turn the text of one Markdown paragraph into DOM nodes: emphasis, code, links; CommonMark's algorithm.
 
+import { isHighSurrogate } from "./characters.js";
 import { h } from "./dom.js";
+import { Emphasis } from "./emphasis.js";
 import { ENTITY, entity, unescape } from "./escapes.js";
-
-/**
- * A run of `*`, `_` or `~` that may open or close emphasis.
- * @typedef {object} Delimiter
- * @property {Text} node
- * @property {string} char
- * @property {number} length  what is left of the run
- * @property {number} original
- * @property {boolean} opens
- * @property {boolean} closes
- * @property {number} at  offset in the source
- * @property {Delimiter | null} previous
- * @property {Delimiter | null} next
- */
+import { anchor, withoutTail } from "./links.js";
 
 /**
  * A `[` or `![` that may begin a link.
@@ -25,10 +14,10 @@ import { ENTITY, entity, unescape } from "./escapes.js";
  * @property {boolean} image
  * @property {boolean} active
  * @property {number} at
- * @property {Delimiter | null} delimiter  the last one before it
+ * @property {import("./emphasis.js").Delimiter | null} delimiter  the last one before it
  */
 
-const PLAIN = /[^\n`*_~[\]!<&\\h]+/y;
+const PLAIN = /[^\n`*_~[\]!<&\\h$]+/y;
 const RUN = /`+/y;
 const AUTOLINK = /<([a-z][a-z0-9+.-]{1,31}:[^\s<>\x00-\x1f]*)>/iy;
 const EMAIL =
@@ -36,9 +25,10 @@ const EMAIL =
 const BARE_URL = /https?:\/\/[^\s<>"`]+/iy;
 const TITLE = /[ \t\n]+(?:"((?:\\[^]|[^\\"])*)"|'((?:\\[^]|[^\\'])*)'|\(((?:\\[^]|[^\\()])*)\))/y;
 const SPACES = /[ \t]*\n?[ \t]*/y;
+const NOTE = /\[\^[^\s[\]]{1,100}\]/y;
+/** The end of a formula, with the character before it: money, as in "$5 or $10", has none. */
+const FORMULA_END = /[^\s\\$]\$(?![\p{L}\p{N}$])/gu;
 const ESCAPABLE = /[!-/:-@[-`{-~]/;
-const PUNCTUATION = /[\p{P}\p{S}]/u;
-const SAFE = /^(?:https?:|mailto:)/i;
 
 /**
  * The nodes of a text. `before` is the character in front of it, where a longer text was cut.
@@ -67,8 +57,7 @@ export function cut(text, before) {
       if (ownWord && /[ \n]/.test(text[at - 1] ?? "") && text[at - 2] !== "\\") return at;
     }
   }
-  const surrogate = /[\ud800-\udbff]/.test(text[text.length - 1] ?? "");
-  return surrogate ? text.length - 1 : text.length;
+  return isHighSurrogate(text, text.length - 1) ? text.length - 1 : text.length;
 }
 
 class Inline {
@@ -76,10 +65,11 @@ class Inline {
   #out = document.createDocumentFragment();
   /** @type {Text | null} the text node that plain text is appended to */
   #plain = null;
-  /** @type {Delimiter | null} */
-  #last = null;
+  #emphasis = new Emphasis((at) => this.#mayStillMean(at));
   /** @type {Bracket[]} */
   #brackets = [];
+  /** @type {Set<string>} what begins a formula and is not followed by its end */
+  #endless = new Set();
   /** Where the last white space of the text is. */
   #lastSpace;
   /** @type {Set<number>} lengths of backtick runs without a closing run */
@@ -103,7 +93,7 @@ class Inline {
   run() {
     while (this.#at < this.text.length) this.#step();
     for (const bracket of this.#brackets) this.#mayStillMean(bracket.at);
-    this.#emphasis(null);
+    this.#emphasis.pair(null);
     return this.#out;
   }
 
@@ -125,7 +115,7 @@ class Inline {
       case "~":
         return this.#delimiters();
       case "[":
-        return this.#openBracket(false);
+        return this.#note() || this.#openBracket(false);
       case "!":
         if (this.text[this.#at + 1] === "[") return this.#openBracket(true);
         return this.#say(this.text[this.#at++] ?? "");
@@ -137,6 +127,8 @@ class Inline {
         return this.#entity();
       case "h":
         return this.#bareUrl();
+      case "$":
+        return this.#dollar();
       default:
         this.#say(this.#match(PLAIN)?.[0] ?? "");
     }
@@ -178,7 +170,9 @@ class Inline {
   }
 
   #backslash() {
-    const next = this.text[++this.#at] ?? "";
+    const next = this.text[this.#at + 1] ?? "";
+    if ((next === "(" && this.#formula("\\(", "\\)")) || (next === "[" && this.#formula("\\[", "\\]"))) return;
+    this.#at++;
     if (next === "\n") {
       this.#at++;
       this.#put(h("br"));
@@ -211,35 +205,65 @@ class Inline {
     this.#say(run);
   }
 
+  #dollar() {
+    const start = this.#at;
+    const double = this.text[start + 1] === "$";
+    const inWord = /[\p{L}\p{N}$]/u.test(charBefore(this.text, start) || this.before);
+    if (!inWord && this.#formula(double ? "$$" : "$", double ? "$$" : "")) return;
+    while (this.text[this.#at] === "$") this.#at++;
+    this.#say(this.text.slice(start, this.#at));
+  }
+
+  /**
+   * A formula stays as it is written: nothing in it is an escape or emphasis.
+   * @param {string} open
+   * @param {string} close  "" for a single dollar
+   * @returns {boolean} whether there is one here
+   */
+  #formula(open, close) {
+    if (this.#endless.has(open)) return false;
+    const start = this.#at;
+    const body = start + open.length;
+    if (open === "$" && /\s/.test(this.text[body] ?? " ")) {
+      if (body === this.text.length) this.#mayStillMean(start);
+      return false;
+    }
+    // An escaped bracket with other escapes, such as "\(\)", is text.
+    if (this.text[body] === "\\" && /[^\p{L}{|\s]/u.test(this.text[body + 1] ?? " ")) return false;
+    FORMULA_END.lastIndex = body;
+    const at = close ? this.text.indexOf(close, body + 1) : FORMULA_END.exec(this.text) ? FORMULA_END.lastIndex - 1 : -1;
+    const end = at + (close || "$").length;
+    if (at < 0 || (!close && end === this.text.length)) this.#mayStillMean(start);
+    if (at < 0) {
+      this.#endless.add(open);
+      return false;
+    }
+    this.#put(h("code", { class: "math" }, this.text.slice(start, end)));
+    this.#at = end;
+    return true;
+  }
+
+  /** The mark of a footnote, which may follow much later, is text until `Footnotes` makes it a button. */
+  #note() {
+    const start = this.#at;
+    const match = this.#match(NOTE);
+    if (!match) return false;
+    if (this.text[this.#at] === "(") {
+      this.#at = start; // it is the text of a link
+      return false;
+    }
+    if (this.#at === this.text.length) this.#mayStillMean(start);
+    this.#say(match[0]);
+    return true;
+  }
+
   #delimiters() {
     const start = this.#at;
     const char = this.text[start] ?? "";
     while (this.text[this.#at] === char) this.#at++;
     const before = charBefore(this.text, start) || this.before;
     const after = String.fromCodePoint(this.text.codePointAt(this.#at) ?? 10);
-    const afterIsSpace = /\s/.test(after);
-    const beforeIsSpace = /\s/.test(before);
-    const afterIsMark = PUNCTUATION.test(after);
-    const beforeIsMark = PUNCTUATION.test(before);
-    const left = !afterIsSpace && (!afterIsMark || beforeIsSpace || beforeIsMark);
-    const right = !beforeIsSpace && (!beforeIsMark || afterIsSpace || afterIsMark);
-    const length = this.#at - start;
-    const node = this.#put(new Text(this.text.slice(start, this.#at)));
-    if (char === "~" && length !== 2) return;
-    /** @type {Delimiter} */
-    const delimiter = {
-      node,
-      char,
-      length,
-      original: length,
-      opens: char === "_" ? left && (!right || beforeIsMark) : left,
-      closes: char === "_" ? right && (!left || afterIsMark) : right,
-      at: start,
-      previous: this.#last,
-      next: null,
-    };
-    if (this.#last) this.#last.next = delimiter;
-    this.#last = delimiter;
+    this.#emphasis.add(this.#put(new Text(this.text.slice(start, this.#at))), start, before, after);
   }
 
   /** @param {boolean} image */
@@ -247,7 +271,7 @@ class Inline {
     const at = this.#at;
     this.#at += image ? 2 : 1;
     const node = this.#put(new Text(image ? "![" : "["));
-    this.#brackets.push({ node, image, active: true, at, delimiter: this.#last });
+    this.#brackets.push({ node, image, active: true, at, delimiter: this.#emphasis.last });
   }
 
   #closeBracket() {
@@ -261,7 +285,7 @@ class Inline {
       return;
     }
     const element = anchor(link.to, link.title);
-    this.#emphasis(opener.delimiter);
+    this.#emphasis.pair(opener.delimiter);
     while (opener.node.nextSibling) element.append(opener.node.nextSibling);
     // Links cannot be nested: an autolink inside a link becomes text again.
     for (const inner of element.querySelectorAll("a.bare")) inner.replaceWith(...inner.childNodes);
@@ -348,87 +372,6 @@ class Inline {
     if (/^https?:\/\/[\p{L}\p{N}[]/iu.test(url)) this.#put(anchor(url, "", url)).classList.add("bare");
     else this.#say(url);
   }
-
-  /**
-   * Pair the delimiters after `bottom`: CommonMark's "process emphasis".
-   * @param {Delimiter | null} bottom
-   */
-  #emphasis(bottom) {
-    /** @type {Map<string, Delimiter | null>} below these there is no opener for such a closer */
-    const floors = new Map();
-    let closer = bottom ? bottom.next : first(this.#last);
-    while (closer) {
-      if (!closer.closes) {
-        closer = closer.next;
-        continue;
-      }
-      const kind = `${closer.char}${closer.opens}${closer.original % 3}`;
-      const floor = floors.has(kind) ? (floors.get(kind) ?? null) : bottom;
-      let opener = closer.previous;
-      while (opener && opener !== floor && opener !== bottom && !pairs(opener, closer)) opener = opener.previous;
-      if (!opener || opener === floor || opener === bottom) {
-        floors.set(kind, closer.previous);
-        const next = closer.next;
-        if (!closer.opens) this.#remove(closer);
-        closer = next;
-        continue;
-      }
-      closer = this.#wrap(opener, closer);
-    }
-    for (let rest = this.#last; rest && rest !== bottom; rest = rest.previous) {
-      if (rest.opens) this.#mayStillMean(rest.at);
-    }
-    this.#last = bottom;
-    if (bottom) bottom.next = null;
-  }
-
-  /**
-   * @param {Delimiter} opener
-   * @param {Delimiter} closer
-   * @returns {Delimiter | null} the next closer to examine
-   */
-  #wrap(opener, closer) {
-    const used = opener.length >= 2 && closer.length >= 2 ? 2 : 1;
-    const element = h(opener.char === "~" ? "del" : used === 2 ? "strong" : "em");
-    while (opener.node.nextSibling && opener.node.nextSibling !== closer.node) element.append(opener.node.nextSibling);
-    opener.node.after(element);
-    this.#plain = null;
-    for (let between = closer.previous; between && between !== opener; between = closer.previous) this.#remove(between);
-    for (const side of [opener, closer]) {
-      side.length -= used;
-      side.node.data = side.node.data.slice(used);
-    }
-    const next = closer.length ? closer : closer.next;
-    for (const side of [opener, closer]) {
-      if (side.length) continue;
-      side.node.remove();
-      this.#remove(side);
-    }
-    return next;
-  }
-
-  /** @param {Delimiter} delimiter */
-  #remove(delimiter) {
-    if (delimiter.previous) delimiter.previous.next = delimiter.next;
-    if (delimiter.next) delimiter.next.previous = delimiter.previous;
-    else this.#last = delimiter.previous;
-  }
-}
-
-/**
- * @param {Delimiter} opener
- * @param {Delimiter} closer
- */
-function pairs(opener, closer) {
-  if (!opener.opens || opener.char !== closer.char) return false;
-  const both = opener.closes || closer.opens;
-  return !(both && closer.original % 3 !== 0 && (opener.original + closer.original) % 3 === 0);
-}
-
-/** @param {Delimiter | null} last */
-function first(last) {
-  while (last?.previous) last = last.previous;
-  return last;
 }
 
 /**
@@ -440,35 +383,6 @@ function charBefore(text, at) {
   const low = text.charCodeAt(at - 1);
   const pair = low >= 0xdc00 && low <= 0xdfff && at > 1;
   return pair ? text.slice(at - 2, at) : (text[at - 1] ?? "");
-}
-
-/**
- * A link, or, for an address that a page should not open, its text with the address as a tooltip.
- * @param {string} to
- * @param {string} title
- * @param {...string} children
- * @returns {HTMLElement}
- */
-function anchor(to, title, ...children) {
-  if (!SAFE.test(to)) return h("span", { class: "no-link", "data-to": to, title: title || to }, ...children);
-  const properties = { href: to, rel: "noopener noreferrer", target: "_blank" };
-  return h("a", title ? { ...properties, title } : properties, ...children);
-}
-
-/**
- * An autolink ends before the sentence's own punctuation.
- * @param {string} url
- */
-function withoutTail(url) {
-  let open = 0;
-  for (const char of url) open += char === "(" ? 1 : char === ")" ? -1 : 0;
-  let end = url.length;
-  for (; end > 0; end--) {
-    const last = url[end - 1] ?? "";
-    if (last === ")" && open < 0) open++;
-    else if (!/[.,:;!?'"*_~\]]/.test(last)) break;
-  }
-  return url.slice(0, end);
 }
 
 /** @param {string} text */

@@ -50,7 +50,7 @@ export class Keeper {
    */
   constructor(tell, stop) {
     this.#tell = tell;
-    this.#tabs = new Tabs({ stop, changed: (change) => this.#changed(change), runs: (turn) => this.#running.has(turn) });
+    this.#tabs = new Tabs({ stop, changed: (change) => this.#changed(change), running: () => [...this.#running.keys()] });
     setInterval(() => void this.#look(), LOOK);
     addEventListener("beforeunload", (event) => {
       if (this.#unkept.size) event.preventDefault();
@@ -178,6 +178,11 @@ export class Keeper {
   find(text) {
     const newest = [...this.#chats.values()].sort((a, b) => b.updated - a.updated);
     return this.#store.find(text, newest.map(({ id }) => id)); // prettier-ignore
+  }
+
+  /** How many answers run in other tabs. */
+  others() {
+    return this.#tabs.count();
   }
 
   /** The page is being closed: what is on its way into the database must arrive there. */

@@ -3,6 +3,7 @@
 // items.
 
 const MARKER = /^(?:[*+-]|(\d{1,9})[.)])(?=[ \t]|$)/;
+const NOTE = /^\[\^([^\s[\]]{1,100})\]:/;
 
 /**
  * The position of the next character that is not a space, and its distance in columns.
@@ -10,9 +11,10 @@ const MARKER = /^(?:[*+-]|(\d{1,9})[.)])(?=[ \t]|$)/;
  */
 
 /**
- * A container that a line opens; `indent` is the columns that the content of an item is indented by.
+ * A container that a line opens; `indent` is the columns that the content of an item is indented by. The marker of a
+ * footnote is its name after a "^".
  * @typedef {object} Opening
- * @property {"quote" | "item"} kind
+ * @property {"quote" | "item" | "note"} kind
  * @property {string} marker
  * @property {number} start
  * @property {number} indent
@@ -98,6 +100,20 @@ export class LineReader {
     }
     const marker = match[0].slice(-1);
     return { kind: "item", marker, start: match[1] ? start : -1, indent: here.indent + match[0].length + spaces };
+  }
+
+  /**
+   * Skip the mark that begins the definition of a footnote, if there is one.
+   * @param {Here} here
+   * @returns {Opening | null}
+   */
+  note(here) {
+    const match = NOTE.exec(this.text.slice(here.at));
+    if (!match) return null;
+    this.to(here);
+    this.#pass(match[0].length);
+    this.strip(4);
+    return { kind: "note", marker: `^${match[1]}`, start: 0, indent: 4 };
   }
 
   /** @param {number} characters */

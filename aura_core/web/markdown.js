@@ -5,9 +5,12 @@
 // says which block a line belongs to as soon as no continuation can change that, and holds the line back until then;
 // the rest of the line then goes to its block as it comes. So the same text gives the same page, however it is cut.
 
+import { isHighSurrogate } from "./characters.js";
 import { h } from "./dom.js";
-import { cells, CodeBlock, TableBlock, TextBlock } from "./blocks.js";
+import { CodeBlock, TableBlock, TextBlock } from "./blocks.js";
+import { ALERT, FENCE, HEADING, kind, MATH, TASK, undecided } from "./line-kinds.js";
 import { LineReader } from "./line-reader.js";
+import { Footnotes } from "./footnotes.js";
 
 /** @typedef {import("./blocks.js").Block} Block */
 /** @typedef {import("./line-reader.js").Here} Here */
@@ -15,7 +18,7 @@ import { LineReader } from "./line-reader.js";
 
 /**
  * @typedef {object} Container
- * @property {"root" | "quote" | "list" | "item"} kind
+ * @property {"root" | "quote" | "list" | "item" | "note"} kind
  * @property {HTMLElement} element
  * @property {number} indent  of an item: the columns that its content is indented by
  * @property {string} marker  of a list: what its items begin with
@@ -29,12 +32,8 @@ const DEEPEST = 64;
 /** Characters that are rendered as Markdown; the rest is shown as plain text. Real answers are shorter. */
 const MOST = 1_000_000;
 
-const RULE = /^(?:(?:\*[ \t]*){3,}|(?:_[ \t]*){3,}|(?:-[ \t]*){3,})$/;
-const MAYBE_RULE = /^(?:[*][* \t]*|_[_ \t]*|-[- \t]*)$/;
-const HEADING = /^(#{1,6})(?:[ \t]+|$)/;
-const UNDERLINE = /^(?:=+|-+)[ \t]*$/;
-const FENCE = /^(?:(`{3,})([^`]*)|(~{3,})(.*))$/;
-const DELIMITER = /^:?-+:?$/;
+/** Letters of Hebrew, Arabic, Syriac, Thaana, N'Ko and other scripts that are written from right to left. */
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
 /**
  * The type of a line, before any block is changed.
@@ -46,17 +45,20 @@ const DELIMITER = /^:?-+:?$/;
  * @property {number} [indent]
  */
 
-/** @typedef {"blank" | "text" | "lazy" | "heading" | "underline" | "rule" | "fence" | "end" | "code" | "table" | "row"} What */
+/** @typedef {import("./line-kinds.js").Kind | "blank" | "text" | "lazy" | "end" | "code" | "row"} What */
 
 export class Markdown {
   /** @type {Container[]} */
   #stack;
   /** @type {Block | null} */
   #leaf = null;
-  #fence = { char: "", length: 0, indent: 0 };
+  #fence = { char: "", length: 0, indent: 0, close: "" };
   #root;
   #frame;
   #afterBlank = false;
+  #notes = new Footnotes();
+  /** @type {HTMLElement | null} an outermost block without a letter so far */
+  #undirected = null;
   #written = 0;
   /** @type {CodeBlock | null} */
   #plain = null;
@@ -82,11 +84,12 @@ export class Markdown {
    * @param {string} text
    */
   write(text) {
-    const room = MOST - this.#written;
+    let room = Math.max(MOST - this.#written, 0);
+    if (isHighSurrogate(text, room - 1)) room--;
     this.#written += text.length;
     if (text.length > room) {
-      const plain = text.slice(Math.max(room, 0));
-      this.#read(text.slice(0, Math.max(room, 0)));
+      const plain = text.slice(room);
+      this.#read(text.slice(0, room));
       if (!this.#plain) {
         this.end();
         this.#plain = this.#leaf = new CodeBlock(this.#root, "fence", "", (code) => h("pre", { class: "plain" }, code));
@@ -119,12 +122,14 @@ export class Markdown {
     if (this.#line.text) this.#endLine();
     this.#line.text = "";
     this.#close();
+    this.#notes.link(this.#root);
   }
 
   /** @param {string} part */
   #more(part) {
     if (part === "") return;
     if (this.#decided) {
+      this.#directBy(part);
       this.#leaf?.write(part);
       return;
     }
@@ -188,10 +193,11 @@ export class Markdown {
         opens.push({ kind: "quote", marker: "", start: 0, indent: 0 });
         continue;
       }
-      if (wait && undecided(rest, inText && all)) return null;
-      const what = this.#kind(rest, inText && all, whole);
+      const paragraph = inText && all ? /** @type {TextBlock} */ (leaf) : null;
+      if (wait && undecided(rest, paragraph !== null)) return null;
+      const what = kind(rest, { whole, paragraph, inQuote: this.#opensQuote(all, opens) });
       if (what) return { what, text: rest, matched, opens, indent: here.indent };
-      const item = this.#line.item(here, inText && all);
+      const item = this.#line.note(here) ?? this.#line.item(here, paragraph !== null);
       if (!item) break;
       opens.push(item);
     }
@@ -199,6 +205,16 @@ export class Markdown {
     if (all && leaf?.kind === "table" && opens.length === 0) return wait ? null : { what: "row", text, matched, opens };
     const lazy = !all && leaf?.kind === "text" && opens.length === 0;
     return { what: lazy ? "lazy" : "text", text, matched, opens };
+  }
+
+  /**
+   * Whether the line is the first one of a quotation.
+   * @param {boolean} all  it continues all open containers
+   * @param {Opening[]} opens
+   */
+  #opensQuote(all, opens) {
+    if (opens.length) return opens[opens.length - 1]?.kind === "quote";
+    return all && this.#top.kind === "quote" && !this.#top.element.hasChildNodes() && this.#leaf === null;
   }
 
   /**
@@ -235,33 +251,14 @@ export class Markdown {
    */
   #inFence(here, wait, whole, matched) {
     const rest = this.#line.text.slice(here.at).trimEnd();
-    const { char, length, indent } = this.#fence;
-    if (here.indent <= 3 && rest !== "" && rest === char.repeat(rest.length)) {
+    const { char, length, indent, close } = this.#fence;
+    const maybe = close ? close.startsWith(rest) : rest === char.repeat(rest.length);
+    if (here.indent <= 3 && rest !== "" && maybe) {
       if (wait) return null;
       if (whole && rest.length >= length) return { what: "end", text: "", matched, opens: [] };
     }
     this.#line.strip(indent);
     return { what: "code", text: this.#line.rest(), matched, opens: [] };
-  }
-
-  /**
-   * The type of a line that is neither a quotation, nor a list item, nor plain text.
-   * @param {string} rest
-   * @param {boolean} inText
-   * @param {boolean} whole
-   * @returns {What | null}
-   */
-  #kind(rest, inText, whole) {
-    if (HEADING.test(rest)) return "heading";
-    if (!whole) return null;
-    if (FENCE.test(rest)) return "fence";
-    if (inText && UNDERLINE.test(rest)) return "underline";
-    if (inText && rest.includes("|") && this.#leaf instanceof TextBlock) {
-      const delimiters = cells(rest);
-      const all = delimiters.every((cell) => DELIMITER.test(cell));
-      if (all && cells(this.#leaf.lastLine).length === delimiters.length) return "table";
-    }
-    return RULE.test(rest) ? "rule" : null;
   }
 
   // --- Apply the decision.
@@ -334,7 +331,9 @@ export class Markdown {
   #table(leaf, delimiters) {
     const head = leaf.lastLine;
     leaf.dropLastLine();
-    this.#leaf = new TableBlock(this.#top.element, head, delimiters);
+    const table = new TableBlock(this.#top.element, head, delimiters);
+    this.#leaf = table;
+    this.#direct(table.element);
   }
 
   /** @param {string} text */
@@ -345,6 +344,11 @@ export class Markdown {
 
   /** @param {Opening} opening */
   #open({ kind, marker, start, indent }) {
+    if (kind === "note") {
+      const element = this.#place(this.#notes.define(marker.slice(1)));
+      this.#stack.push({ kind, element, indent, marker: "" });
+      return;
+    }
     if (kind === "quote") {
       this.#stack.push({ kind, element: this.#place(h("blockquote")), indent: 0, marker: "" });
       return;
@@ -362,12 +366,19 @@ export class Markdown {
   /** @param {Plan} plan */
   #begin({ what, text, indent }) {
     if (what === "text") {
-      this.#leaf = new TextBlock(this.#parent());
-      this.#leaf.write(text);
+      const first = this.#top.kind === "item" && !this.#top.element.hasChildNodes();
+      const task = first ? TASK.exec(text) : null;
+      const block = this.#text(0);
+      if (task) {
+        this.#top.element.classList.add("task");
+        block.mark(checkbox(task[1] !== " "));
+      }
+      this.#directBy(text);
+      block.write(task ? text.slice(task[0].length) : text);
     } else if (what === "heading") {
       const match = HEADING.exec(text);
-      this.#leaf = new TextBlock(this.#parent(), match?.[1]?.length);
-      this.#leaf.write(text.slice(match?.[0].length));
+      this.#text(match?.[1]?.length ?? 1).write(text.slice(match?.[0].length));
+      this.#directBy(text);
     } else if (what === "rule") {
       this.#place(h("hr"));
     } else if (what === "code") {
@@ -376,9 +387,23 @@ export class Markdown {
     } else if (what === "fence") {
       const match = FENCE.exec(text);
       const fence = match?.[1] ?? match?.[3] ?? "";
-      this.#fence = { char: fence[0] ?? "", length: fence.length, indent: indent ?? 0 };
+      this.#fence = { char: fence[0] ?? "", length: fence.length, indent: indent ?? 0, close: "" };
       this.#leaf = new CodeBlock(this.#parent(), "fence", match?.[2] ?? match?.[4] ?? "", this.#frame);
+    } else if (what === "math") {
+      const close = MATH.exec(text)?.[1] === "$$" ? "$$" : "\\]";
+      this.#fence = { char: "", length: close.length, indent: indent ?? 0, close };
+      this.#leaf = new CodeBlock(this.#parent(), "fence", "math", this.#frame);
+    } else if (what === "alert") {
+      markAlert(this.#top.element, text);
     }
+  }
+
+  /** @param {number} level  of a heading; 0 for a paragraph */
+  #text(level) {
+    const block = new TextBlock(this.#parent(), level);
+    this.#leaf = block;
+    this.#direct(block.element);
+    return block;
   }
 
   /**
@@ -387,7 +412,29 @@ export class Markdown {
    * @returns {E}
    */
   #place(element) {
-    return this.#parent().appendChild(element);
+    this.#parent().append(element);
+    this.#direct(element);
+    return element;
+  }
+
+  /**
+   * The text of an outermost block decides its direction. In nested ones the browser would search it again with each piece of
+   * text, so there the first letter is looked for once.
+   * @param {HTMLElement} block
+   */
+  #direct(block) {
+    if (block.parentElement !== this.#root) return;
+    const nested = block.matches("ul, ol, blockquote, .footnote");
+    this.#undirected = nested ? block : null;
+    if (!nested) block.dir = "auto";
+  }
+
+  /** @param {string} text  of a block in a list, a quotation or a footnote */
+  #directBy(text) {
+    const letter = this.#undirected && /\p{L}/u.exec(text)?.[0];
+    if (!letter || !this.#undirected) return;
+    this.#undirected.dir = RIGHT_TO_LEFT.test(letter) ? "rtl" : "ltr";
+    this.#undirected = null;
   }
 
   /** The parent of a new block. A block after a blank line makes its list loose. */
@@ -401,17 +448,17 @@ export class Markdown {
   }
 }
 
+/** @param {boolean} done */
+function checkbox(done) {
+  return h("input", { type: "checkbox", disabled: true, checked: done, "aria-label": done ? "Done" : "To do" });
+}
+
 /**
- * Whether the rest of the line could still change its type.
- * @param {string} rest
- * @param {boolean} inText
+ * @param {HTMLElement} quotation
+ * @param {string} line  such as "[!NOTE]"
  */
-function undecided(rest, inText) {
-  return (
-    /^#{1,6}[ \t]*$/.test(rest) ||
-    /^(?:`+|`{3,}[^`]*|~{1,2}|~{3}.*)$/.test(rest) ||
-    (inText && (UNDERLINE.test(rest) || /^[|:\- \t]+$/.test(rest))) ||
-    MAYBE_RULE.test(rest) ||
-    /^(?:[*+-]|\d{1,9}[.)]?)[ \t]*$/.test(rest)
-  );
+function markAlert(quotation, line) {
+  const kind = (ALERT.exec(line)?.[1] ?? "").toLowerCase();
+  quotation.className = `alert ${kind}`;
+  quotation.append(h("p", { class: "title" }, `${kind[0]?.toUpperCase()}${kind.slice(1)}`));
 }

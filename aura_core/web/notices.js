@@ -1,7 +1,7 @@
 // @ts-check
 // Notices above the message field: each has a unique name and actions, and stays until it is resolved.
 
-import { h } from "./dom.js";
+import { h, withCode } from "./dom.js";
 
 /** @typedef {{ text: string, actions?: { label: string, run: () => void }[], closes?: boolean, urgent?: boolean }} Notice */
 
@@ -25,7 +25,7 @@ export class Notices {
     const { text, actions = [], closes = false, urgent = false } = notice;
     // Screen readers announce both, an alert at once.
     const spoken = urgent ? { role: "alert" } : { "aria-live": "polite" };
-    const element = h("div", { class: "notice", ...spoken }, h("p", {}, text));
+    const element = h("div", { class: "notice", ...spoken }, h("p", {}, ...withCode(text)));
     const close = () => this.put(name, null);
     for (const { label, run } of actions) element.append(h("button", { type: "button", onclick: () => run() }, label));
     if (closes) element.append(h("button", { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: close }, "×"));

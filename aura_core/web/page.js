@@ -13,6 +13,9 @@ import { tabStorage } from "./web-storage.js";
 
 /** Milliseconds between two attempts to reach a server that does not respond, or to which another program responds. */
 const AGAIN = 3000;
+/** Milliseconds after which a request that is not answered may be waiting for a connection, and how many a browser opens. */
+const UNANSWERED = 2000;
+const CONNECTIONS = 6;
 /** The chat that this tab showed last. */
 const CURRENT = "aura.current";
 
@@ -24,6 +27,8 @@ const turns = new Map();
 const streams = new Map();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let again;
+/** Whether the user has closed the dialog for the token. */
+let dismissed = false;
 
 const keeper = new Keeper((event) => tell(event), (turn) => turns.get(turn)?.abort()); // prettier-ignore
 
@@ -34,10 +39,12 @@ const host = {
     turns.set(turn, abort);
     const body = { prompt, conversationHistory: history, ...(context ? { additionalContext: context } : {}) };
     const question = { url: ".", agent, streaming: streams.get(agent) ?? true, body, headers: authorization() };
+    const unanswered = setTimeout(() => void queued(turn), UNANSWERED);
     const emit = (/** @type {TurnEvent} */ event) => {
+      clearTimeout(unanswered);
       receive(turn, event);
       if (event.type !== "error") return;
-      if (event.code === "unauthorized") void askToken().then(findAgents);
+      if (event.code === "unauthorized") void enterToken();
       else if (event.code === "unreachable" || event.code === "agent_not_found") void findAgents();
     };
     void runTurn(question, emit, { signal: abort.signal }).finally(() => turns.delete(turn));
@@ -62,6 +69,7 @@ const host = {
     tabStorage.set(CURRENT, chat);
     document.title = title ? `${title} · Aura` : "Aura";
   },
+  remedies: [{ label: "Enter the token", codes: ["unauthorized"], run: () => void enterToken() }],
   pickFiles: () => pickFiles(tell),
   exportFile,
   copy,
@@ -89,6 +97,17 @@ async function copy(text) {
   if (!copied) throw new Error("the browser did not copy");
 }
 
+/** Say why a request waits: other tabs use all connections, which the browser does not tell. @param {string} turn */
+async function queued(turn) {
+  const others = await keeper.others();
+  if (others >= CONNECTIONS && turns.has(turn)) receive(turn, { type: "queued", others });
+}
+
+async function enterToken() {
+  dismissed = !(await askToken());
+  if (!dismissed) await findAgents();
+}
+
 async function findAgents() {
   clearTimeout(again);
   try {
@@ -103,8 +122,7 @@ async function findAgents() {
     const { code, message } = refused;
     tell({ type: "offline", code, message });
     if (code === "unauthorized") {
-      await askToken();
-      await findAgents();
+      if (!dismissed) await enterToken();
       return;
     }
   } catch (error) {

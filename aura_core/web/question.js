@@ -20,8 +20,8 @@ export class QuestionView {
     const along = attached.map(({ label, size }) => h("p", { class: "along" }, `+ ${label}, ${sizeInWords(size)}`));
     const button = h("button", { type: "button", class: "quiet edit", onclick: edit }, "Edit");
     const tools = h("div", { class: "tools" }, this.#versions, button);
-    const said = h("div", { class: "question" }, h("p", {}, text), ...along);
-    this.element = h("article", { class: "asked", "aria-label": "You" }, said, tools);
+    const said = h("div", { class: "question" }, h("p", { dir: "auto" }, text), ...along);
+    this.element = h("article", { class: "asked", "aria-label": "You", tabindex: "-1" }, said, tools);
   }
 
   /**

@@ -8,10 +8,13 @@ import { newId } from "./chat.js";
 /**
  * @typedef {{ type: "changed", change: Change }
  *   | { type: "whose", question: string, turns: string[] }
+ *   | { type: "everybody's", question: string }
  *   | { type: "mine", question: string, turns: string[] }
  *   | { type: "stop", turn: string }} Message
  */
 
+/** Milliseconds for which the answers of all other tabs are counted. */
+const COUNTED = 500;
 /** Milliseconds that a tab has to report that it runs an answer; busy tabs need a moment. */
 const PATIENCE = 1000;
 
@@ -23,7 +26,7 @@ export class Tabs {
   #own;
 
   /**
-   * @param {{ changed: (change: Change) => void, stop: (turn: string) => void, runs: (turn: string) => boolean }} own
+   * @param {{ changed: (change: Change) => void, stop: (turn: string) => void, running: () => string[] }} own
    *   callbacks for messages from other tabs
    */
   constructor(own) {
@@ -42,7 +45,8 @@ export class Tabs {
     else if (message.type === "stop") this.#own.stop(message.turn);
     else if (message.type === "mine") this.#questions.get(message.question)?.(message.turns);
     else {
-      const turns = message.turns.filter(this.#own.runs);
+      const running = this.#own.running();
+      const turns = message.type === "whose" ? message.turns.filter((turn) => running.includes(turn)) : running;
       if (turns.length) this.#tell({ type: "mine", question: message.question, turns });
     }
   }
@@ -60,6 +64,18 @@ export class Tabs {
   /** @param {string} turn */
   stop(turn) {
     this.#tell({ type: "stop", turn });
+  }
+
+  /** How many turns run in all other tabs. */
+  async count() {
+    if (!this.#channel) return 0;
+    let count = 0;
+    const question = newId();
+    this.#questions.set(question, (theirs) => (count += theirs.length));
+    this.#tell({ type: "everybody's", question });
+    await new Promise((resolve) => setTimeout(resolve, COUNTED));
+    this.#questions.delete(question);
+    return count;
   }
 
   /**

@@ -15,10 +15,10 @@ export function authorization() {
   return token && TOKEN.test(token) ? { authorization: `Bearer ${token}` } : {};
 }
 
-/** @type {Promise<void> | undefined} */
+/** @type {Promise<boolean> | undefined} */
 let asking;
 
-/** Ask for the token. Resolves when one was entered; concurrent calls share one dialog. */
+/** Ask for the token. Resolves to whether one was entered; concurrent calls share one dialog. */
 export function askToken() {
   asking ??= new Promise((resolve) => {
     const wrong = (tabStorage.get(KEY) ?? browserStorage.get(KEY)) !== null;
@@ -38,17 +38,17 @@ export function askToken() {
       const fits = input.value === "" || TOKEN.test(input.value.trim());
       input.setCustomValidity(fits ? "" : "A token contains only ASCII characters: no accents, no curly quotes.");
     });
-    // Nothing works without a token. Esc can still close the dialog: Chromium lets a page prevent that only once.
-    dialog.addEventListener("close", () => {
-      if (dialog.isConnected) dialog.showModal();
-    });
+    const end = (/** @type {boolean} */ entered) => {
+      dialog.remove();
+      asking = undefined;
+      resolve(entered);
+    };
+    dialog.addEventListener("close", () => dialog.isConnected && end(false)); // by Esc
     form.addEventListener("submit", () => {
       tabStorage.remove(KEY);
       browserStorage.remove(KEY);
       (keep.checked ? browserStorage : tabStorage).set(KEY, input.value.trim());
-      dialog.remove();
-      asking = undefined;
-      resolve();
+      end(true);
     });
     document.body.append(dialog);
     dialog.showModal();

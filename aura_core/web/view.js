@@ -6,13 +6,15 @@ import { history, isRunning, newChat, newTurn, take, titleOf } from "./chat.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { h, isComposing } from "./dom.js";
-import { about, ending } from "./error-advice.js";
 import { takeFiles } from "./drop.js";
+import { about, ending } from "./error-advice.js";
+import { Find } from "./find.js";
 import { Mentions } from "./mentions.js";
 import { Notices } from "./notices.js";
 import { mergeTurn, sizeOf } from "./records.js";
 import { Shelf } from "./shelf.js";
 import { Versions } from "./versions.js";
+import { Welcome } from "./welcome.js";
 
 /** @typedef {import("./chat.js").Chat} Chat */
 /** @typedef {import("./chat.js").Turn} Turn */
@@ -46,7 +48,7 @@ class View {
   #conversation;
   #notices = new Notices();
   #mentions;
-  #welcome = h("div", { class: "welcome" });
+  #welcome = new Welcome();
   #status = h("p", { class: "status", role: "status" });
   /** @type {Chat} */
   #chat = newChat("");
@@ -61,6 +63,8 @@ class View {
   #running = new Map();
   /** @type {Set<string>} the turns of this chat that run elsewhere */
   #elsewhere = new Set();
+  /** @type {Find | undefined} */
+  #find;
   #offline = "";
   /** @type {import("./host-types.js").Remedy[]} for the reason of being offline */
   #remedies = [];
@@ -100,11 +104,13 @@ class View {
     const fresh = h("button", { type: "button", class: "quiet", "aria-label": "New chat", onclick: () => this.newChat() });
     fresh.append(h("span", { class: "wide" }, "New chat"), h("span", { class: "narrow" }, "+"));
     const header = h("header", {}, this.#picker.element, h("div", { class: "actions" }, this.#shelf.list.button, fresh));
-    this.#conversation.log.prepend(this.#welcome);
+    this.#conversation.log.prepend(this.#welcome.element);
+    const find = host.ownFind ? new Find(this.#conversation.log) : undefined;
+    this.#find = find;
     const foot = h("div", { class: "foot" }, this.#conversation.jump, this.#notices.element, this.#picker.error);
     foot.append(this.#composer.element);
     root.classList.add("aura");
-    root.append(header, this.#shelf.list.panel, h("main", {}, this.#conversation.log, foot), this.#status);
+    root.append(header, this.#shelf.list.panel, h("main", {}, this.#conversation.log, ...(find ? [find.element] : []), foot), this.#status);
     root.addEventListener("keydown", (event) => this.#key(event));
     takeFiles(root, this.#composer.input, host, (event) => this.#receive(event));
     setInterval(() => this.#conversation.tick(), 1000);
@@ -149,10 +155,25 @@ class View {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
+    if (this.#find && event.key === "f" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey) {
+      event.preventDefault();
+      this.#find.open();
+    }
+    if (event.altKey && !event.ctrlKey && !event.metaKey) this.#moveByKey(event);
     if (event.key !== "Escape" || event.defaultPrevented || isComposing(event) || !this.#busy) return;
     if (this.#shelf.list.panel.matches(":popover-open")) return; // it closes first
     event.preventDefault();
     this.stop();
+  }
+
+  /** Alt+P goes to the agents, Alt and an arrow from message to message. @param {KeyboardEvent} event */
+  #moveByKey(event) {
+    const { input } = this.#composer;
+    const step = event.key === "ArrowUp" ? -1 : event.key === "ArrowDown" ? 1 : 0;
+    if (event.code === "KeyP") this.#picker.focus(); // on a Mac the key is "π"
+    else if (!step || (event.target === input && input.value)) return; // it moves the caret
+    else if (!this.#conversation.move(step)) input.focus();
+    event.preventDefault();
   }
 
   /** @param {HostEvent} event */
@@ -494,18 +515,13 @@ class View {
     const agent = this.#picker.chosen;
     const empty = this.#chat.last === "" && this.#versions.size === 0;
     this.#picker.trouble = empty ? "" : this.#offline;
-    this.#welcome.hidden = !empty;
-    const text = this.#offline || agent?.description || (agent ? "" : "Loading agents…");
-    const remedies = this.#offline ? this.#remedies : [];
-    const buttons = remedies.map(({ label, run }, index) => h("button", { type: "button", class: index ? "" : "primary", onclick: run }, label));
-    this.#welcome.replaceChildren(h("h1", {}, agent?.name ?? "Aura"), h("p", {}, text));
-    if (buttons.length) this.#welcome.append(h("div", { class: "remedies" }, ...buttons));
-    this.#welcome.classList.toggle("offline", this.#offline !== "");
+    this.#welcome.element.hidden = !empty;
+    this.#welcome.show(agent, { text: this.#offline, remedies: this.#remedies });
     this.#root.classList.toggle("empty", empty);
   }
 
   /** Announce a text to screen readers; one at a time. @param {string} text */
   #say(text) {
-    this.#status.textContent = text;
+    this.#status.textContent = text.replaceAll("`", "");
   }
 }

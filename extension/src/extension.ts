@@ -30,6 +30,7 @@ export function activate(context: vscode.ExtensionContext): void {
     url: () => vscode.workspace.getConfiguration("aura.server").get("url", ""),
     token: (origin) => tokens.get(origin),
     log: (line) => log.info(line),
+    strict: () => vscode.workspace.getConfiguration("http").get("proxyStrictSSL", true),
   });
   const { workspaceFile, workspaceFolders } = vscode.workspace;
   const workspace = (workspaceFile ?? workspaceFolders?.[0]?.uri)?.toString() ?? "";
@@ -119,7 +120,7 @@ export function activate(context: vscode.ExtensionContext): void {
     tree,
     vscode.window.onDidChangeWindowState(({ focused }) => focused && void watch()),
     vscode.workspace.onDidChangeConfiguration((event) => {
-      if (event.affectsConfiguration("aura.server.url")) void server.lookAgain().then(watch);
+      if (["aura.server.url", "http"].some((section) => event.affectsConfiguration(section))) void server.lookAgain().then(watch);
     }),
     context.secrets.onDidChange(() => void server.lookAgain()),
     { dispose: () => clearTimeout(timer) },

@@ -20,5 +20,5 @@ export function host(): string {
 
 /** What the server's address means in a remote window, where the extension is not on the user's machine; else "". */
 export function whose(url: string): string {
-  return vscode.env.remoteName ? `${url} on ${host()}, not on the one with this window` : "";
+  return vscode.env.remoteName ? `${url} on ${host()}, not on this one` : "";
 }

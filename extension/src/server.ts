@@ -3,6 +3,7 @@
 import { isRunning } from "../../aura_core/web/chat.js";
 import type { Agent, Failure, TurnEvent } from "../../aura_core/web/host-types.js";
 import { refusal, runTurn } from "../../aura_core/web/turn.js";
+import { lenientFetch } from "./lenientFetch.js";
 
 export type { Agent, Failure, TurnEvent };
 export { isRunning };
@@ -24,6 +25,8 @@ export interface ServerOptions {
   url: () => string;
   token: (origin: string) => Promise<string | undefined>;
   log: (line: string) => void;
+  /** Whether the server's certificate is verified; default: yes. */
+  strict?: () => boolean;
   /** Timeout for the list of agents, in milliseconds. */
   patience?: number;
 }
@@ -80,7 +83,7 @@ export class Server {
     try {
       const { origin } = this;
       const headers = await this.#headers(origin);
-      const response = await fetch(`${origin}/api/agents`, {
+      const response = await this.#fetch(origin)(`${origin}/api/agents`, {
         headers,
         redirect: "error",
         signal: AbortSignal.timeout(this.#options.patience ?? 10_000),
@@ -120,7 +123,12 @@ export class Server {
     }
     const known = this.state.kind === "online" ? this.state.agents.find(({ id }) => id === agent) : undefined;
     const body = { prompt, conversationHistory: history, additionalContext: context };
-    await runTurn({ url, agent, streaming: known?.streaming ?? true, body, headers }, receive, { signal });
+    await runTurn({ url, agent, streaming: known?.streaming ?? true, body, headers }, receive, { signal, fetch: this.#fetch(url) });
+  }
+
+  #fetch(origin: string): typeof fetch {
+    const strict = this.#options.strict?.() ?? true;
+    return strict || !origin.startsWith("https:") ? fetch : lenientFetch;
   }
 
   async #headers(origin: string): Promise<Record<string, string>> {

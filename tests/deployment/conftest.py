@@ -175,6 +175,9 @@ def client(processes: tuple[Process, Process], tmp_path: Path, read_timeout: int
     configuration = tmp_path / "nginx.conf"
     configuration.write_text(_MAIN % ("user root;" if os.geteuid() == 0 else "", text))
     command = [nginx, "-p", str(tmp_path), "-c", str(configuration), "-e", "stderr"]
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    # While the port is ours, it says that too.
+    assert "syntax is ok" in checked.stderr, checked.stderr
     # As in an upgrade, nginx inherits the open socket, so that no other process can take its port.
     environ = os.environ | {"NGINX": f"{listener.fileno()};"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ, pass_fds=[listener.fileno()])

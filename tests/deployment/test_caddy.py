@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from free_port import free_port
 
 from aura_core.config import settings
 from aura_core.testing import Reply
@@ -42,8 +42,7 @@ def _environ(folder: Path) -> dict[str, str]:
 @pytest.fixture
 def caddy(caddy_program: str, processes: tuple[Any, Any], tmp_path: Path) -> Iterator[httpx.Client]:
     """A client of Caddy, which has the file's configuration but for TLS and its control socket."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     file = tmp_path / "Caddyfile"
     file.write_text("{\n\tadmin off\n\tauto_https off\n}\n" + CADDYFILE.read_text(encoding="utf-8"))
     environ = _environ(tmp_path) | {

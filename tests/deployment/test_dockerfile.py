@@ -4,12 +4,12 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from free_port import free_port
 
 from aura_core.config import settings
 from aura_core.testing import AuraServer
@@ -107,8 +107,7 @@ def test_a_mounted_file_goes_before_the_image_s_defaults(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("by", ["flag", "variable", "file", "socket"])
 def test_the_health_check_follows_the_port(by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     arguments = {"flag": ["--host", "::", "--port", port], "socket": ["--uds", "it"]}.get(by, [])
     if by == "variable":
         monkeypatch.setenv("AURA_SERVER__PORT", port)

@@ -187,7 +187,7 @@ def test_agents_change_as_the_kubelet_changes_a_config_map(manifests: dict[str, 
 
     publish("2026_01", agents)
     with AuraServer(tmp_path, environ={"OPENAI_API_KEY": "k"}) as aura:
-        (info,) = aura.runtime.agent_infos()
+        (info,) = aura.runtime.bindings.agent_infos()
         assert (info.id, info.provider, info.error) == ("assistant", "openai", None)
         publish("2026_02", {"assistant.md": "---\nprovider: echo\n---\nHi.\n", "second.md": "Hi.\n"})
         aura_ids = _patiently(aura, {"assistant": "echo"})
@@ -200,7 +200,7 @@ def _patiently(aura: AuraServer, wanted: dict[str, str]) -> dict[str, str | None
 
     end = time.monotonic() + 60
     while True:
-        found = {info.id: info.provider for info in aura.runtime.agent_infos()}
+        found = {info.id: info.provider for info in aura.runtime.bindings.agent_infos()}
         if wanted.items() <= found.items() and len(found) == 2:
             return found
         assert time.monotonic() < end, found

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from free_port import free_port
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus"
@@ -117,8 +117,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     assert aura.stderr is not None
     port = int(aura.stderr.readline().split()[3].rpartition(":")[2])
     (folder / "prometheus.yml").write_text(PROMETHEUS.replace("PORT", str(port)))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [prometheus, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
     scraper = subprocess.Popen([*command, f"--web.listen-address={address}"], stderr=subprocess.DEVNULL)
     client = httpx.Client(trust_env=False, timeout=60)

@@ -57,7 +57,9 @@ class Session:
                 self._server.wait_for(line, block.place)
 
     def _own(self, text: str) -> str:
-        return text.replace(ADDRESS, f"127.0.0.1:{self._server.port}") if self._server else text
+        if self._server is None or ADDRESS not in text:  # a server on a Unix socket has no port
+            return text
+        return text.replace(ADDRESS, f"127.0.0.1:{self._server.port}")
 
     def _write(self, block: Block) -> None:
         path = self.folder / str(block.file)

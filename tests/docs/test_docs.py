@@ -24,14 +24,16 @@ from aura_core.config.fields import fields
 from aura_core.door import AgentInfo
 from aura_core.doors.native import OK, PING, Answer, ChatBody, HistoryMessage
 from aura_core.errors import CODES
+from aura_core.plugins.infos import ProviderInfo
 from aura_core.plugins.loader import Plugins
 from aura_core.problems import PROBLEMS, ProblemBody
-from aura_core.runtime import ProviderInfo, Runtime
+from aura_core.runtime import Runtime
 from aura_core.server.app import create_app
 from aura_core.testing import Upstream
 
 # Languages of blocks that are only shown.
-SHOWN = {"text", "nginx", "ini", "yaml"}  # extension/test/unit reads the yaml
+# extension/test/unit reads the yaml, tests/telemetry/test_prometheus.py the promql
+SHOWN = {"text", "nginx", "ini", "yaml", "promql"}
 RUN = {"console", "sh", "log", "python", "js", "markdown", "toml", "json"}
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
@@ -181,19 +183,6 @@ def test_the_page_does_what_it_says(path: Path, tmp_path: Path, ollama: Upstream
             session.follow(block)
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    _need("systemd-analyze")
-    (unit,) = [block.text for block in blocks(DOCS / "deployment.md") if block.language == "ini"]
-    assert unit.count("/opt/aura/bin/aura") == 1
-    file = tmp_path / "aura@.service"
-    file.write_text(unit.replace("/opt/aura/bin/aura", sys.executable), encoding="utf-8")
-    checked = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", file.with_name("aura@5301.service")], capture_output=True, text=True
-    )
-    assert [line for line in checked.stderr.splitlines() if "aura@" in line] == []
-    assert checked.returncode == 0, checked.stderr
-
-
 def _need(tool: str) -> None:
     if shutil.which(tool) is None:
         pytest.skip(f"needs {tool}")
@@ -216,7 +205,7 @@ def test_agents_in_the_pages_are_valid(block: Block, tmp_path: Path) -> None:
     # Providers that need an address get one here.
     environ = {"AZURE_OPENAI_ENDPOINT": "https://my-resource.openai.azure.com"}
     runtime = Runtime(settings.load({"agents.directory": str(folder)}, environ), environ)
-    errors = [info.error for info in runtime.agent_infos() if info.error]
+    errors = [info.error for info in runtime.bindings.agent_infos() if info.error]
     assert bool(errors) == ("broken" in block.marks), errors
     assert not any(entry.agent.notes for entry in runtime.agents.entries.values() if entry.agent)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -184,9 +185,22 @@ def test_s16_caller_log_and_metrics_say_who_answered(door: str, trio: Trio, capl
     attempts = [(each.provider, each.model, each.outcome, each.code) for each in record.attempts]
     failed = ("primary", "first", "error", "unavailable")
     assert attempts == [failed, failed, ("backup", "second", "done", "stop")]
-    assert 'aura_attempts_total{code="unavailable",outcome="error",provider="primary"} 2.0' in metrics
-    assert 'aura_attempts_total{code="stop",outcome="done",provider="backup"} 1.0' in metrics
-    assert 'aura_streams_total{code="stop",gen_ai_provider_name="backup",outcome="done"} 1.0' in metrics
+    duration = "gen_ai_client_operation_duration_seconds_count"
+    counted = {
+        (operation, provider, model, error): float(value)
+        for error, operation, model, provider, value in re.findall(
+            duration + r'\{error_type="(.*?)",gen_ai_operation_name="(.*?)",gen_ai_provider_name="openai",'
+            r'gen_ai_request_model="(.*?)",provider="(.*?)"\} (\S+)',
+            metrics,
+        )
+    }
+    assert counted == {
+        ("invoke_agent", "backup", "second", ""): 1,
+        ("chat", "primary", "first", "unavailable"): 2,
+        ("chat", "backup", "second", ""): 1,
+    }
+    plugin = {"openai": "openai_api"}.get(door, door)
+    assert f'code="stop",door="{plugin}",model="second",outcome="done",provider="backup"}} 1.0' in metrics
     assert "aura_resting_candidates 1.0" in metrics
     assert "primary (first) is not asked for 5 s while others can be: unavailable" in caplog.text
 

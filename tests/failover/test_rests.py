@@ -112,7 +112,7 @@ def test_the_log_tells_once_that_a_rest_begins_and_once_that_it_ends(
     rests.answered(A)
     rests.answered(A)
     assert [record.getMessage() for record in caplog.records] == [
-        "a (m) is not asked for 5 s while others can be: unavailable",
+        "a (m) is not asked for 5 s while others can be: unavailable (x)",
         "a (m) is asked again",
     ]
 

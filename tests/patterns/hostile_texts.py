@@ -83,6 +83,7 @@ PATTERNS: dict[str, Ours | Hostile] = {
     r"[a-z][a-z0-9_]*": _hostile("|a|-"),
     r"[A-Za-z0-9._-]{1,64}": _hostile("|a|"),
     r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}": _hostile("00-|0|", "00-|a|"),
+    guard._TRACESTATE.pattern.decode(): _hostile("|a|", "a=|b|", "a=| |,", "|a=b,|"),
     r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?": _hostile("|a|@", "[|:|", "|a:1|", "|a|:1a"),
     r"<[!/a-zA-Z][^>]*>?": _hostile("|<|", "|<a|", "|<a|>", "|<a>|"),
     "[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]+": _hostile("|\x00|", "|\x00a|"),

@@ -1,7 +1,9 @@
 """What becomes of answers and of the process while the collector is missing, slow or broken, and with workers."""
 
 import json
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 from aura_process import Process, serve
 from collector import Collector
 
-from aura_core.telemetry.otel_variables import Wanted, secrets, wanted
+from aura_core.telemetry.otel_variables import Wanted, problem, secrets, wanted
+from aura_core.telemetry.tracing import open_traces
 
 AGENTS = {"it.md": "---\nprovider: echo\n---\n"}
 HOUR = "3600000"
@@ -24,10 +27,13 @@ def _ask(aura: Process, times: int = 1) -> None:
 
 
 def _traces(aura: Process) -> list[str]:
-    """The messages about traces in the log, without the first, which says where they go."""
+    """The messages about traces in the log."""
     lines = [json.loads(line) for line in aura.lines if line.startswith("{")]
-    said = [line["message"] for line in lines if line["logger"].startswith(("aura.traces", "opentelemetry"))]
-    return [message for message in said if not message.startswith("traces go to")]
+    return [
+        line["message"]
+        for line in lines
+        if "traces" in line["message"] or line["logger"].startswith(("aura.traces", "opentelemetry"))
+    ]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a system that can fork")
@@ -62,7 +68,7 @@ def test_a_collector_that_is_not_there_costs_no_answer_and_is_logged_once(tmp_pa
     with Collector() as gone:
         address = gone.url
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "10"}
-    with serve(tmp_path, AGENTS, **variables, OTEL_EXPORTER_OTLP_TIMEOUT="0.5") as aura:
+    with serve(tmp_path, AGENTS, **variables, OTEL_EXPORTER_OTLP_TIMEOUT="2") as aura:
         _ask(aura, 3)
         while not _traces(aura):
             _ask(aura)
@@ -109,40 +115,58 @@ def test_a_collector_that_recovers_is_told_once(tmp_path: Path) -> None:
 
 WITHOUT = """
 import sys
-sys.modules["opentelemetry"] = None  # as where the extra is not installed
+import importlib.util
+find = importlib.util.find_spec  # as where the extra is not installed
+importlib.util.find_spec = lambda name, package=None: None if name.startswith("opentelemetry") else find(name, package)
 from aura_core.cli import main
 main()
 """
 
 
-@pytest.mark.parametrize(
-    ("variables", "said"),
-    [
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, "pip install 'aura-server[otel]'"),
-        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "pip install opentelemetry-exporter-zipkin"),
-        (
-            {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
-            "OTEL_EXPORTER_OTLP_PROTOCOL=http/json is not supported; set http/protobuf",
-        ),
-        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_BSP_MAX_QUEUE_SIZE": "1"}, "OTEL_BSP_"),
-    ],
-    ids=str,
-)
-def test_what_is_not_possible_is_logged_and_the_server_serves(
-    variables: dict[str, str], said: str, tmp_path: Path
-) -> None:
+def test_without_the_extra_the_server_says_so_and_serves(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "it.md").write_text(AGENTS["it.md"])
-    command = [sys.executable, "-c", WITHOUT] if "aura-server" in said else None
-    aura = Process(tmp_path, command=command, **variables)
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    aura = Process(tmp_path, command=[sys.executable, "-c", WITHOUT], **variables)
     try:
         _ask(aura)
     finally:
         aura.popen.send_signal(signal.SIGTERM)
         aura.exit(60)
     (warning,) = _traces(aura)
-    assert warning.startswith("there are no traces: ")
-    assert said in warning
+    assert warning.startswith("there are no traces: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9 asks")
+    assert "pip install 'aura-server[otel]'" in warning
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "pip install opentelemetry-exporter-zipkin"),
+        (
+            {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/json is not supported; set http/protobuf",
+        ),
+    ],
+    ids=str,
+)
+def test_an_exporter_that_is_not_there_is_told_with_its_remedy(variables: dict[str, str], said: str) -> None:
+    told = problem(variables)
+    assert told is not None
+    assert told.startswith("there are no traces: ")
+    assert said in told
+    assert open_traces(variables) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("OTEL_BSP_MAX_QUEUE_SIZE", "1"), ("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "nobody")],
+)
+def test_a_variable_that_the_exporter_refuses_costs_only_the_traces(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert open_traces({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}) is None
+    assert "there are no traces: " in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -156,20 +180,20 @@ def test_what_is_not_possible_is_logged_and_the_server_serves(
         ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://c:4318"}, None),
         (
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"},
-            Wanted("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_proto_http", "http://c:4318"),
+            Wanted("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318", "otlp_proto_http", "http://c:4318"),
         ),
         (
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://u:p@ss@t/v1"},
-            Wanted("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "otlp_proto_http", "http://t/v1"),
+            Wanted("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/v1", "otlp_proto_http", "http://t/v1"),
         ),
-        ({"OTEL_TRACES_EXPORTER": "console"}, Wanted("OTEL_TRACES_EXPORTER", "console")),
+        ({"OTEL_TRACES_EXPORTER": "console"}, Wanted("OTEL_TRACES_EXPORTER", "console", "console")),
         (
             {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-            Wanted("OTEL_TRACES_EXPORTER", "otlp_proto_grpc", "its default address"),
+            Wanted("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "otlp_proto_grpc", "the collector on this machine"),
         ),
         (
             {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"},
-            Wanted("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "", "its default address"),
+            Wanted("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "", "the collector on this machine"),
         ),
     ],
     ids=str,
@@ -185,3 +209,27 @@ def test_what_the_variables_hide_is_a_secret() -> None:
     }
     assert set(secrets(environ)) == {"abc def", "def", "Bearer token-1", "token-1", "pass@word"}
     assert secrets({}) == secrets({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://host:4318"}) == []
+
+
+def _doctor(folder: Path, **environ: str) -> list[dict[str, str]]:
+    """What `aura doctor` says of traces."""
+    command = [sys.executable, "-m", "aura_core", "doctor", "--json"]
+    env = os.environ | {"AURA_PLUGINS": "echo"} | environ
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr
+    return [check for check in json.loads(done.stdout)["checks"] if check["name"] == "traces"]
+
+
+def test_doctor_says_where_traces_go_and_whether_the_collector_takes_them(tmp_path: Path) -> None:
+    with Collector() as collector:
+        (check,) = _doctor(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+        assert check["status"] == "ok"
+        assert check["detail"] == f"go to {collector.url} (OTEL_EXPORTER_OTLP_ENDPOINT)"
+        assert len(collector.bodies) == 1
+        collector.status = 401
+        header = "OTEL_EXPORTER_OTLP_HEADERS"
+        first, second = _doctor(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **{header: "x=the-key-of-it"})
+        assert (first["status"], second["status"]) == ("ok", "warning")
+        assert "401" in second["detail"]
+    (check,) = _doctor(tmp_path)
+    assert (check["status"], check["detail"]) == ("note", "off: no variable OTEL_… asks for them")

@@ -219,7 +219,7 @@ def test_files_that_others_can_change_are_not_read_and_in_a_trusted_folder_are_r
     monkeypatch.setenv("AURA_TRUST", str(inside.folder))
     runtime = Runtime(load({}, os.environ), os.environ)
     assert runtime.settings.server.port == 4711
-    assert runtime.agent_infos()[0].error is None
+    assert runtime.bindings.agent_infos()[0].error is None
     assert runtime.refusals == []
     assert [warning for warning in runtime.warnings if why in warning] == [
         f"aura.toml: {why}; whoever can change it decides where prompts and keys go",

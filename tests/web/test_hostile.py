@@ -41,6 +41,10 @@ CORPUS = {
     "emoji": "\ufffd alone and \U0001f600 whole \U0001f469\u200d\U0001f469\u200d\U0001f467" * 2000,
     "prototype names": "[constructor](__proto__) &constructor; &__proto__;\n\n```__proto__\nx\n```",
     "ids and names": '<a id="aura-chats" name="status">x</a> <form><input name=parentNode></form>',
+    "footnotes that never end": "[^a]: [^b]: [^c]" * 300 + "\n\n[^a][^b\n[^",
+    "formulas that never end": "\\( $x $$ \\[ " * 500 + "\n\n$$\n<script>window.hit = 1</script>",
+    "formulas with markup": "$<img src=x onerror=window.hit=1>$ \\(<script>window.hit=1</script>\\)",
+    "alerts and tasks": "> [!NOTE]\n> - [x] <b>a</b>\n" * 300,
     "combining marks": "e" + "\u0301" * 5000,
 }
 
@@ -52,8 +56,9 @@ CHECK = """() => ({
 })"""
 
 TAGS = """p h1 h2 h3 h4 h5 h6 ul ol li pre code span div blockquote hr table thead tbody tr th td a em strong del br
-button"""
-ATTRIBUTES = "class type tabindex role aria-label data-language data-to title href rel target start scope"
+button sup input"""
+ATTRIBUTES = """class type tabindex role aria-label data-language data-to title href rel target start scope dir
+disabled checked"""
 
 
 def ollama(*parts: str) -> list[bytes]:

@@ -380,7 +380,8 @@ def test_everything_is_reached_by_keyboard(open_chat: OpenChat) -> None:
                 "(e => e.getAttribute('aria-label') ?? e.textContent.trim().slice(0, 20))(document.activeElement)"
             )
         )
-    for name in ["Agent", "Chats", "New chat", "Conversation", "Copy", "Code", "link", "Ask again", "Message", "Send"]:
+    code = ["Copy: code, block 1", "Code: code, block 1"]
+    for name in ["Agent", "Chats", "New chat", "Conversation", *code, "link", "Ask again", "Message", "Send"]:
         assert name in seen
 
 

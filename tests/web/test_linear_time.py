@@ -31,6 +31,16 @@ HOSTILE = {
     "numbers that are not list items": "123456789" * 400 + "\n",
     "one word": "x" * 100_000,
     "fences that do not end": "`" * 3900 + "\n\n",
+    "dollars that open nothing": "$a " * 1300 + "\n",
+    "dollars that open everything": "$a" * 1900 + "\n",
+    "formulas that do not end": "\\(a \\[b $$c " * 280 + "\n",
+    "formulas that are escapes": "\\(\\!" * 900 + "\\)\n",
+    "marks of footnotes": "[^a" * 1200 + "\n",
+    "marks of footnotes that end": "[^a]" * 900 + "\n",
+    "footnotes": "[^a]: b[^a]\n",
+    "names of footnotes": "[^" + "a" * 3900 + "]: b\n",
+    "alerts that are none": "> [!note" + " " * 3000 + "x\n",
+    "tasks that are none": "- [ ]" + " " * 3000 + "\n",
 }
 
 RENDER = """async ([text, size]) => {
@@ -65,6 +75,9 @@ def test_other_patterns_over_foreign_text_are_linear(modules: Any) -> None:
       const { titleOf } = await import("/web/chat.js");
       const { isId } = await import("/web/records.js");
       const { SseParser } = await import("/web/sse.js");
+      const { beginning } = await import("/web/characters.js");
+      const { withCode } = await import("/web/dom.js");
+      const { tokenize } = await import("/web/tokenizer.js");
       const bytes = new TextEncoder();
       const stream = (text) => {
         const parser = new SseParser();
@@ -72,9 +85,13 @@ def test_other_patterns_over_foreign_text_are_linear(modules: Any) -> None:
         for (let at = 0; at < all.length; at += 100) parser.push(all.subarray(at, at + 100));
       };
       const took = {};
-      for (const unit of ["\\\\", "&#", "&a", "&#x1", " ", "a", "-", "\\n", "\\r", ": ", "data:", "\\n\\n", "0", "*"]) {
+      for (const unit of ["\\\\", "&#", "&a", "&#x1", " ", "a", "-", "\\n", "\\r", ": ", "data:", "\\n\\n", "0", "*", "`", '"', "'",
+          "/*", "//", "#", "@", "A", "Aa ", "<a", "<", "$", "f(", "f (", "a:", "\\\"", "0x", "1e", "+", "e\u0301"]) {
         const text = unit.repeat(size / unit.length);
-        const runs = { unescape, fileName: (text) => fileName(text, "md"), titleOf, isId, stream };
+        const runs = { unescape, fileName: (text) => fileName(text, "md"), titleOf, isId, stream, withCode, beginning: (text) => beginning(text, 2000) };
+        for (const language of ["js", "python", "html", "sql", "yaml", "css", "rust", "diff", "json"]) {
+          runs[language] = (text) => tokenize(text, language);
+        }
         for (const [name, run] of Object.entries(runs)) {
           const began = performance.now();
           run(text);

@@ -94,8 +94,8 @@ async def _judge_failures(harness: Harness, name: str, asks: bool) -> None:
     async with harness.opened(harness.conformance.table(url)) as gone:
         outcome = await _outcome(harness, gone, name)
     if asks and name == "check_health" and not (isinstance(outcome, ProviderError) and outcome.code in DOWN):
-        said = f"{outcome.code} ({outcome.message})" if isinstance(outcome, ProviderError) else "all is well"
-        raise Broken(f"nobody listens at the server's address, and check_health says {said}; expected was unavailable")
+        told = f"{outcome.code} ({outcome.message})" if isinstance(outcome, ProviderError) else "all is well"
+        raise Broken(f"nobody listens at the server's address, and check_health says {told}; expected was unavailable")
 
 
 async def _judge_silence(harness: Harness, name: str) -> None:

@@ -48,6 +48,7 @@ mount(document.body, {
   whichFiles: channel.whichFiles,
   openFile: channel.openFile,
   codeActions: channel.codeActions,
+  ownFind: true,
   remedies: channel.remedies,
   commands,
 });

@@ -1,7 +1,7 @@
 // End-to-end tests around the chat: a late server, a token, an untrusted workspace, the policy, accessibility, network
 // access.
 
-import { mkdirSync, mkdtempSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,9 +10,10 @@ import { afterEach, expect, test } from "vitest";
 import { AURA, Aura } from "./aura.js";
 import { eventually } from "./eventually.js";
 import { axe, CACHE, OLD } from "./install.js";
+import { ThroughProxy } from "./throughProxy.js";
 import { ask, Workbench, type WorkbenchOptions } from "./workbench.js";
 
-const started: (Aura | Workbench)[] = [];
+const started: (Aura | Workbench | ThroughProxy)[] = [];
 
 afterEach(async () => {
   for (const one of started.splice(0).reverse()) await one.stop();
@@ -30,23 +31,23 @@ async function open(options: WorkbenchOptions): Promise<Workbench> {
   return one.start();
 }
 
-async function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
+/** A port that answers nobody, and nobody else gets, until it is given back. */
+async function reservedPort(): Promise<{ port: number; giveBack: () => Promise<void> }> {
+  const server = createServer((socket) => socket.destroy());
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  const giveBack = () => new Promise<void>((closed) => server.close(() => closed()));
+  return { port: (server.address() as { port: number }).port, giveBack };
 }
 
 // code-server 4.100 has a terminal only where it can be compiled; it is not built for these tests.
 test.skipIf(OLD)("a server that is missing is said, started from the chat in a terminal, and found", async () => {
-  const port = await freePort();
+  const { port, giveBack } = await reservedPort();
   const settings = { "aura.server.url": `http://127.0.0.1:${port}`, "aura.server.command": `${AURA} serve --demo` };
   const workbench = await open({ settings, files: { "aura.toml": "" } });
   const frame = await workbench.chat();
   await frame.getByText("Aura cannot be reached").waitFor();
   expect(await workbench.status).toContain("offline");
+  await giveBack();
   await frame.getByRole("button", { name: "Start Aura" }).click();
   // The folder's files are reported; Aura asks in the terminal whether the folder is trusted.
   await workbench.page.getByText(/workspace has an aura\.toml\. Aura asks in the terminal/).first().waitFor();
@@ -57,8 +58,77 @@ test.skipIf(OLD)("a server that is missing is said, started from the chat in a t
   // The terminal belongs to the workbench: it ends with it, and the server ends with the terminal.
 });
 
+/** A folder with agents, of which the alphabet's first is not the server's. */
+function folderWithAgents(): string {
+  const folder = mkdtempSync(join(tmpdir(), "aura-e2e-agents-"));
+  for (const name of ["aaa", "assistant"]) writeFileSync(join(folder, `${name}.md`), "---\nprovider: echo\n---\n");
+  return folder;
+}
+
+/** The elements that can be used and are cut off, by their text. */
+function cut(frame: Frame): Promise<string[]> {
+  return frame.evaluate(() =>
+    [...document.querySelectorAll("button, select, textarea, h1, p")]
+      .filter((element) => element.checkVisibility({ visibilityProperty: true }) && !element.closest(".status"))
+      .filter((element) => {
+        const { left, right } = element.getBoundingClientRect();
+        return left < 0 || right > innerWidth + 1 || (element.tagName !== "SELECT" && element.scrollWidth > element.clientWidth + 1);
+      })
+      .map((element) => element.textContent || element.tagName),
+  );
+}
+
+test("the first five minutes: aura is missing, the side bar is narrow, and the settings can be changed", async () => {
+  const { port, giveBack } = await reservedPort();
+  const workbench = await open({ settings: { "aura.server.url": `http://127.0.0.1:${port}` }, path: "/usr/bin:/bin" });
+  const { page } = workbench;
+  const chat = await workbench.chat();
+  await chat.getByText("Aura cannot be reached").waitFor();
+  expect(await chat.locator(".welcome .primary").innerText()).toBe("Start Aura");
+  // code-server is a remote window: the server is not on the machine with the window.
+  await chat.getByText(/Aura is looked for at http:\/\/127\.0\.0\.1:\d+ on the remote machine/).waitFor();
+  // The border of the side bar, as far left as VS Code lets it.
+  const sash = await page.locator("#workbench\\.parts\\.sidebar").boundingBox();
+  await page.mouse.move((sash?.x ?? 0) + (sash?.width ?? 0), 400);
+  await page.mouse.down();
+  await page.mouse.move((sash?.x ?? 0) + 172, 400, { steps: 4 });
+  await page.mouse.up();
+  await eventually(async () => (await chat.evaluate(() => innerWidth)) <= 172, "the side bar is not narrow");
+  expect(await cut(chat)).toEqual([]);
+  mkdirSync(join(CACHE, "pictures"), { recursive: true });
+  await page.screenshot({ path: join(CACHE, "pictures", "narrow-offline.png") });
+  await chat.getByRole("button", { name: "Start Aura" }).click();
+  await page.getByText(/The program 'aura' is neither in the active Python environment nor on the PATH/).first().waitFor();
+  expect(await page.locator(".terminal-wrapper").count()).toBe(0);
+  await page.getByRole("button", { name: "How to Install" }).click();
+  await page.locator(".tab.active").filter({ hasText: "README.md" }).waitFor();
+  await giveBack();
+  await aura(["--agents", folderWithAgents(), "--port", String(port)]);
+  await eventually(async () => (await chat.getByLabel("Agent", { exact: true }).inputValue()) === "assistant", "the server's agent is not chosen");
+  await ask(chat, "aaa", "Hello `code`");
+  await chat.locator(".answer").getByText("tokens in total").waitFor();
+  const tops = await chat.evaluate(() =>
+    ["header select", "header .actions button", "header .actions button:last-child"].map((one) => {
+      const { top, height } = (document.querySelector(one) as HTMLElement).getBoundingClientRect();
+      return top + height / 2;
+    }),
+  );
+  expect(Math.max(...tops) - Math.min(...tops)).toBeLessThan(4);
+  expect(await cut(chat)).toEqual([]);
+  await page.screenshot({ path: join(CACHE, "pictures", "narrow.png") });
+  // The agent that was asked last is chosen in a new window.
+  await page.reload();
+  await workbench.ready();
+  const again = await workbench.chat();
+  await again.getByRole("button", { name: "New chat" }).click();
+  await eventually(async () => (await again.getByLabel("Agent", { exact: true }).inputValue()) === "aaa", "the last used agent is not chosen");
+  await workbench.command("Aura: Open Settings");
+  const setting = page.locator(".settings-editor").getByText("Server: Command");
+  await setting.waitFor();
+});
+
 test("a command that would trust any folder that is open is not typed", async () => {
-  const settings = { "aura.server.url": `http://127.0.0.1:${await freePort()}`, "aura.server.command": "aura serve --config aura.toml" };
+  const settings = { "aura.server.url": `http://127.0.0.1:${(await reservedPort()).port}`, "aura.server.command": "aura serve --config aura.toml" };
   const workbench = await open({ settings, files: { "aura.toml": "" } });
   await workbench.command("Aura: Start Aura");
   await workbench.page.getByText("'--config aura.toml' in aura.server.command would trust any folder that is open").first().waitFor();
@@ -75,6 +145,9 @@ test("a server lost in the middle of an answer is shown, and found again", async
   const answer = frame.locator(".answer").last();
   await answer.locator(".failure").waitFor();
   expect(await answer.locator(".failure").getAttribute("data-code")).toBe("connection_lost");
+  // The failed turn is what it learns from: the next look at the server would be half a minute later.
+  await answer.locator(".failure").getByRole("button", { name: "Start Aura" }).waitFor();
+  await eventually(async () => (await workbench.status).includes("offline"), "the status bar has learned nothing", 20_000);
   await answer.getByText("All work").first().waitFor();
   await aura(["--demo", "--port", String(first.port)]);
   await ask(frame, "echo", "back");
@@ -93,8 +166,35 @@ test("a token is asked for, kept for its server, and taken back", async () => {
   await input.press("Enter");
   await ask(frame, "echo", "let me in");
   await frame.locator(".answer").getByText("let me in").waitFor();
+  // The server gets another token: the failure says so, and offers to set it.
+  await server.stop();
+  await aura(["--demo", "--port", String(server.port)], { AURA_TOKEN: "other" });
+  await frame.getByLabel("Message").fill("once more");
+  await frame.getByRole("button", { name: "Send" }).click();
+  const failure = frame.locator(".answer").last().locator(".failure");
+  await failure.getByText("The server does not accept this token").waitFor();
+  await eventually(async () => (await workbench.status).includes("wrong token"), "the status bar does not say it", 20_000);
+  await workbench.command("Aura: Focus on Agents View");
+  await workbench.page.getByText("This server does not accept the token that is stored for it.").waitFor();
+  await failure.getByRole("button", { name: "Set Token" }).click();
+  await input.fill("other");
+  await input.press("Enter");
+  await eventually(async () => (await workbench.status).includes("agents"), "the new token does not help");
   await workbench.command("Aura: Forget Token");
   await eventually(async () => (await workbench.status).includes("token"), "the token is not forgotten");
+});
+
+test("VS Code's proxy is used, and its setting for certificates that nobody vouches for", async () => {
+  const server = await aura(["--demo", "--port", "0"]);
+  const proxy = await new ThroughProxy().start(server.port);
+  started.push(proxy);
+  const settings = { "aura.server.url": "https://aura.test", "http.proxy": proxy.url, "http.proxyStrictSSL": false };
+  const workbench = await open({ settings });
+  const chat = await workbench.chat();
+  await ask(chat, "echo", "through the proxy");
+  await chat.locator(".answer").getByText("through the proxy").waitFor();
+  await chat.locator(".answer").getByText("tokens in total").waitFor();
+  expect(proxy.asked).toContain("aura.test:443");
 });
 
 test("in an untrusted workspace chatting works, but nothing is started and no workflow runs", async () => {

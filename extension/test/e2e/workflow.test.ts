@@ -22,6 +22,10 @@ const files = {
   ".aura/workflows/fails.yaml": flow("short", "breaks", "echo"),
   ".aura/workflows/stops.yaml": flow("short", "endless", "echo"),
   ".aura/workflows/reloads.yaml": flow("short", "endless", "echo"),
+  ".aura/workflows/ghost.yaml": "name: Ghost\nsteps:\n  - {agent: short, prompt: Go}\n  - {agent: ghost, prompt: Go}\n",
+  ".aura/workflows/asks.yaml":
+    "name: Asks\ninputs:\n  - {name: topic, prompt: What is it about?, default: rain}\nsteps:\n" +
+    "  - {name: Draft, agent: short, prompt: 'Write about {{topic}}.'}\n  - {name: Review, agent: short, prompt: 'Name what is weak about {{ topic }}.'}\n",
   ".aura/workflows/broken.yaml": "name: Broken\nsteps:\n  - agent: echo\n    promt: Typo\n",
 };
 
@@ -86,6 +90,85 @@ test("a run from a step on uses the existing result", async () => {
   await reaches(frame, 1, "done");
   expect(upstream.asked).toHaveLength(before + 1);
   expect(onDisk("whole").map(({ name }) => name)).toEqual(["Step 1", "Step 2"]);
+});
+
+test("Ask again on a step runs this step only, and the panel reads the file again after a run", async () => {
+  const frame = await open("whole");
+  await frame.getByRole("button", { name: "Run all" }).click();
+  await reaches(frame, 2, "done");
+  const before = upstream.asked.length;
+  await frame.locator(".step").nth(1).getByRole("button", { name: "Ask again" }).click();
+  await reaches(frame, 1, "running");
+  workbench.write(".aura/workflows/whole.yaml", `${files[".aura/workflows/whole.yaml"]}  - {name: Added, agent: short, prompt: Last}\n`);
+  await reaches(frame, 1, "done");
+  await reaches(frame, 2, "waiting");
+  await frame.locator(".step").nth(3).getByText("4. Added").waitFor();
+  expect(upstream.asked).toHaveLength(before + 1);
+});
+
+test("agents that the server does not have are found before anything runs", async () => {
+  const frame = await open("ghost");
+  const before = upstream.asked.length;
+  await frame.getByRole("button", { name: "Run all" }).click();
+  await frame.getByText("The server has no agent 'ghost'").waitFor();
+  await frame.getByRole("button", { name: "Line 4" }).click();
+  await workbench.page.locator(".squiggly-warning").first().waitFor();
+  expect([upstream.asked.length, await state(frame, 0)]).toEqual([before, "waiting"]);
+});
+
+test("inputs are asked for, kept with the run, and two runs are compared", async () => {
+  const frame = await open("asks");
+  const input = workbench.page.locator(".quick-input-widget input[type=text]");
+  const run = async (name: string, value: string) => {
+    await frame.getByRole("button", { name }).first().click();
+    await workbench.page.getByText("What is it about?").waitFor();
+    if (value) await input.fill(value);
+    await input.press("Enter");
+  };
+  const said = () => upstream.asked.at(-1)?.messages.at(-1)?.content;
+  await run("Run all", "");
+  await reaches(frame, 1, "done");
+  expect([said(), await frame.locator(".given").innerText()]).toEqual(["Name what is weak about rain.", "topic: rain"]);
+  await run("Run all", "snow");
+  await eventually(() => said() === "Name what is weak about snow.", "the input was not used");
+  await reaches(frame, 1, "done");
+  // A later step alone keeps the inputs of the results that it goes on from.
+  await frame.locator(".step").nth(1).getByRole("button", { name: "Run this step" }).click();
+  await eventually(() => upstream.asked.length >= 3 && said() === "Name what is weak about snow.", "it was not asked");
+  await reaches(frame, 1, "done");
+  const runs = join(workbench.workspace, ".aura", "runs", "asks");
+  const last = JSON.parse(readFileSync(join(runs, readdirSync(runs).sort().at(-1) as string), "utf8")) as { inputs: object };
+  expect(last.inputs).toEqual({ topic: "snow" });
+  await frame.getByRole("button", { name: "Runs" }).click();
+  const rows = workbench.page.locator(".quick-input-list .monaco-list-row");
+  await rows.filter({ hasText: "rain" }).click();
+  await rows.filter({ hasText: "snow" }).first().click();
+  await workbench.page.locator(".quick-input-widget").getByRole("button", { name: "OK" }).click();
+  await workbench.page.locator(".tab.active").filter({ hasText: "↔" }).waitFor();
+  await workbench.page.locator(".diff-editor, .monaco-diff-editor").getByText("topic: snow").first().waitFor();
+});
+
+test("a new workflow names an agent of the server and is in the tree; the editor completes and checks it", async () => {
+  await workbench.command("View: Close All Editors");
+  await workbench.command("Aura: New Workflow");
+  const input = workbench.page.locator(".quick-input-widget input[type=text]");
+  await input.fill("fresh");
+  await input.press("Enter");
+  await workbench.page.locator(".tab.active").filter({ hasText: "fresh.yaml" }).waitFor();
+  const text = readFileSync(join(workbench.workspace, ".aura", "workflows", "fresh.yaml"), "utf8");
+  const listed = ((await (await fetch(`${aura.url}/api/agents`)).json()) as { agents: { id: string }[] }).agents.map(({ id }) => id);
+  expect(listed).toContain(/agent: (\S+)/.exec(text)?.[1]);
+  await workbench.command("Aura: Focus on Workflows View");
+  await workbench.page.getByRole("treeitem", { name: "fresh" }).waitFor();
+  await workbench.page.locator(".view-lines").getByText("Review", { exact: true }).click();
+  await workbench.page.keyboard.press("Control+End");
+  await workbench.page.keyboard.insertText("  - name: Third\n    agent: sho");
+  await workbench.page.keyboard.press("Control+Space");
+  await workbench.page.locator(".suggest-widget .monaco-list-row").filter({ hasText: "short" }).first().waitFor();
+  await workbench.page.keyboard.press("Enter");
+  await workbench.page.locator(".view-lines").getByText("short").waitFor();
+  await workbench.page.locator(".squiggly-error").first().waitFor(); // its prompt is missing
+  await workbench.page.keyboard.press("Control+s");
 });
 
 test("a failing step keeps its text, marked, and ends the run", async () => {
