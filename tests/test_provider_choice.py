@@ -58,7 +58,7 @@ def _chosen(made: Runtime) -> tuple[str, str | None]:
 
     async def ask() -> tuple[str, str | None]:
         try:
-            return (await made.bind("assistant")).instance.name, await made.choose()
+            return (await made.bindings.bind("assistant")).instance.name, await made.choose()
         finally:
             await made.close()
 
@@ -95,7 +95,7 @@ def test_a_client_that_does_not_open_delays_no_request(
 
     async def ask() -> str:
         try:
-            return (await asyncio.wait_for(made.bind("assistant"), 30)).instance.name
+            return (await asyncio.wait_for(made.bindings.bind("assistant"), 30)).instance.name
         finally:
             await made.close()
 
@@ -111,7 +111,7 @@ def test_a_client_that_opens_too_late_for_the_choice_continues_to_open(
 
     async def ask() -> tuple[str, int]:
         try:
-            return (await made.bind("assistant")).instance.name, await made.providers.instances["late"].client()
+            return (await made.bindings.bind("assistant")).instance.name, await made.providers.instances["late"].client()
         finally:
             await made.close()
 
@@ -126,7 +126,7 @@ def test_a_model_in_the_table_is_enough(runtime: Callable[..., Runtime]) -> None
 
 def test_without_a_model_it_says_what_is_missing(runtime: Callable[..., Runtime]) -> None:
     made = runtime(plain=PLUGIN)
-    assert asyncio.run(made.choose()) == "echo: no other provider has a default model (plain)"
+    assert asyncio.run(made.bindings.choose()) == "echo: no other provider has a default model (plain)"
 
 
 def test_an_empty_default_is_none(runtime: Callable[..., Runtime]) -> None:
