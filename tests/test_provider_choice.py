@@ -58,7 +58,7 @@ def _chosen(made: Runtime) -> tuple[str, str | None]:
 
     async def ask() -> tuple[str, str | None]:
         try:
-            return (await made.bindings.bind("assistant")).instance.name, await made.choose()
+            return (await made.bindings.bind("assistant")).instance.name, await made.bindings.choose()
         finally:
             await made.close()
 
@@ -111,7 +111,8 @@ def test_a_client_that_opens_too_late_for_the_choice_continues_to_open(
 
     async def ask() -> tuple[str, int]:
         try:
-            return (await made.bindings.bind("assistant")).instance.name, await made.providers.instances["late"].client()
+            late = made.providers.instances["late"]
+            return (await made.bindings.bind("assistant")).instance.name, await late.client()
         finally:
             await made.close()
 
