@@ -54,13 +54,13 @@ real folder=(home_directory() / ".cache/aura-real"):
 prometheus seconds="60":
     AURA_SCRAPED_SECONDS={{seconds}} {{uv}} pytest tests/telemetry/test_prometheus.py
 
-# Traces through a real collector, rotel, which this installs for the run
+# Traces through a real collector, rotel, by HTTP and gRPC; both are installed for the run only
 collector:
-    {{uv}} --with rotel pytest -m real tests/traces
+    {{uv}} --with rotel --with opentelemetry-exporter-otlp-proto-grpc pytest -m real tests/traces
 
-# Every mutant of the conformance kit; the tests try a third of them (ten minutes)
+# Every mutant of the conformance kit; the tests try about a tenth of them (ten minutes on two idle cores)
 mutants:
-    {{uv}} pytest -m "mutants or not mutants" tests/mutants
+    {{uv}} pytest -m "mutants or not mutants" -n 2 --dist loadfile tests/mutants
 
 # All clients of the OpenAI API, each in an environment that is made once (about 1 GB), and doors broken on purpose: half an hour
 clients:

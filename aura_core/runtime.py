@@ -84,6 +84,7 @@ class Runtime:
         self.stopping = False  # a signal has ended the server; balancers are told to send it nothing more
         self.draining = False  # and it takes no new answers
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
+        settings.clients.reload()  # a worker that replaces another has the settings of the start, not its tokens
         self.secrets: list[str] = []
         self.add_secrets([*self.providers.secrets(), *settings.clients.secrets])
         for instance in self.providers.instances.values():

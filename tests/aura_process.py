@@ -43,11 +43,13 @@ class Process:
 
 
 @contextmanager
-def serve(folder: Path, agents: dict[str, str], *arguments: str, **environ: str) -> Iterator[Process]:
+def serve(
+    folder: Path, agents: dict[str, str], *arguments: str, command: list[str] | None = None, **environ: str
+) -> Iterator[Process]:
     (folder / "agents").mkdir()
     for name, text in agents.items():
         (folder / "agents" / name).write_text(text)
-    process = Process(folder, *arguments, **environ)
+    process = Process(folder, *arguments, command=command, **environ)
     try:
         yield process
     finally:

@@ -260,13 +260,16 @@ def test_one_token_of_several_is_enough_and_the_doctor_names_the_others(tmp_path
     assert any(
         status == "warning" and "gone cannot be read" in detail for name, status, detail in checks if name == "a"
     )
+    assert ("client a", "warning", "'x*' is the name of no agent here") in checks
     assert ("openai: variable NOT_THERE", "warning", "named, but not set") in checks
 
 
 def test_the_doctor_warns_of_a_public_name_without_any_token(tmp_path: Path) -> None:
-    (tmp_path / "aura.toml").write_text("[server]\nallowed_hosts = ['localhost', '*.example.com']\n")
+    (tmp_path / "aura.toml").write_text(
+        "[server]\nallowed_hosts = ['localhost', '[::1]:5300', '127.0.0.1:80', '*.example.com']\n"
+    )
     (warning,) = [detail for _, status, detail in _doctor(tmp_path) if status == "warning"]
-    assert warning.startswith("aura.toml:2: allowed_hosts: ")
+    assert warning.startswith("aura.toml:2: allowed_hosts: *.example.com is not this machine alone")
     assert "no token is required" in warning
 
 

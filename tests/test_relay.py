@@ -528,6 +528,7 @@ def test_a_clean_up_that_hangs_is_abandoned_counted_and_logged(
         end = time.monotonic() + 10
         while not aura.runtime.abandonments and time.monotonic() < end:
             time.sleep(0.01)
+        assert aura.runtime.providers.instances["it"].places == 1, "that of the first answer, which still cleans up"
     assert aura.runtime.abandonments == {"it": 1}
     assert "plugin 'it': its clean-up took over 0.2 s" in caplog.text
 

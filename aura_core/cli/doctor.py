@@ -17,6 +17,7 @@ from aura_core.answer.events import ErrorEvent, ReasoningEvent, TokenEvent, Valu
 from aura_core.bindings import Bound
 from aura_core.cli.options import config_options, json_option, open_runtime
 from aura_core.cli.terminal import Screen, print_json
+from aura_core.clients import Client
 from aura_core.config.agents import BUILT_IN
 from aura_core.config.environment import variable
 from aura_core.config.fallback import FallbackEntry
@@ -248,6 +249,10 @@ def _folder(runtime: Runtime) -> Check:
 def _notes(runtime: Runtime) -> Iterator[Check]:
     if runtime.agents.exposed is not None:
         yield Check("agents", "files", "warning", runtime.agents.exposed)
+    for client in (holder.client for holder in runtime.settings.clients.holders):
+        for pattern in client.agents:
+            if pattern != "*" and not any(map(Client("", agents=(pattern,)).sees, runtime.agents.entries)):
+                yield Check("agents", f"client {client.name}", "warning", f"{pattern!r} is the name of no agent here")
     for entry in runtime.agents.entries.values():
         for note in entry.agent.notes if entry.agent else ():
             yield Check("agents", entry.id, "note", note)

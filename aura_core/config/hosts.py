@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
+from aura_core.config.loopback import is_loopback
+
 # A host as a header names it, perhaps with its port.
 _NAME = r"(\[[0-9a-f:.]+\]|[^\s:\[\]/?#@*]+)(:\d{1,5})?"
 _HOST = re.compile(_NAME, re.IGNORECASE)
@@ -55,6 +57,12 @@ def is_host(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_this_machine(entry: str) -> bool:
+    """Whether an entry of `allowed_hosts` means only this machine."""
+    match = _HOST.fullmatch(entry)
+    return match is not None and is_loopback(match[1].strip("[]"))
 
 
 def is_origin(text: str) -> bool:

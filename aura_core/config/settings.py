@@ -14,7 +14,7 @@ from aura_core.config import trust
 from aura_core.config.clients import Clients, client_holder, named_variables, server_holder
 from aura_core.config.decode import NO_NUL, decode
 from aura_core.config.environment import variable
-from aura_core.config.hosts import is_host, is_origin
+from aura_core.config.hosts import is_host, is_origin, is_this_machine
 from aura_core.config.loopback import is_loopback
 from aura_core.config.reading import exposed
 from aura_core.config.sources import Sources, Table, Value, variables
@@ -308,7 +308,7 @@ def _clients(server: ServerSettings, sources: Sources, environ: Mapping[str, str
 
 def _open_names(server: ServerSettings, clients: Clients, table: Table) -> Iterator[str]:
     """A warning where others are expected to reach the server, and none of them needs a token."""
-    names = [name for name in server.allowed_hosts if not is_loopback(name)]
+    names = [name for name in server.allowed_hosts if not is_this_machine(name)]
     if names and not clients.required:
         yield (
             f"{table['allowed_hosts'].origin}: allowed_hosts: {names[0]} is not this machine alone, and no token is"

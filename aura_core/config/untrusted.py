@@ -26,7 +26,7 @@ _LISTED: dict[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
     ("defaults", "provider"): (lambda value: True, ""),
     ("providers", "plugin"): (lambda value: True, ""),
     ("providers", "default_model"): (lambda value: True, ""),
-    ("providers", "max_streams"): (lambda value: isinstance(value, int), "only a number"),
+    ("providers", "max_streams"): (lambda value: type(value) is int, "only a number"),
     **{
         ("providers", key): (is_loopback_url, "only a loopback address, such as http://127.0.0.1:8080")
         for key in ("base_url", "endpoint")

@@ -54,7 +54,7 @@ class Instance:
         self.max_streams = 0  # answers at once; 0: no limit
         self.places = 0  # how many of them are taken
         self._opened: Opened | None = None
-        self._retired: list[Opened] = []  # those that answers under way still use
+        self._clients: list[Opened] = []  # this one, and those before it that answers under way still use
         self._opening: asyncio.Future[Any] | None = None
         self._closed = False
         self._keys: list[str] = []  # the secrets of the client that was opened last
@@ -163,32 +163,35 @@ class Instance:
         if not self.hooks.implements("open_client"):
             return None
         if self._opened is None or self._opened.over:
-            self._opened = Opened(self.name, self.plugin, self._enter)
-            if self._closed:
-                self._opened.retire()
+            self._opened = self._open()
         return self._opened
 
-    def key_changed(self) -> bool:
-        """Whether a file holds another secret than the client was opened with. Reads the files."""
-        if self._opened is None or self.settings is None:
-            return False
-        files = any(getattr(self.settings, key) for key in _secret_files(type(self.settings)))
-        return files and self.secret_values(os.environ) != self._keys
-
-    async def renew(self) -> None:
-        """Open another client, as a secret has changed; then leave the one before when its answers are over. Where the
-        new one cannot be opened the one before stays."""
-        before = self._opened
-        if before is None or not before.ready:  # the next request opens one, or it is being opened
-            return
+    def _open(self) -> Opened:
         opened = Opened(self.name, self.plugin, self._enter)
+        if self._closed:
+            opened.retire()
+        self._clients = [each for each in (*self._clients, opened) if not each.over]
+        return opened
+
+    async def follow_key_files(self) -> None:
+        """Open another client if a file holds another key than the client was opened with; then leave the one before
+        when its answers are over. Where the new one cannot be opened the one before stays."""
+        if self.settings is None or not any(getattr(self.settings, key) for key in _secret_files(type(self.settings))):
+            return
+        keys = await asyncio.to_thread(self.secret_values, os.environ)
+        before = self._opened
+        if keys == self._keys:
+            return
+        self.add_secrets(keys)
+        if before is None or not before.ready:  # it reads the key when it is opened
+            return
+        opened = self._open()
         try:
             await opened.client()
         except ProviderError as exc:
             log.error("[providers.%s]: its new key is not used: %s", self.name, self.redact(str(exc.message)))
             return
         log.info("[providers.%s]: its key has changed, and its client is renewed", self.name)
-        self._retired = [each for each in (*self._retired, before) if not each.over]
         self._opened = opened
         before.retire()
 
@@ -212,8 +215,7 @@ class Instance:
     async def close(self) -> None:
         """Leave every client that was entered."""
         self._closed = True
-        current = [self._opened] if self._opened is not None else []
-        await asyncio.gather(*(opened.close() for opened in (*self._retired, *current)))
+        await asyncio.gather(*(opened.close() for opened in self._clients))
 
     async def model(self) -> str:
         """The model when an agent names none: the table's, the plugin's, or the only one that is listed; "" where the

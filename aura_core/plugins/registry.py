@@ -137,11 +137,10 @@ class Providers:
         wanted = [self.instances[name] for name in names if name in self.instances and not self.instances[name].error]
         await asyncio.gather(*(instance.client() for instance in wanted), return_exceptions=True)
 
-    async def renew(self) -> None:
+    async def follow_key_files(self) -> None:
         """Open another client where a file holds another key than the client was opened with."""
-        for instance in [each for each in self.instances.values() if each.settings is not None]:
-            if await asyncio.to_thread(instance.key_changed):
-                await instance.renew()
+        for instance in self.instances.values():
+            await instance.follow_key_files()
 
     async def close(self) -> None:
         """Close every client that was opened."""

@@ -108,7 +108,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
     async def chat(agentId: AgentId, data: Annotated[ChatBody, Body()], scope: Scope) -> Response[None]:  # noqa: N803
         return await native.answer(WHOLE, data, {"agentId": agentId}, scope)
 
-    @get("/api/providers", summary="List the providers", responses=_problems(*_GUARD))
+    @get("/api/providers", summary="List the providers, to operators", responses=_problems(*_GUARD, 404))
     async def list_providers(scope: Scope) -> ProviderList:
         _check_operator(scope)
         return ProviderList(provider_infos(runtime.providers))
@@ -188,7 +188,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
 
 def _traced(app: ASGIApp, runtime: Runtime) -> ASGIApp:
     """The application with a span for each request, where OpenTelemetry's variables ask for traces."""
-    runtime.traces = open_traces(os.environ)
+    runtime.traces = open_traces(os.environ, runtime.redact)
     if runtime.traces is None:
         return app
     from aura_core.server.traced import Traced  # it imports OpenTelemetry
@@ -231,7 +231,7 @@ def _problems(*statuses: int) -> dict[int, ResponseSpec]:
 
 _HTTP = (400, 403, 408, 431)  # what is wrong with any request
 _GUARD = (*_HTTP, 401, 421)
-_CHAT = (404, 413, 415, 503)
+_CHAT = (404, 413, 415, 429, 503)
 _FAILURES = {info.status for info in CODES.values()}
 
 

@@ -36,7 +36,7 @@ async def watch(runtime: Runtime) -> None:
     fault = ""  # the last one, so that it is logged once
     async with asyncio.TaskGroup() as group:
         group.create_task(_warm(runtime, edited))
-        group.create_task(_renew(runtime))
+        group.create_task(_follow_key_files(runtime))
         async with aclosing(_wakeups(lambda: asyncio.to_thread(watched.roots))) as wakeups:
             async for wakeup in wakeups:
                 try:
@@ -200,11 +200,11 @@ async def _warm(runtime: Runtime, edited: asyncio.Event) -> None:
             log.exception("what edited agents need could not be opened")
 
 
-async def _renew(runtime: Runtime) -> None:
+async def _follow_key_files(runtime: Runtime) -> None:
     """Open a new client where the file of a key has changed, apart from the watch: opening may take seconds."""
     while True:
         await asyncio.sleep(RELOAD_TIMEOUT / 1000)
         try:
-            await runtime.providers.renew()
+            await runtime.providers.follow_key_files()
         except Exception:  # the client before stays
             log.exception("a changed key could not be taken")

@@ -58,9 +58,12 @@ def _request(scope: Scope) -> HttpRequest:
 
 def _known(scope: Scope) -> dict[str, str]:
     """What the guard knows of a request."""
-    name = client_of(scope).name
-    known = {"aura.request_id": request_id(scope), "client.address": address_of(scope)}
-    return known | {"aura.client": name} if name else known
+    known = {
+        "aura.request_id": request_id(scope),
+        "aura.client": client_of(scope).name,
+        "client.address": address_of(scope),
+    }
+    return {name: value for name, value in known.items() if value}
 
 
 def _route(scope: Scope) -> str:

@@ -5,7 +5,7 @@ Names and attributes follow OpenTelemetry's conventions for HTTP and for generat
 figures that the log gets, too: a token costs nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from time import time_ns
 from typing import Any
@@ -45,17 +45,19 @@ class HttpRequest(msgspec.Struct, frozen=True):
 class Traces:
     """The spans of one process."""
 
-    def __init__(self, export: SpanExport) -> None:
+    def __init__(self, export: SpanExport, redact: Callable[[str], str]) -> None:
+        """`redact` removes secrets from what clients and providers say."""
         self._export = export
+        self._redact = redact
         self._tracer = export.provider.get_tracer("aura", __version__)
 
     def request(self, request: HttpRequest) -> "RequestSpan":
         """Begin the span of a request, in the trace of its client."""
-        return RequestSpan(self._tracer, request)
+        return RequestSpan(self._tracer, request, self._redact(request.path))
 
     def answer(self, agent: str, name: str | None, stream: bool) -> "AnswerSpans":
         """Begin the spans of an answer, in the span of the current request."""
-        return AnswerSpans(self._tracer, agent, name, stream)
+        return AnswerSpans(self._tracer, agent, name, stream, self._redact)
 
     async def close(self) -> None:
         """Send what is left, for a limited time."""
@@ -65,11 +67,12 @@ class Traces:
 class RequestSpan:
     """The span of a request; what is begun within `with` is in it."""
 
-    def __init__(self, tracer: Tracer, request: HttpRequest) -> None:
+    def __init__(self, tracer: Tracer, request: HttpRequest, path: str) -> None:
+        """`path` is that of the request, without secrets."""
         self._method = request.method if request.method in _METHODS else "_OTHER"
         attributes: Attributes = {
             "http.request.method": self._method,
-            "url.path": printable(request.path),
+            "url.path": printable(path),
             "url.scheme": request.scheme,
             "network.protocol.version": request.version,
         }
@@ -112,8 +115,11 @@ class RequestSpan:
 class AnswerSpans:
     """The span of an agent's answer, and that of each attempt at a provider in it."""
 
-    def __init__(self, tracer: Tracer, agent: str, name: str | None, stream: bool) -> None:
+    def __init__(
+        self, tracer: Tracer, agent: str, name: str | None, stream: bool, redact: Callable[[str], str]
+    ) -> None:
         self._tracer = tracer
+        self._redact = redact
         self._stream = stream
         self._began = time_ns()
         attributes: Attributes = {
@@ -148,11 +154,11 @@ class AnswerSpans:
                     own = AttemptSpan(self._tracer, self._context, attempt.provider, "", self._stream, began)
                 else:
                     unended.remove(own)
-                own.end(attempt, record if attempt is record.attempts[-1] else None)
+                own.end(attempt, record if attempt is record.attempts[-1] else None, self._redact(attempt.error))
                 if own.kind and attempt.provider == record.provider:
                     self._span.set_attribute("gen_ai.provider.name", own.kind)
             self._span.set_attributes(_of_answer(record))
-            _set_outcome(self._span, record.outcome, record.code, record.error)
+            _set_outcome(self._span, record.outcome, record.code, self._redact(record.error or ""))
         for each in unended:
             each.span.end()
         self._span.end()
@@ -192,26 +198,25 @@ class AttemptSpan:
                 self.span.set_attribute("gen_ai.request.max_tokens", request.max_tokens)
         context.attach(self._context)  # until the task of the attempts ends
 
-    def end(self, attempt: Attempt, answer: StreamRecord | None) -> None:
-        """Complete it. `answer` is given for the last attempt, to which the cost and the end of the answer belong."""
+    def end(self, attempt: Attempt, answer: StreamRecord | None, error: str) -> None:
+        """Complete it. `answer` is given for the last attempt, to which the cost and the end of the answer belong;
+        `error` is the attempt's message, without secrets."""
         span = self.span
+        attributes = {**_place_of(attempt.address), **({} if answer is None else _cost(answer))}
         if attempt.model:
             model = printable(attempt.model)
             span.update_name(f"chat {model}")
-            span.set_attribute("gen_ai.request.model", model)
-        if attempt.address:
-            span.set_attributes(_place_of(attempt.address))
+            attributes["gen_ai.request.model"] = model
         if attempt.first_token_ms is not None:
             span.add_event(FIRST_TOKEN, timestamp=self._began + _nanoseconds(attempt.first_token_ms))
-            span.set_attribute("gen_ai.response.time_to_first_chunk", attempt.first_token_ms / 1000)
+            attributes["gen_ai.response.time_to_first_chunk"] = attempt.first_token_ms / 1000
         if attempt.upstream_status:
-            span.set_attribute("http.response.status_code", attempt.upstream_status)
-        upstream_id = attempt.upstream_id or (answer is not None and answer.upstream_id)
+            attributes["http.response.status_code"] = attempt.upstream_status
+        upstream_id = attempt.upstream_id or (answer.upstream_id if answer is not None else None)
         if upstream_id:
-            span.set_attribute("aura.upstream_id", printable(upstream_id))
-        if answer is not None:
-            span.set_attributes(_cost(answer))
-        _set_outcome(span, attempt.outcome, attempt.code, attempt.error)
+            attributes["aura.upstream_id"] = printable(upstream_id)
+        span.set_attributes(attributes)
+        _set_outcome(span, attempt.outcome, attempt.code, error)
         span.end(min(self._began + _nanoseconds(attempt.ms), time_ns()))
 
 
@@ -242,13 +247,13 @@ def _cost(record: StreamRecord) -> Attributes:
     return {name: tokens for name, tokens in counted.items() if tokens}
 
 
-def _set_outcome(span: Span, outcome: str, code: str | None, error: str | None) -> None:
+def _set_outcome(span: Span, outcome: str, code: str | None, error: str) -> None:
     """Note how an answer or an attempt ended: `done` with a finish reason, `error` with a code, or `cancelled`. `error`
     is the message, without secrets."""
     span.set_attribute("aura.outcome", outcome)
     if outcome == "error":
         span.set_attribute("error.type", code or "llm_error")
-        span.set_status(Status(StatusCode.ERROR, printable(error or "") or None))
+        span.set_status(Status(StatusCode.ERROR, printable(error) or None))
     elif outcome == "done" and code is not None:
         span.set_attribute("gen_ai.response.finish_reasons", [code])
 

@@ -1,7 +1,7 @@
 """Switch traces on where OpenTelemetry's variables ask for them, and import nothing for them elsewhere."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from aura_core.telemetry.otel_variables import problem, wanted
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("aura.traces")
 
 
-def open_traces(environ: Mapping[str, str]) -> "Traces | None":
+def open_traces(environ: Mapping[str, str], redact: Callable[[str], str]) -> "Traces | None":
     """The traces of this process; None where nobody asked for any, or where they are not possible.
 
-    Call it after the process has forked: it starts a thread. What `problem` tells is not logged again.
+    Call it after the process has forked: it starts a thread. What `problem` tells is not logged again. `redact` removes
+    secrets from texts.
     """
     asked = wanted(environ)
     if asked is None or problem(environ) is not None:
@@ -24,7 +25,7 @@ def open_traces(environ: Mapping[str, str]) -> "Traces | None":
     from aura_core.telemetry.traces import Traces
 
     try:
-        return Traces(SpanExport(asked))
+        return Traces(SpanExport(asked), redact)
     except NoExporter as why:
         log.warning("there are no traces: %s", why)
         return None

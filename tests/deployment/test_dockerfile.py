@@ -162,7 +162,9 @@ def test_the_build_makes_an_aura_with_every_provider(tmp_path: Path) -> None:
         ["anthropic", "azure", "echo", "ollama", "openai", "openai_api"], "ok"
     )
     python = aura.with_name("python")
-    subprocess.run([python, "-c", "import prometheus_client, azure.identity.aio"], env=environ, check=True)
+    subprocess.run(
+        [python, "-c", "import prometheus_client, azure.identity.aio, opentelemetry.sdk"], env=environ, check=True
+    )
     sbom = json.loads((tmp_path / "aura" / "sbom.cdx.json").read_text(encoding="utf-8"))
     parts = {part["name"]: part["version"] for part in sbom["components"]}
     installed = subprocess.run(

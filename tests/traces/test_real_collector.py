@@ -21,7 +21,8 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def test_a_real_collector_takes_the_spans_and_passes_them_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_real_collector_takes_the_spans_and_passes_them_on(protocol: str, tmp_path: Path) -> None:
     found = importlib.util.find_spec("rotel")
     assert found is not None, "run it with: just collector"
     assert found.origin is not None
@@ -41,8 +42,11 @@ def test_a_real_collector_takes_the_spans_and_passes_them_on(tmp_path: Path) -> 
         )
         try:
             _wait_for(http)
-            address = f"http://127.0.0.1:{http}"
-            with serve(tmp_path, {"it.md": "---\nprovider: echo\n---\n"}, OTEL_EXPORTER_OTLP_ENDPOINT=address) as aura:
+            variables = {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{grpc if protocol == 'grpc' else http}",
+                "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+            }
+            with serve(tmp_path, {"it.md": "---\nprovider: echo\n---\n"}, **variables) as aura:
                 headers = {"traceparent": f"00-{trace}-{'1' * 16}-01"}
                 url = f"{aura.url}/api/agents/it/chat/stream"
                 httpx.post(url, json={"prompt": "Hi"}, headers=headers, trust_env=False).raise_for_status()

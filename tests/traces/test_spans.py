@@ -1,12 +1,18 @@
 """The spans of answers, as a collector gets them: one for the request, one for the agent, one for each attempt."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from collector import Span, Tree
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from traced import KEY, Traced, answer, failure, new_trace
 
+from aura_core.answer.stream_record import Attempt, StreamRecord
+from aura_core.telemetry.traces import AnswerSpans
 from aura_core.testing import Reply
 
 
@@ -109,6 +115,46 @@ def test_each_attempt_of_retries_and_fallbacks_has_one_span(traced: Traced) -> N
     assert (tree.agent.attributes["gen_ai.request.model"], tree.agent.error) == ("second", None)
 
 
+def test_a_provider_that_says_nothing_has_a_span_that_ends_when_it_is_given_up(traced: Traced) -> None:
+    traced.primary.queue(Reply([], head_delay=600))
+    traced.backup.queue(answer("Hi"))
+    _, tree = traced.ask("hasty")
+    silent, other = tree.chats
+    assert (silent.name, silent.attributes["error.type"]) == ("chat first", "timeout")
+    assert silent.started < silent.ended
+    assert "aura.first_token" not in silent.events
+    assert (other.name, other.error) == ("chat second", None)
+    assert other.started > silent.started
+
+
+def test_answers_at_once_do_not_mix_their_traces(traced: Traced) -> None:
+    traced.primary.queue(*[answer("Hello")] * 16)
+    with ThreadPoolExecutor(8) as pool:
+        trees = [tree for _, tree in pool.map(traced.ask, ["alone"] * 16)]
+    assert [len(tree.all) for tree in trees] == [3] * 16
+    chats = [f"00-{tree.chats[0].trace}-{tree.chats[0].id}" for tree in trees]
+    assert sorted(parent[:52] for parent in _parents(traced)) == sorted(chats)
+
+
+def test_an_attempt_that_was_given_up_before_it_began_has_a_span_all_the_same() -> None:
+    spans, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    answer_spans = AnswerSpans(provider.get_tracer("aura"), "it", None, True, str)
+    answer_spans.attempt("second", "openai")
+    attempts = [
+        Attempt("first", "m", "error", "timeout", 5.0, error="too late"),
+        Attempt("second", "n", "done", "stop", 7.0, after_ms=5.0),
+    ]
+    record = StreamRecord(
+        *("-", "alice", "", "native", "it", "second", "n", "done", "stop", None, None, 12.0, 0, 0, 0), attempts=attempts
+    )
+    answer_spans.end(record)
+    ended = {span.name: span for span in spans.get_finished_spans()}
+    assert list(ended) == ["chat m", "chat n", "invoke_agent it"]
+    assert ended["chat m"].status.description == "too late"
+    assert (ended["chat n"].attributes or {})["gen_ai.provider.name"] == "openai"
+
+
 @pytest.mark.parametrize(("route", "status"), [("chat/stream", 200), ("chat", 502)])
 def test_a_failure_has_our_code_in_every_span_that_failed(traced: Traced, route: str, status: int) -> None:
     traced.primary.queue(failure(401, f"the key {KEY} is wrong"))
@@ -127,7 +173,7 @@ def test_a_failure_has_our_code_in_every_span_that_failed(traced: Traced, route:
 
 def test_no_prompt_no_answer_and_no_key_is_in_any_span(traced: Traced) -> None:
     traced.primary.queue(answer("ANSWER-", "SECRET", " of mine"), failure(401, f"the key {KEY} is wrong, Bearer {KEY}"))
-    for agent in ("helper", "alone"):
+    for agent in ("helper", "alone", KEY):
         traced.ask(agent)
     body = b"".join(traced.collector.bodies)
     assert b"helper" in body

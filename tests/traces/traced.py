@@ -29,6 +29,8 @@ api_key_env = "MY_KEY"
 AGENTS = {
     "helper.md": "---\nname: The Helper\nprovider: primary\nmodel: first\ntemperature: 0.5\nmax_tokens: 70\n"
     "fallback: [{provider: backup, model: second}]\n---\nYou keep the SYSTEM-SECRET.\n",
+    "hasty.md": "---\nprovider: primary\nmodel: first\nfirst_token_timeout: 0.2\n"
+    "fallback: [{provider: backup, model: second}]\n---\n",
     "alone.md": "---\nprovider: primary\nmodel: first\n---\n",
     "ten.md": "---\nprovider: echo\noptions: {tokens: 10}\n---\n",
     "many.md": "---\nprovider: echo\noptions: {tokens: 10000}\n---\n",

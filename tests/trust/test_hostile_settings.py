@@ -18,7 +18,7 @@ from aura_core.runtime import Runtime
 # Allowed besides numbers and booleans, each only for values on this machine. A new setting is refused until listed
 # here.
 LISTED = {"server.host", "agents.directory", "defaults.provider"} | {
-    f"providers.{key}" for key in ("plugin", "default_model", *ADDRESSES)
+    f"providers.{key}" for key in ("plugin", "default_model", "max_streams", *ADDRESSES)
 }
 ALL = list(settings())
 CORE = [(table, key) for table, key in ALL if not table.startswith("providers.")]

@@ -90,7 +90,7 @@ def settings() -> Iterator[tuple[str, str]]:
         for field in _fields(struct):
             yield table, field.encode_name
         if table.startswith("providers."):
-            yield from ((table, key) for key in ("plugin", "default_model"))
+            yield from ((table, key) for key in ("plugin", "default_model", "max_streams"))
 
 
 def _fields(struct: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:

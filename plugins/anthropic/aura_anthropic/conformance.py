@@ -4,18 +4,23 @@ import json
 from typing import Any
 
 from aura_core import Usage
-from aura_core.testing import SSE, Conformance, Dialect, Failure, Transcript
+from aura_core.testing import SSE, Conformance, Dialect, Failure, Reply, Request, Transcript
 
 
 def _named(record: bytes) -> bytes:
-    """An event with its name before its data, as the API sends it."""
-    return b"event: " + str(json.loads(record)["type"]).encode() + b"\n" + SSE.frame(record)
+    """An event with its name before its data, as the API sends it; what has no type is sent without a name."""
+    try:
+        kind = json.loads(record)["type"]
+    except (ValueError, KeyError, TypeError):
+        return SSE.frame(record)
+    return b"event: " + str(kind).encode() + b"\n" + SSE.frame(record)
 
 
 EVENTS = Dialect(
     SSE.content_type,
     _named,
     {**SSE.spellings, "events without a name": lambda body: b"\n".join(_unnamed(body.split(b"\n")))},
+    SSE.split,
 )
 STOP = {"type": "message_stop"}
 
@@ -202,6 +207,22 @@ failures = [
     ),
 ]
 
+
+def asked(request: Request) -> None:
+    """The API's reference: the system prompt is a field of its own, and turns have the roles user and assistant."""
+    sent = request.json()
+    assert sent["stream"] is True
+    assert _text(sent["system"]) == "You are brief."
+    turns = [(turn["role"], _text(turn["content"])) for turn in sent["messages"]]
+    assert turns == [("user", "Hello?"), ("assistant", "Hello."), ("user", "How are you?")]
+    assert (sent["max_tokens"], sent["temperature"]) == (100, 0.5)
+
+
+def _text(content: Any) -> str:
+    """A text that stands as it is, or in blocks."""
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)
+
+
 conformance = Conformance(
     plugin="anthropic",
     settings={"base_url": "{url}"},
@@ -210,4 +231,11 @@ conformance = Conformance(
     transcripts=transcripts,
     failures=failures,
     required=["max_tokens"],
+    replies={
+        "/v1/models": Reply(
+            [b'{"data":[{"type":"model","id":"m","display_name":"M"}],"has_more":false}'],
+            headers={"content-type": "application/json"},
+        )
+    },
+    request=asked,
 )

@@ -191,7 +191,7 @@ def _text(block: Any) -> Token:
 
 def _word(kind: Any) -> str:
     """The name of a kind, "" for anything else: a type that is a number or null says nothing."""
-    return kind if isinstance(kind, str) and kind.replace("_", "").isalpha() else ""
+    return kind if isinstance(kind, str) and kind[:1].isalpha() else ""
 
 
 def _inside(fields: Any, *names: str) -> Any:

@@ -440,6 +440,21 @@ STREAMS = [
     ),
     Report(
         "openclaw/openclaw/pull/65288",
+        "events and blocks that nobody knows yet, with digits in their names",
+        said(
+            {"type": "context_edit_20270101", "text": "hidden"},
+            start(),
+            began("tool_result_20270101", text="hidden"),
+            piece("tool_result_20270101_delta", text="hidden"),
+            *HELLO[1:],
+            end("end_turn"),
+            STOP,
+        ),
+        "Hello",
+        "stop",
+    ),
+    Report(
+        "openclaw/openclaw/pull/65288",
         "a compaction's summary is not a part of the answer",
         said(
             start(),

@@ -1,0 +1,67 @@
+"""Ask a server with a generated SDK over httpx2, which does all but decoding: bodies come as they are.
+
+It needs the extra `aura-server[sdk]`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+
+from aura_core.streams.aiohttp_body import AiohttpBody
+from aura_core.streams.failure import Endpoint
+from aura_core.streams.transport import request_error
+
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+class RawClient:
+    """One server. The SDK (openai's and anthropic's are alike) does authentication, addresses and status errors.
+
+    `headers` go with every request; a value is a text, or what the SDK has for a header that is left out.
+    """
+
+    def __init__(
+        self,
+        sdk: Any,
+        stream_class: Any,
+        error: type[Exception],
+        server: Endpoint,
+        connect_timeout: float,
+        headers: Mapping[str, Any] = _NO_HEADERS,
+    ) -> None:
+        """`error` is the base of the SDK's exceptions, `stream_class` its type for streams; `connect_timeout` is in
+        seconds."""
+        self.server = server
+        self._sdk = sdk
+        self._stream_class = stream_class
+        self._error = error
+        self._connect_timeout = connect_timeout
+        self._headers = headers
+
+    async def post(
+        self, path: str, content: bytes, model: str, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> AiohttpBody:
+        """Send a request; the caller reads the response's body, and then closes it. Raises ProviderError."""
+        try:
+            # An SDK has no type for a raw streamed response; it returns a `cast_to`.
+            response = await self._sdk.post(
+                path,
+                cast_to=httpx2.Response,
+                content=content,
+                options={"headers": {**self._headers, **headers}},
+                stream=True,
+                stream_cls=self._stream_class,
+            )
+        except self._error as exc:
+            raise request_error(self.server, exc, model, self._connect_timeout) from exc
+        return AiohttpBody(response, self.server.name)
+
+    async def get(self, path: str) -> bytes:
+        """The body of a response. Raises ProviderError."""
+        try:
+            response = await self._sdk.get(path, cast_to=httpx2.Response, options={"headers": self._headers})
+        except self._error as exc:
+            raise request_error(self.server, exc, "", self._connect_timeout) from exc
+        content: bytes = response.content
+        return content
