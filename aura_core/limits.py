@@ -155,7 +155,9 @@ REFUSALS_INTERVAL = 60.0
 REFUSED_PATH = 300
 """Characters of a request's path, and of why it was refused, that are logged."""
 VITALS_PAUSE = 1.0
-"""Seconds between two looks at the event loop and the process, for the metrics."""
+"""Seconds between two looks at the event loop and at what this process holds, for the metrics."""
+PROCESS_LOOKS = 10
+"""Every how many of these looks the system is asked for memory, files and CPU time; whoever is scraped asks anew."""
 LOG_QUEUE = 10_000
 """Log lines that may wait to be written; more are dropped and counted."""
 LOG_INTERVAL = 0.05

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 import msgspec
 from litestar.enums import ScopeType
@@ -47,16 +48,19 @@ class AccessLog:
         try:
             await self._app(scope, receive, noted)
         finally:
-            line = logging.LogRecord(log.name, logging.INFO, "", 0, "request", None, None)
-            client = client_of(scope)
-            line.fields = Access(
-                request_id(scope),
-                client.name if client else "",
-                address_of(scope),
-                scope["method"],
-                scope["path"][:REFUSED_PATH],
-                status,
-                round((time.perf_counter() - began) * 1000, 1),
-            )
             if log.isEnabledFor(logging.INFO):
-                log.handle(line)
+                self._tell(scope, status, time.perf_counter() - began)
+
+    @staticmethod
+    def _tell(scope: Any, status: int | None, seconds: float) -> None:
+        line = logging.LogRecord(log.name, logging.INFO, "", 0, "request", None, None)
+        line.fields = Access(
+            request_id(scope),
+            client_of(scope).name,
+            address_of(scope),
+            scope["method"],
+            scope["path"][:REFUSED_PATH],
+            status,
+            round(seconds * 1000, 1),
+        )
+        log.handle(line)

@@ -14,6 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from aura_core._version import __version__
 from aura_core.answer.stream_record import Attempt, StreamRecord
+from aura_core.limits import PROCESS_LOOKS
 from aura_core.telemetry import shared_figures
 
 ANSWER, ATTEMPT = "invoke_agent", "chat"
@@ -55,6 +56,7 @@ class Metrics:
         self._gauges = gauges
         self._counts = counts
         self._seen: dict[str, float] = {}
+        self._looks = 0
         self._children: dict[tuple[Any, ...], Any] = {}
         self._process = ProcessCollector(registry=None)
 
@@ -162,6 +164,12 @@ class Metrics:
             self._add(self._child(self._abandoned, plugin), f"abandoned {plugin}", number)
         self._add(self._dropped, "dropped", self._counts["lines_dropped"]())
         self._add(self._restarts, "restarts", self._counts["restarts"]())
+        if self._looks % PROCESS_LOOKS == 0:
+            self._look_at_process()
+        self._looks += 1
+
+    def _look_at_process(self) -> None:
+        """Take the figures of the system. With thousands of connections it takes milliseconds to count their files."""
         for family in self._process.collect():
             for sample in family.samples:
                 if sample.name in self._own:
@@ -183,7 +191,8 @@ class Metrics:
         return child
 
     def render(self) -> bytes:
-        """The text that Prometheus reads."""
+        """The text that Prometheus reads. It may be called in a thread."""
+        self._look_at_process()
         registry = self._registry
         if shared_figures.are_shared():
             registry = CollectorRegistry()

@@ -63,6 +63,7 @@ def test_a_reader_that_stops_blocks_nobody_and_is_told_what_it_missed() -> None:
             thread = threading.Thread(target=lambda: lines.extend(log), daemon=True)
             thread.start()
             background.close()
+            background._thread.join(60)  # a busy machine may take longer than the end of a process may
             os.close(writer)
             thread.join(60)
     finally:
