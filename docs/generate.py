@@ -30,7 +30,7 @@ from aura_core.problems import PROBLEMS
 from aura_core.telemetry.metrics import GAUGES, Metrics
 from aura_core.testing.checks import DOOR_PROMISES, PROMISES
 from aura_core.testing.door_registry import DoorPromise
-from aura_core.testing.registry import Promise
+from aura_core.testing.registry import PACE, Promise
 
 FOLDER = Path(__file__).parent
 CORE = FOLDER.parent / "aura_core"
@@ -216,12 +216,12 @@ def finish_words() -> str:
 
 def promises() -> str:
     """Every check of the conformance kit."""
-    return "\n".join(f"### {each.name}\n\n{each.promise}{builds_on(each)}\n" for each in PROMISES.values())
+    return "\n".join(map(promise, PROMISES.values()))
 
 
 def door_promises() -> str:
     """Every check of a door."""
-    return "\n".join(f"### {each.name}\n\n{each.promise}{builds_on(each)}\n" for each in DOOR_PROMISES.values())
+    return "\n".join(map(promise, DOOR_PROMISES.values()))
 
 
 def encoder() -> str:
@@ -237,9 +237,12 @@ def encoder() -> str:
     return table("method | returns", rows)
 
 
-def builds_on(promise: Promise | DoorPromise) -> str:
-    """The other checks on which a check builds."""
-    return f" (Builds on {', '.join(code(name) for name in promise.needs)}.)" if promise.needs else ""
+def promise(each: Promise | DoorPromise) -> str:
+    """A check: its promise, what it builds on, and what it takes to keep it."""
+    needs = [name for name in each.needs if name not in PACE]
+    builds_on = f" (Builds on {', '.join(map(code, needs))}.)" if needs else ""
+    more = f"\n{each.more}\n" if each.more else ""
+    return f"### {each.name}\n\n{each.promise}{builds_on}\n{more}"
 
 
 def modules() -> str:

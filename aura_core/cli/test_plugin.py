@@ -17,6 +17,8 @@ from aura_core.text import counted
 if TYPE_CHECKING:  # heavy, and a shell's completion imports this module
     from importlib.metadata import EntryPoint
 
+    from aura_core.testing.door_registry import DoorPromise
+    from aura_core.testing.registry import Promise
     from aura_core.testing.runner import Checks, Result
 
 T = TypeVar("T")
@@ -95,7 +97,7 @@ def explained(name: str) -> str:
     from aura_core.testing.checks import DOOR_PROMISES, PROMISES
     from aura_core.testing.live import LIVE
 
-    known = {**PROMISES, **DOOR_PROMISES}
+    known: dict[str, Promise | DoorPromise] = {**PROMISES, **DOOR_PROMISES}
     if name in LIVE:
         return f"{name}: {LIVE[name]}"
     promise = known[known_promise(name, [*known, *LIVE])]

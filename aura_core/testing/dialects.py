@@ -6,6 +6,23 @@ from typing import Any
 
 import msgspec
 
+_KNOWN: dict[str, tuple[Callable[[bytes], list[bytes]], Sequence[bytes], Mapping[str, bytes]]] = {
+    "text/event-stream": (
+        lambda body: re.split(rb"(?<=\n\n)(?=.)", body, flags=re.DOTALL),
+        (
+            b'event: x_aura_unknown\ndata: {"type": "x_aura_unknown"}\n\n',
+            b'event: ping\ndata: {"type": "ping"}\n\n',
+        ),
+        {"an event of many lines": b"data: " + b"x" * 1018 + b"\n"},
+    ),
+    "application/x-ndjson": (
+        lambda body: body.splitlines(keepends=True),
+        (b'{"x_aura_unknown": {"type": "x_aura_unknown"}}\n',),
+        {},
+    ),
+}
+"""How records are cut apart, which are unknown, and what makes an endless one, by the content type."""
+
 
 class Dialect(msgspec.Struct, frozen=True):
     """A protocol's framing.
@@ -13,7 +30,8 @@ class Dialect(msgspec.Struct, frozen=True):
     `frame` puts one record on the wire. `spellings` are other bytes that mean the same: a reader must take all of them.
     `split` cuts a body into its records, each with its framing; with it the kit puts records between them, and takes
     some away: `unknown` are records that a reader must skip. `endless` are bytes that make one record when they come
-    again and again, by a name for reports.
+    again and again, by a name for reports. Where the content type is that of server-sent events or of NDJSON, these
+    three are known.
     """
 
     content_type: str
@@ -22,6 +40,13 @@ class Dialect(msgspec.Struct, frozen=True):
     split: Callable[[bytes], list[bytes]] | None = None
     unknown: Sequence[bytes] = ()
     endless: Mapping[str, bytes] = {}
+
+    def __post_init__(self) -> None:
+        known = _KNOWN.get(self.content_type.partition(";")[0].strip().lower())
+        if known is not None and self.split is None:
+            msgspec.structs.force_setattr(self, "split", known[0])
+            msgspec.structs.force_setattr(self, "unknown", self.unknown or known[1])
+            msgspec.structs.force_setattr(self, "endless", self.endless or known[2])
 
     def body(self, *records: Any) -> bytes:
         """The bytes of these records: bytes as they are, anything else as JSON, in UTF-8."""
@@ -35,6 +60,13 @@ def _in_several_lines(body: bytes) -> bytes:
     return re.sub(rb"(?m)^data: ?\{(.*)\}$", rb"data: {\ndata: \1\ndata: }", body)
 
 
+SPELLINGS_OF_0_2 = {
+    "lines that end in CR",
+    "a byte order mark at the beginning",
+    "the data of each event in several lines",
+}
+"""Spellings that plugins for 0.1 need not read."""
+
 SSE = Dialect(
     "text/event-stream",
     lambda record: b"data: " + record + b"\n\n",
@@ -47,12 +79,6 @@ SSE = Dialect(
         "id and retry fields": lambda body: re.sub(rb"(?m)^data:", b"id: 7\nretry: 3000\ndata:", body),
         "no space after the colon": lambda body: re.sub(rb"(?m)^data: ", b"data:", body),
     },
-    split=lambda body: re.split(rb"(?<=\n\n)(?=.)", body, flags=re.DOTALL),
-    unknown=(
-        b'event: x_aura_unknown\ndata: {"type": "x_aura_unknown"}\n\n',
-        b'event: ping\ndata: {"type": "ping"}\n\n',
-    ),
-    endless={"an event of many lines": b"data: " + b"x" * 1018 + b"\n"},
 )
 """Server-sent events (WHATWG HTML, section 9.2.6): each record is the data of one event."""
 
@@ -64,7 +90,5 @@ NDJSON = Dialect(
         "blank lines": lambda body: body.replace(b"\n", b"\n\n"),
         "no line end after the last line": lambda body: body.rstrip(b"\n"),
     },
-    split=lambda body: body.splitlines(keepends=True),
-    unknown=(b'{"x_aura_unknown": {"type": "x_aura_unknown"}}\n',),
 )
 """Newline-delimited JSON: each record is a line."""

@@ -296,7 +296,10 @@ class Harness:
 
     async def play(self, body: bytes) -> PlayedAnswer:
         """The answer to these bytes in one write. Raises Inapplicable if it fails."""
-        answer = await self.ask(self.reply(body))
+        try:
+            answer = await self.ask(self.reply(body))
+        except Broken as seen:  # `text` says it as what it is
+            raise Inapplicable(f"it cannot answer at all: {seen}") from None
         if not answer.relay.succeeded:
             raise Inapplicable(f"a whole answer ends with {answer.end}; see `finish`")
         return answer

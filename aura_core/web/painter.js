@@ -20,9 +20,9 @@ export class Painter {
 
   /**
    * @param {(paint: () => void) => void} around  called in each frame to paint: it can keep the reader's place
-   * @param {(view: AnswerView) => void} painted  called when all of a view is on the page
+   * @param {(view: AnswerView) => void} [painted]  called when all of a view is on the page
    */
-  constructor(around, painted) {
+  constructor(around, painted = () => {}) {
     this.#around = around;
     this.#painted = painted;
   }

@@ -11,7 +11,10 @@ const MOST_PROBLEMS = 100;
 
 export function selection(editor: vscode.TextEditor | undefined): Mentioned {
   if (!editor || editor.selection.isEmpty) return { refused: "Select something in an editor first." };
-  const { document, selection } = editor;
+  return selectedIn(editor.document, editor.selection);
+}
+
+export function selectedIn(document: vscode.TextDocument, selection: vscode.Range): Mentioned {
   const name = vscode.workspace.asRelativePath(document.uri);
   const first = selection.start.line + 1;
   const last = selection.end.line + (selection.end.character === 0 && selection.end.line > selection.start.line ? 0 : 1);

@@ -4,6 +4,8 @@ import * as vscode from "vscode";
 import { chosenFile, file, selection } from "./attach.js";
 import { AgentsTree } from "./agentsTree.js";
 import { Proposals } from "./code/proposals.js";
+import { registerModels } from "./native/models.js";
+import { registerParticipant } from "./native/participant.js";
 import { ChatPanelProvider } from "./providers/chatPanelProvider.js";
 import { watchEditors } from "./providers/editorActions.js";
 import { WorkflowPanelProvider } from "./providers/workflowPanelProvider.js";
@@ -111,6 +113,8 @@ export function activate(context: vscode.ExtensionContext): void {
     starter,
     proposals,
     registerHistory(),
+    registerParticipant(server, vscode.Uri.joinPath(context.extensionUri, "media", "icon.png")),
+    registerModels(server),
     registerLanguage(server),
     watchEditors(() => chat.editorChanged()),
     server.onChange(seen),

@@ -45,7 +45,7 @@ def test_a_broken_promise_says_which_one_what_was_seen_and_where_to_read_about_i
     message = str(broken.value)
     assert message.startswith("'echo' breaks the promise `text`: Text arrives exactly as the provider sent it")
     assert '"Good bye" was sent, "Hello" arrived' in message
-    assert message.endswith("Read: docs/plugins.md#text")
+    assert message.endswith("Read: aura test-plugin --explain text")
 
 
 def test_a_check_that_does_not_apply_is_skipped_with_the_reason() -> None:
@@ -53,9 +53,9 @@ def test_a_check_that_does_not_apply_is_skipped_with_the_reason() -> None:
         Kit(echo).cases()[list(PROMISES).index("hosts")].run()
 
 
-def test_every_check_is_a_sentence_and_has_an_anchor() -> None:
+def test_every_check_is_a_sentence_and_can_be_explained() -> None:
     assert [p.name for p in PROMISES.values() if not p.promise.endswith(".")] == []
-    assert {p.docs for p in PROMISES.values()} == {f"docs/plugins.md#{name}" for name in PROMISES}
+    assert {p.docs for p in PROMISES.values()} == {f"aura test-plugin --explain {name}" for name in PROMISES}
     assert all(needed in PROMISES for p in PROMISES.values() for needed in p.needs)
 
 
@@ -154,7 +154,9 @@ def test_every_spelling_differs_and_keeps_the_records() -> None:
         assert body.startswith(record + b"\n")
         spelt = {name: spell(body) for name, spell in dialect.spellings.items()}
         assert len({body, *spelt.values()}) == 1 + len(spelt)
+        in_several_lines = spelt.pop("the data of each event in several lines", b"")
         assert all(b'{"a":1}' in each and b'{"b":2}' in each for each in spelt.values())
+        assert in_several_lines in (b"", b'data: {\ndata: "a":1\ndata: }\n\ndata: {\ndata: "b":2\ndata: }\n\n')
 
 
 def test_the_kit_needs_no_pytest() -> None:
@@ -194,7 +196,7 @@ def test_a_plugin_without_a_description_is_told_how_to_publish_one(tmp_path: Pat
     done = aura("test-plugin", "good", cwd=tmp_path, PYTHONPATH=str(tmp_path / "site" / "aura-good"))
     assert done.returncode == 1
     assert (
-        "the group 'aura.conformance', or for a door of the group 'aura.conformance.doors'; docs/plugins.md"
+        "the group 'aura.conformance', or for a door of the group 'aura.conformance.doors'; `aura new-plugin` writes"
         in done.stderr
     )
 
@@ -220,3 +222,20 @@ def test_live_says_what_is_wrong_with_the_service(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "is it running?" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_command_explains_each_promise_without_any_file(tmp_path: Path) -> None:
+    done = aura("test-plugin", "--explain", "stall", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith("stall: What has come leaves at once, and silence is waited out")
+    assert "It builds on hooks, settings, description, loop, delay." in done.stdout
+    assert "The kit is silent for 5.5 seconds" in done.stdout
+    assert aura("test-plugin", "--explain", "live-first", cwd=tmp_path).stdout.startswith("live-first: The service")
+    unknown = aura("test-plugin", "--explain", "stal", cwd=tmp_path)
+    assert (unknown.returncode, unknown.stderr) == (2, "aura: there is no promise 'stal'; did you mean 'stall'?\n")
+
+
+def test_the_command_tries_only_what_it_is_told_to(tmp_path: Path) -> None:
+    done = aura("test-plugin", "echo", "--only", "tokens", "--json", cwd=tmp_path)
+    assert [check["name"] for check in json.loads(done.stdout)["checks"]] == ["tokens"]
+    assert aura("test-plugin", cwd=tmp_path).returncode == 2

@@ -190,7 +190,8 @@ def test_from_built_wheels_in_a_fresh_environment_everything_is_green(tmp_path: 
     shutil.rmtree(tmp_path / "aura-demo/aura_demo")  # the tests must use what is installed
     tested = run(bin_ / "python", "-m", "pytest", "-q", cwd=tmp_path / "aura-demo").splitlines()[-1]
     assert f"{len(PROMISES) + 2} passed" in tested, "each promise, and the two tests of the template"
-    assert f"demo: {len(PROMISES)} promises kept, 0 broken, 0 skipped" in run(bin_ / "aura", "test-plugin", "demo")
+    assert "demo: 1 promise kept, 0 broken, 0 skipped" in run(bin_ / "aura", "test-plugin", "demo", "--only", "text")
+    assert "nothing is lost" in run(bin_ / "aura", "test-plugin", "--explain", "text"), "the wheel explains itself"
 
     answer = SSE.body({"text": "Hello"}, {"text": " from demo", "finish": "stop"})
     readme = (tmp_path / "aura-demo/README.md").read_text(encoding="utf-8")

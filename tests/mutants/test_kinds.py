@@ -35,7 +35,7 @@ def reports(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[tuple[str, bool], Future[dict[str, str]]]]:
     """The results of the kinds that are tried, several at the same time, as they mostly wait."""
-    calls = (getattr(item, "callspec", None) for item in request.session.items)
+    calls = (getattr(item, "callspec", None) for item in request.session.items if item.path == request.path)
     params = [call.params for call in calls if call is not None and "kind" in call.params]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {

@@ -3,6 +3,7 @@
 import asyncio
 
 from aura_core.testing.capture_logs import collected
+from aura_core.testing.checks.deviations import framed
 from aura_core.testing.harness import CLEANUP, PATIENCE, Broken, Harness, Inapplicable, PlayedAnswer, until
 from aura_core.testing.registry import PACE, check
 from aura_core.testing.upstream import Reply, split_at
@@ -71,7 +72,7 @@ async def release(harness: Harness) -> None:
     dialect = harness.conformance.dialect
     if dialect is not None and dialect.split is not None:
         first = dialect.split(harness.conformance.whole(["One", " two"]))[0]
-        ends["a record that is not valid"] = harness.reply([first + dialect.frame(b'{"broken')], ending="stall")
+        ends["a record that is not valid"] = harness.reply([first + framed(harness, b'{"broken')], ending="stall")
         flow = harness.text_record()
         ends["a client that does not read"] = harness.reply([flow * (2**18 // len(flow))], repeat=True)
     answers = await harness.start_all(ends)

@@ -85,17 +85,17 @@ async def _judge_failures(harness: Harness, name: str, asks: bool) -> None:
                     harness.upstream.on(path, usual)
                 if name == "check_health" and outcome is None:
                     raise Broken(f"the server refuses everything with status {status}, and check_health says nothing")
-                text = f"{outcome.message} {outcome}" if isinstance(outcome, ProviderError) else repr(outcome)
-                if leaks(" ".join([text, *logged])):
-                    raise Broken(f"{name}: the server repeats the key with status {status}, and so does it: {text!r}")
+                words = f"{outcome.message} {outcome}" if isinstance(outcome, ProviderError) else repr(outcome)
+                if leaks(" ".join([words, *logged])):
+                    raise Broken(f"{name}: the server repeats the key with status {status}, and so does it: {words!r}")
         await _judge_silence(harness, name)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     async with harness.opened(harness.conformance.table(url)) as gone:
         outcome = await _outcome(harness, gone, name)
     if asks and name == "check_health" and not (isinstance(outcome, ProviderError) and outcome.code in DOWN):
-        said = f"{outcome.code} ({outcome.message})" if isinstance(outcome, ProviderError) else "all is well"
-        raise Broken(f"nobody listens at the server's address, and check_health says {said}; expected was unavailable")
+        told = f"{outcome.code} ({outcome.message})" if isinstance(outcome, ProviderError) else "all is well"
+        raise Broken(f"nobody listens at the server's address, and check_health says {told}; expected was unavailable")
 
 
 async def _judge_silence(harness: Harness, name: str) -> None:

@@ -28,7 +28,7 @@ async def loop(harness: Harness) -> None:
     One event loop serves all answers, so nothing may block its thread: no `time.sleep`, no socket or file that makes it
     wait, no HTTP library that is not asynchronous. What has no asynchronous form belongs into `asyncio.to_thread`.
     """
-    await harness.ask(harness.reply(harness.conformance.whole(["One"])))  # its imports and a login are not measured
+    await harness.play(harness.conformance.whole(["One"]))  # its imports and a login are not measured
     with blocking(harness.module) as blocked_by:
         await harness.ask(harness.reply(harness.conformance.whole(["One", " two"])))
         await harness.ask(Reply(status=500))
@@ -85,7 +85,7 @@ async def delay(harness: Harness) -> None:
     A plugin has no reason to wait by itself: pauses between requests and retries are the core's. The request must be at
     the kit's server, and a token and the end at the client, within 0.4 seconds in one of three tries.
     """
-    await harness.ask(harness.reply(harness.conformance.whole(["One"])))  # after a login, if there is one
+    await harness.play(harness.conformance.whole(["One"]))  # after a login, if there is one
     body = harness.conformance.whole(["One", " two"])
     for number in range(TRIES):
         began, server = time.monotonic(), harness.upstream

@@ -12,6 +12,7 @@ import msgspec
 
 from aura_core.config.fields import fields
 from aura_core.errors import ProviderError, words_of
+from aura_core.testing.conformance import Failure, Transcript
 from aura_core.testing.harness import Broken, Harness, Inapplicable
 from aura_core.testing.registry import check
 
@@ -138,10 +139,11 @@ async def description(harness: Harness) -> None:
             if not isinstance(body, bytes):
                 raise Broken(f"write({tokens!r}) gave {type(body).__name__}, not bytes")
     options_type = harness.plugins.hooks[described.plugin].options_type
+    parts: list[Transcript | Failure] = [*described.transcripts, *described.failures]
     known = set(options_type.__struct_fields__) if options_type else set()
     if unknown := sorted(set(described.unsent_options) - known):
         raise Broken(f"unsent_options names {unknown[0]!r}, which agent_options does not declare")
-    for part in (*described.transcripts, *described.failures):
+    for part in parts:
         try:
             if options_type is not None:
                 msgspec.convert(dict(part.options), options_type)

@@ -19,6 +19,7 @@ _LIMITS = ("max_completion_tokens", "max_output_tokens", "maxOutputTokens", "max
 ROLES = {"user": {"user", "human"}, "assistant": {"assistant", "model", "ai", "bot"}}
 """The words of protocols for who speaks."""
 MISPLACED = ROLES["user"] | ROLES["assistant"]
+TURNS = [Message("system", "Be brief."), Message("user", "Hello")]
 FREE = ("x_aura_kit", 73310)
 VALUES: tuple[Any, ...] = (7, 0.7, True, False, "aura-kit", ["aura-kit"], {"aura_kit": "seven"}, {"aura_kit": 7})
 """Values for options, of which each takes the first that its type allows."""
@@ -117,7 +118,7 @@ async def options(harness: Harness) -> None:
     (`forbid_unknown_fields`). `request.options` is the agent's own dict: copy it before you change it.
     """
     options_type = harness.plugins.hooks[harness.conformance.plugin].options_type
-    plain = await request_sent(harness, _ASKED)
+    plain = await request_sent(harness, TURNS)
     if options_type is None or not options_type.__struct_config__.forbid_unknown_fields:
         name, value = FREE
         sent = await _asked_with(harness, {name: value, "x_aura_other": {"inner": [1, 2]}})
@@ -137,13 +138,9 @@ async def options(harness: Harness) -> None:
                 break
 
 
-_ASKED = [Message("system", "Be brief."), Message("user", "Hello")]
-"""An option may be about either."""
-
-
 async def _asked_with(harness: Harness, chosen: dict[str, Any]) -> Request | None:
     """The request with these options, None where the plugin refuses them."""
-    asked = ChatRequest(_ASKED, harness.conformance.model, options=deepcopy(chosen))
+    asked = ChatRequest(TURNS, harness.conformance.model, options=deepcopy(chosen))
     before = len(harness.questions)
     await harness.ask(harness.reply(harness.conformance.whole(["One"])), asked)
     if asked.options != chosen:
@@ -171,7 +168,8 @@ async def content(harness: Harness) -> None:
             continue
         leaves = [leaf for leaf in _leaves(sent[-1]).values() if isinstance(leaf, str)]
         for message in asked:
-            if leaves and not any(message.content in leaf for leaf in leaves):
+            as_bytes = message.content.encode() in sent[-1].body
+            if leaves and not as_bytes and not any(message.content in leaf for leaf in leaves):
                 raise Broken(f"the {message.role}'s text {encoded(message.content)} did not arrive as it is")
 
 

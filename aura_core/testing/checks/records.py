@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from aura_core.testing.checks.deviations import finish_places, records_of, without
+from aura_core.testing.checks.deviations import finish_places, framed, records_of, without
 from aura_core.testing.conformance import Transcript
 from aura_core.testing.dialects import Dialect
 from aura_core.testing.harness import Broken, Harness, Inapplicable, PlayedAnswer, encoded
@@ -76,11 +76,11 @@ async def broken_records(harness: Harness) -> None:
 
     Where the kit finds the records to be JSON, it puts one between them that is none.
     """
-    dialect, records = _split(harness)
+    _, records = _split(harness)
     if not records_of(b"".join(records)):
         raise Inapplicable("its records are not lines of JSON objects")
     for broken in NOT_JSON:
-        body = b"".join([records[0], dialect.frame(broken), *records[1:]])
+        body = b"".join([records[0], framed(harness, broken), *records[1:]])
         answer = await harness.ask(harness.reply(body))
         if answer.error is None:
             raise Broken(f"with {broken!r} as a record it ended with {answer.end} after {encoded(answer.text)}")

@@ -10,7 +10,7 @@ import msgspec
 
 from aura_core.config.fields import fields
 from aura_core.testing.capture_logs import collected
-from aura_core.testing.checks.deviations import with_texts
+from aura_core.testing.checks.deviations import framed, with_texts
 from aura_core.testing.checks.questions import request_sent
 from aura_core.testing.conformance import KEY
 from aura_core.testing.harness import Broken, Harness, Inapplicable, PlayedAnswer, hook
@@ -46,20 +46,25 @@ async def secrets(harness: Harness) -> None:
             answer = await harness.replay(failure)
             if leaks(said := _said(answer)):
                 raise Broken(f"{failure.name}: it said {said!r}")
-            for echo in (KEY, _MASKED, KEY[-6:]):
-                for changed in with_texts(failure, f"You sent {echo} and that is wrong."):
-                    answer = await harness.replay(changed)
-                    if leaks(said := _said(answer)):
-                        raise Broken(f"{failure.name}, with the key in its text ({changed.body!r}): it said {said!r}")
-        for body in _events(harness):
-            answer = await harness.ask(harness.reply(body))
-            if leaks(said := _said(answer)):
-                raise Broken(f"an error in the stream ({body[-200:]!r}): it said {said!r}")
-        for hook_name in ("check_health", "list_models", "ask_model"):
-            await hook(getattr(harness.instance, hook_name))
+        if harness.asks_for("0.2"):
+            await _judge_texts(harness)
     for line in logged:
         if leaks(line):
             raise Broken(f"it logged {line!r}")
+
+
+async def _judge_texts(harness: Harness) -> None:
+    """Whether the plugin repeats a key that stands in the description's failures, or in an error of a stream."""
+    for failure in harness.conformance.failures:
+        for echo in (KEY, _MASKED, KEY[-6:]):
+            for changed in with_texts(failure, f"You sent {echo} and that is wrong."):
+                if leaks(said := _said(await harness.replay(changed))):
+                    raise Broken(f"{failure.name}, with the key in its text ({changed.body!r}): it said {said!r}")
+    for body in _events(harness):
+        if leaks(said := _said(await harness.ask(harness.reply(body)))):
+            raise Broken(f"an error in the stream ({body[-200:]!r}): it said {said!r}")
+    for name in ("check_health", "list_models", "ask_model"):
+        await hook(getattr(harness.instance, name))
 
 
 def _said(answer: PlayedAnswer) -> str:
@@ -74,8 +79,8 @@ def _events(harness: Harness) -> Iterator[bytes]:
         return
     first = dialect.split(harness.conformance.whole(["One"]))[0]
     for shape in [*echoes(KEY)[:-1], *echoes(_MASKED)[:-1]]:
-        yield first + dialect.frame(shape)
-        yield first + dialect.frame(msgspec.json.encode({"type": "error", **msgspec.json.decode(shape)}))
+        yield first + framed(harness, shape)
+        yield first + framed(harness, msgspec.json.encode({"type": "error", **msgspec.json.decode(shape)}))
 
 
 def echoes(key: str = KEY) -> list[bytes]:
@@ -171,8 +176,9 @@ async def secret_files(harness: Harness) -> None:
     named = harness.instance.secrets
     if not named:
         raise Inapplicable("its settings name no secret")
-    with_variable = await request_sent(harness, [Message("user", "Hello")])
-    if not _carrying(with_variable):
+    await request_sent(harness, [Message("user", "Hello")])
+    with_variable = _carrying(harness.upstream.requests)
+    if not with_variable:
         raise Inapplicable("the secret in its variable is not sent as it is")
     table = harness.conformance.table(harness.upstream.url)
     with tempfile.TemporaryDirectory() as folder:
@@ -182,16 +188,16 @@ async def secret_files(harness: Harness) -> None:
         for variable in named:
             os.environ.pop(variable, None)
         async with harness.opened(table | files) as instance:
-            before = len(harness.questions)
+            before = len(harness.upstream.requests)
             answer = await harness.start(on=instance).finish()
-    sent = harness.questions[before:]
-    if not sent or _carrying(sent[-1]) != _carrying(with_variable):
+    if _carrying(harness.upstream.requests[before:]) != with_variable:
         raise Broken(f"with {', '.join(files)} the request does not carry the secret as with a variable; {answer.end}")
 
 
-def _carrying(sent: Request) -> dict[str, str]:
-    """The headers that hold the key."""
-    return {name: value for name, value in sent.headers.items() if leaks(value)}
+def _carrying(sent: list[Request]) -> set[tuple[str, str, str]]:
+    """Where the key stands: the path, and the header or the body, of an answer's requests, a login among them."""
+    found = {(each.path, name, value) for each in sent for name, value in each.headers.items() if leaks(value)}
+    return found | {(each.path, "", each.body.decode(errors="replace")) for each in sent if leaks(repr(each.body))}
 
 
 def _own_defaults(harness: Harness) -> dict[str, Any]:

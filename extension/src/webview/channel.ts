@@ -2,6 +2,7 @@
 
 import type { CodeAction, Remedy } from "../../../aura_core/web/host-types.js";
 import { SHELLS } from "../code/shells.js";
+import { GONE, LOCKED, STRANGE } from "../failures.js";
 import type { Reply, EditorRequest } from "./messages.js";
 
 interface Api {
@@ -11,11 +12,6 @@ interface Api {
 }
 
 declare function acquireVsCodeApi(): Api;
-
-/** Codes of failures in which the server is not there, refuses the token, or is another program. */
-const GONE = ["unreachable", "connection_lost", "server_shutdown"];
-const LOCKED = ["unauthorized", "wrong_token"];
-const STRANGE = ["not_aura", "not_found", "method_not_allowed"];
 
 export class Channel<From, To extends { type: string }> {
   #api = acquireVsCodeApi();

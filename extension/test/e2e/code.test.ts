@@ -35,11 +35,9 @@ afterAll(async () => {
   await upstream.stop();
 });
 
-/** Open a file by its name. */
+/** Open a file by a link in an answer: 1.100 is installed without the program that searches for files. */
 async function open(name: string): Promise<void> {
-  await workbench.page.keyboard.press("Control+p");
-  await workbench.page.locator(".quick-input-widget input").fill(name);
-  await workbench.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: name.split("/").at(-1) as string }).first().click();
+  await (await answered(`See \`${name}\`.`)).getByRole("link").click();
   await workbench.page.locator(".tab.active").filter({ hasText: name.split("/").at(-1) as string }).waitFor();
 }
 
@@ -141,8 +139,8 @@ test("context that a message names is sent with it; the open file is offered, dr
   await chat.getByRole("option", { name: /#selection/ }).waitFor();
   await input.press("Tab");
   expect(await input.inputValue()).toBe("What is #selection ");
-  await input.pressSequentially("and #file:app");
-  await chat.getByRole("option", { name: "#file:src/app.py" }).click();
+  await input.pressSequentially(OLD ? "and #file:src/app.py" : "and #file:app");
+  if (!OLD) await chat.getByRole("option", { name: "#file:src/app.py" }).click();
   upstream.says = "I see.";
   await input.press("Enter");
   await chat.locator(".question").last().getByText("+ notes.txt:1-3").waitFor();
@@ -170,7 +168,7 @@ test("context that a message names is sent with it; the open file is offered, dr
 });
 
 test("#problems names what VS Code shows, /commands are done, and what names nothing is not sent", async () => {
-  await open("broken.yaml");
+  await open(".aura/workflows/broken.yaml");
   await workbench.page.locator(".squiggly-error").first().waitFor();
   const input = chat.getByLabel("Message");
   await input.fill("/fix");

@@ -32,11 +32,11 @@ function view(name: string, painted: string[], milliseconds: number, times: numb
   return { paint } as unknown as AnswerView;
 }
 
-test("what does not fit into a frame waits for the next one", () => {
+test("what does not fit into a frame waits for the next one; the last answer comes first", () => {
   const painted: string[] = [];
   const painter = new Painter((paint) => paint());
-  painter.add(view("long", painted, 9, 2));
   painter.add(view("short", painted, 1, 1));
+  painter.add(view("long", painted, 9, 2));
   expect(frames).toHaveLength(1);
   frame();
   expect(painted).toEqual(["long"]);

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from aura_core import Usage
-from aura_core.testing import SSE, Conformance, Dialect, Failure, Reply, Transcript
+from aura_core.testing import SSE, Conformance, Dialect, Failure, Reply, Request, Transcript
 
 
 def _named(record: bytes) -> bytes:
@@ -207,6 +207,22 @@ failures = [
     ),
 ]
 
+
+def asked(request: Request) -> None:
+    """The API's reference: the system prompt is a field of its own, and turns have the roles user and assistant."""
+    sent = request.json()
+    assert sent["stream"] is True
+    assert _text(sent["system"]) == "You are brief."
+    turns = [(turn["role"], _text(turn["content"])) for turn in sent["messages"]]
+    assert turns == [("user", "Hello?"), ("assistant", "Hello."), ("user", "How are you?")]
+    assert (sent["max_tokens"], sent["temperature"]) == (100, 0.5)
+
+
+def _text(content: Any) -> str:
+    """A text that stands as it is, or in blocks."""
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)
+
+
 conformance = Conformance(
     plugin="anthropic",
     settings={"base_url": "{url}"},
@@ -221,4 +237,5 @@ conformance = Conformance(
             headers={"content-type": "application/json"},
         )
     },
+    request=asked,
 )

@@ -1,0 +1,76 @@
+// End-to-end tests of VS Code's own Chat view: the participant @aura, and the agents in the model picker.
+
+import { mkdirSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { agents, Aura, Upstream } from "./aura.js";
+import { eventually } from "./eventually.js";
+import { CACHE, OLD } from "./install.js";
+import { Workbench } from "./workbench.js";
+
+const folder = mkdtempSync(join(tmpdir(), "aura-e2e-server-"));
+const upstream = new Upstream();
+const aura = new Aura();
+let workbench: Workbench;
+
+beforeAll(async () => {
+  if (OLD) return;
+  await upstream.start();
+  await aura.start(agents(folder, upstream), folder);
+  workbench = await new Workbench({ settings: { "aura.server.url": aura.url, "chat.disableAIFeatures": false, "chat.agent.enabled": false } }).start();
+});
+
+afterAll(async () => {
+  await workbench?.stop();
+  await aura.stop();
+  await upstream.stop();
+});
+
+async function picture(name: string): Promise<void> {
+  mkdirSync(join(CACHE, "pictures"), { recursive: true });
+  await workbench.page.screenshot({ path: join(CACHE, "pictures", `native-${name}.png`) });
+}
+
+const input = () => workbench.page.locator(".interactive-input-part .monaco-editor").first();
+const answer = () => workbench.page.locator(".interactive-response").last();
+
+async function say(text: string): Promise<void> {
+  await input().click();
+  await workbench.page.keyboard.type(text);
+  await workbench.page.keyboard.press("Enter");
+}
+
+// 1.100 has a Chat view only with Copilot, which cannot be installed here.
+test.skipIf(OLD)("@aura asks the agent that /agent names, and remembers it and what was said", async () => {
+  await workbench.command("Chat: Open Chat");
+  await say("@aura /agent short what is this?");
+  await answer().getByText("word5").waitFor();
+  await say("and that?");
+  await eventually(() => upstream.asked.length === 2, "nothing was asked");
+  const asked = upstream.asked[1];
+  expect(asked?.model).toBe("short");
+  expect(asked?.messages.map(({ role, content }) => [role, content.trim()])).toEqual([
+    ["user", "what is this?"],
+    ["assistant", "word1 word2 word3 word4 word5"],
+    ["user", "and that?"],
+  ]);
+  await eventually(async () => (await workbench.page.locator(".interactive-response").count()) === 2, "there is no second answer");
+  await say("/agent ghost x");
+  await answer().getByText("The server has no agent").waitFor();
+  await picture("participant");
+});
+
+// The host has models of extensions since 1.104.
+// They answer there only for somebody who is signed in to Copilot: what an agent answers as a model is a unit test.
+test.skipIf(OLD)("the agents stand in the model picker, and can be chosen", async () => {
+  const { page } = workbench;
+  await workbench.command("Chat: New Chat Editor");
+  const place = page.locator("#workbench\\.parts\\.editor .interactive-input-part");
+  await place.getByText("breaks", { exact: true }).click();
+  await page.getByPlaceholder("Search models").fill("short");
+  await page.locator(".context-view").getByText("Aura", { exact: true }).waitFor();
+  await page.getByPlaceholder("Search models").press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await place.getByText("short", { exact: true }).waitFor();
+});
