@@ -101,7 +101,7 @@ test("the first five minutes: aura is missing, the side bar is narrow, and the s
   await page.getByText(/The program 'aura' is neither in the active Python environment nor on the PATH/).first().waitFor();
   expect(await page.locator(".terminal-wrapper").count()).toBe(0);
   await page.getByRole("button", { name: "How to Install" }).click();
-  await page.locator(".tab.active").filter({ hasText: "README.md" }).waitFor();
+  await workbench.frame("#install-aura");
   await giveBack();
   await aura(["--agents", folderWithAgents(), "--port", String(port)]);
   await eventually(async () => (await chat.getByLabel("Agent", { exact: true }).inputValue()) === "assistant", "the server's agent is not chosen");
