@@ -12,7 +12,7 @@ import { Markdown } from "./markdown.js";
 /** @typedef {Pick<WholeHost, "copy" | "codeActions" | "exportFile" | "remedies" | "whichFiles" | "openFile">} Host */
 
 /** Characters of a text that are rendered before the clock is checked again. */
-const SLICE = 8 * 1024;
+const SLICE = 2 * 1024;
 /** Milliseconds without new text after which the state line shows the gap. */
 const GAP = 4000;
 
@@ -132,7 +132,7 @@ export class AnswerView {
   #think() {
     this.#reasoning.hidden = false;
     let last = this.#thoughts.lastChild;
-    if (!last || (last.textContent?.length ?? 0) > 2 * SLICE) last = this.#thoughts.appendChild(h("p", { dir: "auto" }, ""));
+    if (!last || (last.textContent?.length ?? 0) > 8 * SLICE) last = this.#thoughts.appendChild(h("p", { dir: "auto" }, ""));
     last.appendChild(new Text(this.#pendingThoughts));
     last.normalize();
     this.#pendingThoughts = "";

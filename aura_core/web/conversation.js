@@ -4,6 +4,7 @@
 import { AnswerView } from "./answer.js";
 import { isRunning } from "./chat.js";
 import { h } from "./dom.js";
+import { recolour } from "./highlight.js";
 import { Painter } from "./painter.js";
 import { QuestionView } from "./question.js";
 import { setReachable } from "./reach.js";
@@ -119,6 +120,7 @@ export class Conversation {
       this.#messages.append(shown.question.element, shown.answer.element);
     }
     for (const { turn, question } of this.#shown) question.versions(versions.of(turn), turn);
+    recolour();
     this.#reached = this.#shown.at(-1);
     for (const shown of this.#shown) this.#mark(shown);
   }

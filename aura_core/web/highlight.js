@@ -7,6 +7,8 @@ import { tokenize } from "./tokenizer.js";
 
 /** @typedef {import("./tokenizer.js").Token} Token */
 
+/** Milliseconds between two looks at what is in view. */
+const PAUSE = 100;
 /** Characters of a block; a longer one stays uncoloured. */
 const MOST = 200_000;
 const KINDS = ["comment", "keyword", "string", "number", "type", "function", "variable", "added", "removed"];
@@ -18,10 +20,17 @@ const able = typeof Highlight === "function" && "highlights" in CSS;
 const highlights = new Map();
 /** @type {WeakMap<Element, Token[]>} the tokens of each part of a block, with offsets in this part */
 const known = new WeakMap();
-/** @type {WeakMap<Element, [Highlight, AbstractRange][]>} the ranges of the parts that are in view */
-const coloured = new WeakMap();
-/** @type {IntersectionObserver | undefined} */
-let observer;
+/** @type {Map<Element, [Highlight, AbstractRange][]>} the ranges of the parts that are in view */
+const coloured = new Map();
+/** @type {WeakSet<Element>} code that does not change any more */
+const closed = new WeakSet();
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
+
+if (able) {
+  addEventListener("scroll", recolour, { capture: true, passive: true }); // of whatever contains the code
+  addEventListener("resize", recolour);
+}
 
 /**
  * Colour this code whenever it is in view. Its text must not change any more.
@@ -30,14 +39,32 @@ let observer;
  */
 export function highlight(code, language) {
   if (!able || !language) return;
-  observer ??= new IntersectionObserver((entries) => entries.forEach(look), { rootMargin: "100%" });
-  for (const part of code.children) observer.observe(part);
+  closed.add(code);
+  recolour();
 }
 
-/** What is removed from the page is no longer in view, too. @param {IntersectionObserverEntry} entry */
-function look({ target, isIntersecting }) {
-  if (!isIntersecting) uncolour(target);
-  else if (!coloured.has(target)) colour(target);
+/** What is in view may have changed. An observer of each block would cost something in each frame; this costs nothing then. */
+export function recolour() {
+  timer ??= setTimeout(look, PAUSE);
+}
+
+function look() {
+  timer = undefined;
+  const parts = [...document.querySelectorAll("pre .lines")]; // from top to bottom
+  let first = 0;
+  for (let end = parts.length; first < end; ) {
+    const middle = (first + end) >> 1;
+    if ((parts[middle]?.getBoundingClientRect().bottom ?? 0) < -innerHeight) first = middle + 1;
+    else end = middle;
+  }
+  /** @type {Set<Element>} */
+  const near = new Set();
+  for (const part of parts.slice(first)) {
+    if (part.getBoundingClientRect().top > 2 * innerHeight) break;
+    if (part.parentElement && closed.has(part.parentElement)) near.add(part);
+  }
+  for (const part of coloured.keys()) if (!near.has(part)) uncolour(part);
+  for (const part of near) if (!coloured.has(part)) colour(part);
 }
 
 /** @param {Element} part */

@@ -459,6 +459,6 @@ function checkbox(done) {
  */
 function markAlert(quotation, line) {
   const kind = (ALERT.exec(line)?.[1] ?? "").toLowerCase();
-  quotation.className = `alert ${kind}`;
+  quotation.className = `alert alert-${kind}`;
   quotation.append(h("p", { class: "title" }, `${kind[0]?.toUpperCase()}${kind.slice(1)}`));
 }

@@ -1,8 +1,10 @@
 // @ts-check
 // Paint answers within the time of a frame, the last one first; what does not fit waits for the next frame.
 
-/** Milliseconds of a frame that painting may take. */
+/** Milliseconds of a frame that painting may take: less while the browser needs more than two frames to lay it out. */
 const BUDGET = 8;
+const LEAST = 1;
+const SLOW = 34;
 
 /** @typedef {import("./answer.js").AnswerView} AnswerView */
 
@@ -12,6 +14,7 @@ export class Painter {
   /** @type {AnswerView[]} the same in order; one that is painted or forgotten stays until its turn comes */
   #order = [];
   #frame = 0;
+  #budget = BUDGET;
   #around;
   #painted;
 
@@ -30,7 +33,7 @@ export class Painter {
       this.#waiting.add(view);
       this.#order.push(view);
     }
-    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#paint());
+    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#paint(0));
   }
 
   /** Forget this: it is not on the page any more. @param {AnswerView} view */
@@ -38,9 +41,12 @@ export class Painter {
     this.#waiting.delete(view);
   }
 
-  #paint() {
+  /** @param {number} before  when the frame before this one was painted; 0: nothing was left by then */
+  #paint(before) {
     this.#frame = 0;
-    const deadline = performance.now() + BUDGET;
+    const now = performance.now();
+    if (before) this.#budget = Math.min(BUDGET, Math.max(LEAST, this.#budget * (now - before > SLOW ? 0.5 : 1.5)));
+    const deadline = now + this.#budget;
     this.#around(() => {
       // The reader of a chat that is opened is at its end.
       for (let view = this.#order.pop(); view; view = this.#order.pop()) {
@@ -53,6 +59,6 @@ export class Painter {
         if (performance.now() >= deadline) break;
       }
     });
-    if (this.#waiting.size) this.#frame = requestAnimationFrame(() => this.#paint());
+    if (this.#waiting.size) this.#frame = requestAnimationFrame(() => this.#paint(now));
   }
 }

@@ -49,6 +49,7 @@ class View {
   #notices = new Notices();
   #mentions;
   #welcome = new Welcome();
+  #heading = h("h1", { class: "unseen" }, "Aura"); // where the welcome is not the heading
   #status = h("p", { class: "status", role: "status" });
   /** @type {Chat} */
   #chat = newChat("");
@@ -103,7 +104,7 @@ class View {
     });
     const fresh = h("button", { type: "button", class: "quiet", "aria-label": "New chat", onclick: () => this.newChat() });
     fresh.append(h("span", { class: "wide" }, "New chat"), h("span", { class: "narrow" }, "+"));
-    const header = h("header", {}, this.#picker.element, h("div", { class: "actions" }, this.#shelf.list.button, fresh));
+    const header = h("header", {}, this.#heading, this.#picker.element, h("div", { class: "actions" }, this.#shelf.list.button, fresh));
     this.#conversation.log.prepend(this.#welcome.element);
     const find = host.ownFind ? new Find(this.#conversation.log) : undefined;
     this.#find = find;
@@ -516,6 +517,7 @@ class View {
     const empty = this.#chat.last === "" && this.#versions.size === 0;
     this.#picker.trouble = empty ? "" : this.#offline;
     this.#welcome.element.hidden = !empty;
+    this.#heading.hidden = empty;
     this.#welcome.show(agent, { text: this.#offline, remedies: this.#remedies });
     this.#root.classList.toggle("empty", empty);
   }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aura_core.testing import Upstream
+from aura_core.testing import AuraServer, Upstream
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules that the tests of this folder share
 

@@ -36,7 +36,9 @@ def test_at_400_percent_half_of_the_window_belongs_to_the_transcript(page: Any, 
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     for name in ["Chats", "New chat", "Send"]:
         box = chat.button(name).bounding_box()
-        assert box["x"] >= 0 and box["x"] + box["width"] <= 320 and box["y"] + box["height"] <= 256, name
+        assert box["x"] >= 0, name
+        assert box["x"] + box["width"] <= 320, name
+        assert box["y"] + box["height"] <= 256, name
 
 
 def test_a_clock_that_is_set_back_lengthens_no_wait(page: Any, open_chat: OpenChat) -> None:

@@ -5,9 +5,7 @@ from typing import Any
 import pytest
 from chat_page import Chat, OpenChat, echo
 
-CODE = (
-    "Hi\n\n```python\nprint(1)\n```\n\n[link](https://example.com)\n\n```\nx\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
-)
+CODE = "Hi\n\n```python\nprint(1)\n```\n\n[link](https://example.com)\n\n```\nx\n```\n\n| a |\n|---|\n| 1 |\n"
 # What Tab reaches; playwright's own Tab would take as many steps.
 STOPS = """() => [...document.querySelectorAll(".log a[href], .log button, .log summary, .log [tabindex]")]
   .filter((element) => element.tabIndex >= 0 && element.checkVisibility() && !element.disabled).length"""
@@ -100,10 +98,11 @@ def test_focus_returns_where_it_was_after_a_search(page: Any, modules: Any) -> N
       document.body.replaceChildren();
       const { mount } = await import("/web/view.js");
       const text = "Walruses live *there*. A walrus, and **wal**ruses.\\n\\n" + "Prose.\\n\\n".repeat(200) + "walrus";
-      const answer = { role: "assistant", turn: "b".repeat(24), agent: "a", model: "m", state: "done", text, reasoning: "",
-        began: 1, pieces: 1 };
+      const answer = { role: "assistant", turn: "b".repeat(24), agent: "a", model: "m", state: "done", text,
+        reasoning: "", began: 1, pieces: 1 };
       const chat = { id: "a".repeat(24), agent: "a", title: "t", updated: 1, last: answer.turn };
-      const turn = { id: answer.turn, chat: chat.id, after: "", asked: 1, question: { text: "Where is the WALRUS?" }, answer };
+      const turn = { id: answer.turn, chat: chat.id, after: "", asked: 1, answer,
+        question: { text: "Where is the WALRUS?" } };
       mount(document.body, {
         load: async () => ({ chats: [chat], current: chat.id }),
         open: async () => ({ chat, turns: [turn] }),

@@ -60,7 +60,9 @@ def test_words_are_found(modules: Any, language: str) -> None:
         """async ([code, language]) => {
       const { tokenize } = await import("/web/tokenizer.js");
       const kinds = {};
-      for (const { kind, start, end } of tokenize(code, language) ?? []) (kinds[kind] ??= []).push(code.slice(start, end));
+      for (const { kind, start, end } of tokenize(code, language) ?? []) {
+        (kinds[kind] ??= []).push(code.slice(start, end));
+      }
       return kinds;
     }""",
         [code, language],
@@ -93,11 +95,12 @@ def test_each_colour_has_enough_contrast(page: Any, open_chat: OpenChat, scheme:
     chat.ended(chat.ask("Hello"))
     low = page.evaluate("""() => {
       const channels = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
-      const light = (colour) => channels(colour).map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+      const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+      const light = (colour) => channels(colour).map((c) => linear(c / 255))
         .reduce((sum, c, index) => sum + c * [0.2126, 0.7152, 0.0722][index], 0);
       const ground = light(getComputedStyle(document.querySelector(".code")).backgroundColor);
       const low = [];
-      for (const name of ["comment", "keyword", "string", "number", "type", "function", "variable", "added", "removed"]) {
+      for (const name of "comment keyword string number type function variable added removed".split(" ")) {
         const probe = document.querySelector("pre code");
         probe.style.color = `var(--token-${name})`;
         const text = light(getComputedStyle(probe).color);

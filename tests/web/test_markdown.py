@@ -26,12 +26,13 @@ CASES = {
     "tasks": (
         "- [ ] one\n- [x] *two*\n- [X] three\n- [y] four\n- [ ]five\n- [ ]\n",
         f'<ul dir="ltr"><li class="task"><p>{TASK} one</p></li><li class="task"><p>{DONE} <em>two</em></p></li>'
-        f'<li class="task"><p>{DONE} three</p></li><li><p>[y] four</p></li><li><p>[ ]five</p></li><li><p>[ ]</p></li></ul>',
+        f'<li class="task"><p>{DONE} three</p></li><li><p>[y] four</p></li><li><p>[ ]five</p></li>'
+        "<li><p>[ ]</p></li></ul>",
     ),
     "no task outside of a list": ("[ ] one", '<p dir="auto">[ ] one</p>'),
     "an alert": (
         "> [!WARNING]\n> Mind the *gap*.\n>\n> And more.\n",
-        '<blockquote class="alert warning" dir="ltr"><p class="title">Warning</p><p>Mind the <em>gap</em>.</p>'
+        '<blockquote class="alert alert-warning" dir="ltr"><p class="title">Warning</p><p>Mind the <em>gap</em>.</p>'
         "<p>And more.</p></blockquote>",
     ),
     "no alert later in a quotation": (
@@ -51,7 +52,8 @@ CASES = {
     "escaped brackets": (r"\(\) \[\] \(one", '<p dir="auto">() [] (one</p>'),
     "a formula of several lines": (
         "Then\n$$\na\n- b_1 * c_1\n\n= d\n$$\n\\[\n+ x \\\\\n\\]\nend",
-        '<p dir="auto">Then</p><pre><code data-language="math"><span class="lines">a\n- b_1 * c_1\n\n= d\n</span></code></pre>'
+        '<p dir="auto">Then</p><pre><code data-language="math"><span class="lines">a\n- b_1 * c_1\n\n= d\n'
+        "</span></code></pre>"
         '<pre><code data-language="math"><span class="lines">+ x \\\\\n</span></code></pre><p dir="auto">end</p>',
     ),
     "footnotes": (
@@ -116,7 +118,8 @@ def test_an_emoji_is_never_cut_in_half(modules: Any, open_chat: OpenChat) -> Non
     titles = modules.evaluate(
         """async ([emoji, family]) => {
       const { titleOf } = await import("/web/chat.js");
-      return ["x".repeat(79) + emoji + "y", "x".repeat(75) + family, "e\\u0301".repeat(60), emoji.repeat(100)].map(titleOf);
+      const texts = ["x".repeat(79) + emoji + "y", "x".repeat(75) + family, "e\\u0301".repeat(60), emoji.repeat(100)];
+      return texts.map(titleOf);
     }""",
         ["\U0001f600", family],
     )

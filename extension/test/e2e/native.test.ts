@@ -69,7 +69,7 @@ test.skipIf(OLD)("the agents stand in the model picker, and can be chosen", asyn
   const place = page.locator("#workbench\\.parts\\.editor .interactive-input-part");
   await place.getByText("breaks", { exact: true }).click();
   await page.getByPlaceholder("Search models").fill("short");
-  await page.locator(".monaco-list-row").filter({ hasText: "short" }).filter({ hasText: "Aura" }).waitFor();
+  await page.getByRole("option", { name: "short, Aura" }).waitFor();
   await page.getByPlaceholder("Search models").press("ArrowDown");
   await page.keyboard.press("Enter");
   await place.getByText("short", { exact: true }).waitFor();
