@@ -42,7 +42,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const chat = new ChatPanelProvider(context, server, chats, proposals, (line) => log.warn(line));
   const tree = new WorkflowsTree();
   const workflows = new WorkflowPanelProvider(context, server, proposals, () => tree.refresh());
-  const starter = new Starter(server, vscode.Uri.joinPath(context.extensionUri, "README.md"));
+  // vsce writes the README under this name.
+  const starter = new Starter(server, vscode.Uri.joinPath(context.extensionUri, "readme.md"));
   const status = new StatusBar(() => server.address);
   stop = () => {
     chat.stop("the window was closed");
