@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-EXTRA = "install aura-server with its extra otel"
+EXTRA = "the core needs its extra otel (docs/monitoring.md)"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
