@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-EXTRA = "pip install 'aura-server[otel]'"
+EXTRA = "the core needs its extra otel (docs/monitoring.md)"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
@@ -68,8 +68,8 @@ def problem(environ: Mapping[str, str]) -> str | None:
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
         return f"there are no traces: {said} asks for them, and OpenTelemetry is not installed; {EXTRA}"
     if entry_point(asked) is None:
-        distribution = f"opentelemetry-exporter-{asked.exporter.replace('_', '-')}"
-        return f"there are no traces: {said} needs an exporter that is not installed; pip install {distribution}"
+        # No distribution is named: who owns a guessed name could run code here.
+        return f"there are no traces: {said} needs an exporter that is not installed; set otlp with http/protobuf"
     return None
 
 
