@@ -150,7 +150,7 @@ def _print(result: "Result") -> None:
     screen = Screen()
     text = f"skipped: {result.detail}" if result.status == "skipped" else result.promise
     style_of_text = "dim" if result.status == "skipped" else ""
-    screen.line((sign, style), f"  {result.name:<14}", (text, style_of_text), one_row=result.status != "failed")
+    screen.line((sign, style), f"  {result.name:<16}", (text, style_of_text), one_row=result.status != "failed")
     if result.status == "failed":
         screen.line((f"    seen: {result.detail}", style))
         screen.line((f"    read: {result.docs}", style))

@@ -8,7 +8,7 @@ import msgspec
 
 _KNOWN: dict[str, tuple[Callable[[bytes], list[bytes]], Sequence[bytes], Mapping[str, bytes]]] = {
     "text/event-stream": (
-        lambda body: re.split(rb"(?<=\n\n)(?=.)", body, flags=re.DOTALL),
+        lambda body: [part for part in body.replace(b"\n\n", b"\n\n\0").split(b"\0") if part],
         (
             b'event: x_aura_unknown\ndata: {"type": "x_aura_unknown"}\n\n',
             b'event: ping\ndata: {"type": "ping"}\n\n',
@@ -57,7 +57,12 @@ class Dialect(msgspec.Struct, frozen=True):
 
 def _in_several_lines(body: bytes) -> bytes:
     """Each JSON object in three `data:` lines, cut where JSON allows white space."""
-    return re.sub(rb"(?m)^data: ?\{(.*)\}$", rb"data: {\ndata: \1\ndata: }", body)
+    lines = []
+    for line in body.split(b"\n"):
+        data = line.removeprefix(b"data:").strip()
+        cut = line.startswith(b"data:") and data.startswith(b"{") and data.endswith(b"}")
+        lines += [b"data: {", b"data: " + data[1:-1], b"data: }"] if cut else [line]
+    return b"\n".join(lines)
 
 
 SPELLINGS_OF_0_2 = {

@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import socket
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import Any
 
 SLEPT = 0.01
 """Seconds from which on a `time.sleep` counts."""
-_SECRET_NAME = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$")
+_SECRET_WORDS = {"KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "CREDENTIALS"}
 _SOCKET_CALLS = {"recv", "recv_into", "recvfrom", "send", "sendall", "connect", "accept"}
 _connects: list[Any] = []
 _hooked = False
@@ -118,7 +117,7 @@ def secrets_everywhere(secret: str) -> Iterator[set[str]]:
             try:
                 return str(super().__getitem__(name))
             except KeyError:
-                if not _SECRET_NAME.search(name.upper()):
+                if name.upper().rpartition("_")[2] not in _SECRET_WORDS:
                     raise
                 read.add(name)
                 return secret
