@@ -1,6 +1,7 @@
 """Fixtures for the tests of every distribution: a clean environment, and a third-party provider server."""
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -34,6 +35,21 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         patch.setenv("OLLAMA_HOST", NOWHERE)
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def same_log_levels() -> Iterator[None]:
+    """A command in this process sets the levels of our loggers; the next test has its own."""
+    levels = _levels()
+    yield
+    for name, level in _levels().items():
+        if level != levels.get(name, logging.NOTSET):
+            logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
+
+
+def _levels() -> dict[str, int]:
+    ours = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "aura"]
+    return {name: logging.getLogger(name).level for name in ours}
 
 
 @pytest.hookimpl(wrapper=True)

@@ -229,7 +229,9 @@ def test_init_writes_what_doctor_approves_and_overwrites_nothing(tmp_path: Path)
     assert re.findall(r"(?m)^\[providers\.(\w+)\]", written) == ["ollama"]
     # What has no default is left out: nobody is called "...".
     (tmp_path / "aura.toml").write_text(re.sub(r'(?m)^# (?=\w+ = (?!"\.\.\."))', "", written))
-    assert _run(tmp_path, "doctor", "--offline", AURA_PLUGINS="echo,ollama").returncode == 0
+    tokens = {"AURA_TOKEN": "the server's own", "ALICE_TOKEN": "alice's own"}
+    checked = _run(tmp_path, "doctor", "--offline", AURA_PLUGINS="echo,ollama", **tokens)
+    assert checked.returncode == 0, checked.stdout
 
 
 def test_init_is_not_deceived_by_a_file_and_quotes_what_a_shell_reads(tmp_path: Path) -> None:

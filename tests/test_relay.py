@@ -255,7 +255,7 @@ def test_signs_of_life_do_not_keep_an_answer_going_without_end(
     assert _text(events) == "a"
     assert events[-1].data["code"] == "timeout"
     assert "idle_timeout" in events[-1].data["message"]
-    assert sys.modules["fake_aura_it_it"].signs <= 26  # five of them reset the timer, the last after 0.5 s
+    assert sys.modules["fake_aura_it_it"].signs < 60  # five of them reset the timer: about 25, more if the loop is late
 
 
 @pytest.mark.parametrize("text", ["Token('b')", "Token('', 'b')"])

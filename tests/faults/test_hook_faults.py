@@ -94,7 +94,7 @@ def test_a_client_that_never_opens_times_out(
 def test_a_client_that_never_closes_does_not_delay_the_shutdown(
     tmp_path: Path, fake_plugin: FakePlugin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("aura_core.plugins.instance.CLEANUP_LIMIT", 0.2)
+    monkeypatch.setattr("aura_core.plugins.opened.CLEANUP_LIMIT", 0.2)
     fake_plugin("it", HEAD + OPENS.format(seconds=0, leave="await asyncio.sleep(60)"))
     begin = time.monotonic()
     with AuraServer(tmp_path, AGENTS) as aura:
