@@ -57,6 +57,7 @@ MUTANTS = [
         ),
     ),
     Mutant("calls every end a stop", "finish", [(FINISH, '"stop"')]),
+    Mutant("takes a word that it does not know for an end", "failing-finish", [(FINISH, '_FINISH.get(word, "stop")')]),
     Mutant("trims white space", "text", [(TEXT, TEXT.replace("delta.text", "delta.text.strip()"))]),
     Mutant(
         "cuts tokens into characters",

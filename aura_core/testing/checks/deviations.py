@@ -22,6 +22,8 @@ ODD: tuple[Any, ...] = (7, True, [], [{}], {"odd": [7]})
 FAILURES = ("error", "ABORT", "network_error", "insufficient_system_resource")
 MEANINGS = {"refusal": "content_filter", "safety": "content_filter", "max_tokens": "length"}
 """Words of vendors for ends that are not a stop."""
+LIMIT_REACHED = ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens")
+"""What protocols call the end at the token limit."""
 _DATA = b"data:"
 
 
@@ -87,11 +89,18 @@ async def finish_places(harness: Harness, transcript: Transcript) -> list[Path]:
     records = _records(transcript.body)
     places = []
     for path, kind in sorted(_fields(records), key=str):
-        if kind is str:
-            answer = await _play(harness, transcript, _changed(records, path, kind, _put("length")))
-            if answer.relay.succeeded and answer.relay.finish_reason == "length":
-                places.append(path)
+        if kind is str and await _says_why(harness, transcript, records, path):
+            places.append(path)
     return places
+
+
+async def _says_why(harness: Harness, transcript: Transcript, records: Records, path: Path) -> bool:
+    """Whether a word for the token limit in this field makes the answer end at that limit."""
+    for word in LIMIT_REACHED:
+        answer = await _play(harness, transcript, _changed(records, path, str, _put(word)))
+        if answer.relay.succeeded and answer.relay.finish_reason == "length":
+            return True
+    return False
 
 
 def records_of(body: bytes) -> bool:
