@@ -60,7 +60,11 @@ collector:
 
 # Every mutant of the conformance kit; the tests try about a tenth of them (ten minutes on two idle cores)
 mutants:
-    {{uv}} pytest -m "mutants or not mutants" -n 2 --dist loadfile tests/mutants
+    {{uv}} pytest -m "mutants or not mutants" -n 2 --ignore tests/mutants/test_anthropic_mutants.py tests/mutants
+
+# The mutants that can be made in aura-anthropic, whose SDK takes a second to import in each: over ten minutes
+mutants-anthropic:
+    {{uv}} pytest -m "mutants or not mutants" -n 2 tests/mutants/test_anthropic_mutants.py
 
 # All clients of the OpenAI API, each in an environment that is made once (about 1 GB), and doors broken on purpose: half an hour
 clients:
