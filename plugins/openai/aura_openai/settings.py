@@ -1,5 +1,6 @@
 """The settings of an OpenAI-compatible server, and how an address is validated."""
 
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -64,8 +65,13 @@ class OpenAISettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def official(self) -> bool:
         """Whether the server is OpenAI's own."""
-        host = urlsplit(self.url()).hostname or ""
-        return host == "openai.com" or host.endswith(".openai.com")
+        return _official(self.base_url)
+
+
+@lru_cache(maxsize=64)  # asked for each request
+def _official(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
+    return host == "openai.com" or host.endswith(".openai.com")
 
 
 def key_place(settings: Any) -> str:
