@@ -245,6 +245,38 @@ async function serious(frame: Frame): Promise<string[]> {
   });
 }
 
+/** The contrast of each colour of code with the ground of a code block; axe does not see what is coloured without elements. */
+function codeContrasts(frame: Frame): Promise<[string, number][]> {
+  return frame.evaluate(() => {
+    const block = document.querySelector(".answer pre code") as HTMLElement;
+    const grounds = [getComputedStyle(block).getPropertyValue("--vscode-sideBar-background")];
+    const above: Element[] = [];
+    for (let element: Element | null = block; element; element = element.parentElement) above.unshift(element);
+    grounds.push(...above.map((element) => getComputedStyle(element).backgroundColor));
+    const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true }) as OffscreenCanvasRenderingContext2D;
+    const luminance = (colours: string[]) => {
+      context.clearRect(0, 0, 1, 1);
+      for (const colour of colours) {
+        context.fillStyle = colour;
+        context.fillRect(0, 0, 1, 1);
+      }
+      const [red = 0, green = 0, blue = 0] = [...context.getImageData(0, 0, 1, 1).data]
+        .map((part) => part / 255)
+        .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    };
+    const word = block.appendChild(document.createElement("span"));
+    const kinds = ["comment", "keyword", "string", "number", "type", "function", "variable", "added", "removed"];
+    const found = kinds.map((kind): [string, number] => {
+      word.style.setProperty("color", `var(--token-${kind})`);
+      const [dark = 0, light = 0] = [luminance(grounds), luminance([...grounds, getComputedStyle(word).color])].sort((a, b) => a - b);
+      return [kind, (light + 0.05) / (dark + 0.05)];
+    });
+    word.remove();
+    return found;
+  });
+}
+
 test.each(["Default Dark Modern", "Default Light Modern", "Default High Contrast", "Default High Contrast Light"])(
   "in %s the views are accessible, their policy has nothing unsafe, and no other host is asked",
   async (theme) => {
@@ -270,6 +302,7 @@ test.each(["Default Dark Modern", "Default Light Modern", "Default High Contrast
     await shown.getByText("tokens in total").waitFor();
     await (await ask(chat, "fails-midway", "And break")).locator(".failure").waitFor();
     expect(await serious(chat)).toEqual([]);
+    expect((await codeContrasts(chat)).filter(([, contrast]) => !(contrast >= 4.5))).toEqual([]);
     await picture("chat");
 
     await workbench.command("Aura: Open Workflow");
