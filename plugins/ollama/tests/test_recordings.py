@@ -8,16 +8,14 @@ from typing import Any
 
 import aiohttp
 import aura_ollama
-import httpx
 import pytest
 from aura_ollama.settings import OllamaSettings
+from recorded import Recording, ask_apart, recordings
 
 from aura_core import ChatRequest, Message, ProviderError, Token
-from aura_core.testing import AuraServer, Reply, SseEvent, Upstream, split_at
-from aura_core.testing import events as all_events
+from aura_core.testing import AuraServer, Reply, Upstream, split_at
 
-FOLDER = Path(__file__).parent / "recordings"
-RECORDINGS: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))["recordings"]
+RECORDINGS = recordings(Path(__file__).parent / "recordings")
 DEEP = b"[" * 100_000 + b"]" * 100_000
 HELLO = b'{"message":{"content":"a"}}\n'
 AGENT = "---\nprovider: ollama\nmodel: tiny\n---\n"
@@ -28,44 +26,11 @@ def _serve(tmp_path: Path, upstream: Upstream) -> AuraServer:
     return AuraServer(tmp_path, {"it.md": AGENT}, toml)
 
 
-def ask_apart(aura: AuraServer, upstream: Upstream, first: bytes, rest: bytes, ending: Any) -> list[SseEvent]:
-    """Ask; the server says the rest, and ends, when the first token has been seen, so that no read has both."""
-    seen, body = threading.Event(), b""
-    upstream.queue(Reply([first, seen, rest], ending=ending))
-    url = f"{aura.url}/api/agents/it/chat/stream"
-    with httpx.stream("POST", url, json={"prompt": "Hello"}, timeout=30, trust_env=False) as response:
-        for chunk in response.iter_raw():
-            body += chunk
-            if b"event: token" in body:
-                seen.set()
-    return all_events(body)
-
-
 @pytest.mark.parametrize("hostile", [False, True], ids=["as-recorded", "in-small-pieces"])
-@pytest.mark.parametrize("recording", RECORDINGS, ids=[r["name"] for r in RECORDINGS])
-def test_recording(recording: dict[str, Any], hostile: bool, tmp_path: Path) -> None:
-    body = (FOLDER / recording["file"]).read_bytes()
-    expected = recording["expect"]
-    splits = range(0, len(body), 1 + len(body) // 200) if hostile else recording["split"]
-    reply = Reply(split_at(body, splits), recording["status"], recording["headers"])
-    with Upstream(reply) as upstream, _serve(tmp_path, upstream) as aura:
-        events = aura.ask("it")
-    tokens = [event.data["content"] for event in events if event.name == "token"]
-    reasoning = "".join(event.data["content"] for event in events if event.name == "reasoning")
-    last = events[-1]
-    if expected["error"]:
-        assert tokens == []
-        assert last.name == "error"
-        assert last.data["code"] == expected["error"]
-        assert "<" not in last.data["message"]
-        return
-    assert tokens == expected["tokens"]
-    assert reasoning == (expected["thinking"] or "")
-    assert last.name == "done"
-    assert last.data == {
-        "totalTokens": expected["usage"]["total"] or 0,
-        "finishReason": expected["finish_reason"],
-    }
+@pytest.mark.parametrize("recording", RECORDINGS, ids=str)
+def test_recording(recording: Recording, hostile: bool, tmp_path: Path) -> None:
+    with Upstream(recording.reply(hostile)) as upstream, _serve(tmp_path, upstream) as aura:
+        recording.check(aura.ask("it"))
 
 
 @pytest.mark.parametrize(("mebibytes", "last"), [(1, "done"), (9, "error")])
