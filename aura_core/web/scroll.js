@@ -8,6 +8,8 @@ export class Follow {
   #log;
   #jump;
   #following = true;
+  /** The scroll position when it was last read or set. */
+  #top = 0;
 
   /**
    * @param {HTMLElement} log
@@ -25,9 +27,14 @@ export class Follow {
     new ResizeObserver(() => this.#following && this.toEnd()).observe(log);
   }
 
+  // Only a move up is the reader's leave: a log that shrinks or grows leaves its end behind, too, and one scroll event may
+  // report several such changes.
   #look() {
-    this.#following = this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight <= NEAR;
+    const { scrollTop, scrollHeight, clientHeight } = this.#log;
+    const left = scrollTop < this.#top || !this.#following;
+    this.#following = !left || scrollHeight - scrollTop - clientHeight <= NEAR;
     this.#jump.hidden = this.#following;
+    this.#top = scrollTop;
   }
 
   /**
@@ -46,5 +53,6 @@ export class Follow {
     this.#jump.hidden = true;
     // scrollIntoView would move the frame around a webview, too.
     this.#log.scrollTop = this.#log.scrollHeight;
+    this.#top = this.#log.scrollTop;
   }
 }

@@ -328,6 +328,38 @@ def test_the_page_follows_the_end_only_while_the_reader_is_there(open_chat: Open
     chat.ended(answer)
 
 
+# A pane that VS Code opens below the chat shrinks it once a frame, before the scroll event of the frame before.
+RESIZED_IN_STEPS = """([from, to]) => new Promise((resolve) => {
+  const log = document.querySelector(".log");
+  let height = from;
+  const between = (then) => requestAnimationFrame(() => setTimeout(then));
+  const step = () => {
+    height += Math.sign(to - from) * 30;
+    log.style.height = `${height}px`;
+    between(height === to ? () => between(resolve) : step);
+  };
+  between(step);
+})"""
+
+
+def test_the_end_is_not_lost_while_the_view_changes_its_size(open_chat: OpenChat) -> None:
+    chat = open_chat({"long.md": echo("Long", text="line  \n" * 100, tokens=100)})
+    chat.ended(chat.ask("Hello"))
+    log = chat.page.locator(".log")
+    distance = "log => log.scrollHeight - log.scrollTop - log.clientHeight"
+    for sizes in ([480, 180], [180, 480], [480, 180]):
+        log.evaluate(f"(_, sizes) => ({RESIZED_IN_STEPS})(sizes)", sizes)
+        assert log.evaluate("log => log.clientHeight") == sizes[1]
+        assert log.evaluate(distance) <= 24
+        assert chat.page.locator(".jump").is_hidden()
+    log.hover()
+    chat.page.mouse.wheel(0, -200)
+    chat.button("Jump to latest ↓").wait_for()
+    at = log.evaluate("log => log.scrollTop")
+    log.evaluate(f"(_, sizes) => ({RESIZED_IN_STEPS})(sizes)", [180, 240])
+    assert log.evaluate("log => log.scrollTop") == at
+
+
 def test_chats_are_kept_in_the_browser_and_can_be_opened_and_deleted(open_chat: OpenChat) -> None:
     chat = open_chat({"echo.md": echo("Echo")})
     chat.ended(chat.ask("The first chat"))

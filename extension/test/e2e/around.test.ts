@@ -163,6 +163,8 @@ test("a server lost in the middle of an answer is shown, and found again", async
 test("a token is asked for, kept for its server, and taken back", async () => {
   const server = await aura(["--demo", "--port", "0"], { AURA_TOKEN: "s3cret" });
   const workbench = await open({ settings: { "aura.server.url": server.url } });
+  // Unfolded before anything is clicked in the chat above it.
+  await workbench.command("Aura: Focus on Agents View");
   const frame = await workbench.chat();
   await frame.getByText("This server requires a token").waitFor();
   expect(await workbench.status).toContain("token");
@@ -180,7 +182,6 @@ test("a token is asked for, kept for its server, and taken back", async () => {
   const failure = frame.locator(".answer").last().locator(".failure");
   await failure.getByText("The server does not accept this token").waitFor();
   await eventually(async () => (await workbench.status).includes("wrong token"), "the status bar does not say it", 20_000);
-  await workbench.command("Aura: Focus on Agents View");
   await workbench.page.getByText("This server does not accept the token that is stored for it.").waitFor();
   await failure.getByRole("button", { name: "Set Token" }).click();
   await input.fill("other");

@@ -30,6 +30,8 @@ const SETTINGS = {
   "chat.disableAIFeatures": true,
   "workbench.enableExperiments": false,
   "window.restoreWindows": "all",
+  // What is clicked must not move: a pane that grows would carry a button away between its look and its click.
+  "workbench.reduceMotion": "on",
 };
 
 type Part = "workbench.parts.sidebar" | "workbench.parts.editor";
