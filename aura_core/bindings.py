@@ -51,8 +51,10 @@ class Bindings:
         self._settings = settings
         self._agents = agents
         self._providers = providers
+        # What stays true for a version of the agents; the identities of their parts are unique for as long.
         self._streaming: dict[tuple[str, str, int], bool] = {}  # see `streams`
-        self._streaming_version = -1
+        self._checked: set[tuple[int, type]] = set()  # options that their plugin takes, by identity and its Struct
+        self._version = -1
 
     def entry(self, agent_id: str, client: Client = DEFAULT) -> Entry:
         """The agent of this id, or its error. Raises Problem where there is none that the client may see."""
@@ -104,12 +106,20 @@ class Bindings:
             place = agent.where(entry or "provider") if name else default
             raise Problem(code, f"{place}: {prefix}{why}") from None
         struct = instance.hooks.options_type
-        if options and struct is not None:
+        self._forget_old()
+        if options and struct is not None and (id(options), struct) not in self._checked:
             try:
                 decode(options, struct, lambda key: f"{agent.where(entry or 'options')}: {prefix}options")
             except ConfigError as exc:
                 raise Problem("agent_invalid", str(exc)) from None
+            self._checked.add((id(options), struct))
         return instance
+
+    def _forget_old(self) -> None:
+        if self._version != self._agents.version:
+            self._version = self._agents.version
+            self._streaming.clear()
+            self._checked.clear()
 
     def _known_bound(self, agent: Agent) -> Bound | None:
         """As `_bound`; None while it takes asking to know who serves the agent, and so whose options it has."""
@@ -195,10 +205,7 @@ class Bindings:
 
         The hook is pure, so it is called once for each model and each version of an agent.
         """
-        if self._streaming_version != self._agents.version:
-            self._streaming_version = self._agents.version
-            self._streaming.clear()
-        # The identity is unique here: `asks` lives as long as this version of the agents.
+        self._forget_old()
         key = bound.instance.name, bound.model or "", id(bound.asks)
         if (known := self._streaming.get(key)) is None:
             known = self._streaming[key] = self._supports_streaming(bound)

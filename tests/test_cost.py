@@ -1,11 +1,15 @@
-"""Limits for the cost of a token, in calls (which a busy machine does not change), and for imports."""
+"""Limits for the cost of a token and of a request, in calls (which a busy machine does not change), and for imports."""
 
 import asyncio
+import http.client
+import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from encoders import Sse
@@ -14,7 +18,8 @@ from aura_core import Token
 from aura_core.answer.candidates import Candidate
 from aura_core.answer.relay import Relay
 from aura_core.config.settings import ServerSettings
-from aura_core.testing import Reply, Upstream
+from aura_core.server.uvicorn_protocol import Protocol
+from aura_core.testing import AuraServer, Reply, Upstream
 
 TOKENS = 2000
 HEAVY = [
@@ -186,4 +191,94 @@ def _calls(source: Callable[[], AsyncIterator[Token]]) -> tuple[float, int]:
 def test_calls_for_a_token(source: Callable[[], AsyncIterator[Token]], budget: int, most_writes: int) -> None:
     calls, writes = _calls(source)
     assert calls <= budget
+    assert writes <= most_writes
+
+
+REQUESTS = 10
+OLLAMA_BODY = (
+    b'{"model":"m","message":{"role":"assistant","content":"Hi"},"done":false}\n'
+    b'{"model":"m","message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":4,"eval_count":1}\n'
+)
+OPENAI_BODY = (
+    b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
+    b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+)
+BODIES = {"ollama": OLLAMA_BODY, "openai": OPENAI_BODY}
+NATIVE = "/api/agents/it/chat/stream", {"prompt": "Hi"}
+DOOR = "/v1/chat/completions", {"model": "it", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+
+
+class _Counting:
+    """A transport that counts its writes."""
+
+    writes = 0
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        _Counting.writes += 1
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+def _cost_of_requests(aura: AuraServer, path: str, body: dict[str, Any]) -> tuple[float, float]:
+    """Calls on the server's thread for a request with one token, and writes to its client."""
+    calls = 0
+
+    def count(_frame: object, event: str, _what: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    def profile(function: Any) -> None:
+        changed = threading.Event()
+
+        def change() -> None:
+            sys.setprofile(function)
+            changed.set()
+
+        aura.loop.call_soon_threadsafe(change)
+        assert changed.wait(30)
+
+    connection = http.client.HTTPConnection("127.0.0.1", aura.port, timeout=30)
+    for number in range(2 * REQUESTS):
+        if number == REQUESTS:  # what is made only once has been made
+            _Counting.writes = 0
+            profile(count)
+        connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+        response = connection.getresponse()
+        said = response.read()
+        assert response.status == 200
+        assert b"Hi" in said
+    profile(None)
+    connection.close()
+    return calls / REQUESTS, _Counting.writes / REQUESTS
+
+
+@pytest.mark.parametrize("asked", [NATIVE, DOOR], ids=["native", "openai_api"])
+@pytest.mark.parametrize(
+    ("provider", "budget", "most_writes"),
+    # The head with the first bytes of the body, the token, the end; echo's token and end come together.
+    [("echo", 850, 2), ("ollama", 1370, 3), ("openai", 2420, 3)],
+)
+def test_the_cost_of_a_request(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    provider: str,
+    budget: int,
+    most_writes: int,
+    asked: tuple[str, dict[str, Any]],
+) -> None:
+    connection_made = Protocol.connection_made
+    monkeypatch.setattr(
+        Protocol, "connection_made", lambda self, transport: connection_made(self, _Counting(transport))
+    )
+    with Upstream(Reply([BODIES.get(provider, b"")])) as upstream:
+        agent = f"---\nprovider: {provider}\nmodel: m\n---\n"
+        toml = "" if provider == "echo" else f'[providers.{provider}]\nbase_url = "{upstream.url}"\n'
+        with AuraServer(tmp_path, {"it.md": agent}, toml, {}) as aura:
+            calls, writes = _cost_of_requests(aura, *asked)
+    assert calls <= budget  # a tenth above what it was
     assert writes <= most_writes

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from litestar.response import Response
@@ -73,11 +74,18 @@ class _Relayed(Response[None]):
             address_of(scope),
             self._opened.plugin,
         )
-        watcher = asyncio.create_task(_watch(receive, relay), name="aura-disconnect")
+        watcher = None
+        if connection is not None:
+            connection.on_leave(relay.close)
+        else:
+            watcher = asyncio.create_task(_watch(receive, relay), name="aura-disconnect")
         try:
             await self._send(relay, send, connection)
         finally:
-            watcher.cancel()
+            if watcher is not None:
+                watcher.cancel()
+            elif connection is not None:
+                connection.on_leave(None)
             self._runtime.release(relay)
 
     def _framing(self) -> Framing:
@@ -103,8 +111,9 @@ class EventStream(_Relayed):
         if encoder.ping:
             headers.append((b"aura-heartbeat", b"%g" % self._runtime.limits.heartbeat))
         begin = self._made("begin", encoder.begin)
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": begin, "more_body": True})
+        with connection.one_write() if connection is not None else nullcontext():
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": begin, "more_body": True})
         frames = await relay.take() if connection is None else await relay.pipe(connection)
         while frames:
             more = not relay.drained
@@ -202,7 +211,7 @@ _WHY = {
 
 
 async def _watch(receive: Receive, relay: Relay) -> None:
-    """Close the relay as soon as the client has left; only `receive` tells."""
+    """Close the relay as soon as the client has left; without a connection of ours, only `receive` tells."""
     while (await receive())["type"] != "http.disconnect":
         pass
     relay.close()

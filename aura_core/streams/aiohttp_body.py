@@ -25,8 +25,9 @@ class AiohttpBody:
         self.aclose: Callable[[], Awaitable[None]] = stream.aclose
         # Not a method: a reference cycle would keep the bytes read ahead until the garbage collector runs.
         read = _reader(stream._aiohttp_response.content)
-        self.read = decoding(read, response.headers.get("content-encoding"), server)
-        self.upstream_id = upstream_id(response.headers)
+        headers = stream._aiohttp_response.headers  # in C: httpx compares all headers for each look
+        self.read = decoding(read, ", ".join(headers.getall("content-encoding", ())) or None, server)
+        self.upstream_id = upstream_id(headers)
 
 
 def _reader(content: aiohttp.StreamReader) -> Read:

@@ -23,6 +23,8 @@ export class Words {
   #at = 0;
   /** What was asked for last; an answer to anything else is late. */
   #asked = "";
+  /** The word that the shown suggestions are for. */
+  #listed = "";
 
   /**
    * @param {HTMLTextAreaElement} input
@@ -56,6 +58,7 @@ export class Words {
     const found = word ? await this.#suggest(word) : [];
     if (word !== this.#asked) return;
     this.#shown = found.slice(0, MOST);
+    this.#listed = word;
     this.#at = 0;
     const rows = this.#shown.map(({ label, about = "" }, index) => {
       const row = h("li", { role: "option", id: `${this.list.id}-${index}`, onclick: () => this.#take(index) });
@@ -80,14 +83,17 @@ export class Words {
    * @param {KeyboardEvent} event
    */
   key(event) {
-    if (this.list.hidden) return false;
     const { length } = this.#shown;
+    const takes = (event.key === "Enter" && !event.shiftKey) || event.key === "Tab";
+    if (takes && this.#asked === this.#listed && this.#word !== this.#listed) this.close(); // the cursor was moved away
+    if (this.list.hidden) return false;
     if (event.key === "ArrowDown") this.#at = (this.#at + 1) % length;
     else if (event.key === "ArrowUp") this.#at = (this.#at + length - 1) % length;
     else if (event.key === "Escape") this.#shown = [];
-    else if ((event.key === "Enter" && !event.shiftKey) || event.key === "Tab") this.#take(this.#at);
-    else return false;
-    if (event.key !== "Enter" && event.key !== "Tab") this.#mark();
+    else if (!takes) return false;
+    // Until the host has answered, the list is that of fewer characters: nothing is taken from it, and nothing is sent.
+    else if (this.#asked === this.#listed) this.#take(this.#at);
+    if (!takes) this.#mark();
     event.preventDefault();
     return true;
   }

@@ -10,6 +10,8 @@ const FILE = "#file:";
 /** Files that are suggested, and those that are searched. */
 const SHOWN = 10;
 const SEARCHED = 5000;
+/** Milliseconds that a suggestion waits for the search: a large workspace may take longer. A later key finds its result. */
+const PATIENCE = 1000;
 
 const WORDS: Word[] = [
   { word: "#selection", about: "What is selected in the editor" },
@@ -28,7 +30,7 @@ export async function words(begun: string): Promise<Word[]> {
 
 async function files(wanted: string): Promise<Word[]> {
   // Names with white space cannot be words of a message.
-  const found = (await names()).filter((name) => name.toLowerCase().includes(wanted) && !/\s/.test(name));
+  const found = (await Promise.race([names(), none(PATIENCE)])).filter((name) => name.toLowerCase().includes(wanted) && !/\s/.test(name));
   const rank = (name: string) => (name.toLowerCase().split("/").at(-1)?.startsWith(wanted) ? 0 : 1);
   found.sort((a, b) => rank(a) - rank(b) || a.length - b.length || a.localeCompare(b));
   return found.slice(0, SHOWN).map((name) => ({ word: FILE + name }));
@@ -36,15 +38,27 @@ async function files(wanted: string): Promise<Word[]> {
 
 /** The names of the workspace's files, read again when they are some seconds old: each key in a word asks for them. */
 async function names(): Promise<string[]> {
-  if (!known || Date.now() > known.until) known = { until: Date.now() + 5000, names: search() };
+  if (!known || Date.now() > known.until) {
+    const search = { until: Infinity, names: searched().finally(() => (search.until = Date.now() + 5000)) };
+    known = search;
+  }
   return known.names;
 }
 
 let known: { until: number; names: Promise<string[]> } | undefined;
 
-async function search(): Promise<string[]> {
-  const found = await vscode.workspace.findFiles("**/*", "**/{node_modules,.git,.venv,__pycache__}/**", SEARCHED);
-  return found.map((uri) => vscode.workspace.asRelativePath(uri));
+/** None if VS Code cannot search here: the other words are suggested anyway. */
+async function searched(): Promise<string[]> {
+  try {
+    const found = await vscode.workspace.findFiles("**/*", "**/{node_modules,.git,.venv,__pycache__}/**", SEARCHED);
+    return found.map((uri) => vscode.workspace.asRelativePath(uri));
+  } catch {
+    return [];
+  }
+}
+
+function none(after: number): Promise<string[]> {
+  return new Promise((resolve) => setTimeout(() => resolve([]), after));
 }
 
 /** What a word stands for. */

@@ -46,7 +46,7 @@ test.skipIf(OLD)("a server that is missing is said, started from the chat in a t
   const workbench = await open({ settings, files: { "aura.toml": "" } });
   const frame = await workbench.chat();
   await frame.getByText("Aura cannot be reached").waitFor();
-  expect(await workbench.status).toContain("offline");
+  await workbench.says("offline");
   await giveBack();
   await frame.getByRole("button", { name: "Start Aura" }).click();
   // The folder's files are reported; Aura asks in the terminal whether the folder is trusted.
@@ -54,7 +54,7 @@ test.skipIf(OLD)("a server that is missing is said, started from the chat in a t
   await workbench.page.screenshot({ path: join(CACHE, "pictures", "start-aura.png") });
   await ask(frame, "echo", "there you are");
   await frame.locator(".answer").getByText("there you are").waitFor();
-  expect(await workbench.status).toContain("agents");
+  await workbench.says("agents");
   // The terminal belongs to the workbench: it ends with it, and the server ends with the terminal.
 });
 
@@ -94,12 +94,15 @@ test("the first five minutes: aura is missing, the side bar is narrow, and the s
   // code-server is a remote window: the server is not on the machine with the window.
   await chat.getByText(/Aura is looked for at http:\/\/127\.0\.0\.1:\d+ on the remote machine/).waitFor();
   // The border of the side bar, as far left as VS Code lets it.
-  const sash = await page.locator("#workbench\\.parts\\.sidebar").boundingBox();
-  await page.mouse.move((sash?.x ?? 0) + (sash?.width ?? 0), 400);
-  await page.mouse.down();
-  await page.mouse.move((sash?.x ?? 0) + 172, 400, { steps: 4 });
-  await page.mouse.up();
-  await eventually(async () => (await chat.evaluate(() => innerWidth)) <= 172, "the side bar is not narrow");
+  await eventually(async () => {
+    const bar = await page.locator("#workbench\\.parts\\.sidebar").boundingBox();
+    await page.mouse.move((bar?.x ?? 0) + (bar?.width ?? 0), 400);
+    await page.mouse.down();
+    await page.mouse.move((bar?.x ?? 0) + 172, 400, { steps: 4 });
+    await page.mouse.up();
+    await workbench.frame(".composer textarea", "workbench.parts.sidebar"); // it lies still
+    return (await chat.evaluate(() => innerWidth)) <= 172;
+  }, "the side bar is not narrow");
   await nothingIsCut(chat);
   mkdirSync(join(CACHE, "pictures"), { recursive: true });
   await page.screenshot({ path: join(CACHE, "pictures", "narrow-offline.png") });
@@ -111,8 +114,7 @@ test("the first five minutes: aura is missing, the side bar is narrow, and the s
   await giveBack();
   await aura(["--agents", folderWithAgents(), "--port", String(port)]);
   await eventually(async () => (await chat.getByLabel("Agent", { exact: true }).inputValue()) === "assistant", "the server's agent is not chosen");
-  await ask(chat, "aaa", "Hello `code`");
-  await chat.locator(".answer").getByText("tokens in total").waitFor();
+  await (await ask(chat, "aaa", "Hello `code`")).getByText("tokens in total").waitFor();
   const tops = await chat.evaluate(() =>
     ["header select", "header .actions button", "header .actions button:last-child"].map((one) => {
       const { top, height } = (document.querySelector(one) as HTMLElement).getBoundingClientRect();
@@ -145,19 +147,17 @@ test("a server lost in the middle of an answer is shown, and found again", async
   const first = await aura(["--demo", "--port", "0"]);
   const workbench = await open({ settings: { "aura.server.url": first.url } });
   const frame = await workbench.chat();
-  await ask(frame, "long", "go");
-  await frame.locator(".answer").last().getByText("All work").first().waitFor();
+  const answer = await ask(frame, "long", "go");
+  await answer.getByText("All work").first().waitFor();
   await first.stop();
-  const answer = frame.locator(".answer").last();
   await answer.locator(".failure").waitFor();
   expect(await answer.locator(".failure").getAttribute("data-code")).toBe("connection_lost");
   // The failed turn is what it learns from: the next look at the server would be half a minute later.
   await answer.locator(".failure").getByRole("button", { name: "Start Aura" }).waitFor();
-  await eventually(async () => (await workbench.status).includes("offline"), "the status bar has learned nothing", 20_000);
+  await workbench.says("offline", 20_000);
   await answer.getByText("All work").first().waitFor();
   await aura(["--demo", "--port", String(first.port)]);
-  await ask(frame, "echo", "back");
-  await frame.locator(".answer").last().getByText("back").waitFor();
+  await (await ask(frame, "echo", "back")).getByText("back").waitFor();
 });
 
 test("a token is asked for, kept for its server, and taken back", async () => {
@@ -167,7 +167,7 @@ test("a token is asked for, kept for its server, and taken back", async () => {
   await workbench.command("Aura: Focus on Agents View");
   const frame = await workbench.chat();
   await frame.getByText("This server requires a token").waitFor();
-  expect(await workbench.status).toContain("token");
+  await workbench.says("token");
   await frame.getByRole("button", { name: "Set Token" }).click();
   const input = workbench.page.locator(".quick-input-widget input");
   await input.fill("s3cret");
@@ -181,14 +181,14 @@ test("a token is asked for, kept for its server, and taken back", async () => {
   await frame.getByRole("button", { name: "Send" }).click();
   const failure = frame.locator(".answer").last().locator(".failure");
   await failure.getByText("The server does not accept this token").waitFor();
-  await eventually(async () => (await workbench.status).includes("wrong token"), "the status bar does not say it", 20_000);
+  await workbench.says("wrong token", 20_000);
   await workbench.page.getByText("This server does not accept the token that is stored for it.").waitFor();
   await failure.getByRole("button", { name: "Set Token" }).click();
   await input.fill("other");
   await input.press("Enter");
-  await eventually(async () => (await workbench.status).includes("agents"), "the new token does not help");
+  await workbench.says("agents");
   await workbench.command("Aura: Forget Token");
-  await eventually(async () => (await workbench.status).includes("token"), "the token is not forgotten");
+  await workbench.says("token");
 });
 
 test("VS Code's proxy is used, and its setting for certificates that nobody vouches for", async () => {
@@ -265,11 +265,10 @@ test.each(["Default Dark Modern", "Default Light Modern", "Default High Contrast
     });
 
     const chat = await workbench.chat();
-    await ask(chat, "tour", "Show me");
-    await chat.getByText("That is all.").waitFor();
-    await chat.locator(".answer").last().getByText("tokens in total").waitFor();
-    await ask(chat, "fails-midway", "And break");
-    await chat.locator(".failure").waitFor();
+    const shown = await ask(chat, "tour", "Show me");
+    await shown.getByText("That is all.").waitFor();
+    await shown.getByText("tokens in total").waitFor();
+    await (await ask(chat, "fails-midway", "And break")).locator(".failure").waitFor();
     expect(await serious(chat)).toEqual([]);
     await picture("chat");
 

@@ -42,6 +42,8 @@ export class Upstream {
   closed = 0;
   /** What the model `script` answers. */
   says = "";
+  /** Whether the model `short` does not end its answers, until this is false again. */
+  holds = false;
   #server: Server | undefined;
   #open = new Set<ServerResponse>();
 
@@ -71,11 +73,13 @@ export class Upstream {
     this.#open.add(response);
     let words = 0;
     const timer = setInterval(() => {
+      if (model === "short" && words === 5) {
+        if (this.holds) return;
+        response.end(`${JSON.stringify({ model, message: { content: "" }, done: true, done_reason: "stop", eval_count: 5 })}\n`);
+        return;
+      }
       words++;
       response.write(`${JSON.stringify({ model, message: { role: "assistant", content: `word${words} ` }, done: false })}\n`);
-      if (model === "short" && words === 5) {
-        response.end(`${JSON.stringify({ model, message: { content: "" }, done: true, done_reason: "stop", eval_count: 5 })}\n`);
-      }
     }, 50);
     response.on("close", () => {
       clearInterval(timer);

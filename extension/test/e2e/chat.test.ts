@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Frame } from "playwright-core";
 import { agents, Aura, Upstream } from "./aura.js";
 import { eventually } from "./eventually.js";
 import { ask, Workbench } from "./workbench.js";
@@ -34,10 +35,15 @@ afterEach(async () => {
 /** An endless answer that has started to show. */
 async function endless() {
   const frame = await workbench.chat();
-  await ask(frame, "endless", "go on");
-  await frame.locator(".answer").last().getByText("word3").waitFor();
+  const answer = await ask(frame, "endless", "go on");
+  await answer.getByText("word3").waitFor();
   expect(upstream.open).toBe(1);
   return frame;
+}
+
+/** Ask for a short answer, and wait for its end. */
+async function answered(frame: Frame, text: string): Promise<void> {
+  await (await ask(frame, "short", text)).getByText("5 tokens in total").waitFor();
 }
 
 async function hungUp(): Promise<void> {
@@ -46,9 +52,8 @@ async function hungUp(): Promise<void> {
 
 test("the chat connects, and an answer streams to its end", async () => {
   const frame = await workbench.chat();
-  expect(await workbench.status).toContain("agents");
-  await ask(frame, "echo", "Hello from the workbench");
-  const answer = frame.locator(".answer").last();
+  await workbench.says("agents");
+  const answer = await ask(frame, "echo", "Hello from the workbench");
   await answer.getByText("Hello from the workbench").waitFor();
   await answer.getByText(/tokens in total/).waitFor();
 });
@@ -83,8 +88,7 @@ test("New Chat stops the running answer", async () => {
 
 test("an error in mid-stream keeps the text and offers advice", async () => {
   const frame = await workbench.chat();
-  await ask(frame, "breaks", "break");
-  const answer = frame.locator(".answer").last();
+  const answer = await ask(frame, "breaks", "break");
   await answer.getByText("word7").waitFor();
   upstream.cut();
   await answer.locator(".failure").waitFor();
@@ -95,8 +99,8 @@ test("an error in mid-stream keeps the text and offers advice", async () => {
 
 test("an agent that cannot stream answers", async () => {
   const frame = await workbench.chat();
-  await ask(frame, "whole", "whole");
-  await frame.locator(".answer").last().getByText("This answer came in one piece.").waitFor();
+  const answer = await ask(frame, "whole", "whole");
+  await answer.getByText("This answer came in one piece.").waitFor();
 });
 
 test("an answer hidden for ten seconds is stopped, which shows when the chat is visible again", async () => {
@@ -152,10 +156,9 @@ test("a selection and a file are attached, visible and removable", async () => {
   await workbench.command("Aura: Add File to Chat");
   await frame.locator(".attached li").nth(1).getByText("notes.txt").waitFor();
   await frame.getByRole("button", { name: "Remove notes.txt", exact: true }).click();
-  expect(await frame.locator(".attached li").count()).toBe(1);
+  await eventually(async () => (await frame.locator(".attached li").count()) === 1, "the file stays attached");
   const before = upstream.asked.length;
-  await ask(frame, "short", "what is this?");
-  await frame.locator(".answer").last().getByText("5 tokens in total").waitFor();
+  await answered(frame, "what is this?");
   await frame.locator(".question").last().getByText("+ notes.txt:1-3").waitFor();
   const system = (asked: number) => upstream.asked[asked]?.messages.find(({ role }) => role === "system")?.content ?? "";
   expect(system(before)).toContain("From notes.txt, lines 1 to 3:\n\n```\none\ntwo\nthree\n```");
@@ -165,12 +168,11 @@ test("a selection and a file are attached, visible and removable", async () => {
   await workbench.ready();
   const again = await workbench.chat();
   await again.locator(".attached").getByText("notes.txt:1-3").waitFor();
-  await ask(again, "short", "and this?");
-  await again.locator(".answer").nth(1).getByText("5 tokens in total").waitFor();
+  await answered(again, "and this?");
   expect(system(before + 1)).toContain("one\ntwo\nthree");
   await again.getByRole("button", { name: "Remove notes.txt:1-3" }).click();
-  await ask(again, "short", "and without it?");
-  await again.locator(".answer").nth(2).getByText("5 tokens in total").waitFor();
+  await eventually(async () => (await again.locator(".attached li").count()) === 0, "the selection stays attached");
+  await answered(again, "and without it?");
   expect(system(before + 2)).not.toContain("one\ntwo\nthree");
 });
 
@@ -188,8 +190,8 @@ test("a reload of the window stops the answer, and the chat is kept", async () =
 test("each place shows its own chat, after a reload, too", async () => {
   const before = await workbench.chat();
   await before.getByRole("button", { name: "New chat" }).click();
-  await ask(before, "short", "in the tab");
-  await before.locator(".answer").last().getByText("5 tokens in total").waitFor();
+  await before.locator(".welcome").waitFor();
+  await answered(before, "in the tab");
   await workbench.command("Aura: Open Chat in Editor");
   await workbench.frame(".answer", "workbench.parts.editor");
   await workbench.layoutKept("in the tab");
@@ -201,8 +203,7 @@ test("each place shows its own chat, after a reload, too", async () => {
   await view.locator(".answer").last().getByText("Stopped").waitFor();
   const tab = await workbench.frame(".answer", "workbench.parts.editor");
   await tab.locator(".question").last().getByText("in the tab").waitFor();
-  await ask(tab, "short", "and again");
-  await tab.locator(".answer").nth(1).getByText("5 tokens in total").waitFor();
+  await answered(tab, "and again");
   // The chat chosen in the list may be open in the tab: then the tab comes to the front.
   await view.getByRole("button", { name: "Chats" }).click();
   await view.getByRole("button", { name: /^in the tab/ }).click();
@@ -217,8 +218,8 @@ test("each place shows its own chat, after a reload, too", async () => {
 test("a tab that was closed a moment before a reload stays closed", async () => {
   const frame = await workbench.chat();
   await frame.getByRole("button", { name: "New chat" }).click();
-  await ask(frame, "short", "soon in a tab");
-  await frame.locator(".answer").last().getByText("5 tokens in total").waitFor();
+  await frame.locator(".welcome").waitFor();
+  await answered(frame, "soon in a tab");
   await workbench.command("Aura: Open Chat in Editor");
   await workbench.frame(".answer", "workbench.parts.editor");
   await workbench.layoutKept("soon in a tab");

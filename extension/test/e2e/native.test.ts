@@ -15,10 +15,12 @@ const aura = new Aura();
 let workbench: Workbench;
 
 beforeAll(async () => {
-  if (OLD) return;
   await upstream.start();
   await aura.start(agents(folder, upstream), folder);
-  workbench = await new Workbench({ settings: { "aura.server.url": aura.url, "chat.disableAIFeatures": false, "chat.agent.enabled": false } }).start();
+  const settings = { "aura.server.url": aura.url, "chat.disableAIFeatures": false, "chat.agent.enabled": false };
+  // 1.100 has a Chat view only with Copilot; a silent extension stands in for it.
+  const beside = join(import.meta.dirname, "chatView");
+  workbench = await new Workbench({ settings, ...(OLD ? { beside } : {}) }).start();
 });
 
 afterAll(async () => {
@@ -36,13 +38,22 @@ const input = () => workbench.page.locator(".interactive-input-part .monaco-edit
 const answer = () => workbench.page.locator(".interactive-response").last();
 
 async function say(text: string): Promise<void> {
+  const { page } = workbench;
+  await eventually(async () => (await page.locator(".chat-response-loading").count()) === 0, "the answer before does not end");
   await input().click();
-  await workbench.page.keyboard.type(text);
-  await workbench.page.keyboard.press("Enter");
+  await page.locator(".interactive-input-part .monaco-editor.focused").first().waitFor();
+  await page.keyboard.type(text);
+  const typed = async () => (await input().locator(".view-lines").innerText()).replaceAll("\u00a0", " ").endsWith(text);
+  await eventually(typed, `${text} was not typed`);
+  // Enter does nothing while VS Code ends the answer before.
+  for (let tries = 1; await typed(); tries++) {
+    await page.keyboard.press("Enter");
+    const asked = eventually(async () => !(await typed()), `${text} was not asked`, 10_000);
+    await (tries < 5 ? asked.catch(() => {}) : asked);
+  }
 }
 
-// 1.100 has a Chat view only with Copilot, which cannot be installed here.
-test.skipIf(OLD)("@aura asks the agent that /agent names, and remembers it and what was said", async () => {
+test("@aura asks the agent that /agent names, and remembers it and what was said", async () => {
   await workbench.command("Chat: Open Chat");
   await say("@aura /agent short what is this?");
   await answer().getByText("word5").waitFor();
@@ -55,7 +66,7 @@ test.skipIf(OLD)("@aura asks the agent that /agent names, and remembers it and w
     ["assistant", "word1 word2 word3 word4 word5"],
     ["user", "and that?"],
   ]);
-  await eventually(async () => (await workbench.page.locator(".interactive-response").count()) === 2, "there is no second answer");
+  await answer().getByText("word5").waitFor();
   await say("/agent ghost x");
   await answer().getByText("The server has no agent").waitFor();
   await picture("participant");

@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { chromium, type BrowserContext, type Frame, type Page } from "playwright-core";
+import { chromium, type BrowserContext, type Frame, type Locator, type Page } from "playwright-core";
 import { eventually } from "./eventually.js";
 import { ENTRY, EXTENSIONS, NODE } from "./install.js";
 
@@ -42,6 +42,8 @@ export interface WorkbenchOptions {
   trust?: boolean;
   /** The PATH of the workbench, and so of the extension. */
   path?: string;
+  /** A folder with another extension, which may use proposed APIs. */
+  beside?: string;
 }
 
 export class Workbench {
@@ -58,9 +60,11 @@ export class Workbench {
   #settings: Record<string, unknown>;
   #trust: boolean;
   #path: string;
+  #beside: string | undefined;
 
-  constructor({ files = {}, settings = {}, trust = false, path = process.env["PATH"] ?? "" }: WorkbenchOptions = {}) {
+  constructor({ files = {}, settings = {}, trust = false, path = process.env["PATH"] ?? "", beside }: WorkbenchOptions = {}) {
     this.#path = path;
+    this.#beside = beside;
     this.#files = files;
     this.#settings = settings;
     this.#trust = trust;
@@ -107,7 +111,10 @@ export class Workbench {
     this.context.on("request", (request) => this.requests.push(request.url()));
     this.page = this.context.pages()[0] ?? (await this.context.newPage());
     this.page.setDefaultTimeout(60_000);
-    await this.page.goto(`${this.url}/?folder=${this.workspace}`);
+    const beside = `vscode-remote://${new URL(this.url).host}${this.#beside}`;
+    const payload = [["extensionDevelopmentPath", beside], ["enableProposedApi", ""]];
+    const query = this.#beside ? { payload: JSON.stringify(payload) } : {};
+    await this.page.goto(`${this.url}/?${new URLSearchParams({ folder: this.workspace, ...query })}`);
     await this.ready();
     return this;
   }
@@ -125,29 +132,31 @@ export class Workbench {
   /** Run a command by its title in the palette. */
   async command(title: string): Promise<void> {
     const input = this.page.locator(".quick-input-widget input");
-    const row = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: title }).first();
+    // The list marks what was typed: before that it has all commands, and its rows get other ones a moment later.
+    const marked = this.page.locator(".highlight");
+    const row = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: title, has: marked }).first();
     // A starting window may close the palette again.
     for (let tries = 0; ; tries++) {
       try {
         await this.page.keyboard.press("F1");
-        await input.fill(`>${title}`, { timeout: 5000 });
-        await row.click({ timeout: 5000 });
+        await input.fill(`>${title}`, { timeout: 10_000 });
+        await row.click({ timeout: 10_000 });
         return;
       } catch (error) {
+        // No Escape: in a chat it would stop the answer.
         if (tries === 4) throw error;
-        await this.page.keyboard.press("Escape");
       }
     }
   }
 
-  /** The frame of a webview that has this, in the whole window or in one of its parts. */
+  /** The frame of a webview that has this, in the whole window or in one of its parts, once VS Code has put it in its place. */
   async frame(selector: string, part?: Part): Promise<Frame> {
     let found: Frame | undefined;
     await eventually(
       async () => {
         for (const frame of this.page.frames()) {
           const there = await frame.locator(selector).first().isVisible().catch(() => false); // prettier-ignore
-          if (there && (!part || (await this.#lies(frame, part)))) found = frame;
+          if (there && (await this.#lies(frame, part))) found = frame;
         }
         return found !== undefined;
       },
@@ -156,12 +165,19 @@ export class Workbench {
     return found as Frame;
   }
 
-  /** Whether a webview's frame lies over this part of the window; neither its address nor its parents say so. */
-  async #lies(frame: Frame, part: Part): Promise<boolean> {
+  /**
+   * Whether a webview's frame lies still, over this part of the window; neither its address nor its parents say where it
+   * is. VS Code moves it after its place, and a click in a frame that moves is lost.
+   */
+  async #lies(frame: Frame, part?: Part): Promise<boolean> {
     const element = await frame.parentFrame()?.frameElement().catch(() => undefined); // prettier-ignore
-    const [inner, outer] = await Promise.all([element?.boundingBox(), this.page.locator(`[id="${part}"]`).boundingBox()]);
-    if (!inner || !outer) return false;
-    return inner.x >= outer.x - 1 && inner.x + inner.width <= outer.x + outer.width + 1;
+    const place = () => element?.boundingBox().catch(() => null);
+    const before = await place();
+    await this.page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+    const inner = await place();
+    if (!before || !inner || JSON.stringify(before) !== JSON.stringify(inner)) return false;
+    const outer = part ? await this.page.locator(`[id="${part}"]`).boundingBox() : { x: 0, width: Infinity };
+    return outer !== null && inner.x >= outer.x - 1 && inner.x + inner.width <= outer.x + outer.width + 1;
   }
 
   /** The chat in the side bar; a tab that was closed a moment before a reload may be there again beside it. */
@@ -175,6 +191,14 @@ export class Workbench {
     const tab = this.page.locator(".tab.active");
     await tab.hover();
     await tab.locator(".tab-actions a").click();
+  }
+
+  /** Close all tabs; one that is not saved yet would ask first. */
+  async closeTabs(): Promise<void> {
+    const left = (selector: string) => eventually(async () => (await this.page.locator(selector).count()) === 0, `there is still a ${selector}`);
+    await left(".tab.dirty");
+    await this.command("View: Close All Editors");
+    await left(".tab");
   }
 
   /** Wait until this window's layout, as it is now, would come back after a reload; VS Code writes it every 5 s. */
@@ -199,8 +223,9 @@ export class Workbench {
     await eventually(() => kept(part), `the layout with ${part} was not kept`);
   }
 
-  get status(): Promise<string> {
-    return this.page.locator(".statusbar-item").filter({ hasText: "Aura" }).first().innerText();
+  /** Wait until the status bar has this; it learns of a change a moment after the chat. */
+  async says(text: string, timeout = 60_000): Promise<void> {
+    await this.page.locator(".statusbar-item").filter({ hasText: "Aura" }).filter({ hasText: text }).first().waitFor({ timeout });
   }
 
   /** Kill the browser, as a power cut would. */
@@ -238,10 +263,13 @@ async function browserPid(folder: string): Promise<number[]> {
     .map(Number);
 }
 
-/** Choose an agent and send a message. */
-export async function ask(frame: Frame, agent: string, text: string): Promise<void> {
+/** Choose an agent and send a message. Returns its answer, which may begin a moment later. */
+export async function ask(frame: Frame, agent: string, text: string): Promise<Locator> {
   await eventually(async () => (await frame.locator(`option[value="${agent}"]`).count()) > 0, `there is no agent ${agent}`);
   await frame.getByLabel("Agent", { exact: true }).selectOption(agent);
+  const answers = frame.locator(".answer");
+  const before = await answers.count();
   await frame.getByLabel("Message").fill(text);
   await frame.getByRole("button", { name: "Send" }).click();
+  return answers.nth(before);
 }

@@ -42,7 +42,7 @@ afterAll(async () => {
 });
 
 async function open(name: string): Promise<Frame> {
-  await workbench.command("View: Close All Editors");
+  await workbench.closeTabs();
   await workbench.command("Aura: Open Workflow");
   await workbench.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: `${name}.yaml` }).first().click();
   return workbench.frame(name === "broken" ? ".notes .failure" : ".steps .step");
@@ -86,7 +86,7 @@ test("a run from a step on uses the existing result", async () => {
   const frame = await open("whole");
   const before = upstream.asked.length;
   await frame.locator(".step").nth(1).getByRole("button", { name: "Run this step" }).click();
-  await reaches(frame, 2, "waiting");
+  await reaches(frame, 2, "waiting"); // it had a result before
   await reaches(frame, 1, "done");
   expect(upstream.asked).toHaveLength(before + 1);
   expect(onDisk("whole").map(({ name }) => name)).toEqual(["Step 1", "Step 2"]);
@@ -97,9 +97,11 @@ test("Ask again on a step runs this step only, and the panel reads the file agai
   await frame.getByRole("button", { name: "Run all" }).click();
   await reaches(frame, 2, "done");
   const before = upstream.asked.length;
+  upstream.holds = true;
   await frame.locator(".step").nth(1).getByRole("button", { name: "Ask again" }).click();
   await reaches(frame, 1, "running");
   workbench.write(".aura/workflows/whole.yaml", `${files[".aura/workflows/whole.yaml"]}  - {name: Added, agent: short, prompt: Last}\n`);
+  upstream.holds = false;
   await reaches(frame, 1, "done");
   await reaches(frame, 2, "waiting");
   await frame.locator(".step").nth(3).getByText("4. Added").waitFor();
@@ -133,10 +135,12 @@ test("inputs are asked for, kept with the run, and two runs are compared", async
   await eventually(() => said() === "Name what is weak about snow.", "the input was not used");
   await reaches(frame, 1, "done");
   // A later step alone keeps the inputs of the results that it goes on from.
+  const before = upstream.asked.length;
   await frame.locator(".step").nth(1).getByRole("button", { name: "Run this step" }).click();
-  await eventually(() => upstream.asked.length >= 3 && said() === "Name what is weak about snow.", "it was not asked");
-  await reaches(frame, 1, "done");
   const runs = join(workbench.workspace, ".aura", "runs", "asks");
+  await eventually(() => readdirSync(runs).filter((name) => !name.startsWith(".")).length === 3, "there is no third run");
+  expect([upstream.asked.length, said()]).toEqual([before + 1, "Name what is weak about snow."]);
+  await reaches(frame, 1, "done");
   const last = JSON.parse(readFileSync(join(runs, readdirSync(runs).sort().at(-1) as string), "utf8")) as { inputs: object };
   expect(last.inputs).toEqual({ topic: "snow" });
   await frame.getByRole("button", { name: "Runs" }).click();
@@ -149,7 +153,7 @@ test("inputs are asked for, kept with the run, and two runs are compared", async
 });
 
 test("a new workflow names an agent of the server and is in the tree; the editor completes and checks it", async () => {
-  await workbench.command("View: Close All Editors");
+  await workbench.closeTabs();
   await workbench.command("Aura: New Workflow");
   const input = workbench.page.locator(".quick-input-widget input[type=text]");
   await input.fill("fresh");
@@ -169,6 +173,7 @@ test("a new workflow names an agent of the server and is in the tree; the editor
   await workbench.page.locator(".view-lines").getByText("short").waitFor();
   await workbench.page.locator(".squiggly-error").first().waitFor(); // its prompt is missing
   await workbench.page.keyboard.press("Control+s");
+  await workbench.page.locator(".tab.active:not(.dirty)").waitFor();
 });
 
 test("a failing step keeps its text, marked, and ends the run", async () => {
@@ -212,7 +217,7 @@ test("closing the panel stops at the provider", async () => {
   await frame.getByRole("button", { name: "Run all" }).click();
   await reaches(frame, 1, "running");
   await eventually(() => upstream.open === 1, "nothing runs");
-  await workbench.command("View: Close All Editors");
+  await workbench.closeTabs();
   await eventually(() => upstream.closed === 1 && upstream.open === 0, "the provider sees no hang-up");
   expect(onDisk("stops")[1]).toMatchObject({ status: "stopped", reason: "the panel was closed" });
 });

@@ -37,7 +37,8 @@ class OllamaClient:
     def __init__(self, transport: httpx.AsyncBaseTransport, settings: OllamaSettings) -> None:
         self._transport = transport
         self._settings = settings
-        self._base = httpx.URL(settings.url() + "/")
+        self._url = settings.url()
+        self._base = httpx.URL(self._url + "/")
         self._chat = self._base.join("api/chat")
         headers = httpx.Headers({"accept-encoding": "identity", "content-type": "application/json"})
         key = secret(settings, "api_key")
@@ -51,7 +52,9 @@ class OllamaClient:
 
     async def chat(self, content: bytes, model: str, headers: Mapping[str, str]) -> AiohttpBody:
         """Request an answer; the caller reads its body, and then closes it. Raises ProviderError."""
-        request = httpx.Request("POST", self._chat, content=content, **self._common)
+        # With a stream httpx adds no headers; aiohttp adds the host and the length.
+        request = httpx.Request("POST", self._chat, stream=httpx.ByteStream(content), **self._common)
+        request.read()
         request.headers.update(headers)
         return await self._send(request, model)
 
@@ -68,13 +71,12 @@ class OllamaClient:
         try:
             return await whole_body(body.read, self.server.name)
         except aiohttp.ClientError as exc:
-            where = self._settings.url()
-            raise ProviderError(f"The connection to Ollama at {where} was lost.", "unavailable") from exc
+            raise ProviderError(f"The connection to Ollama at {self._url} was lost.", "unavailable") from exc
         finally:
             await body.aclose()
 
     async def _send(self, request: httpx.Request, model: str = "") -> AiohttpBody:
-        where = self._settings.url()
+        where = self._url
         try:
             response = await self._transport.handle_async_request(request)
         except httpx.TransportError as exc:

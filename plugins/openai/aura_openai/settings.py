@@ -1,6 +1,7 @@
 """The settings of an OpenAI-compatible server, and how an address is validated."""
 
-from typing import Annotated, Any, Literal
+from functools import lru_cache
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -64,10 +65,10 @@ class OpenAISettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def official(self) -> bool:
         """Whether the server is OpenAI's own."""
-        host = urlsplit(self.url()).hostname or ""
-        return host == "openai.com" or host.endswith(".openai.com")
+        return _official(self.base_url)
 
 
-def key_place(settings: Any) -> str:
-    """Where an instance has its key, for messages: the variable, or the setting that names the file; "" for nowhere."""
-    return "api_key_file" if settings.api_key_file else str(settings.api_key_env)
+@lru_cache(maxsize=64)  # asked for each request
+def _official(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
+    return host == "openai.com" or host.endswith(".openai.com")
