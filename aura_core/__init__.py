@@ -1,6 +1,6 @@
 """Aura's plugin API: everything that a plugin may import. What is not listed here is private."""
 
-from aura_core.credentials import secret
+from aura_core.credentials import secret, secret_place
 from aura_core.door import (
     AgentInfo,
     AgentRoute,
@@ -42,4 +42,5 @@ __all__ = [
     "WholeAnswer",
     "hookimpl",
     "secret",
+    "secret_place",
 ]

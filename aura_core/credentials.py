@@ -17,7 +17,7 @@ def secret(settings: Any, name: str, required: bool = False) -> str:
     Where `required`, a missing one is an error. Raises ProviderError `auth`, whose message holds neither the secret nor
     the file's path.
     """
-    file, variable = getattr(settings, f"{name}_file", ""), getattr(settings, f"{name}_env", "")
+    file, variable = _names(settings, name)
     place = f"The file that {name}_file names" if file else f"The variable {variable}"
     try:
         if file:
@@ -31,6 +31,15 @@ def secret(settings: Any, name: str, required: bool = False) -> str:
     if not found and required:
         raise ProviderError(_missing(name, variable), "auth")
     return found
+
+
+def secret_place(settings: Any, name: str) -> str:
+    """Where these settings have a secret, for messages: the name of the setting for a file, or of the variable.
+
+    `secret_place(settings, "api_key")` is "api_key_file" where that is set, else what `api_key_env` names, or "".
+    """
+    file, variable = _names(settings, name)
+    return f"{name}_file" if file else variable
 
 
 def read_secret(file: "Path | str") -> str:
@@ -58,6 +67,11 @@ def checked_secret(found: str) -> str:
     if not (found.isascii() and found.isprintable()):
         raise ConfigError("holds characters that no header can carry; set it to the secret alone")
     return found
+
+
+def _names(settings: Any, name: str) -> tuple[str, str]:
+    """The file and the variable of a secret."""
+    return getattr(settings, f"{name}_file", ""), getattr(settings, f"{name}_env", "")
 
 
 def _missing(name: str, variable: str) -> str:

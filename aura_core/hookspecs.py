@@ -53,9 +53,9 @@ def agent_options() -> type[msgspec.Struct]:  # type: ignore[empty-body]
 
 @hookspec(firstresult=True)
 def open_client(settings: Any) -> AbstractAsyncContextManager[Any]:  # type: ignore[empty-body]
-    """Make the instance's client. Called in a worker thread, so that slow imports belong here; the context manager is
-    entered on the event loop, and left when the server stops. When the file of a secret changes another client is made
-    in the same way, and the one before is left when the answers that use it are over.
+    """Make the instance's client. Called in a worker thread, so that slow imports belong here, those of `stream_chat`,
+    too; the context manager is entered on the event loop, and left when the server stops. When the file of a secret
+    changes another client is made in the same way, and the one before is left when the answers that use it are over.
 
     Both may raise ProviderError, for a missing key, say: the answer fails with it, and the next request tries again.
     """

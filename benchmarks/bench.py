@@ -108,6 +108,7 @@ def main() -> None:
         parser.error(f"no such scenario: {', '.join(unknown)}")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    startup.use_compiled_files()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # and so stop what was started
     chosen = {n: s for n, s in SCENARIOS.items() if not only or n in only}
     models = list(dict.fromkeys(scenario.model for scenario in (*SCENARIOS.values(), WARM)))

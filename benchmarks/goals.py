@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from contenders import DIRECT, DOOR, RELAY
 from report import NAMES, Failures, Results, of, spread
+from startup import ALL_READY
 
 OLLAMA, OPENAI, ANTHROPIC = "aura-ollama", "aura-openai", "aura-anthropic"
 BOTH = (OLLAMA, OPENAI)
@@ -58,6 +59,7 @@ def verdicts(results: Results, failed: Failures) -> list[Verdict]:
     for scenario, said in DOOR_SCENARIOS.items():
         goal = f"Through the OpenAI API, {said}: CPU within 15 % of the native route's"
         times(goal, 1.15, scenario, "cpu", f"{OLLAMA}{DOOR}", OLLAMA)
+    at_most("Aura with all plugins: ready within 500 ms of its start", 500, "startup", ALL_READY, "ms", "ms")
     for name in BOTH:
         goal = f"{NAMES[name]}, 50 paced streams: CPU for a token at least 8x below LiteLLM's"
         times(goal, 8, "paced50", "cpu", "litellm", name, least=True)

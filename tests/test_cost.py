@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -35,11 +36,34 @@ HEAVY = [
     "requests",
     "rich",
     "polyfactory",
+    "packaging",
 ]
+ANSWERS = {
+    "/api/chat": b'{"message": {"content": "Hi"}, "done": true, "done_reason": "stop"}\n',
+    "/v1/messages": b"""
+event: message_start
+data: {"type": "message_start", "message": {"role": "assistant", "content": [], "usage": {"input_tokens": 1}}}
+
+event: content_block_delta
+data: {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}}
+
+event: message_delta
+data: {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}}
+
+event: message_stop
+data: {"type": "message_stop"}
+
+""",
+}
+CHAT = b'data: {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+
+
+# A runtime keeps stdout for the command.
+OWN_STDOUT = "import os, sys\nown = os.fdopen(os.dup(1), 'w')\n"
 
 
 def _modules(code: str) -> list[str]:
-    shown = f"import sys\n{code}\nprint(*sys.modules)"
+    shown = f"{OWN_STDOUT}{code}\nprint(*sys.modules, file=own)"
     out = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True).stdout
     return [name.split(".")[0] for name in out.split()]
 
@@ -51,14 +75,59 @@ def test_the_plugin_api_imports_next_to_nothing() -> None:
 
 def test_the_server_imports_no_sdk_before_it_is_needed() -> None:
     code = """
+# As where the extras are not installed; Litestar imports OpenTelemetry wherever it is.
+sys.modules["prometheus_client"] = sys.modules["opentelemetry"] = None
 from aura_core.cli.options import open_runtime
 import aura_core.cli.serve, aura_core.server.serve
 runtime = open_runtime(None, None)
-sys.modules["prometheus_client"] = None  # as where the extra is not installed
 aura_core.server.serve.DrainingServer(runtime)
-del sys.modules["prometheus_client"]
+del sys.modules["prometheus_client"], sys.modules["opentelemetry"]
 """
-    assert not set(_modules(code)) & set(HEAVY)
+    modules = set(_modules(code))
+    assert {"litestar", "aura_openai", "aura_anthropic"} <= modules
+    assert not modules & set(HEAVY)
+
+
+@pytest.mark.parametrize("names", [["anthropic", "azure", "ollama"], ["openai"]])  # azure imports aura_openai
+def test_the_first_answer_imports_nothing(names: list[str], tmp_path: Path) -> None:
+    """What it needs was imported while its client was opened, which happens before it is asked."""
+    code = f"""
+import asyncio
+from pathlib import Path
+from aura_core import ChatRequest, Message
+from aura_core.cli.options import open_runtime
+
+async def main():
+    runtime = open_runtime(Path("aura.toml"), None)
+    await asyncio.to_thread(runtime.agents.reload)  # as the server does each second
+    for name in {names}:
+        instance = runtime.providers.instances[name]
+        await runtime.providers.open({{name}})
+        client, before = await instance.client(), set(sys.modules)
+        request = ChatRequest([Message("user", "Hello")], "m")
+        answer = instance.hooks.stream_chat(request=request, settings=instance.settings, client=client)
+        text = "".join([token.content async for token in answer])
+        print(name, text, sorted(set(sys.modules) - before), file=own)
+    await runtime.close()
+asyncio.run(main())
+"""
+    with Upstream(Reply([CHAT], headers={"content-type": "text/event-stream"})) as upstream:
+        for path, body in ANSWERS.items():
+            kind = "application/x-ndjson" if path == "/api/chat" else "text/event-stream"
+            upstream.on(path, Reply([body], headers={"content-type": kind}))
+        tables = [
+            f'[providers.{name}]\n{"endpoint" if name == "azure" else "base_url"} = "{upstream.url}"' for name in names
+        ]
+        (tmp_path / "aura.toml").write_text("\n".join(tables))
+        keys = {f"{name}_API_KEY": "k" for name in ("ANTHROPIC", "AZURE_OPENAI", "OPENAI")}
+        out = subprocess.run(
+            [sys.executable, "-c", OWN_STDOUT + code],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | keys,
+        )
+    assert out.stdout.splitlines() == [f"{name} Hi []" for name in names], out.stderr
 
 
 async def _one_by_one() -> AsyncIterator[Token]:

@@ -1,5 +1,6 @@
 """The id of a request and a valid traceparent are sent to the provider; a client cannot set any other header."""
 
+import uuid
 from pathlib import Path
 
 import anthropic  # noqa: F401  # takes longer on a busy machine than a client may take to open
@@ -43,6 +44,7 @@ def test_every_own_plugin_sends_them(plugin: str, tmp_path: Path) -> None:
 def test_an_id_that_is_not_valid_is_replaced_as_in_the_answer(tmp_path: Path) -> None:
     sent = _asked(tmp_path, "openai", [("X-Request-Id", "a b; c")])
     assert sent["x-request-id"] == sent["answered"] != "a b; c"
+    assert sent["x-request-id"] == str(uuid.UUID(sent["x-request-id"])), "llama-cpp-python's server refuses others"
     assert "traceparent" not in sent
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import httpx
@@ -48,7 +49,8 @@ def test_headers(tmp_path: Path) -> None:
         response = aura.post("assistant", "Hello world")
     assert response.content == BLOCK
     headers = dict(response.headers)
-    assert re.fullmatch(r"[0-9a-f]{16}", headers.pop("x-request-id"))
+    identity = headers.pop("x-request-id")
+    assert identity == str(uuid.UUID(identity, version=4))
     headers.pop("date")
     assert headers == {
         "content-type": "text/event-stream; charset=utf-8",

@@ -118,16 +118,16 @@ def _sorted_version(dist: Distribution) -> "Version":
 def name_of(dist: Distribution | None) -> str:
     """Its name; without one, the name of the folder of its metadata."""
     with suppress(Exception):
-        if dist is not None and dist.name:
-            return dist.name
+        if dist is not None and (name := dist.name):  # it reads the file each time
+            return name
     return str(getattr(getattr(dist, "_path", None), "name", "?"))
 
 
 def version_of(dist: Distribution | None) -> str:
     """Its version, or `?`."""
     with suppress(Exception):
-        if dist is not None and dist.version:
-            return dist.version
+        if dist is not None and (version := dist.version):
+            return version
     return "?"
 
 

@@ -150,7 +150,7 @@ class Plugins:
         if twin := next((name for name, other in self._objects.items() if other is loaded), None):
             raise BadPlugin(f"it is the same as {twin!r}, under another name", _author(ep))
         marked = self._marked(loaded)
-        _check_arguments(marked, _author(ep))
+        _check_arguments(marked, ep)
         try:
             self._pm.register(marked, name=ep.name)
             plain = self._check_hooks(ep, marked)
@@ -184,7 +184,7 @@ class Plugins:
                     raise BadPlugin(f"there is no hook {caller.name!r}{hint}", _author(ep))
                 if _wraps(impl) and caller.name in {*_STRUCTS, "doors"}:
                     raise BadPlugin(f"it wraps {caller.name!r}, which is each plugin's own", _author(ep))
-                _check_shape(caller.name, impl, _author(ep))
+                _check_shape(caller.name, impl, ep)
                 own.append((caller.name, impl))
         if not own:
             raise BadPlugin("it implements no hook", f"mark its functions with @aura_core.hookimpl; {_author(ep)}")
@@ -261,7 +261,7 @@ def _wraps(impl: pluggy.HookImpl) -> bool:
     return impl.wrapper or impl.hookwrapper
 
 
-def _check_arguments(marked: "_Marked", remedy: str) -> None:
+def _check_arguments(marked: "_Marked", ep: EntryPoint) -> None:
     """Refuse an argument that a hook does not have, with those that it has; pluggy names only the wrong one."""
     for name, spec in _SPECIFICATIONS.items():
         fn = getattr(marked, name, None)
@@ -272,29 +272,31 @@ def _check_arguments(marked: "_Marked", remedy: str) -> None:
             positional = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
             if positional and parameter.default is parameter.empty and parameter.name not in known:
                 allowed = f"it may name {', '.join(known)}" if known else "it takes none"
-                raise BadPlugin(f"{name} has no argument {parameter.name!r}; {allowed}", remedy)
+                raise BadPlugin(f"{name} has no argument {parameter.name!r}; {allowed}", _author(ep))
 
 
-def _check_shape(hook: str, impl: pluggy.HookImpl, remedy: str) -> None:
+def _check_shape(hook: str, impl: pluggy.HookImpl, ep: EntryPoint) -> None:
     """Refuse what pluggy lets pass and would call wrongly, or never."""
     fn = impl.function
     for parameter in inspect.signature(fn).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:
-            raise BadPlugin(f"{hook}: the keyword-only argument {parameter.name!r} would never be passed", remedy)
+            raise BadPlugin(f"{hook}: the keyword-only argument {parameter.name!r} would never be passed", _author(ep))
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-            raise BadPlugin(f"{hook}: '{parameter!s}' receives nothing; name the arguments that you need", remedy)
+            raise BadPlugin(f"{hook}: '{parameter!s}' receives nothing; name the arguments that you need", _author(ep))
     if _wraps(impl):
         return
     if hook == "stream_chat":
         if inspect.iscoroutinefunction(fn):
-            raise BadPlugin("stream_chat is 'async def' without 'yield': it returns a coroutine, no tokens", remedy)
+            raise BadPlugin(
+                "stream_chat is 'async def' without 'yield': it returns a coroutine, no tokens", _author(ep)
+            )
         if inspect.isgeneratorfunction(fn):
-            raise BadPlugin("stream_chat is a plain generator; it must be 'async def' with 'yield'", remedy)
+            raise BadPlugin("stream_chat is a plain generator; it must be 'async def' with 'yield'", _author(ep))
     elif inspect.isasyncgenfunction(fn) or inspect.isgeneratorfunction(fn):
         hint = "; decorate it with @asynccontextmanager" if hook == "open_client" else ""
-        raise BadPlugin(f"{hook} is a generator{hint}", remedy)
+        raise BadPlugin(f"{hook} is a generator{hint}", _author(ep))
     elif hook not in _ASYNC_HOOKS and inspect.iscoroutinefunction(fn):
-        raise BadPlugin(f"{hook} must not be 'async def'", remedy)
+        raise BadPlugin(f"{hook} must not be 'async def'", _author(ep))
 
 
 def _struct(caller: pluggy.HookCaller) -> type[msgspec.Struct] | None:
@@ -317,6 +319,7 @@ def _uninstall(plugin: Plugin) -> str:
 
 
 def _author(ep: EntryPoint) -> str:
+    """Only for a plugin with a fault: to read the requirements of one takes 5 ms, and longer the first time."""
     return _newer_core(ep) or f"update {name_of(ep.dist)} or tell its author"
 
 

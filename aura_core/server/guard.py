@@ -6,7 +6,7 @@ token).
 """
 
 import re
-import secrets
+import uuid
 from functools import lru_cache
 from typing import Any
 
@@ -65,7 +65,7 @@ class Guard:
             # A second Host or Origin must not pass behind a good first one.
             headers[name] = b"%b,%b" % (headers[name], value) if name in headers else value
         given = headers.get(b"x-request-id", b"")
-        identity = given if _GOOD_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        identity = given if _GOOD_ID.fullmatch(given) else new_id().encode()
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
         own[REQUEST_ID], own[DOORS], own[REFUSALS] = identity.decode(), self._doors, self._refusals
         own[ADDRESS] = self._addresses.of(scope, headers.get(b"x-forwarded-for"))
@@ -120,6 +120,11 @@ def _name_of(host: str) -> tuple[str, bool]:
     """The name in a Host header, "" where it holds none, and whether it can only mean this machine."""
     match = _HOST.fullmatch(host)
     return (match["name"], is_loopback(match["name"].strip("[]"))) if match is not None else ("", False)
+
+
+def new_id() -> str:
+    """An id for a request that came with none. It goes on to the provider, and some servers accept only UUIDs."""
+    return str(uuid.uuid4())
 
 
 def request_id(scope: Scope) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import re
-import secrets
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from aura_core.deadline import fired_late
 from aura_core.limits import HEADER_LIMIT, LARGE_PART, LINGER, LINGER_SIZE, REQUEST_TIMEOUT, SECOND_LOOK
 from aura_core.problems import Problem
 from aura_core.server.budgeted import SHARE
-from aura_core.server.guard import NOT_KEPT, REQUEST_ID
+from aura_core.server.guard import NOT_KEPT, REQUEST_ID, new_id
 from aura_core.telemetry.refusals import Refusals
 
 CONNECTION = "aura_connection"
@@ -355,7 +354,7 @@ class Protocol(HttpToolsProtocol):
 
     def _say(self, problem: Problem) -> None:
         own: dict[str, Any] = {} if self._in_head else self.cycle.scope  # type: ignore[assignment]
-        identity = own.get(REQUEST_ID) or secrets.token_hex(8)  # the guard's, if it has seen the request
+        identity = own.get(REQUEST_ID) or new_id()  # the guard's, if it has seen the request
         if self._refusals is not None:
             address = self.client[0] if self.client else ""
             self._refusals.note(problem, identity, client_address=address, path=own.get("path", ""))

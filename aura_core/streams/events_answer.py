@@ -46,7 +46,8 @@ async def sse_answer(
     del ask  # it holds the request, perhaps megabytes, and the answer may take minutes
     read = body.read
     reader = SseReader(server.name)
-    begun = finished = broken = False
+    begun = finished = False
+    broken: ClientError | None = None
     try:
         if body.upstream_id:
             yield Token(upstream_id=body.upstream_id)
@@ -65,16 +66,17 @@ async def sse_answer(
                         finished = True
                     yield said
                 reader.feed(b"")  # raise now for a text that is not events: the next read may never return
-        except ClientError:
-            broken = True  # the events before it still count
+        except ClientError as exc:
+            broken = exc  # the events before it still count
         last = reader.rest()
         if last is not None and last.data.strip() and not is_cut(last.data):
             said = read_event(last)
             if said is not None:
                 finished = finished or said.finish_reason is not None
                 yield said
-        if broken and not finished:
-            raise ProviderError(f"The connection to {server.name} broke in the middle of the answer.", "interrupted")
+        if broken is not None and not finished:
+            what = f"The connection to {server.name} broke in the middle of the answer."
+            raise ProviderError(what, "interrupted") from broken
         if reader.stray and not begun:
             raise bad_response(server, reader.stray)
     except NotProtocol as exc:
@@ -82,6 +84,7 @@ async def sse_answer(
     except NotEvents as exc:
         raise await _no_stream(exc.beginning, read, server, model, begun) from None
     finally:
+        broken = None  # its traceback holds this frame: a cycle would keep the bytes read ahead
         await body.aclose()
 
 

@@ -57,6 +57,8 @@ class SseReader:
         self._parts: list[bytes] = []  # of the line that is not whole yet
         self._size = 0
         self._name = ""
+        self._naming = b""  # the last line that named an event, and the name: mostly the next one says the same
+        self._named = ""
         self._data: bytes | None = None  # of the event that is not whole yet: its first line
         self._more = bytearray()  # its other lines, which are rare
         self._after_cr = False  # a LF that comes next belongs to the line end before it
@@ -111,6 +113,9 @@ class SseReader:
                 # The usual line, without a call: each token of most servers is one.
                 if line.startswith(b"data: ") and self._data is None and not self._first and len(line) <= self._limit:
                     self._data = line[6:]
+                    continue
+                if line == self._naming:
+                    self._name = self._named
                     continue
                 try:
                     self._line(line)
@@ -172,6 +177,8 @@ class SseReader:
             self.comment = value[:STRAY_LIMIT].strip()
         elif field == b"event":
             self._name = value.strip().decode(errors="replace")
+            if len(line) <= STRAY_LIMIT:
+                self._naming, self._named = line, self._name
         elif field == b"error" and value.lstrip().startswith(b"{"):
             self._name = "error"
             self._add(value.lstrip())

@@ -55,12 +55,15 @@ export class Conversation {
     this.jump = h("button", { type: "button", class: "jump", hidden: true }, "Jump to latest ↓");
     this.#follow = new Follow(this.log, this.jump);
     this.#painter = new Painter((paint) => this.#follow.around(paint), (view) => this.#painted(view)); // prettier-ignore
-    this.#messages.addEventListener("focusin", ({ target }) => this.#reach(this.#shown.find((shown) => holds(shown, target))));
+    this.#messages.addEventListener("focusin", ({ target }) => {
+      const shown = this.#shown.find((one) => holds(one, target));
+      if (shown) this.#reach(shown);
+    });
   }
 
   /** @param {Shown | undefined} shown  Tab reaches it from now on */
   #reach(shown) {
-    if (!shown || shown === this.#reached) return;
+    if (shown === this.#reached) return;
     const before = this.#reached;
     this.#reached = shown;
     for (const one of [before, shown]) if (one) this.#mark(one);
@@ -114,15 +117,13 @@ export class Conversation {
       answer.element.remove();
       this.#painter.remove(answer);
     }
-    for (const turn of path.slice(same)) {
-      const shown = this.#make(turn);
-      this.#shown.push(shown);
-      this.#messages.append(shown.question.element, shown.answer.element);
-    }
+    const fresh = path.slice(same).map((turn) => this.#make(turn));
+    for (const { question, answer } of fresh) this.#messages.append(question.element, answer.element);
+    this.#shown.push(...fresh);
     for (const { turn, question } of this.#shown) question.versions(versions.of(turn), turn);
     recolour();
-    this.#reached = this.#shown.at(-1);
-    for (const shown of this.#shown) this.#mark(shown);
+    this.#reach(this.#shown.at(-1));
+    for (const shown of this.#shown) setReachable(shown.question.element, shown === this.#reached); // its buttons may be new
   }
 
   /** @param {Turn} turn */

@@ -50,21 +50,28 @@ export function recolour() {
 
 function look() {
   timer = undefined;
-  const parts = [...document.querySelectorAll("pre .lines")]; // from top to bottom
-  let first = 0;
-  for (let end = parts.length; first < end; ) {
-    const middle = (first + end) >> 1;
-    if ((parts[middle]?.getBoundingClientRect().bottom ?? 0) < -innerHeight) first = middle + 1;
-    else end = middle;
-  }
-  /** @type {Set<Element>} */
-  const near = new Set();
-  for (const part of parts.slice(first)) {
-    if (part.getBoundingClientRect().top > 2 * innerHeight) break;
-    if (part.parentElement && closed.has(part.parentElement)) near.add(part);
-  }
+  // The answers first: to measure something in an answer that is out of view would lay it out.
+  const answers = nearby([...document.querySelectorAll(".answer")]);
+  const parts = answers.flatMap((answer) => nearby([...answer.querySelectorAll("pre .lines")]));
+  const near = new Set(parts.filter(({ parentElement }) => parentElement && closed.has(parentElement)));
   for (const part of coloured.keys()) if (!near.has(part)) uncolour(part);
   for (const part of near) if (!coloured.has(part)) colour(part);
+}
+
+/**
+ * Those within a window's height of the window.
+ * @param {Element[]} elements  from top to bottom
+ */
+function nearby(elements) {
+  let first = 0;
+  for (let end = elements.length; first < end; ) {
+    const middle = (first + end) >> 1;
+    if ((elements[middle]?.getBoundingClientRect().bottom ?? 0) < -innerHeight) first = middle + 1;
+    else end = middle;
+  }
+  let last = first;
+  while (last < elements.length && (elements[last]?.getBoundingClientRect().top ?? 0) <= 2 * innerHeight) last++;
+  return elements.slice(first, last);
 }
 
 /** @param {Element} part */

@@ -23,8 +23,10 @@ export class Follow {
       this.toEnd();
       log.focus({ preventScroll: true });
     });
-    // A change of size around the log, for example of the composer, must not lose the end.
-    new ResizeObserver(() => this.#following && this.toEnd()).observe(log);
+    // A change of size around the log, for example of the composer, must not lose the end; nor one of an answer in it, whose
+    // height the browser estimates while it is out of view.
+    const sizes = new ResizeObserver(() => this.#following && this.toEnd());
+    for (const one of [log, ...log.children]) sizes.observe(one);
   }
 
   // Only a move up is the reader's leave: a log that shrinks or grows leaves its end behind, too, and one scroll event may

@@ -114,6 +114,33 @@ def test_settings_that_refuse_an_instance_without_a_key_keep_the_promise(fake_pl
     assert (result.status, result.detail) == ("ok", "")
 
 
+FROM_ENVIRON = '__import__("os").environ.get(settings.{}_env, "")'
+
+
+@pytest.mark.parametrize("only_variable", ["", "api_key", "auth_token"])
+def test_each_of_two_secrets_is_tried_alone(only_variable: str, fake_plugin: FakePlugin) -> None:
+    names = ("api_key", "auth_token")
+    read = (FROM_ENVIRON.format(name) if name == only_variable else f'secret(settings, "{name}")' for name in names)
+    kinds = ("env", "file")
+    other = [f'    auth_token_{kind}: Annotated[str, Meta(description="of a gateway")] = ""\n' for kind in kinds]
+    source = files("acme")["aura_acme/__init__.py"]
+    for old, new in {
+        'key = secret(settings, "api_key")\n': f"key = {' or '.join(read)}\n",
+        "    connect_timeout:": f"{''.join(other)}    connect_timeout:",
+    }.items():
+        assert source.count(old) == 1
+        source = source.replace(old, new)
+    fake_plugin("acme", source)
+    described = Conformance(
+        plugin="acme",
+        settings={"base_url": "{url}", "auth_token_env": "ACME_AUTH_TOKEN"},
+        dialect=SSE,
+        write=lambda tokens: SSE.body(*({"text": token} for token in tokens), {"finish": "stop"}),
+    )
+    result = Kit(described).result("secret-files")
+    assert result.status == ("failed" if only_variable else "ok"), result.detail
+
+
 def test_what_is_logged_is_seen_from_the_level_asked_for_and_the_level_is_put_back() -> None:
     logger = logging.getLogger("aura.test")
     with collected("aura.test", logging.INFO) as texts:

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from faults.test_upstream_faults import BYTES, FAULTS, LATER, OK, SILENCES, _closed_port, _request, _serve
+import pytest
+from faults.test_upstream_faults import BYTES, FAULTS, HELLO, LATER, OK, SILENCES, _closed_port, _request, _serve
 
 from aura_core.telemetry.log_lines import JsonFormatter
-from aura_core.testing import AuraServer, Upstream
+from aura_core.testing import AuraServer, Reply, Upstream
+from aura_core.testing.upstream import Ending
 
 Line = dict[str, Any]
 
@@ -75,12 +77,12 @@ WHY = {
     "522": "cannot be reached by the gateway",
     "a number for a text": "ended without saying that it finished",
     "empty": "ended its answer without saying anything",
-    "cut before anything": "broke in the middle",
-    "cut": "broke in the middle",
-    "cut in a line": "broke in the middle",
+    "cut before anything": "broke in the middle.*Not enough data",
+    "cut": "broke in the middle.*Not enough data",
+    "cut in a line": "broke in the middle.*Not enough data",
     "an end without a finish": "ended without saying that it finished",
-    "reset before anything": "broke in the middle",
-    "reset": "broke in the middle",
+    "reset before anything": "broke in the middle.*(Not enough data|ConnectionResetError)",
+    "reset": "broke in the middle.*(Not enough data|ConnectionResetError)",
     "an error in the stream": "failed: boom",
     "malformed": "sent something else.*truncated",
     "invalid UTF-8": "sent something else.*can't decode byte 0xff",
@@ -98,7 +100,7 @@ WHY = {
     "half a head": "does not answer.*ServerDisconnectedError",
     "a giant header": "is not Ollama.*LineTooLong",
     "a broken chunk": "broke in the middle|said nothing more",
-    "less than its length": "broke in the middle",
+    "less than its length": "broke in the middle.*Not enough data",
     "compressed, unasked": "does not answer in Ollama's protocol",
     # no HTTP at all
     "a dead port": "does not answer.*ConnectionRefusedError",
@@ -197,3 +199,31 @@ def test_each_attempt_says_why_even_if_the_last_one_answers(tmp_path: Path) -> N
         assert "ConnectionRefusedError" in attempt["cause"]
     assert (last["provider"], last["address"], last["code"]) == ("up", upstream.url, "stop")
     assert first["after_ms"] <= again["after_ms"] <= last["after_ms"]
+
+
+BROKEN = {
+    "ollama": (HELLO, "application/x-ndjson"),
+    "openai": (b'data: {"choices":[{"delta":{"content":"hello"}}]}\n\n', "text/event-stream"),
+    "anthropic": (
+        b'data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"hello"}}\n\n',
+        "text/event-stream",
+    ),
+}
+
+
+@pytest.mark.parametrize("plugin", BROKEN)
+def test_an_answer_that_breaks_off_tells_what_broke_it(plugin: str, tmp_path: Path) -> None:
+    said, kind = BROKEN[plugin]
+    breaks: dict[Ending, str] = {"cut": "Not enough data", "broken": "bytes that are not HTTP"}
+    with Upstream() as upstream:
+        toml = f'[server]\nretries = 0\n[providers.up]\nplugin = "{plugin}"\nbase_url = "{upstream.url}"\n'
+        agent = "---\nprovider: up\nmodel: m\n---\n"
+        with AuraServer(tmp_path, {"it.md": agent}, toml) as aura, _logged() as log:
+            for ending, cause in breaks.items():
+                upstream.queue(Reply([said, 0.05], headers={"content-type": kind}, ending=ending))
+                aura.ask("it")
+                line = log.stream()
+                (attempt,) = line["attempts"]
+                assert (line["code"], attempt["address"]) == ("interrupted", upstream.url)
+                assert "broke in the middle" in attempt["error"]
+                assert cause in attempt["cause"], attempt

@@ -141,8 +141,8 @@ MUTANTS = [
         [
             (
                 "    async with http_client(context, settings.connect_timeout) as http:\n",
-                "    if http := await http_client(context, settings.connect_timeout).__aenter__():\n"
-                "        KEPT.append(http)\n",
+                "    KEPT.append(http_client(context, settings.connect_timeout))\n"
+                "    if http := await KEPT[-1].__aenter__():\n",
             ),
             ('NO_KEY = "aura-sends-no-key"\n', 'NO_KEY = "aura-sends-no-key"\nKEPT = []\n'),
         ],
@@ -152,7 +152,7 @@ MUTANTS = [
         "concurrency",
         [
             *wrapped("async with POOL:\n    async for token in answer:\n        yield token"),
-            ("def stream(\n", "import asyncio\n\nPOOL = asyncio.Semaphore(100)\n\n\ndef stream(\n"),
+            ("def stream(client:", "import asyncio\n\nPOOL = asyncio.Semaphore(100)\n\n\ndef stream(client:"),
         ],
     ),
     Mutant("leaks a part of the key", "secrets", [("Scrub(credential)", 'Scrub("")')]),
@@ -180,10 +180,6 @@ MUTANTS = [
                 '    api_key_file: Annotated[str, Meta(description="file that holds the API key; it goes before'
                 ' api_key_env")] = ""\n',
                 "",
-            ),
-            (
-                'place = "api_key_file" if settings.api_key_file else settings.api_key_env',
-                "place = settings.api_key_env",
             ),
         ],
     ),

@@ -19,6 +19,11 @@ EVENTS = {
     "a name": (b"event: delta\ndata: x\n\n", [(b"x", "delta")]),
     "a name after the data": (b"data: x\nevent: delta\n\n", [(b"x", "delta")]),
     "a name holds for one event": (b"event: delta\ndata: x\n\ndata: y\n\n", [(b"x", "delta"), (b"y", "")]),
+    "names that come again": (
+        b"event: a\ndata: 1\n\nevent: a\ndata: 2\n\ndata: 3\n\nevent: b\ndata: 4\n\nevent: a\n\nevent:a\ndata: 5\n\n"
+        b"event: a\nevent: b\nevent: a\ndata: 6\n\n",
+        [(b"1", "a"), (b"2", "a"), (b"3", ""), (b"4", "b"), (b"5", "a"), (b"6", "a")],
+    ),
     "a name without data": (b"event: ping\n\ndata: y\n\n", [(b"y", "")]),
     "comments, id and retry": (b": hi\nid: 7\nretry: 3\ndata: x\n: ho\n\n: hu\n\n", [(b"x", "")]),
     "blank lines": (b"\n\n\ndata: x\n\n\n\n", [(b"x", "")]),

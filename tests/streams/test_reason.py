@@ -85,10 +85,10 @@ def test_json_in_a_string_in_json_ends() -> None:
     said: Any = "m"
     for _ in range(14):
         said = json.dumps({"error": said})
-    began = time.monotonic()
+    began = time.thread_time()  # of the processor: a busy machine changes nothing
     read_reason(said.encode())
     assert read_reason([{"error": {"message": f"m{n}"}} for n in range(100_000)]) is not None
-    assert time.monotonic() - began < 5
+    assert time.thread_time() - began < 5
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_headers_win_over_the_body() -> None:
 @pytest.mark.parametrize("piece", ["wait 1s ", "try again in " + "9" * 50, "{", "[", "again ", "aA", "1h", '\\"'])
 def test_a_megabyte_of_hostile_text_takes_no_time(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
-    began = time.monotonic()
+    began = time.thread_time()  # of the processor: a busy machine changes nothing
     read_reason(json.dumps({"error": text}).encode())
     read_reason(text.encode())
     retry_after({"retry-after": text})
-    assert time.monotonic() - began < 5
+    assert time.thread_time() - began < 5

@@ -114,7 +114,7 @@ def test_the_settings_choose_text_and_an_access_log(tmp_path: Path) -> None:
         aura.popen.terminate()
         assert aura.exit() == 0
     said = "".join(aura.lines)
-    assert re.search(r"INFO aura: stream request_id=\w+ client=default client_address=127.0.0.1 door=native", said)
+    assert re.search(r"INFO aura: stream request_id=[\w-]+ client=default client_address=127.0.0.1 door=native", said)
     assert re.search(r"INFO aura.access: request .*method=POST path=/api/agents/ok/chat status=200 duration_ms=", said)
     assert re.search(r"INFO aura.access: request .*method=GET path=/health status=200 ", said)
     assert "hidden" not in said

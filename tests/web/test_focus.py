@@ -127,3 +127,47 @@ def test_focus_returns_where_it_was_after_a_search(page: Any, modules: Any) -> N
     assert modules.locator(".find").is_hidden()
     assert modules.evaluate("document.activeElement.name") == "message"
     assert modules.evaluate("CSS.highlights.get('aura-found').size") == 0
+
+
+def test_an_answer_that_the_browser_skips_keeps_its_place_and_is_found(open_chat: OpenChat) -> None:
+    """An earlier answer is not rendered while it is out of view, and neither the reader nor a search notices it."""
+    chat = open_chat({"echo.md": echo("Echo")})
+    page = chat.page
+    lines = "Prose that takes more than one line of a narrow window.\n\n" * 60
+    for number in range(3):
+        chat.ended(chat.ask(f"# Part {number}\n\n{lines}\n\nneedle {number}"))
+    skipped = """() => [...document.querySelectorAll(".answer .text h1")]
+      .map((head) => !head.checkVisibility({ contentVisibilityAuto: true }))"""
+    at_end = "() => (log => log.scrollHeight - log.scrollTop - log.clientHeight < 2)(document.querySelector('.log'))"
+    page.wait_for_function(f"() => ({skipped})()[0]")
+    page.wait_for_function(at_end)
+    # Another width makes the heights estimates, and a reload even more so.
+    page.set_viewport_size({"width": 400, "height": 700})
+    page.wait_for_function(at_end)
+    page.reload()
+    page.locator(".answer[data-state]").nth(2).wait_for()
+    page.wait_for_function(f"() => ({skipped})()[0] && ({at_end})()")
+    # A shortcut leads to the beginning of a message, however high those before it are.
+    for number in (2, 1, 0):
+        page.keyboard.press("Alt+ArrowUp")
+        top = """number => (log => document.querySelectorAll(".answer")[number].getBoundingClientRect().top
+          - log.getBoundingClientRect().top)(document.querySelector(".log"))"""
+        page.wait_for_function(f"number => Math.abs(({top})(number) - 8) < 2", arg=number)
+        page.keyboard.press("Alt+ArrowUp")
+    page.get_by_role("textbox", name="Message").focus()
+    page.locator(".log").evaluate("log => (log.scrollTop = log.scrollHeight)")
+    page.wait_for_function(f"() => ({skipped})()[0]")
+    page.evaluate("""async () => {
+      const { Find } = await import("/web/find.js");
+      const log = document.querySelector(".log");
+      const find = new Find(log);
+      log.after(find.element);
+      find.open();
+    }""")
+    page.keyboard.type("part 0")
+    page.keyboard.press("Enter")  # the first is in the question
+    assert page.locator(".find .count").inner_text() == "2 of 2"
+    page.locator(".answer h1").first.wait_for()
+    page.wait_for_function(f"() => !({skipped})()[0]")
+    box, log = page.locator(".answer h1").first.bounding_box(), page.locator(".log").bounding_box()
+    assert log["y"] <= box["y"] <= log["y"] + log["height"]

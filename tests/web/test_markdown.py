@@ -1,5 +1,6 @@
 """What GitHub's Markdown has beyond CommonMark: tasks, footnotes, alerts, formulas; and text from right to left."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,6 +112,30 @@ def test_a_footnote_and_its_mark_lead_to_each_other(open_chat: OpenChat) -> None
     chat.page.keyboard.press("Enter")
     assert chat.page.evaluate("document.activeElement.ariaLabel") == "Footnote 1"
     assert chat.page.url == f"{chat.server.url}/"
+
+
+def test_a_mermaid_block_is_saved_as_it_is_written(open_chat: OpenChat) -> None:
+    diagram = 'graph TD\n  A[`code`] --> B & C\n  B -- "it\'s <b>" --> D\n'
+    chat = open_chat({"echo.md": echo("Echo", text=f"Look:\n\n```mermaid\n{diagram}```\n\n```python\nx = 1\n```\n")})
+    answer = chat.ask("Hello")
+    chat.ended(answer)
+    save = answer.get_by_role("button", name="Save diagram: mermaid, block 1")
+    with chat.page.expect_download() as download:
+        save.click()
+    assert download.value.suggested_filename == "diagram.mmd"
+    assert Path(download.value.path()).read_text(encoding="utf-8") == diagram
+    assert answer.get_by_role("button", name="Save diagram").count() == 1  # other code has none
+
+
+def test_what_advice_puts_in_backticks_is_shown_as_code(open_chat: OpenChat) -> None:
+    agent = echo("Refused", fail_after=0, code="auth")
+    chat = open_chat({"refused.md": agent})
+    answer = chat.ask("Hello")
+    chat.ended(answer)
+    failure = answer.locator(".failure")
+    assert "`" not in failure.inner_text()
+    assert failure.locator("code").all_inner_texts() == ["aura doctor"]
+    assert "`" not in chat.status
 
 
 def test_an_emoji_is_never_cut_in_half(modules: Any, open_chat: OpenChat) -> None:

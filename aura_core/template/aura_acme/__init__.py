@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
-from aura_core import ChatRequest, Model, ProviderError, Token, Usage, hookimpl, secret
+from aura_core import ChatRequest, Model, ProviderError, Token, Usage, hookimpl, secret, secret_place
 from aura_core.streams import (
     Endpoint,
     Read,
@@ -113,7 +113,7 @@ def open_client(settings: AcmeSettings) -> AbstractAsyncContextManager[AcmeClien
 
 def endpoint(settings: AcmeSettings, key: str) -> Endpoint:
     """What messages say about the server. Scrub keeps the key, and parts of it, out of the server's own words."""
-    where = "api_key_file" if settings.api_key_file else settings.api_key_env
+    where = secret_place(settings, "api_key")
     return Endpoint(
         f"Acme at {settings.base_url}",
         Scrub(key),

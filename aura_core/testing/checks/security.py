@@ -23,6 +23,8 @@ PIECE = 4
 """So many characters of the key in a row are a part of it."""
 _MASKED = KEY[: len(KEY) // 2] + "*****"
 OTHER = "another_instance"
+Places = set[tuple[str, str, str]]
+"""Where a key stands in requests: the path, and the header or the body."""
 
 
 @check("secrets", *PACE)
@@ -172,41 +174,45 @@ async def _without_key(harness: Harness) -> None:
 @check("secret-files", *PACE, since="0.2")
 async def secret_files(harness: Harness) -> None:
     """A secret in a file, named by a `…_file` setting, is sent as the same secret in a variable is; the white space
-    around it is not."""
-    named = harness.instance.secrets
-    if not named:
+    around it is not.
+
+    Of several secrets each is tried alone, too: another one may be sent in place of a file that is not read.
+    """
+    variables = harness.instance.secret_variables
+    if not variables:
         raise Inapplicable("its settings name no secret")
     await request_sent(harness, [Message("user", "Hello")])
-    with_variable = _carrying(harness.upstream.requests)
-    if not with_variable:
+    if not _carrying(harness.upstream.requests):
         raise Inapplicable("the secret in its variable is not sent as it is")
-    table = harness.conformance.table(harness.upstream.url)
+    together = [list(variables)]
+    alone = [[setting] for setting in variables] if len(variables) > 1 else []  # one may hide that another is not read
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "secret"
         file.write_text(f" {KEY}\n")
-        files = {name: str(file) for name in map(_file_setting, table | _own_defaults(harness)) if name}
-        for variable in named:
-            os.environ.pop(variable, None)
-        async with harness.opened(table | files) as instance:
-            before = len(harness.upstream.requests)
-            answer = await harness.start(on=instance).finish()
-    if _carrying(harness.upstream.requests[before:]) != with_variable:
-        raise Broken(f"with {', '.join(files)} the request does not carry the secret as with a variable; {answer.end}")
+        for named in together + alone:
+            files = {f"{setting.removesuffix('_env')}_file": str(file) for setting in named}
+            with_variable, _ = await _sent_with(harness, {variables[setting] for setting in named}, {})
+            with_file, end = await _sent_with(harness, set(), files)
+            if with_file != with_variable:
+                raise Broken(f"with {', '.join(files)} the request does not carry the secret as with a variable; {end}")
 
 
-def _carrying(sent: list[Request]) -> set[tuple[str, str, str]]:
-    """Where the key stands: the path, and the header or the body, of an answer's requests, a login among them."""
+async def _sent_with(harness: Harness, filled: set[str], files: dict[str, str]) -> tuple[Places, str]:
+    """Where the key stands when only these of the instance's variables hold it, and these settings name its file; and
+    how the answer ended."""
+    for variable in harness.instance.secrets:
+        os.environ.pop(variable, None)
+    os.environ.update(dict.fromkeys(filled, KEY))
+    async with harness.opened(harness.conformance.table(harness.upstream.url) | files) as instance:
+        before = len(harness.upstream.requests)
+        answer = await harness.start(on=instance).finish()
+    return _carrying(harness.upstream.requests[before:]), answer.end
+
+
+def _carrying(sent: list[Request]) -> Places:
+    """Where the key stands in an answer's requests, a login among them."""
     found = {(each.path, name, value) for each in sent for name, value in each.headers.items() if leaks(value)}
     return found | {(each.path, "", each.body.decode(errors="replace")) for each in sent if leaks(repr(each.body))}
-
-
-def _own_defaults(harness: Harness) -> dict[str, Any]:
-    return {key: value.value for key, value in harness.instance.values.items()}
-
-
-def _file_setting(key: str) -> str:
-    """The sibling that names a file, "" for a setting that does not name a secret."""
-    return f"{key.removesuffix('_env')}_file" if key.endswith("_env") else ""
 
 
 @check("headers", *PACE, since="0.2")

@@ -28,7 +28,8 @@ def agent_options() -> type[msgspec.Struct]:
 
 @hookimpl
 def open_client(settings: AnthropicSettings) -> "AbstractAsyncContextManager[AnthropicClient]":
-    """Import the SDK here, in the core's worker thread."""
+    """Import the SDK and what an answer needs here, in the core's worker thread."""
+    from aura_anthropic import messages  # noqa: F401  # so that the first answer does not wait for it
     from aura_anthropic.connect import connect
 
     return connect(settings)

@@ -211,6 +211,7 @@ failures = [
 def asked(request: Request) -> None:
     """The API's reference: the system prompt is a field of its own, and turns have the roles user and assistant."""
     sent = request.json()
+    assert sent.keys() == {"model", "system", "messages", "max_tokens", "temperature", "stream"}
     assert sent["stream"] is True
     assert _text(sent["system"]) == "You are brief."
     turns = [(turn["role"], _text(turn["content"])) for turn in sent["messages"]]

@@ -9,7 +9,7 @@ from anthropic import Omit, omit
 from aura_anthropic.client import Anthropic, AnthropicClient
 from aura_anthropic.errors import PROTOCOL, remedy
 from aura_anthropic.settings import ANTHROPIC_KEY, ANTHROPIC_TOKEN, AnthropicSettings
-from aura_core import secret
+from aura_core import secret, secret_place
 from aura_core.streams import Endpoint, Scrub, certificates, http_client
 
 NO_KEY = "aura-sends-no-key"
@@ -51,10 +51,7 @@ async def _open(
 
 
 def _server(settings: AnthropicSettings, credential: str, by_token: bool, official: bool) -> Endpoint:
-    if by_token:
-        place = "auth_token_file" if settings.auth_token_file else settings.auth_token_env
-    else:
-        place = "api_key_file" if settings.api_key_file else settings.api_key_env
+    place = secret_place(settings, "auth_token" if by_token else "api_key")
     return Endpoint(
         "Anthropic" if official else f"The server at {settings.url()}",
         Scrub(credential),

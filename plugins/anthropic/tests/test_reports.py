@@ -720,9 +720,15 @@ def test_an_error_that_was_reported(refusal: Refusal, upstream: Upstream, aura: 
     assert last.data.get("retryAfter") == refusal.wait
 
 
-def test_there_are_forty_reports_and_more() -> None:
+def test_there_are_forty_reports_and_more_each_with_its_link() -> None:
     assert len({(report.source, report.what) for report in STREAMS}) == len(STREAMS) >= 40
     assert len({refusal.source for refusal in REFUSALS}) == len(REFUSALS) >= 20
+    for report in (*STREAMS, *REFUSALS):
+        owner, repository, kind, number = report.source.split("/")
+        assert owner, report
+        assert repository, report
+        assert kind in ("issues", "pull"), report
+        assert number.isdecimal(), report
 
 
 def test_messages_without_text_are_left_out(upstream: Upstream, aura: AuraServer) -> None:

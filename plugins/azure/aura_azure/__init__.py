@@ -34,7 +34,9 @@ def agent_options() -> type[msgspec.Struct]:
 
 @hookimpl
 def open_client(settings: AzureSettings) -> "AbstractAsyncContextManager[OpenAIClient]":
-    """Import the SDK here, in the core's worker thread."""
+    """Import the SDK and what an answer needs here, in the core's worker thread."""
+    from aura_openai import chat, wire  # noqa: F401  # so that the first answer does not wait for them
+
     from aura_azure.connect import connect
 
     return connect(settings)

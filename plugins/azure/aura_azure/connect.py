@@ -8,12 +8,11 @@ from typing import Any
 import httpx2
 from aura_openai.client import OpenAI, OpenAIClient, OwnHeaders
 from aura_openai.errors import PROTOCOL, remedy
-from aura_openai.settings import key_place
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from aura_azure import entra
 from aura_azure.settings import AzureSettings
-from aura_core import secret
+from aura_core import secret, secret_place
 from aura_core.streams import Endpoint, Scrub, certificates, http_client
 
 
@@ -59,7 +58,7 @@ def _sdk(settings: AzureSettings, key: str, token: entra.TokenProvider | None, h
 
 def _server(settings: AzureSettings, key: str) -> Endpoint:
     check = (
-        f"check the key in {key_place(settings)}"
+        f"check the key in {secret_place(settings, 'api_key')}"
         if settings.auth == "key"
         else "give the identity the role Cognitive Services OpenAI User on the resource"
     )

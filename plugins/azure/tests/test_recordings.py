@@ -1,16 +1,14 @@
 """Every recording of Azure OpenAI gives exactly its text, finish, usage or error code, through both of its APIs."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from recorded import Recording, recordings
 
-from aura_core.testing import AuraServer, Reply, SseEvent, Upstream, split_at
+from aura_core.testing import AuraServer, Reply, Upstream
 
-FOLDER = Path(__file__).parent / "recordings"
-RECORDINGS: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))["recordings"]
+RECORDINGS = recordings(Path(__file__).parent / "recordings")
 KEY = "azure-key-0123456789"
 FILTERED = b'"content_filter_results":{"hate":{"filtered":false,"severity":"safe"}}'
 
@@ -34,23 +32,10 @@ def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.mark.parametrize("api", ["v1", "classic"])
 @pytest.mark.parametrize("hostile", [False, True], ids=["as-recorded", "in-small-pieces"])
-@pytest.mark.parametrize("recording", RECORDINGS, ids=[r["name"] for r in RECORDINGS])
-def test_recording(recording: dict[str, Any], hostile: bool, api: str, upstream: Upstream, aura: AuraServer) -> None:
-    body = (FOLDER / recording["file"]).read_bytes()
-    expected = recording["expect"]
-    splits = range(0, len(body), 1 + len(body) // 50) if hostile else recording["split"]
-    upstream.queue(Reply(split_at(body, splits), recording["status"], recording["headers"], recording["end"]))
-    events = aura.ask(api)
-    last = events[-1]
-    assert [e.data["content"] for e in events if e.name == "token"] == (expected["tokens"] or [])
-    if expected["error"]:
-        assert last.name == "error"
-        assert last.data["code"] == expected["error"]
-        assert last.data.get("retryAfter") == expected["retry_after"]
-    else:
-        assert last == SseEvent(
-            "done", {"totalTokens": expected["usage"]["total"] or 0, "finishReason": expected["finish_reason"]}
-        )
+@pytest.mark.parametrize("recording", RECORDINGS, ids=str)
+def test_recording(recording: Recording, hostile: bool, api: str, upstream: Upstream, aura: AuraServer) -> None:
+    upstream.queue(recording.reply(hostile))
+    recording.check(aura.ask(api))
 
 
 def chunks(*choices: bytes) -> list[bytes]:

@@ -88,7 +88,8 @@ async def answer(client: OllamaClient, request: ChatRequest) -> AsyncGenerator[T
     body = await client.chat(msgspec.json.encode(_body(request)), request.model, request.headers)
     server, read = client.server, body.read
     reader = NdjsonReader(server.name)
-    begun = finished = broken = False
+    begun = finished = False
+    broken: aiohttp.ClientError | None = None
     try:
         if body.upstream_id:
             yield Token(upstream_id=body.upstream_id)
@@ -102,19 +103,21 @@ async def answer(client: OllamaClient, request: ChatRequest) -> AsyncGenerator[T
                         if said.usage is not None:
                             cut.warn(request, said.usage.prompt)
                     yield said
-        except aiohttp.ClientError:
-            broken = True  # the lines before it still count
+        except aiohttp.ClientError as exc:
+            broken = exc  # the lines before it still count
         rest = reader.rest()
         if rest and not _cut(rest):
             said = token(rest, request.model, server)
             finished = finished or said.finish_reason is not None
             yield said
+        if broken is not None and not finished:
+            what = f"The connection to {server.name} broke in the middle of the answer."
+            raise ProviderError(what, "interrupted") from broken
     except NotALine as exc:
         raise bad_response(server, exc.args[0], begun) from None
     finally:
+        broken = None  # its traceback holds this frame: a cycle would keep the bytes read ahead
         await body.aclose()
-    if broken and not finished:
-        raise ProviderError(f"The connection to {server.name} broke in the middle of the answer.", "interrupted")
 
 
 def token(line: bytes, model: str, server: Endpoint) -> Token:

@@ -1,12 +1,13 @@
 """The texts of messages about an Ollama server: how to check its address, get a model, and fit a prompt."""
 
+from aura_core import secret_place
 from aura_core.streams import Endpoint, Scrub
 from aura_ollama.settings import OllamaSettings
 
 
 def server(settings: OllamaSettings, key: str) -> Endpoint:
     """The server of an instance; no message contains its key."""
-    place = "api_key_file" if settings.api_key_file else settings.api_key_env
+    place = secret_place(settings, "api_key")
     access = f"check the key in {place}" if place else "set api_key_env, if the server wants a key"
     return Endpoint(
         f"Ollama at {settings.url()}",

@@ -3,77 +3,51 @@
 import asyncio
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import aura_ollama
-import httpx
 import pytest
 from aura_ollama.settings import OllamaSettings
+from recorded import Recording, ask_apart, recordings
 
 from aura_core import ChatRequest, Message, ProviderError, Token
-from aura_core.testing import AuraServer, Reply, SseEvent, Upstream, split_at
-from aura_core.testing import events as all_events
+from aura_core.testing import AuraServer, Reply, Upstream, split_at
 
-FOLDER = Path(__file__).parent / "recordings"
-RECORDINGS: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))["recordings"]
+RECORDINGS = recordings(Path(__file__).parent / "recordings")
 DEEP = b"[" * 100_000 + b"]" * 100_000
 HELLO = b'{"message":{"content":"a"}}\n'
 AGENT = "---\nprovider: ollama\nmodel: tiny\n---\n"
 
 
-def _serve(tmp_path: Path, upstream: Upstream) -> AuraServer:
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="module")
+def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
     toml = f'[providers.ollama]\nbase_url = "{upstream.url}"\n[server]\nretries = 0\nidle_timeout = 6\n'
-    return AuraServer(tmp_path, {"it.md": AGENT}, toml)
-
-
-def ask_apart(aura: AuraServer, upstream: Upstream, first: bytes, rest: bytes, ending: Any) -> list[SseEvent]:
-    """Ask; the server says the rest, and ends, when the first token has been seen, so that no read has both."""
-    seen, body = threading.Event(), b""
-    upstream.queue(Reply([first, seen, rest], ending=ending))
-    url = f"{aura.url}/api/agents/it/chat/stream"
-    with httpx.stream("POST", url, json={"prompt": "Hello"}, timeout=30, trust_env=False) as response:
-        for chunk in response.iter_raw():
-            body += chunk
-            if b"event: token" in body:
-                seen.set()
-    return all_events(body)
+    with AuraServer(tmp_path_factory.mktemp("aura"), {"it.md": AGENT}, toml) as aura:
+        yield aura
 
 
 @pytest.mark.parametrize("hostile", [False, True], ids=["as-recorded", "in-small-pieces"])
-@pytest.mark.parametrize("recording", RECORDINGS, ids=[r["name"] for r in RECORDINGS])
-def test_recording(recording: dict[str, Any], hostile: bool, tmp_path: Path) -> None:
-    body = (FOLDER / recording["file"]).read_bytes()
-    expected = recording["expect"]
-    splits = range(0, len(body), 1 + len(body) // 200) if hostile else recording["split"]
-    reply = Reply(split_at(body, splits), recording["status"], recording["headers"])
-    with Upstream(reply) as upstream, _serve(tmp_path, upstream) as aura:
-        events = aura.ask("it")
-    tokens = [event.data["content"] for event in events if event.name == "token"]
-    reasoning = "".join(event.data["content"] for event in events if event.name == "reasoning")
-    last = events[-1]
-    if expected["error"]:
-        assert tokens == []
-        assert last.name == "error"
-        assert last.data["code"] == expected["error"]
-        assert "<" not in last.data["message"]
-        return
-    assert tokens == expected["tokens"]
-    assert reasoning == (expected["thinking"] or "")
-    assert last.name == "done"
-    assert last.data == {
-        "totalTokens": expected["usage"]["total"] or 0,
-        "finishReason": expected["finish_reason"],
-    }
+@pytest.mark.parametrize("recording", RECORDINGS, ids=str)
+def test_recording(recording: Recording, hostile: bool, upstream: Upstream, aura: AuraServer) -> None:
+    upstream.queue(recording.reply(hostile))
+    recording.check(aura.ask("it"))
 
 
 @pytest.mark.parametrize(("mebibytes", "last"), [(1, "done"), (9, "error")])
-def test_a_line_may_be_long_but_not_endless(mebibytes: int, last: str, tmp_path: Path) -> None:
+def test_a_line_may_be_long_but_not_endless(mebibytes: int, last: str, upstream: Upstream, aura: AuraServer) -> None:
     text = "x" * (mebibytes * 1024 * 1024)
     body = json.dumps({"message": {"content": text}}).encode() + b'\n{"done":true,"done_reason":"stop"}\n'
-    with Upstream(Reply(split_at(body, range(0, len(body), 65536)))) as upstream, _serve(tmp_path, upstream) as aura:
-        events = aura.ask("it")
+    upstream.queue(Reply(split_at(body, range(0, len(body), 65536))))
+    events = aura.ask("it")
     assert events[-1].name == last
     if last == "done":
         assert "".join(event.data["content"] for event in events[:-1]) == text
@@ -83,21 +57,21 @@ def test_a_line_may_be_long_but_not_endless(mebibytes: int, last: str, tmp_path:
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u0085", "\r"])
-def test_separators_inside_a_string_are_text(separator: str, tmp_path: Path) -> None:
+def test_separators_inside_a_string_are_text(separator: str, upstream: Upstream, aura: AuraServer) -> None:
     text = f"a{separator}b"
     body = json.dumps({"message": {"content": text}, "done": True}, ensure_ascii=False).encode() + b"\n"
-    with Upstream(Reply([body])) as upstream, _serve(tmp_path, upstream) as aura:
-        assert aura.ask("it")[0].data["content"] == text
+    upstream.queue(Reply([body]))
+    assert aura.ask("it")[0].data["content"] == text
 
 
-def test_halves_of_a_surrogate_pair_are_joined_and_a_lone_one_is_replaced(tmp_path: Path) -> None:
+def test_halves_of_a_surrogate_pair_are_joined_and_a_lone_one_is_replaced(upstream: Upstream, aura: AuraServer) -> None:
     lines = [
         b'{"message":{"content":"a\\ud83d"}}',
         b'{"message":{"content":"\\ude00b"}}',
         b'{"message":{"content":"\\ud83d c"}}',
     ]
-    with Upstream(Reply([b"\n".join([*lines, b'{"done":true}'])])) as upstream, _serve(tmp_path, upstream) as aura:
-        events = aura.ask("it")
+    upstream.queue(Reply([b"\n".join([*lines, b'{"done":true}'])]))
+    events = aura.ask("it")
     assert [event.data.get("content") for event in events] == ["a", "😀b", "\ufffd c", None]
     assert events[-1].name == "done"
 
@@ -119,31 +93,31 @@ def test_halves_of_a_surrogate_pair_are_joined_and_a_lone_one_is_replaced(tmp_pa
     ],
 )
 @pytest.mark.parametrize("ending", ["clean", "broken"])
-def test_a_part_of_an_answer_is_never_done(ending: Any, rest: bytes, code: str, tmp_path: Path) -> None:
-    with Upstream() as upstream, _serve(tmp_path, upstream) as aura:
-        said = ask_apart(aura, upstream, HELLO, rest, ending)
+def test_a_part_of_an_answer_is_never_done(
+    ending: Any, rest: bytes, code: str, upstream: Upstream, aura: AuraServer
+) -> None:
+    said = ask_apart(aura, upstream, HELLO, rest, ending)
     assert [event.name for event in said] == ["token", "error"]
     assert said[-1].data["code"] == code
 
 
 @pytest.mark.parametrize("ending", ["clean", "cut", "broken"])
-def test_the_last_line_counts_without_its_line_end(ending: Any, tmp_path: Path) -> None:
+def test_the_last_line_counts_without_its_line_end(ending: Any, upstream: Upstream, aura: AuraServer) -> None:
     rest = b'{"done":true,"done_reason":"stop","prompt_eval_count":2,"eval_count":1}'
-    with Upstream() as upstream, _serve(tmp_path, upstream) as aura:
-        said = ask_apart(aura, upstream, HELLO, rest, ending)
+    said = ask_apart(aura, upstream, HELLO, rest, ending)
     assert said[1:] == [("done", {"totalTokens": 3, "finishReason": "stop"})]
 
 
 @pytest.mark.parametrize("counts", ['"prompt_eval_count":null,"eval_count":null', '"prompt_eval_count":"x"'])
-def test_counts_of_an_odd_type_do_not_undo_an_answer(counts: str, tmp_path: Path) -> None:
+def test_counts_of_an_odd_type_do_not_undo_an_answer(counts: str, upstream: Upstream, aura: AuraServer) -> None:
     body = HELLO + b'{"done":true,"done_reason":"stop",%b}\n' % counts.encode()
-    with Upstream(Reply([body])) as upstream, _serve(tmp_path, upstream) as aura:
-        assert aura.ask("it")[1:] == [("done", {"totalTokens": 0, "finishReason": "stop"})]
+    upstream.queue(Reply([body]))
+    assert aura.ask("it")[1:] == [("done", {"totalTokens": 0, "finishReason": "stop"})]
 
 
-def test_an_error_too_deep_to_be_read_has_its_status(tmp_path: Path) -> None:
-    with Upstream(Reply([b'{"error":%b}' % DEEP], 400)) as upstream, _serve(tmp_path, upstream) as aura:
-        assert [(e.name, e.data["code"]) for e in aura.ask("it")] == [("error", "bad_request")]
+def test_an_error_too_deep_to_be_read_has_its_status(upstream: Upstream, aura: AuraServer) -> None:
+    upstream.queue(Reply([b'{"error":%b}' % DEEP], 400))
+    assert [(e.name, e.data["code"]) for e in aura.ask("it")] == [("error", "bad_request")]
 
 
 def test_a_list_of_models_too_deep_to_be_read_is_a_bad_response() -> None:
@@ -156,16 +130,18 @@ def test_a_list_of_models_too_deep_to_be_read_is_a_bad_response() -> None:
     assert caught.value.code == "bad_response"
 
 
-def test_an_empty_answer_is_a_bad_response(tmp_path: Path) -> None:
-    with Upstream(Reply()) as upstream, _serve(tmp_path, upstream) as aura:
-        assert [(e.name, e.data["code"]) for e in aura.ask("it")] == [("error", "bad_response")]
+def test_an_empty_answer_is_a_bad_response(upstream: Upstream, aura: AuraServer) -> None:
+    upstream.queue(Reply())
+    assert [(e.name, e.data["code"]) for e in aura.ask("it")] == [("error", "bad_response")]
 
 
 @pytest.mark.parametrize("ending", ["cut", "reset", "broken"])
 @pytest.mark.parametrize("body", [b"", b"\n", b'{"message":{"con', b'{"message":{"role":"assistant","content":""}}\n'])
-def test_a_connection_that_breaks_after_the_head_is_interrupted(body: bytes, ending: Any, tmp_path: Path) -> None:
-    with Upstream(Reply([body, 0.05], ending=ending)) as upstream, _serve(tmp_path, upstream) as aura:
-        assert [(e.name, e.data["code"]) for e in aura.ask("it")] == [("error", "interrupted")]
+def test_a_connection_that_breaks_after_the_head_is_interrupted(
+    body: bytes, ending: Any, upstream: Upstream, aura: AuraServer
+) -> None:
+    upstream.queue(Reply([body, 0.05], ending=ending))
+    assert [(e.name, e.data["code"]) for e in aura.ask("it")] == [("error", "interrupted")]
 
 
 @pytest.mark.parametrize("finish", ["stop", None])

@@ -5,25 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded import whole_response
 
-from aura_core.testing import AuraServer, Reply, Upstream
+from aura_core.testing import AuraServer, Upstream
 
 FOLDER = Path(__file__).parent / "reports"
 REPORTS: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))
 
 
-def reply(file: Path) -> Reply:
-    """A recorded response, head and body."""
-    head, _, body = file.read_bytes().partition(b"\r\n\r\n")
-    first, *lines = head.decode("ascii").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Reply([body], int(first.split()[1]), headers, chunked=False)
-
-
 @pytest.mark.parametrize("report", REPORTS, ids=[report["id"] for report in REPORTS])
 def test_report(report: dict[str, Any], tmp_path: Path) -> None:
     agent = f"---\nprovider: ollama\nmodel: tiny\n{report.get('agent', '')}\n---\n"
-    with Upstream(reply(FOLDER / report["upstream_file"])) as upstream:
+    with Upstream(whole_response(FOLDER / report["upstream_file"])) as upstream:
         toml = f'[providers.ollama]\nbase_url = "{upstream.url}"\n'
         with AuraServer(tmp_path, {"it.md": agent}, toml) as aura:
             *said, last = aura.ask("it")

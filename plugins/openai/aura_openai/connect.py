@@ -4,11 +4,11 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from aura_core import secret
+from aura_core import secret, secret_place
 from aura_core.streams import Endpoint, Scrub, certificates, http_client
 from aura_openai.client import OpenAI, OpenAIClient
 from aura_openai.errors import PROTOCOL, remedy
-from aura_openai.settings import OPENAI_KEY, OpenAISettings, key_place
+from aura_openai.settings import OPENAI_KEY, OpenAISettings
 
 NO_KEY = "aura-sends-no-key"
 
@@ -23,7 +23,7 @@ def connect(settings: OpenAISettings) -> AbstractAsyncContextManager[OpenAIClien
 
 @asynccontextmanager
 async def _open(settings: OpenAISettings, key: str, context: ssl.SSLContext) -> AsyncIterator[OpenAIClient]:
-    place, url, official = key_place(settings), settings.url(), settings.official()
+    place, url, official = secret_place(settings, "api_key"), settings.url(), settings.official()
     server = Endpoint(
         "OpenAI" if official else f"The server at {url}",
         Scrub(key),

@@ -1,7 +1,7 @@
 """The settings of an OpenAI-compatible server, and how an address is validated."""
 
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -72,8 +72,3 @@ class OpenAISettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _official(base_url: str) -> bool:
     host = urlsplit(base_url).hostname or ""
     return host == "openai.com" or host.endswith(".openai.com")
-
-
-def key_place(settings: Any) -> str:
-    """Where an instance has its key, for messages: the variable, or the setting that names the file; "" for nowhere."""
-    return "api_key_file" if settings.api_key_file else str(settings.api_key_env)

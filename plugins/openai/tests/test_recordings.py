@@ -9,17 +9,15 @@ from typing import Any
 
 import aiohttp
 import aura_openai
-import httpx
 import pytest
 from aiohttp.http_parser import HttpResponseParserPy
 from aura_openai.settings import OpenAISettings
+from recorded import Recording, ask_apart, recordings
 
 from aura_core import ChatRequest, Message, ProviderError, Token
 from aura_core.testing import AuraServer, Reply, SseEvent, Upstream, split_at
-from aura_core.testing import events as all_events
 
-FOLDER = Path(__file__).parent / "recordings"
-RECORDINGS: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))["recordings"]
+RECORDINGS = recordings(Path(__file__).parent / "recordings")
 AGENT = "---\nprovider: local\nmodel: tiny\n---\n"
 DEEP = b"[" * 100_000 + b"]" * 100_000
 STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
@@ -47,39 +45,11 @@ def text_of(events: list[SseEvent], name: str = "token") -> str:
     return "".join(event.data["content"] for event in events if event.name == name)
 
 
-def ask_apart(aura: AuraServer, upstream: Upstream, first: bytes, rest: bytes, ending: Any) -> list[SseEvent]:
-    """Ask; the server says the rest, and ends, when the first token has been seen, so that no read has both."""
-    seen, body = threading.Event(), b""
-    upstream.queue(Reply([first, seen, rest], ending=ending))
-    url = f"{aura.url}/api/agents/it/chat/stream"
-    with httpx.stream("POST", url, json={"prompt": "Hello"}, timeout=30, trust_env=False) as response:
-        for chunk in response.iter_raw():
-            body += chunk
-            if b"event: token" in body:
-                seen.set()
-    return all_events(body)
-
-
 @pytest.mark.parametrize("hostile", [False, True], ids=["as-recorded", "in-small-pieces"])
-@pytest.mark.parametrize("recording", RECORDINGS, ids=[r["name"] for r in RECORDINGS])
-def test_recording(recording: dict[str, Any], hostile: bool, upstream: Upstream, aura: AuraServer) -> None:
-    body = (FOLDER / recording["file"]).read_bytes()
-    expected = recording["expect"]
-    splits = range(0, len(body), 1 + len(body) // 50) if hostile else recording["split"]
-    upstream.queue(Reply(split_at(body, splits), recording["status"], recording["headers"], recording["end"]))
-    events = aura.ask("it")
-    last = events[-1]
-    assert [e.data["content"] for e in events if e.name == "token"] == (expected["tokens"] or [])
-    assert text_of(events, "reasoning") == (expected["thinking"] or "")
-    if expected["error"]:
-        assert last.name == "error"
-        assert last.data["code"] == expected["error"]
-        assert last.data.get("retryAfter") == expected["retry_after"]
-        assert "<" not in last.data["message"]
-    else:
-        assert last == SseEvent(
-            "done", {"totalTokens": expected["usage"]["total"] or 0, "finishReason": expected["finish_reason"]}
-        )
+@pytest.mark.parametrize("recording", RECORDINGS, ids=str)
+def test_recording(recording: Recording, hostile: bool, upstream: Upstream, aura: AuraServer) -> None:
+    upstream.queue(recording.reply(hostile))
+    recording.check(aura.ask("it"))
 
 
 @pytest.mark.parametrize(("mebibytes", "last"), [(1, "done"), (9, "error")])

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded import whole_response
 
-from aura_core.testing import AuraServer, Reply, Upstream
+from aura_core.testing import AuraServer, Upstream
 
 FOLDER = Path(__file__).parent / "reports"
 REPORTS: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))
@@ -27,17 +28,9 @@ def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield aura
 
 
-def reply(file: Path) -> Reply:
-    """A recorded response, head and body."""
-    head, _, body = file.read_bytes().partition(b"\r\n\r\n")
-    first, *lines = head.decode("ascii").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Reply([body], int(first.split()[1]), headers, chunked=False)
-
-
 @pytest.mark.parametrize("report", REPORTS, ids=[report["id"] for report in REPORTS])
 def test_report(report: dict[str, Any], upstream: Upstream, aura: AuraServer) -> None:
-    upstream.default = reply(FOLDER / report["upstream_file"])
+    upstream.default = whole_response(FOLDER / report["upstream_file"])
     *said, last = aura.ask("it")
     expected = report["expected"]
     if "any_of" in expected:

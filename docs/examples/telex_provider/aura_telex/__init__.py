@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from aura_core import ChatRequest, ProviderError, Token, Usage, hookimpl, secret
+from aura_core import ChatRequest, ProviderError, Token, Usage, hookimpl, secret, secret_place
 from aura_core.streams import (
     Endpoint,
     Read,
@@ -126,7 +126,7 @@ def open_client(settings: TelexSettings) -> AbstractAsyncContextManager[TelexCli
             follow_redirects=False,
             trust_env=False,
         ) as opened:
-            where = "api_key_file" if settings.api_key_file else settings.api_key_env or "api_key_env"
+            where = secret_place(settings, "api_key") or "api_key_env"
             server = Endpoint(
                 f"Telex at {settings.base_url}", Scrub(key), f"check the key in {where}", "is base_url right?", "Telex"
             )
