@@ -184,9 +184,9 @@ SABOTAGES: dict[str, Sabotage] = {
         f"{RELAY}::test_a_plugin_that_ends_with[half a character and no finish]",
     ),
     "nobody notices a hang-up": Sabotage(
-        "server/responses.py",
-        "    relay.close()\n",
-        "    pass\n",
+        "server/uvicorn_protocol.py",
+        "self._on_leave = callback\n",
+        "self._on_leave = None\n",
         "tests/test_cancel.py::test_a_disconnect_stops_the_generation[before the first token-close]",
     ),
     "no end of an answer that was left": Sabotage(
@@ -271,7 +271,7 @@ SABOTAGES: dict[str, Sabotage] = {
         "server/uvicorn_protocol.py",
         'if self._answering:\n            raise httptools.HttpParserError("pipelined")',
         "if False:\n            pass",
-        f"{FAULTS}::test_the_disconnect_of_a_client_that_pipelines_is_noticed[close]",
+        f"{FAULTS}::test_a_request_behind_one_that_is_not_answered_is_discarded",
     ),
     "an answer that nobody reads": Sabotage(
         "server/uvicorn_protocol.py",

@@ -224,6 +224,15 @@ def test_the_disconnect_of_a_client_that_pipelines_is_noticed(how: str, upstream
     upstream.wait_hangup(hangups + 1)
 
 
+def test_a_request_behind_one_that_is_not_answered_is_discarded(connect: Connect) -> None:
+    sock = connect()
+    sock.sendall(_request(route="chat") * 2)
+    said = b""
+    while piece := sock.recv(65536):
+        said += piece
+    assert said.count(b"HTTP/1.1 ") == said.count(b"hello!") == 1
+
+
 def test_pipelined_requests(connect: Connect) -> None:
     sock = connect()
     for _ in range(3):
