@@ -1,9 +1,11 @@
 """Check what a person wrote into a setting that goes into a request: an address, or the value of a header."""
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 
+@lru_cache(maxsize=64)  # plugins ask for it with each request
 def web_address(name: str, text: str, added: str) -> str:
     """A URL that a person wrote, without the slash at its end; `added` is the path that a plugin appends to it, and
     `name` the setting. Raises ValueError."""

@@ -1,6 +1,5 @@
 """The settings of an OpenAI-compatible server, and how an address is validated."""
 
-from functools import lru_cache
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -65,10 +64,5 @@ class OpenAISettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def official(self) -> bool:
         """Whether the server is OpenAI's own."""
-        return _official(self.base_url)
-
-
-@lru_cache(maxsize=64)  # asked for each request
-def _official(base_url: str) -> bool:
-    host = urlsplit(base_url).hostname or ""
-    return host == "openai.com" or host.endswith(".openai.com")
+        host = urlsplit(self.url()).hostname or ""
+        return host == "openai.com" or host.endswith(".openai.com")

@@ -209,6 +209,7 @@ def test_openais_own_servers_know_the_new_name_for_every_model() -> None:
     from aura_openai.wire import limit_parameter
 
     for url, official in {
+        " https://api.openai.com ": True,
         "https://api.openai.com/v1": True,
         "https://eu.api.openai.com/v1": True,
         "https://openai.com.example/v1": False,
