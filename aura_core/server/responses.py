@@ -74,18 +74,15 @@ class _Relayed(Response[None]):
             address_of(scope),
             self._opened.plugin,
         )
-        watcher = None
+        unwatch: Callable[[], object]
         if connection is not None:
-            connection.on_leave(relay.close)
+            unwatch = connection.on_leave(relay.close)
         else:
-            watcher = asyncio.create_task(_watch(receive, relay), name="aura-disconnect")
+            unwatch = asyncio.create_task(_watch(receive, relay), name="aura-disconnect").cancel
         try:
             await self._send(relay, send, connection)
         finally:
-            if watcher is not None:
-                watcher.cancel()
-            elif connection is not None:
-                connection.on_leave(None)
+            unwatch()
             self._runtime.release(relay)
 
     def _framing(self) -> Framing:

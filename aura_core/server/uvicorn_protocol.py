@@ -235,7 +235,6 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        self._on_leave = None
         super().on_response_complete()
         unread = self.transport.get_write_buffer_size()
         if unread:  # counted even where it is too much: it is here, and keeps more from coming
@@ -259,16 +258,19 @@ class Protocol(HttpToolsProtocol):
             self._unread_timer.cancel()
             self._unread_timer = None
 
-    def on_leave(self, callback: Callable[[], object] | None) -> None:
-        """Call `callback` once the client leaves before its answer is complete; None: nobody asks any more.
+    def on_leave(self, callback: Callable[[], object]) -> Callable[[], object]:
+        """Call `callback` once the client leaves. Returns what ends that, to be called in any case.
 
         As ASGI's `receive` tells it, without a task that waits for that. The whole request must have been received.
         """
         self._on_leave = callback
-        if callback is not None:
-            self.flow.resume_reading()  # only reading tells
-            if self.cycle.disconnected:
-                self._tell_leave()
+        self.flow.resume_reading()  # only reading tells
+        if self.cycle.disconnected:
+            self._tell_leave()
+        return self._forget_leave
+
+    def _forget_leave(self) -> None:
+        self._on_leave = None
 
     def _tell_leave(self) -> None:
         callback, self._on_leave = self._on_leave, None
