@@ -9,9 +9,12 @@ import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from aura_core.testing import Upstream
 
 FOREIGN = ("AURA_", "OLLAMA_", "OPENAI_", "AZURE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "XDG_CONFIG")
 NOWHERE = "http://127.0.0.1:1"
@@ -50,6 +53,15 @@ def same_log_levels() -> Iterator[None]:
 def _levels() -> dict[str, int]:
     ours = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "aura"]
     return {name: logging.getLogger(name).level for name in ours}
+
+
+@pytest.fixture(scope="module")
+def upstream() -> "Iterator[Upstream]":
+    """A provider's server that answers as the tests of a module tell it."""
+    from aura_core.testing import Upstream  # after clean_environment
+
+    with Upstream() as upstream:
+        yield upstream
 
 
 @pytest.hookimpl(wrapper=True)

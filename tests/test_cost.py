@@ -38,8 +38,16 @@ HEAVY = [
     "polyfactory",
     "packaging",
 ]
+OLLAMA_BODY = (
+    b'{"model":"m","message":{"role":"assistant","content":"Hi"},"done":false}\n'
+    b'{"model":"m","message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":4,"eval_count":1}\n'
+)
+OPENAI_BODY = (
+    b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
+    b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+)
 ANSWERS = {
-    "/api/chat": b'{"message": {"content": "Hi"}, "done": true, "done_reason": "stop"}\n',
+    "/api/chat": OLLAMA_BODY,
     "/v1/messages": b"""
 event: message_start
 data: {"type": "message_start", "message": {"role": "assistant", "content": [], "usage": {"input_tokens": 1}}}
@@ -55,9 +63,6 @@ data: {"type": "message_stop"}
 
 """,
 }
-CHAT = b'data: {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
-
-
 # A runtime keeps stdout for the command.
 OWN_STDOUT = "import os, sys\nown = os.fdopen(os.dup(1), 'w')\n"
 
@@ -111,7 +116,7 @@ async def main():
     await runtime.close()
 asyncio.run(main())
 """
-    with Upstream(Reply([CHAT], headers={"content-type": "text/event-stream"})) as upstream:
+    with Upstream(Reply([OPENAI_BODY], headers={"content-type": "text/event-stream"})) as upstream:
         for path, body in ANSWERS.items():
             kind = "application/x-ndjson" if path == "/api/chat" else "text/event-stream"
             upstream.on(path, Reply([body], headers={"content-type": kind}))
@@ -195,14 +200,6 @@ def test_calls_for_a_token(source: Callable[[], AsyncIterator[Token]], budget: i
 
 
 REQUESTS = 10
-OLLAMA_BODY = (
-    b'{"model":"m","message":{"role":"assistant","content":"Hi"},"done":false}\n'
-    b'{"model":"m","message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":4,"eval_count":1}\n'
-)
-OPENAI_BODY = (
-    b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
-    b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
-)
 BODIES = {"ollama": OLLAMA_BODY, "openai": OPENAI_BODY}
 NATIVE = "/api/agents/it/chat/stream", {"prompt": "Hi"}
 DOOR = "/v1/chat/completions", {"model": "it", "messages": [{"role": "user", "content": "Hi"}], "stream": True}

@@ -47,6 +47,23 @@ def ollama_tokens(*texts: str) -> list[bytes]:
 OLLAMA_END = b'{"message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":4,"eval_count":4}\n'
 
 
+# The search of hosts whose window has none, here with matches: the page itself leaves Ctrl+F to the browser.
+OPEN_FIND = """async () => {
+  const { Find } = await import("/web/find.js");
+  const log = document.querySelector(".log");
+  const find = new Find(log);
+  log.after(find.element);
+  find.open();
+}"""
+
+
+def open_search(page: Any, text: str) -> None:
+    """Search for a text that is on the page."""
+    page.evaluate(OPEN_FIND)
+    page.keyboard.type(text)
+    page.locator(".find .count").get_by_text("1 of").wait_for()
+
+
 # The page's database: every record of a store.
 RECORDS = """(store) => new Promise((resolve, reject) => {
   const request = indexedDB.open("aura");

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_page import echo
+from chat_page import echo, open_search
 
 from aura_core.testing import AuraServer
 
@@ -23,22 +23,6 @@ def faults(page: Any, node_modules: Path) -> list[str]:
         for violation in result["violations"]
         if violation["impact"] in ("moderate", "serious", "critical")
     ]
-
-
-# The search of hosts whose window has none, here with matches: the page itself leaves Ctrl+F to the browser.
-OPEN_FIND = """async () => {
-  const { Find } = await import("/web/find.js");
-  const log = document.querySelector(".log");
-  const find = new Find(log);
-  log.after(find.element);
-  find.open();
-}"""
-
-
-def search(page: Any, text: str) -> None:
-    page.evaluate(OPEN_FIND)
-    page.keyboard.type(text)
-    page.locator(".find .count").get_by_text("1 of").wait_for()
 
 
 MARKS = """A claim[^1] with $x_i$, `code` and [a link](https://example.com).
@@ -90,7 +74,7 @@ def test_axe_finds_nothing_serious(page: Any, serve: Serve, node_modules: Path, 
     page.get_by_role("button", name="Chats").click()
     assert faults(page, node_modules) == []
     page.keyboard.press("Escape")
-    search(page, "code")
+    open_search(page, "code")
     assert faults(page, node_modules) == []
 
 
@@ -148,7 +132,7 @@ def test_solarized_has_enough_contrast(page: Any, serve: Serve, node_modules: Pa
     page.keyboard.press("Enter")
     page.locator(".answer[data-state]").wait_for()
     page.get_by_role("textbox", name="Message").fill("A message, so that it can be sent")
-    search(page, "code")
+    open_search(page, "code")
     assert faults(page, node_modules) == []
 
 

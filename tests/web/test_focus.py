@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from chat_page import Chat, OpenChat, echo
+from chat_page import Chat, OpenChat, echo, open_search
 
 CODE = "Hi\n\n```python\nprint(1)\n```\n\n[link](https://example.com)\n\n```\nx\n```\n\n| a |\n|---|\n| 1 |\n"
 # What Tab reaches; playwright's own Tab would take as many steps.
@@ -157,14 +157,7 @@ def test_an_answer_that_the_browser_skips_keeps_its_place_and_is_found(open_chat
     page.get_by_role("textbox", name="Message").focus()
     page.locator(".log").evaluate("log => (log.scrollTop = log.scrollHeight)")
     page.wait_for_function(f"() => ({skipped})()[0]")
-    page.evaluate("""async () => {
-      const { Find } = await import("/web/find.js");
-      const log = document.querySelector(".log");
-      const find = new Find(log);
-      log.after(find.element);
-      find.open();
-    }""")
-    page.keyboard.type("part 0")
+    open_search(page, "part 0")
     page.keyboard.press("Enter")  # the first is in the question
     assert page.locator(".find .count").inner_text() == "2 of 2"
     page.locator(".answer h1").first.wait_for()

@@ -12,12 +12,6 @@ RECORDINGS = recordings(Path(__file__).parent / "recordings")
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
     toml = f'[providers.local]\nplugin = "anthropic"\nbase_url = "{upstream.url}"\n[server]\nretries = 0\n'
     agent = "---\nprovider: local\nmodel: tiny\n---\n"

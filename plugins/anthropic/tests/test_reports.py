@@ -679,12 +679,6 @@ REFUSALS = [
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
     toml = f'[providers.local]\nplugin = "anthropic"\nbase_url = "{upstream.url}"\napi_key_env = "MY_KEY"\n'
     agent = "---\nprovider: local\nmodel: sonnet4\n---\n"

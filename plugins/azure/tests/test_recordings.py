@@ -14,12 +14,6 @@ FILTERED = b'"content_filter_results":{"hate":{"filtered":false,"severity":"safe
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
     agents = {f"{api}.md": f"---\nprovider: {api}\nmodel: gpt-4o\n---\n" for api in ("v1", "classic")}
     table = f'plugin = "azure"\nendpoint = "{upstream.url}"\napi_key_env = "TEST_KEY"\n'

@@ -20,12 +20,6 @@ END = b'{"message":{"content":""},"done":true,"done_reason":"stop"}\n'
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
     toml = f'[server]\nretries = 0\n[providers.ollama]\nbase_url = "{upstream.url}"\n'
     agent = "---\nprovider: ollama\nmodel: tiny\n---\n"

@@ -23,12 +23,6 @@ AGENT = "---\nprovider: ollama\nmodel: tiny\n---\n"
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
     toml = f'[providers.ollama]\nbase_url = "{upstream.url}"\n[server]\nretries = 0\nidle_timeout = 6\n'
     with AuraServer(tmp_path_factory.mktemp("aura"), {"it.md": AGENT}, toml) as aura:

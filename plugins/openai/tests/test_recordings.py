@@ -24,12 +24,6 @@ STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
     toml = f'[providers.local]\nplugin = "openai"\nbase_url = "{upstream.url}/v1"\n'
     toml += "[server]\nretries = 0\nidle_timeout = 6\n"

@@ -15,12 +15,6 @@ REPORTS: list[dict[str, Any]] = json.loads((FOLDER / "index.json").read_text(enc
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
     toml = f'[providers.local]\nplugin = "openai"\nbase_url = "{upstream.url}/v1"\n'
     agent = "---\nprovider: local\nmodel: tiny\n---\n"

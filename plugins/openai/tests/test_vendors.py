@@ -99,12 +99,6 @@ STREAMS: dict[str, tuple[list[Any], str]] = {
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="module")
 def aura(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuraServer]:
     toml = f'[server]\nretries = 0\n[providers.local]\nplugin = "openai"\nbase_url = "{upstream.url}/v1"\n'
     agent = "---\nprovider: local\nmodel: tiny\n---\n"
