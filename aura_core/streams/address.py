@@ -5,10 +5,14 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 
-@lru_cache(maxsize=64)  # plugins ask for it with each request
 def web_address(name: str, text: str, added: str) -> str:
     """A URL that a person wrote, without the slash at its end; `added` is the path that a plugin appends to it, and
     `name` the setting. Raises ValueError."""
+    return _web_address(name, text, added)
+
+
+@lru_cache(maxsize=64)  # plugins ask for it with each request
+def _web_address(name: str, text: str, added: str) -> str:
     text = text.strip()
     try:
         parts = urlsplit(text)
