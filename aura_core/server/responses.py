@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 from litestar.response import Response
@@ -97,7 +96,7 @@ class _Relayed(Response[None]):
 
 
 class EventStream(_Relayed):
-    """The answer as it comes: headers at once, then everything that is ready in one write."""
+    """The answer as it comes: headers at once, and always everything that is ready in one write."""
 
     def _framing(self) -> Framing:
         return self._encoder
@@ -108,9 +107,8 @@ class EventStream(_Relayed):
         if encoder.ping:
             headers.append((b"aura-heartbeat", b"%g" % self._runtime.limits.heartbeat))
         begin = self._made("begin", encoder.begin)
-        with connection.one_write() if connection is not None else nullcontext():
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": begin, "more_body": True})
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": begin, "more_body": True})
         frames = await relay.take() if connection is None else await relay.pipe(connection)
         while frames:
             more = not relay.drained

@@ -5,9 +5,8 @@ import math
 import re
 import sys
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from types import SimpleNamespace
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httptools
@@ -15,7 +14,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from aura_core.budget import FULL, Budget, Share
 from aura_core.deadline import fired_late
-from aura_core.limits import HEADER_LIMIT, LARGE_PART, LINGER, LINGER_SIZE, REQUEST_TIMEOUT, SECOND_LOOK
+from aura_core.limits import (
+    FIRST_WRITE,
+    FIRST_WRITE_SIZE,
+    HEADER_LIMIT,
+    LARGE_PART,
+    LINGER,
+    LINGER_SIZE,
+    REQUEST_TIMEOUT,
+    SECOND_LOOK,
+)
 from aura_core.problems import Problem
 from aura_core.server.budgeted import SHARE
 from aura_core.server.guard import NOT_KEPT, REQUEST_ID, new_id
@@ -39,6 +47,20 @@ class _AnyLength(int):
         return self
 
 
+class _Outlet:
+    """What the cycles of a connection take for its transport, with all that they use of it."""
+
+    def __init__(self, protocol: "Protocol") -> None:
+        self._protocol = protocol
+        self.is_closing = protocol.transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        self._protocol.write_soon(data)
+
+    def close(self) -> None:
+        self._protocol.close_after_answer()
+
+
 class Protocol(HttpToolsProtocol):
     """Adds what uvicorn (0.36 to 0.54, with httptools) lacks: a size limit on headers (it accepted 200 MB), time limits
     on incoming requests and on unread answers (it waits forever), the body of a request that offers an upgrade (Java's
@@ -47,6 +69,9 @@ class Protocol(HttpToolsProtocol):
 
     One request at a time: bytes that follow a request before its answer is complete are discarded, and the connection
     closes after the answer. RFC 9112, 9.3.2 allows that, and no client that we know pipelines.
+
+    The head of an answer waits up to `FIRST_WRITE` for what follows it, since each write costs as much as a tenth of a
+    request. What is not ready by then leaves as it comes.
     """
 
     _unframed = 0  # bytes since the last byte of a body: request line, headers, trailers
@@ -61,6 +86,9 @@ class Protocol(HttpToolsProtocol):
     _share: Share  # of the current request; the application closes it
     _held = 0  # bytes of the budget that belong to the connection, not to a request's share
     _on_leave: Callable[[], object] | None = None  # told when the client leaves before its answer is complete
+    _outlet: Any = None  # an _Outlet, from the first request until the connection is lost
+    _first: list[bytes] | None = None  # the beginning of an answer, which is not written yet
+    _first_timer: asyncio.TimerHandle | None = None
 
     def __init__(
         self,
@@ -86,8 +114,9 @@ class Protocol(HttpToolsProtocol):
         self._stop_timer()
         self._stop_unread_timer()
         self._hold(0)
+        self._take_first()
         if self.cycle is not None:
-            self.cycle.transport = self.transport  # the stand-in keeps a reference to us
+            self.cycle.transport, self._outlet = self.transport, None  # it keeps a reference to us
         super().connection_lost(exc)
         self._tell_leave()
 
@@ -181,10 +210,10 @@ class Protocol(HttpToolsProtocol):
             # Chunks are not allowed (RFC 9112, 6.1): the answer ends when the connection closes.
             self.cycle.chunked_encoding = False
             self.cycle.expected_content_length = _AnyLength()
-        if not self.cycle.keep_alive:  # then uvicorn closes as soon as it has answered
-            self.cycle.transport = SimpleNamespace(  # type: ignore[assignment]  # all that a cycle uses of it
-                write=self.transport.write, is_closing=self.transport.is_closing, close=self._leave
-            )
+        self._first = []
+        if self._outlet is None:
+            self._outlet = _Outlet(self)
+        self.cycle.transport = self._outlet
 
     def _check_framing(self) -> None:
         """Refuse every transfer coding but `chunked`: llhttp accepts `identity, chunked`, and a proxy in front may
@@ -235,6 +264,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        self._write_first()
         super().on_response_complete()
         unread = self.transport.get_write_buffer_size()
         if unread:  # counted even where it is too much: it is here, and keeps more from coming
@@ -277,20 +307,36 @@ class Protocol(HttpToolsProtocol):
         if callback is not None:
             callback()
 
-    @contextmanager
-    def one_write(self) -> Iterator[None]:
-        """Keep what is sent meanwhile, and write it at once: a system call costs as much as a tenth of a request."""
-        cycle, transport = self.cycle, self.cycle.transport
-        pieces: list[bytes] = []
-        stand_in: Any = SimpleNamespace(write=pieces.append, is_closing=transport.is_closing, close=transport.close)
-        cycle.transport = stand_in  # it has all that a cycle uses of it
-        try:
-            yield
-        finally:
-            if cycle.transport is stand_in:  # else the connection is lost
-                cycle.transport = transport
-                if pieces:
-                    transport.write(b"".join(pieces))
+    def write_soon(self, data: bytes) -> None:
+        """Write a part of an answer, its beginning together with what follows at once."""
+        if self._first is None or not self.cycle.response_started:  # 100 Continue does not wait
+            self.transport.write(data)
+            return
+        self._first.append(data)
+        if len(data) > FIRST_WRITE_SIZE:
+            self._write_first()
+        elif self._first_timer is None:
+            self._first_timer = self.loop.call_later(FIRST_WRITE, self._write_first)
+
+    def _write_first(self) -> None:
+        if (first := self._take_first()) and not self.transport.is_closing():
+            self.transport.write(first)
+
+    def _take_first(self) -> bytes:
+        """The beginning of the answer, if it still waits. What follows no longer waits."""
+        first, self._first = self._first, None
+        if self._first_timer is not None:
+            self._first_timer.cancel()
+            self._first_timer = None
+        return b"".join(first) if first else b""
+
+    def close_after_answer(self) -> None:
+        """Close once everything is written; where the connection was to stay, something failed."""
+        self._write_first()
+        if self.cycle.keep_alive:
+            self.transport.close()
+        else:
+            self._leave()
 
     def abort(self) -> None:
         """Drop the connection, unsent data included."""
@@ -303,7 +349,9 @@ class Protocol(HttpToolsProtocol):
         """
         if not self.transport.is_closing():
             body = b"".join(frames)
-            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body) if self.cycle.chunked_encoding else body)
+            if self.cycle.chunked_encoding:
+                body = b"%x\r\n%b\r\n" % (len(body), body)
+            self.transport.write(body if self._first is None else self._take_first() + body)
         return not self.flow.write_paused
 
     async def drain(self) -> None:
@@ -376,6 +424,7 @@ class Protocol(HttpToolsProtocol):
         """Close after the answer. While the client may still be sending its request, drain the input before closing."""
         if self.transport.is_closing():
             return
+        self._write_first()
         if not (self._in_head or self.cycle.more_body):
             self.transport.close()
             return
