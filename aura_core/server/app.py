@@ -1,7 +1,6 @@
 """The routes of Aura, as a Litestar application behind the guard."""
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +25,7 @@ from aura_core.plugins.infos import ProviderInfo, provider_infos
 from aura_core.problems import Problem, ProblemBody
 from aura_core.runtime import Runtime
 from aura_core.server.access_log import AccessLog
+from aura_core.server.answers import Answers, as_problem
 from aura_core.server.budgeted import Budgeted
 from aura_core.server.door_routes import DoorRoutes
 from aura_core.server.guard import Guard, client_of, refuse
@@ -37,8 +37,6 @@ from aura_core.telemetry.tracing import open_traces
 
 if TYPE_CHECKING:
     from aura_core.telemetry.metrics import Metrics
-
-log = logging.getLogger("aura.server")
 
 AgentId = Annotated[str, Parameter(description="the agent's id; case does not matter")]
 
@@ -140,8 +138,8 @@ def create_app(runtime: Runtime) -> ASGIApp:
         text = await asyncio.to_thread(metrics.render)  # with workers it reads a file of each
         return Response(text, headers={"content-type": metrics.CONTENT_TYPE})
 
-    others = [opened for opened in runtime.doors.all if opened is not runtime.doors.native]
-    foreign = [handler for opened in others for handler in DoorRoutes(runtime, opened).handlers()]
+    others = [DoorRoutes(runtime, opened) for opened in runtime.doors.all if opened is not runtime.doors.native]
+    foreign = [handler for door in others for handler in door.handlers()]
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -182,7 +180,8 @@ def create_app(runtime: Runtime) -> ASGIApp:
         lifespan=[lifespan],
         logging_config=None,
     )
-    guarded = Budgeted(Guard(app, runtime.settings, runtime.doors, runtime.refused), runtime.budget)
+    answers = Answers(app, [native, *others], runtime.settings.server.max_body)
+    guarded = Budgeted(Guard(answers, runtime.settings, runtime.doors, runtime.refused), runtime.budget)
     return _traced(AccessLog(guarded) if runtime.settings.log.access else guarded, runtime)
 
 
@@ -278,9 +277,4 @@ def _on_http_exception(request: Request[Any, Any, Any], exc: HTTPException) -> R
 
 
 def _on_exception(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
-    if isinstance(exc, MemoryError):
-        log.warning("a request got no memory: %s %s", request.method, request.url.path)
-        problem = Problem("too_many_streams", "The server is out of memory; try again in a moment.", retry_after=1)
-        return _on_problem(request, problem)
-    log.error("a request failed: %s %s", request.method, request.scope.get("route_handler"), exc_info=exc)
-    return _on_problem(request, Problem("internal_error", "The server failed; its log says more."))
+    return _on_problem(request, as_problem(exc, request.scope))

@@ -25,6 +25,7 @@ class DoorRoutes:
     def __init__(self, runtime: Runtime, opened: OpenDoor) -> None:
         self._runtime = runtime
         self._opened = opened
+        self.answer_routes = [route for route in opened.door.routes if isinstance(route, AnswerRoute)]
         self._listings = {
             route.path: Listing(runtime, opened, route) for route in opened.door.routes if isinstance(route, ListRoute)
         }

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
-from litestar.types import Scope
+from litestar.types import Receive, Scope
 
 from aura_core.budget import FULL
 from aura_core.config.decode import explain
@@ -45,7 +45,8 @@ class JsonRequest(Request[None, None, State]):
 
     async def json(self) -> Any:
         """The decoded body; the raw one is not kept. Raises Problem that names the field."""
-        return await decoded(await read(self), type(self).decode)
+        limit = self.route_handler.resolve_request_max_body_size() or 0
+        return await decoded(await read(self.scope, self.receive, limit), type(self).decode)
 
 
 def json_request(body: Any) -> type[JsonRequest]:
@@ -53,18 +54,22 @@ def json_request(body: Any) -> type[JsonRequest]:
     return type("JsonRequest", (JsonRequest,), {"decode": staticmethod(msgspec.json.Decoder(body).decode)})
 
 
-async def read(request: Request[Any, Any, Any]) -> bytearray:
-    """The raw body, if it is declared as JSON and not too large. It counts in the request's share. Raises Problem."""
-    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if declared != "application/json":
+async def read(scope: Scope, receive: Receive, limit: int) -> bytearray:
+    """The raw body, if it is declared as JSON and has at most `limit` bytes (0: no limit). It counts in the request's
+    share. Raises Problem."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name, value)
+    declared = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if declared != b"application/json":
         raise Problem("unsupported_media_type", "Send the header 'Content-Type: application/json'.")
-    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+    if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
         raise Problem("unsupported_media_type", "Send the body uncompressed, without the header 'Content-Encoding'.")
-    limit = request.route_handler.resolve_request_max_body_size() or math.inf
-    share = share_of(request.scope)
-    body, more, size = bytearray(), True, int(request.headers.get("content-length") or 0)
-    while more and size <= limit:
-        event: Any = await request.receive()
+    most = limit or math.inf
+    share = share_of(scope)
+    body, more, size = bytearray(), True, int(headers.get(b"content-length") or 0)
+    while more and size <= most:
+        event: Any = await receive()
         if event["type"] == "http.disconnect":
             raise Problem("invalid_request", "The body is incomplete.")
         body += event["body"]
@@ -72,7 +77,7 @@ async def read(request: Request[Any, Any, Any]) -> bytearray:
         # Our own connection has already counted the bytes as they arrived.
         if len(body) > share.size and not share.grow(len(body) - share.size):
             raise Problem("too_many_streams", FULL, retry_after=1)
-    if size > limit:
+    if size > most:
         raise Problem("payload_too_large", f"The body is larger than {limit} bytes (server.max_body).")
     if not body:
         raise Problem("invalid_request", "The body is empty; send a JSON object.")
