@@ -253,3 +253,29 @@ def test_a_full_or_stopping_server_is_reported_before_an_agent_that_cannot_strea
 
 def test_a_server_that_shuts_down_sends_retry_after() -> None:
     assert Problem("server_shutdown", "").headers()["retry-after"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("agent", "content", "headers"),
+    [
+        ("ok", b'{"prompt": "hi"}', {}),
+        ("ok", b"{}", {}),
+        ("ok", b'{"prompt": ', {}),
+        ("ok", b"", {}),
+        ("ok", b'{"prompt": "%b"}' % (b"x" * 2048), {}),
+        ("ok", b'{"prompt": "hi"}', {"content_type": "text/plain"}),
+        ("ok", b'{"prompt": "hi"}', {"content_encoding": "gzip"}),
+        ("unknown", b'{"prompt": "hi"}', {}),
+        ("broken", b'{"prompt": "hi"}', {}),
+    ],
+)
+def test_a_path_in_another_spelling_is_answered_alike(
+    aura: AuraServer, agent: str, content: bytes, headers: dict[str, str]
+) -> None:
+    """It goes through Litestar, which a question at the route itself passes by."""
+    path = f"/api/agents/{agent}/chat/stream"
+    given = {"x_request_id": "mine"} | headers
+    direct, other = (_post(aura, spelled, content, **given) for spelled in (path, f"/{path}/"))
+    for response in (direct, other):
+        response.headers.pop("date")
+    assert (direct.status_code, direct.text, direct.headers) == (other.status_code, other.text, other.headers)
