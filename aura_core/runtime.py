@@ -27,7 +27,6 @@ from aura_core.door import Question, system_prompt
 from aura_core.doors.table import Doors
 from aura_core.errors import ConfigError, ProviderError
 from aura_core.limits import ANSWER_RESERVE
-from aura_core.plugins.instance import Instance
 from aura_core.plugins.loader import Plugins, allowed_by_environment
 from aura_core.plugins.place import Place
 from aura_core.plugins.registry import Providers
@@ -204,7 +203,7 @@ class Runtime:
         place = Place(instance)
         return Candidate(
             lambda: self._start(bound, question, headers, place, spans),
-            _named(instance),
+            instance.responsible,
             instance.name,
             lambda: bound.model,
             bound.limit,
@@ -257,7 +256,7 @@ class Runtime:
             request=request, settings=instance.settings, client=client
         )
         if iterator is None:
-            raise ProviderError(f"The provider plugin {_named(instance)!r} returned nothing.")
+            raise ProviderError(f"The provider plugin {instance.responsible!r} returned nothing.")
         return iterator
 
     async def request(self, bound: Bound, question: Question, headers: Mapping[str, str] = NO_HEADERS) -> ChatRequest:
@@ -273,7 +272,7 @@ class Runtime:
             model,
             asks.temperature,
             limit,
-            deepcopy(asks.options),  # a plugin may change its copy; the agent is shared
+            deepcopy(asks.options) if asks.options else {},  # a plugin may change its copy; the agent is shared
             dict(headers),
         )
 
@@ -307,9 +306,3 @@ def _all_full(bound: Bound) -> str:
         limit = counted(bound.instance.max_streams, "answer")
         return f"The provider {names[0]!r} has {limit} under way, all that it may (providers.{names[0]}.max_streams)."
     return f"The providers {', '.join(names)} have as many answers under way as they may (their max_streams)."
-
-
-def _named(instance: Instance) -> str:
-    """The plugin and whoever wraps its answers: the fault may be of each."""
-    wrappers = instance.hooks.wrappers("stream_chat")
-    return f"{instance.plugin} (wrapped by {', '.join(wrappers)})" if wrappers else instance.plugin

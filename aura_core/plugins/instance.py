@@ -68,6 +68,12 @@ class Instance:
             self.settings = None
             self.error = f"[providers.{name}]: the settings of the plugin {plugin!r} cannot be read ({words_of(exc)})"
 
+    @cached_property
+    def responsible(self) -> str:
+        """The plugin and whoever wraps its answers, for the log: a fault may be of each."""
+        wrappers = self.hooks.wrappers("stream_chat")
+        return f"{self.plugin} (wrapped by {', '.join(wrappers)})" if wrappers else self.plugin
+
     def _decode(self, table: Table, environ: Mapping[str, str]) -> None:
         table.pop("plugin", None)
         struct = self.hooks.settings_type

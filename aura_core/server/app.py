@@ -31,6 +31,7 @@ from aura_core.server.door_routes import DoorRoutes
 from aura_core.server.guard import Guard, client_of, refuse
 from aura_core.server.page import page_routes
 from aura_core.server.request_body import json_request
+from aura_core.server.responses import Passed
 from aura_core.telemetry.answer_log import log_answer
 from aura_core.telemetry.logs import lines_dropped
 from aura_core.telemetry.tracing import open_traces
@@ -93,7 +94,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
         | _problems(*_GUARD, *_CHAT),
     )
     async def stream_chat(agentId: AgentId, data: Annotated[ChatBody, Body()], scope: Scope) -> Response[None]:  # noqa: N803
-        return await native.answer(STREAM, data, {"agentId": agentId}, scope)
+        return Passed(await native.answer(STREAM, data, {"agentId": agentId}, scope))
 
     @post(
         "/api/agents/{agentId:str}/chat",
@@ -104,7 +105,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
         | _problems(*_GUARD, *_CHAT, *_FAILURES),
     )
     async def chat(agentId: AgentId, data: Annotated[ChatBody, Body()], scope: Scope) -> Response[None]:  # noqa: N803
-        return await native.answer(WHOLE, data, {"agentId": agentId}, scope)
+        return Passed(await native.answer(WHOLE, data, {"agentId": agentId}, scope))
 
     @get("/api/providers", summary="List the providers, to operators", responses=_problems(*_GUARD, 404))
     async def list_providers(scope: Scope) -> ProviderList:

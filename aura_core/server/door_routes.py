@@ -14,7 +14,7 @@ from aura_core.runtime import Runtime
 from aura_core.server.guard import client_of
 from aura_core.server.listing import Listing
 from aura_core.server.request_body import JsonRequest, json_request
-from aura_core.server.responses import EventStream, OnePiece
+from aura_core.server.responses import EventStream, OnePiece, Passed
 
 _ROLES = ("user", "assistant")
 
@@ -74,7 +74,8 @@ class DoorRoutes:
 
             @post(path, status_code=200, request_class=json_request(route.body), include_in_schema=False)
             async def answer(request: JsonRequest) -> Response[Any]:
-                return await self.answer(route, await request.json(), request.path_params, request.scope)
+                body = await request.json()
+                return Passed(await self.answer(route, body, request.path_params, request.scope))
 
             return answer
         if isinstance(route, ListRoute):

@@ -29,22 +29,29 @@ STREAM_HEADERS = [
 ]
 
 
-class _Relayed(Response[None]):
-    """A response that begins its answer when it is sent, and ends it when it is sent or its client has left."""
+class Passed(Response[None]):
+    """An answer as Litestar passes it on."""
+
+    def __init__(self, answer: "EventStream | OnePiece") -> None:
+        super().__init__(None)
+        self._answer = answer
+
+    def to_asgi_response(self, *_args: Any, **_kwargs: Any) -> Any:
+        """The answer itself: Litestar's own would add headers and buffer."""
+        return self._answer
+
+
+class _Relayed:
+    """An ASGI application: its answer begins when it is called, and ends when it is sent or its client has left."""
 
     def __init__(
         self, runtime: Runtime, bound: Bound, opened: OpenDoor, route: AnswerRoute, question: Question
     ) -> None:
-        super().__init__(None)
         self._runtime = runtime
         self._bound = bound
         self._opened = opened
         self._route = route
         self._question = question
-
-    def to_asgi_response(self, *_args: Any, **_kwargs: Any) -> Any:
-        """Give itself: Litestar's own would add headers and buffer."""
-        return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too

@@ -40,7 +40,7 @@ class OllamaClient:
         self._url = settings.url()
         self._base = httpx.URL(self._url + "/")
         self._chat = self._base.join("api/chat")
-        headers = httpx.Headers({"accept-encoding": "identity", "content-type": "application/json"})
+        headers = {"accept-encoding": "identity", "content-type": "application/json"}
         key = secret(settings, "api_key")
         if key:
             headers["authorization"] = f"Bearer {key}"
@@ -48,23 +48,25 @@ class OllamaClient:
         # aiohttp's transport uses `pool` for everything before the request, including a slow resolver.
         limit = settings.connect_timeout
         extensions = {"timeout": {"connect": limit, "pool": limit}}
-        self._common: dict[str, Any] = {"headers": headers, "extensions": extensions}
+        self._headers = headers
+        self._common: dict[str, Any] = {"extensions": extensions}
 
     async def chat(self, content: bytes, model: str, headers: Mapping[str, str]) -> AiohttpBody:
         """Request an answer; the caller reads its body, and then closes it. Raises ProviderError."""
         # With a stream httpx adds no headers; aiohttp adds the host and the length.
-        request = httpx.Request("POST", self._chat, stream=httpx.ByteStream(content), **self._common)
+        given = {**self._headers, **headers}
+        request = httpx.Request("POST", self._chat, headers=given, stream=httpx.ByteStream(content), **self._common)
         request.read()
-        request.headers.update(headers)
         return await self._send(request, model)
 
     async def get(self, path: str) -> bytes:
         """The whole body of a resource. Raises ProviderError."""
-        return await self._whole(httpx.Request("GET", self._base.join(path), **self._common))
+        return await self._whole(httpx.Request("GET", self._base.join(path), headers=self._headers, **self._common))
 
     async def post(self, path: str, content: bytes) -> bytes:
         """The whole answer to a question that is not a chat. Raises ProviderError."""
-        return await self._whole(httpx.Request("POST", self._base.join(path), content=content, **self._common))
+        url = self._base.join(path)
+        return await self._whole(httpx.Request("POST", url, headers=self._headers, content=content, **self._common))
 
     async def _whole(self, request: httpx.Request) -> bytes:
         body = await self._send(request)
