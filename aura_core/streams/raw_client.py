@@ -4,6 +4,7 @@ It needs the extra `aura-server[sdk]`.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import httpx2
@@ -38,6 +39,11 @@ class RawClient:
         self._error = error
         self._connect_timeout = connect_timeout
         self._headers = headers
+        # What an SDK makes anew for each request although it is the same: its own defaults, which it copies deeply, and
+        # the address, which it parses and merges. If it changes how it does that, this is only slower.
+        self._same = {"max_retries": sdk.max_retries, "timeout": sdk.timeout}
+        if prepare := getattr(sdk, "_prepare_url", None):
+            sdk._prepare_url = lru_cache(maxsize=64)(prepare)
 
     async def post(
         self, path: str, content: bytes, model: str, headers: Mapping[str, str] = _NO_HEADERS
@@ -49,7 +55,7 @@ class RawClient:
                 path,
                 cast_to=httpx2.Response,
                 content=content,
-                options={"headers": {**self._headers, **headers}},
+                options={"headers": {**self._headers, **headers}, **self._same},
                 stream=True,
                 stream_cls=self._stream_class,
             )

@@ -63,7 +63,8 @@ class HttpClient(httpx2.AsyncClient):
         if type(content) is not bytes or not isinstance(timeout, httpx2.Timeout) or any(map(more.get, _BEYOND)):
             return super().build_request(method, url, content=content, headers=headers, **more)
         own = httpx2.Headers(headers)
-        own.update(_OWN_HEADERS)
+        for name, value in _OWN_HEADERS.items():
+            own[name] = value
         stream, extensions = httpx2.ByteStream(content), {"timeout": timeout.as_dict()}
         request = httpx2.Request(method, _url(str(url)), headers=own, stream=stream, extensions=extensions)
         request.read()

@@ -1,5 +1,6 @@
 """The settings of an OpenAI-compatible server, and how an address is validated."""
 
+from functools import lru_cache
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -64,5 +65,10 @@ class OpenAISettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def official(self) -> bool:
         """Whether the server is OpenAI's own."""
-        host = urlsplit(self.url()).hostname or ""
-        return host == "openai.com" or host.endswith(".openai.com")
+        return _is_official(self.url())
+
+
+@lru_cache(maxsize=64)
+def _is_official(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host == "openai.com" or host.endswith(".openai.com")
