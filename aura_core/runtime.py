@@ -83,6 +83,7 @@ class Runtime:
         self.stopping = False  # a signal has ended the server; balancers are told to send it nothing more
         self.draining = False  # and it takes no new answers
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
+        self._untold = 0  # those of which the observers are told in a moment
         settings.clients.reload()  # a worker that replaces another has the settings of the start, not its tokens
         self.secrets: list[str] = []
         self.add_secrets([*self.providers.secrets(), *settings.clients.secrets])
@@ -222,12 +223,24 @@ class Runtime:
         started = self.relays.pop(relay, None)
         if started is not None:
             self._held[started.client.name] -= 1
-            asked = Asked(started.request_id, started.client.name, started.client_address, started.door)
-            record = relay.record(started.bound.agent.id, asked)
-            self._tell(record, [] if started.spans is None else [started.spans.end])
+            if relay.closed:
+                self._tell(relay, started)
+            else:
+                # When many clients leave at once, first tell all their providers: the plugins close their connections
+                # in the loop's next round, and the sockets are closed in the one after that.
+                self._untold += 1
+                loop = asyncio.get_running_loop()
+                loop.call_soon(loop.call_soon, self._tell_later, relay, started)
 
-    def _tell(self, record: StreamRecord, more: list[Callable[[StreamRecord], None]]) -> None:
+    def _tell_later(self, relay: Relay, started: Started) -> None:
+        self._untold -= 1
+        self._tell(relay, started)
+
+    def _tell(self, relay: Relay, started: Started) -> None:
         """Tell the observers of an answer that is over; it must end well for its client even if one of them raises."""
+        asked = Asked(started.request_id, started.client.name, started.client_address, started.door)
+        record = relay.record(started.bound.agent.id, asked)
+        more = [] if started.spans is None else [started.spans.end]
         for tell in (*self.observers, *more):
             try:
                 tell(record)
@@ -293,6 +306,8 @@ class Runtime:
         """End every answer and close every client."""
         for relay in list(self.relays):
             self.release(relay)
+        while self._untold:
+            await asyncio.sleep(0)
         await asyncio.gather(*(relay.wait_closed() for relay in self._leaving))
         await self.providers.close()
         if self.traces is not None:

@@ -117,8 +117,7 @@ def configure(secrets: Secrets, level: int = logging.INFO, form: str = "auto", b
     else:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(formatter)
-    # No line of ours names them, and to find them takes longer than all else of a record.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.logProcesses = logging.logMultiprocessing = False  # no line of ours names them, and each record looks
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))
