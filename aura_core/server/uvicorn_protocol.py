@@ -5,6 +5,7 @@ import math
 import re
 import sys
 import weakref
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -27,6 +28,7 @@ from aura_core.limits import (
 from aura_core.problems import Problem
 from aura_core.server.budgeted import SHARE
 from aura_core.server.guard import NOT_KEPT, REQUEST_ID, new_id
+from aura_core.server.lazy_event import LazyEvent
 from aura_core.telemetry.refusals import Refusals
 
 CONNECTION = "aura_connection"
@@ -35,6 +37,10 @@ CONNECTION = "aura_connection"
 A strong one would make a cycle, as the connection refers to the scope: both would stay in memory until the garbage
 collector runs.
 """
+
+
+_NO_PIPELINE = deque[Any]()
+"""Of all connections: one request at a time is all that they take."""
 
 
 class _AnyLength(int):
@@ -74,21 +80,27 @@ class Protocol(HttpToolsProtocol):
     request. What is not ready by then leaves as it comes.
     """
 
-    _unframed = 0  # bytes since the last byte of a body: request line, headers, trailers
-    _in_head = False
-    _deaf = False
-    _lingering = False
-    _unheard = 0  # bytes discarded while it lingers
-    _pieces: list[bytes] | None = None  # of a body, from one read
-    _plain_head: bytes | None = None  # the head of a request that offers an upgrade, without that offer
-    _timer: asyncio.TimerHandle | None = None
-    _unread_timer: asyncio.TimerHandle | None = None
-    _share: Share  # of the current request; the application closes it
-    _held = 0  # bytes of the budget that belong to the connection, not to a request's share
-    _on_leave: Callable[[], object] | None = None  # told when the client leaves before its answer is complete
-    _outlet: Any = None  # an _Outlet, from the first request until the connection is lost
-    _first: list[bytes] | None = None  # the beginning of an answer, which is not written yet
-    _first_timer: asyncio.TimerHandle | None = None
+    # Slots: with more than 30 attributes in it an object's dictionary takes five times the memory.
+    __slots__ = (
+        "_budget",
+        "_deaf",
+        "_first",
+        "_first_timer",
+        "_held",
+        "_in_head",
+        "_lingering",
+        "_on_leave",
+        "_outlet",
+        "_pieces",
+        "_plain_head",
+        "_refusals",
+        "_share",
+        "_timer",
+        "_unframed",
+        "_unheard",
+        "_unread_timer",
+        "_write_timeout",
+    )
 
     def __init__(
         self,
@@ -99,12 +111,27 @@ class Protocol(HttpToolsProtocol):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.pipeline = _NO_PIPELINE
         self._refusals = refusals
         self._write_timeout = write_timeout
         self._budget = budget or Budget()
+        self._unframed = 0  # bytes since the last byte of a body: request line, headers, trailers
+        self._in_head = self._deaf = self._lingering = False
+        self._unheard = 0  # bytes discarded while it lingers
+        self._pieces: list[bytes] | None = None  # of a body, from one read
+        self._plain_head: bytes | None = None  # the head of a request that offers an upgrade, without that offer
+        self._timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
+        self._share: Share  # of the current request; the application closes it
+        self._held = 0  # bytes of the budget that belong to the connection, not to a request's share
+        self._on_leave: Callable[[], object] | None = None  # told when the client leaves before its answer is complete
+        self._outlet: Any = None  # an _Outlet, from the first request until the connection is lost
+        self._first: list[bytes] | None = None  # the beginning of an answer, which is not written yet
+        self._first_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self.flow._is_writable_event = LazyEvent(True)  # type: ignore[assignment]  # it has all that is used of it
         # Pause as soon as the kernel takes no more: further frames wait in the answer's buffer, where they are counted.
         transport.set_write_buffer_limits(high=0)
         self._in_head = True
@@ -201,6 +228,7 @@ class Protocol(HttpToolsProtocol):
         share = self._share = Share(self._budget)
         self.scope[SHARE] = share  # type: ignore[literal-required]  # our own key
         super().on_headers_complete()
+        self.cycle.message_event = LazyEvent(False)  # type: ignore[assignment]
         self._in_head, self._unframed = False, 0
         if not share.grow(size):
             self._refuse_full()
