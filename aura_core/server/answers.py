@@ -1,6 +1,7 @@
 """The short way to an answer: a question at a route of a door passes Litestar by, which takes a sixth of the CPU.
 
-Litestar has the same routes: for its document, for other methods, and for paths in another spelling.
+Litestar has the same routes: for its document, for other methods, for paths in another spelling or with several
+parameters.
 """
 
 import logging
@@ -12,7 +13,6 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from aura_core.door import AnswerRoute
-from aura_core.doors.paths import fits, parameters
 from aura_core.problems import Problem
 from aura_core.server.door_routes import DoorRoutes
 from aura_core.server.guard import send_problem
@@ -22,11 +22,15 @@ log = logging.getLogger("aura.server")
 
 
 class _Way(msgspec.Struct, frozen=True):
-    """A route, the door that it belongs to, and how its bodies are decoded."""
+    """A route, the door that it belongs to, and how its bodies are decoded. The value of its only parameter stands
+    between `before` and `behind`."""
 
     door: DoorRoutes
     route: AnswerRoute
     decode: Callable[[bytes | bytearray], Any]
+    parameter: str
+    before: str
+    behind: str
 
 
 class Answers:
@@ -35,11 +39,9 @@ class Answers:
     def __init__(self, app: ASGIApp, doors: Iterable[DoorRoutes], max_body: int) -> None:
         self._app = app
         self._max_body = max_body
-        ways = [
-            _Way(door, route, msgspec.json.Decoder(route.body).decode) for door in doors for route in door.answer_routes
-        ]
-        self._literal = {way.route.path: way for way in ways if not parameters(way.route.path)}
-        self._others = [way for way in ways if parameters(way.route.path)]
+        ways = [_way(door, route) for door in doors for route in door.answer_routes]
+        self._literal = {way.route.path: way for way in ways if not way.parameter}
+        self._others = [way for way in ways if way.parameter and "{" not in way.behind]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = scope["type"] == ScopeType.HTTP and scope["method"] == "POST"
@@ -72,12 +74,18 @@ class Answers:
         way = self._literal.get(path)
         if way is not None:
             return way, {}
-        parts = path.split("/")[1:]
         for way in self._others:
-            if fits(way.route.path, parts) and all(parts):
-                names = way.route.path.split("/")[1:]
-                return way, {name[1:-1]: part for name, part in zip(names, parts, strict=True) if name[0] == "{"}
+            if path.startswith(way.before) and path.endswith(way.behind):
+                value = path[len(way.before) : len(path) - len(way.behind)]
+                if value and "/" not in value:
+                    return way, {way.parameter: value}
         return None
+
+
+def _way(door: DoorRoutes, route: AnswerRoute) -> _Way:
+    before, _, rest = route.path.partition("{")
+    parameter, _, behind = rest.partition("}")
+    return _Way(door, route, msgspec.json.Decoder(route.body).decode, parameter, before, behind)
 
 
 def as_problem(exc: Exception, scope: Scope) -> Problem:

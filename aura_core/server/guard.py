@@ -24,6 +24,7 @@ from aura_core.problems import Problem
 from aura_core.server.client_address import ClientAddresses
 from aura_core.telemetry.refusals import Refusals
 
+HEADERS = "aura_headers"
 REQUEST_ID = "aura_request_id"
 CLIENT = "aura_client"
 ADDRESS = "aura_client_address"
@@ -68,7 +69,8 @@ class Guard:
         given = headers.get(b"x-request-id", b"")
         identity = given if _GOOD_ID.fullmatch(given) else new_id().encode()
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-        own[REQUEST_ID], own[DOORS], own[REFUSALS] = identity.decode(), self._doors, self._refusals
+        own[HEADERS], own[REQUEST_ID] = headers, identity.decode()
+        own[DOORS], own[REFUSALS] = self._doors, self._refusals
         own[ADDRESS] = self._addresses.of(scope, headers.get(b"x-forwarded-for"))
         extra = [(b"x-request-id", identity)]
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
@@ -129,6 +131,13 @@ def new_id() -> str:
     return str(uuid.UUID(int=random.getrandbits(128), version=4))
 
 
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """The headers of this request; the values of one that is there several times are joined by commas."""
+    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    headers: dict[bytes, bytes] = own[HEADERS]
+    return headers
+
+
 def request_id(scope: Scope) -> str:
     """The id under which the guard lets this request pass."""
     own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
@@ -152,10 +161,11 @@ def upstream_headers(scope: Scope) -> dict[str, str]:
     """The headers that a plugin adds to its request: the id of this one, and a valid `traceparent` with a valid
     `tracestate` (W3C Trace Context, version 00); a client can choose no other."""
     headers = {"x-request-id": request_id(scope)}
-    given = [value for name, value in scope["headers"] if name == b"traceparent"]
-    if len(given) == 1 and _TRACEPARENT.fullmatch(given[0]):
-        headers["traceparent"] = given[0].decode()
-        state = b",".join(value for name, value in scope["headers"] if name == b"tracestate")
+    given = headers_of(scope)
+    parent = given.get(b"traceparent")
+    if parent is not None and _TRACEPARENT.fullmatch(parent):
+        headers["traceparent"] = parent.decode()
+        state = given.get(b"tracestate", b"")
         if len(state) <= _LONGEST_TRACESTATE and all(map(_TRACESTATE.fullmatch, map(bytes.strip, state.split(b",")))):
             headers["tracestate"] = state.decode()
     return headers
