@@ -32,6 +32,9 @@ const DEEPEST = 64;
 /** Characters that are rendered as Markdown; the rest is shown as plain text. Real answers are shorter. */
 const MOST = 1_000_000;
 
+/** Outermost blocks of an answer that belong to one part of it. */
+const PART = 64;
+
 /** Letters of Hebrew, Arabic, Syriac, Thaana, N'Ko and other scripts that are written from right to left. */
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
@@ -412,7 +415,7 @@ export class Markdown {
    * @returns {E}
    */
   #place(element) {
-    this.#parent().append(element);
+    this.#parent(!element.matches(".footnote")).append(element);
     this.#direct(element);
     return element;
   }
@@ -423,7 +426,7 @@ export class Markdown {
    * @param {HTMLElement} block
    */
   #direct(block) {
-    if (block.parentElement !== this.#root) return;
+    if (block.parentElement !== this.#stack[0]?.element) return;
     const nested = block.matches("ul, ol, blockquote, .footnote");
     this.#undirected = nested ? block : null;
     if (!nested) block.dir = "auto";
@@ -437,14 +440,29 @@ export class Markdown {
     this.#undirected = null;
   }
 
-  /** The parent of a new block. A block after a blank line makes its list loose. */
-  #parent() {
+  /**
+   * The parent of a new block. A block after a blank line makes its list loose.
+   * @param {boolean} mayBeginPart
+   */
+  #parent(mayBeginPart = true) {
     const top = this.#top;
     if (this.#afterBlank && top.kind === "item" && top.element.hasChildNodes()) {
       this.#stack[this.#stack.length - 2]?.element.classList.add("loose");
     }
     this.#afterBlank = false;
+    if (top.kind === "root" && mayBeginPart) this.#beginPart(top);
     return top.element;
+  }
+
+  /**
+   * A long answer goes on in a new part, so that the browser can skip those out of view. The style of a part expects the same
+   * margin below each last block, so none ends with a heading, a rule or a footnote; and none begins with a footnote.
+   * @param {Container} root
+   */
+  #beginPart(root) {
+    const last = root.element.lastElementChild;
+    if (!last || root.element.childElementCount < PART || last.matches("h1, h2, h3, h4, h5, h6, hr, .footnote")) return;
+    root.element = this.#root.appendChild(h("div", { class: "part" }));
   }
 }
 
