@@ -1,51 +1,29 @@
 // @ts-check
 // Render Markdown while it streams: lines open and close blocks, and finished blocks are never changed again.
 //
-// This is the block algorithm of CommonMark, with one difference: the end of a line may not have come yet. `#decide`
-// says which block a line belongs to as soon as no continuation can change that, and holds the line back until then;
-// the rest of the line then goes to its block as it comes. So the same text gives the same page, however it is cut.
+// This is the block algorithm of CommonMark, with one difference: the end of a line may not have come yet. `decide` of
+// line-plan.js says which block a line belongs to as soon as no continuation can change that; until then the line is held
+// back, and the rest of the line then goes to its block as it comes. So the same text gives the same page, however it is cut.
 
-import { isHighSurrogate } from "./characters.js";
-import { h } from "./dom.js";
 import { CodeBlock, TableBlock, TextBlock } from "./blocks.js";
-import { ALERT, FENCE, HEADING, kind, MATH, TASK, undecided } from "./line-kinds.js";
-import { LineReader } from "./line-reader.js";
+import { isHighSurrogate } from "./characters.js";
+import { Directions } from "./directions.js";
+import { h } from "./dom.js";
 import { Footnotes } from "./footnotes.js";
+import { ALERT, FENCE, HEADING, MATH, TASK } from "./line-kinds.js";
+import { decide } from "./line-plan.js";
+import { LineReader } from "./line-reader.js";
+import { beginsPart, part } from "./parts.js";
 
 /** @typedef {import("./blocks.js").Block} Block */
-/** @typedef {import("./line-reader.js").Here} Here */
+/** @typedef {import("./line-plan.js").Container} Container */
+/** @typedef {import("./line-plan.js").Plan} Plan */
 /** @typedef {import("./line-reader.js").Opening} Opening */
-
-/**
- * @typedef {object} Container
- * @property {"root" | "quote" | "list" | "item" | "note"} kind
- * @property {HTMLElement} element
- * @property {number} indent  of an item: the columns that its content is indented by
- * @property {string} marker  of a list: what its items begin with
- */
 
 /** A line that is undecided at this length is text: fences and table rows are shorter. */
 const LONGEST_HEAD = 4096;
-
-/** Nested containers; browsers overflow their stack at some thousand levels. */
-const DEEPEST = 64;
 /** Characters that are rendered as Markdown; the rest is shown as plain text. Real answers are shorter. */
 const MOST = 1_000_000;
-
-/** Letters of Hebrew, Arabic, Syriac, Thaana, N'Ko and other scripts that are written from right to left. */
-const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
-
-/**
- * The type of a line, before any block is changed.
- * @typedef {object} Plan
- * @property {What} what
- * @property {string} text  the part of the line that belongs to the block, as far as it has arrived
- * @property {number} matched  how many of the open containers continue
- * @property {Opening[]} opens
- * @property {number} [indent]
- */
-
-/** @typedef {import("./line-kinds.js").Kind | "blank" | "text" | "lazy" | "end" | "code" | "row"} What */
 
 export class Markdown {
   /** @type {Container[]} */
@@ -57,8 +35,7 @@ export class Markdown {
   #frame;
   #afterBlank = false;
   #notes = new Footnotes();
-  /** @type {HTMLElement | null} an outermost block without a letter so far */
-  #undirected = null;
+  #directions = new Directions();
   #written = 0;
   /** @type {CodeBlock | null} */
   #plain = null;
@@ -129,7 +106,7 @@ export class Markdown {
   #more(part) {
     if (part === "") return;
     if (this.#decided) {
-      this.#directBy(part);
+      this.#directions.by(part);
       this.#leaf?.write(part);
       return;
     }
@@ -155,113 +132,10 @@ export class Markdown {
     this.#leaf = null;
   }
 
-  // --- Classify the line. Nothing below changes a block.
-
-  /**
-   * @param {"unfinished" | "too long" | "whole"} state
-   * @returns {Plan | null} null: it depends on the rest of the line
-   */
+  /** @param {"unfinished" | "too long" | "whole"} state  of the line that is read */
   #decide(state) {
-    const wait = state === "unfinished";
-    const whole = state === "whole";
-    this.#line.rewind();
-    const matched = this.#match(wait);
-    if (matched === null) return null;
-    const all = matched === this.#stack.length;
-    const leaf = this.#leaf;
-    let here = this.#line.look();
-    if (wait && here.blank) return null;
-    if (all && leaf?.kind === "fence") return this.#inFence(here, wait, whole, matched);
-    if (all && leaf?.kind === "indented" && (here.indent >= 4 || here.blank)) {
-      this.#line.strip(4);
-      return { what: here.blank ? "blank" : "code", text: this.#line.rest(), matched, opens: [] };
-    }
-    /** @type {Opening[]} */
-    const opens = [];
-    for (;; here = this.#line.look()) {
-      if (here.blank) return wait ? null : { what: whole ? "blank" : "text", text: "", matched, opens };
-      const inText = leaf?.kind === "text" && opens.length === 0;
-      if (here.indent >= 4) {
-        if (inText) break;
-        this.#line.strip(4);
-        return { what: "code", text: this.#line.rest(), matched, opens };
-      }
-      const rest = this.#line.text.slice(here.at);
-      if (matched + opens.length > DEEPEST) break;
-      if (rest[0] === ">") {
-        this.#line.quote(here);
-        opens.push({ kind: "quote", marker: "", start: 0, indent: 0 });
-        continue;
-      }
-      const paragraph = inText && all ? /** @type {TextBlock} */ (leaf) : null;
-      if (wait && undecided(rest, paragraph !== null)) return null;
-      const what = kind(rest, { whole, paragraph, inQuote: this.#opensQuote(all, opens) });
-      if (what) return { what, text: rest, matched, opens, indent: here.indent };
-      const item = this.#line.note(here) ?? this.#line.item(here, paragraph !== null);
-      if (!item) break;
-      opens.push(item);
-    }
-    const text = this.#line.text.slice(here.at);
-    if (all && leaf?.kind === "table" && opens.length === 0) return wait ? null : { what: "row", text, matched, opens };
-    const lazy = !all && leaf?.kind === "text" && opens.length === 0;
-    return { what: lazy ? "lazy" : "text", text, matched, opens };
+    return decide(this.#line, { stack: this.#stack, leaf: this.#leaf, fence: this.#fence }, state);
   }
-
-  /**
-   * Whether the line is the first one of a quotation.
-   * @param {boolean} all  it continues all open containers
-   * @param {Opening[]} opens
-   */
-  #opensQuote(all, opens) {
-    if (opens.length) return opens[opens.length - 1]?.kind === "quote";
-    return all && this.#top.kind === "quote" && !this.#top.element.hasChildNodes() && this.#leaf === null;
-  }
-
-  /**
-   * How many of the open containers this line continues; null while its indentation is incomplete.
-   * @param {boolean} wait
-   */
-  #match(wait) {
-    let matched = 1;
-    for (; matched < this.#stack.length; matched++) {
-      const container = /** @type {Container} */ (this.#stack[matched]);
-      if (container.kind === "list") continue;
-      const here = this.#line.look();
-      if (wait && here.blank) return null;
-      if (container.kind === "quote") {
-        if (here.indent > 3 || this.#line.text[here.at] !== ">") break;
-        this.#line.quote(here);
-      } else if (here.blank) {
-        if (!container.element.hasChildNodes()) break;
-        this.#line.to(here);
-      } else {
-        if (here.indent < container.indent) break;
-        this.#line.strip(container.indent);
-      }
-    }
-    return matched;
-  }
-
-  /**
-   * @param {Here} here
-   * @param {boolean} wait
-   * @param {boolean} whole
-   * @param {number} matched
-   * @returns {Plan | null}
-   */
-  #inFence(here, wait, whole, matched) {
-    const rest = this.#line.text.slice(here.at).trimEnd();
-    const { char, length, indent, close } = this.#fence;
-    const maybe = close ? close.startsWith(rest) : rest === char.repeat(rest.length);
-    if (here.indent <= 3 && rest !== "" && maybe) {
-      if (wait) return null;
-      if (whole && rest.length >= length) return { what: "end", text: "", matched, opens: [] };
-    }
-    this.#line.strip(indent);
-    return { what: "code", text: this.#line.rest(), matched, opens: [] };
-  }
-
-  // --- Apply the decision.
 
   /** @param {Plan} plan */
   #apply(plan) {
@@ -301,7 +175,7 @@ export class Markdown {
 
   /**
    * Add the line to the open block, if it belongs there.
-   * @param {What} what
+   * @param {Plan["what"]} what
    * @param {string} text
    */
   #goesOn(what, text) {
@@ -373,12 +247,12 @@ export class Markdown {
         this.#top.element.classList.add("task");
         block.mark(checkbox(task[1] !== " "));
       }
-      this.#directBy(text);
+      this.#directions.by(text);
       block.write(task ? text.slice(task[0].length) : text);
     } else if (what === "heading") {
       const match = HEADING.exec(text);
       this.#text(match?.[1]?.length ?? 1).write(text.slice(match?.[0].length));
-      this.#directBy(text);
+      this.#directions.by(text);
     } else if (what === "rule") {
       this.#place(h("hr"));
     } else if (what === "code") {
@@ -412,38 +286,27 @@ export class Markdown {
    * @returns {E}
    */
   #place(element) {
-    this.#parent().append(element);
+    this.#parent(!element.matches(".footnote")).append(element);
     this.#direct(element);
     return element;
   }
 
-  /**
-   * The text of an outermost block decides its direction. In nested ones the browser would search it again with each piece of
-   * text, so there the first letter is looked for once.
-   * @param {HTMLElement} block
-   */
+  /** @param {HTMLElement} block */
   #direct(block) {
-    if (block.parentElement !== this.#root) return;
-    const nested = block.matches("ul, ol, blockquote, .footnote");
-    this.#undirected = nested ? block : null;
-    if (!nested) block.dir = "auto";
+    if (block.parentElement === this.#stack[0]?.element) this.#directions.begin(block);
   }
 
-  /** @param {string} text  of a block in a list, a quotation or a footnote */
-  #directBy(text) {
-    const letter = this.#undirected && /\p{L}/u.exec(text)?.[0];
-    if (!letter || !this.#undirected) return;
-    this.#undirected.dir = RIGHT_TO_LEFT.test(letter) ? "rtl" : "ltr";
-    this.#undirected = null;
-  }
-
-  /** The parent of a new block. A block after a blank line makes its list loose. */
-  #parent() {
+  /**
+   * The parent of a new block. A block after a blank line makes its list loose.
+   * @param {boolean} mayBeginPart
+   */
+  #parent(mayBeginPart = true) {
     const top = this.#top;
     if (this.#afterBlank && top.kind === "item" && top.element.hasChildNodes()) {
       this.#stack[this.#stack.length - 2]?.element.classList.add("loose");
     }
     this.#afterBlank = false;
+    if (top.kind === "root" && mayBeginPart && beginsPart(top.element)) top.element = this.#root.appendChild(part());
     return top.element;
   }
 }

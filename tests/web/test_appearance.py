@@ -39,6 +39,9 @@ def test_at_400_percent_half_of_the_window_belongs_to_the_transcript(page: Any, 
         assert box["x"] >= 0, name
         assert box["x"] + box["width"] <= 320, name
         assert box["y"] + box["height"] <= 256, name
+    page.locator(".log").evaluate("log => (log.scrollTop = 0)")
+    chat.button("Jump to latest ↓").click()  # nothing covers it
+    page.locator(".jump").wait_for(state="hidden")
 
 
 def test_a_clock_that_is_set_back_lengthens_no_wait(page: Any, open_chat: OpenChat) -> None:

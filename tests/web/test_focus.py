@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from chat_page import Chat, OpenChat, echo, open_search
+from chat_page import Chat, OpenChat, echo
 
 CODE = "Hi\n\n```python\nprint(1)\n```\n\n[link](https://example.com)\n\n```\nx\n```\n\n| a |\n|---|\n| 1 |\n"
 # What Tab reaches; playwright's own Tab would take as many steps.
@@ -90,6 +90,11 @@ def test_a_focus_outline_of_a_finished_answer_is_not_cut_off(chat: Chat) -> None
         stop.focus()
         assert stop.evaluate("one => one.matches(':focus-visible')")
         assert stop.evaluate(room) >= 0, stop.evaluate("one => one.outerHTML.slice(0, 100)")
+    # That of code stays in its frame, with its corners.
+    code = answer.locator("pre").first
+    code.focus()
+    style = "one => (({ outlineOffset, borderBottomLeftRadius }) => [outlineOffset, borderBottomLeftRadius !== '0px'])"
+    assert code.evaluate(f"{style}(getComputedStyle(one))") == ["-2px", True]
 
 
 def test_focus_returns_where_it_was_after_a_search(page: Any, modules: Any) -> None:
@@ -127,40 +132,3 @@ def test_focus_returns_where_it_was_after_a_search(page: Any, modules: Any) -> N
     assert modules.locator(".find").is_hidden()
     assert modules.evaluate("document.activeElement.name") == "message"
     assert modules.evaluate("CSS.highlights.get('aura-found').size") == 0
-
-
-def test_an_answer_that_the_browser_skips_keeps_its_place_and_is_found(open_chat: OpenChat) -> None:
-    """An earlier answer is not rendered while it is out of view, and neither the reader nor a search notices it."""
-    chat = open_chat({"echo.md": echo("Echo")})
-    page = chat.page
-    lines = "Prose that takes more than one line of a narrow window.\n\n" * 60
-    for number in range(3):
-        chat.ended(chat.ask(f"# Part {number}\n\n{lines}\n\nneedle {number}"))
-    skipped = """() => [...document.querySelectorAll(".answer .text h1")]
-      .map((head) => !head.checkVisibility({ contentVisibilityAuto: true }))"""
-    at_end = "() => (log => log.scrollHeight - log.scrollTop - log.clientHeight < 2)(document.querySelector('.log'))"
-    page.wait_for_function(f"() => ({skipped})()[0]")
-    page.wait_for_function(at_end)
-    # Another width makes the heights estimates, and a reload even more so.
-    page.set_viewport_size({"width": 400, "height": 700})
-    page.wait_for_function(at_end)
-    page.reload()
-    page.locator(".answer[data-state]").nth(2).wait_for()
-    page.wait_for_function(f"() => ({skipped})()[0] && ({at_end})()")
-    # A shortcut leads to the beginning of a message, however high those before it are.
-    for number in (2, 1, 0):
-        page.keyboard.press("Alt+ArrowUp")
-        top = """number => (log => document.querySelectorAll(".answer")[number].getBoundingClientRect().top
-          - log.getBoundingClientRect().top)(document.querySelector(".log"))"""
-        page.wait_for_function(f"number => Math.abs(({top})(number) - 8) < 2", arg=number)
-        page.keyboard.press("Alt+ArrowUp")
-    page.get_by_role("textbox", name="Message").focus()
-    page.locator(".log").evaluate("log => (log.scrollTop = log.scrollHeight)")
-    page.wait_for_function(f"() => ({skipped})()[0]")
-    open_search(page, "part 0")
-    page.keyboard.press("Enter")  # the first is in the question
-    assert page.locator(".find .count").inner_text() == "2 of 2"
-    page.locator(".answer h1").first.wait_for()
-    page.wait_for_function(f"() => !({skipped})()[0]")
-    box, log = page.locator(".answer h1").first.bounding_box(), page.locator(".log").bounding_box()
-    assert log["y"] <= box["y"] <= log["y"] + log["height"]

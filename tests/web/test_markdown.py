@@ -84,19 +84,30 @@ def test_it_renders_as_on_github_however_it_is_cut(modules: Any, name: str) -> N
 
 
 def test_each_outermost_block_has_its_own_direction(open_chat: OpenChat) -> None:
-    text = "שלום עולם, *hello*\n\n- פריט `code()`\n- item\n\n> ציטוט\n\nHello שלום\n\n| א | b |\n|---|---|\n| ג | d |\n"
+    text = (
+        "שלום עולם, *hello*\n\n- פריט `code()`\n- item\n\n> ציטוט\n\nHello שלום\n\n| א | b |\n|---|---|\n| ג | d |\n\n"
+    )
+    text += "> [!WARNING]\n> אזהרה\n"
     chat = open_chat({"echo.md": echo("Echo", text=text)})
     answer = chat.ask("مرحبا بالعالم")
     chat.ended(answer)
     directions = "(nodes) => nodes.map((node) => getComputedStyle(node).direction)"
     blocks = answer.locator(".text > *").evaluate_all(directions)
-    assert blocks == ["rtl", "rtl", "rtl", "ltr", "rtl"]
+    assert blocks == ["rtl", "rtl", "rtl", "ltr", "rtl", "rtl"]
     assert chat.page.locator(".question p").evaluate_all(directions) == ["rtl"]
     assert answer.locator("code").evaluate_all(directions) == ["ltr"]
     # The bullet is on the right, the line of the quotation as well.
     box, item = answer.locator("ul").bounding_box(), answer.locator("li").first.bounding_box()
     assert box["x"] + box["width"] - item["x"] - item["width"] > 10
-    assert answer.locator("blockquote").evaluate("node => getComputedStyle(node).borderRightWidth") == "3px"
+    assert answer.locator("blockquote").first.evaluate("node => getComputedStyle(node).borderRightWidth") == "3px"
+    # So is the title of an alert, though it is English.
+    gaps = """(title) => {
+      const range = new Range();
+      range.selectNodeContents(title);
+      const [text, box] = [range, title].map((one) => one.getBoundingClientRect());
+      return [text.left - box.left > 100, Math.abs(box.right - text.right) < 2];
+    }"""
+    assert answer.locator(".alert .title").evaluate(gaps) == [True, True]
     chat.message.fill("عربي")
     assert chat.message.evaluate("node => getComputedStyle(node).direction") == "rtl"
 
