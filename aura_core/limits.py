@@ -92,6 +92,8 @@ FIRST_WRITE = 0.01
 the first token of a provider on the same machine, or of a full cache, comes sooner."""
 FIRST_WRITE_SIZE = 16 * 1024
 """Bytes from which on nothing waits."""
+DEPARTURES = 32
+"""Clients whose departure is told in one round of the event loop; each costs up to 0.3 ms."""
 SEND_BUFFER = 128 * 1024
 """Bytes of a connection's send buffer; bounds the kernel's share of a stalled stream: 0.2 instead of 3.9 MB, no loss
 of speed."""

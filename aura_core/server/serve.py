@@ -29,6 +29,7 @@ from aura_core.limits import (
 from aura_core.runtime import Runtime
 from aura_core.server import event_loop
 from aura_core.server.app import create_app
+from aura_core.server.departures import Departures
 from aura_core.server.reload import watch
 from aura_core.server.systemd import Overseer, Systemd
 from aura_core.server.uvicorn_protocol import Protocol
@@ -66,6 +67,7 @@ class DrainingServer(uvicorn.Server):
                     write_timeout=runtime.settings.server.write_timeout,
                     budget=runtime.budget,
                     refusals=runtime.refused,
+                    departures=Departures(),
                 ),
                 ws="none",
                 lifespan="on",

@@ -27,6 +27,7 @@ from aura_core.limits import (
 )
 from aura_core.problems import Problem
 from aura_core.server.budgeted import SHARE
+from aura_core.server.departures import Departures
 from aura_core.server.guard import NOT_KEPT, REQUEST_ID, new_id
 from aura_core.server.lazy_event import LazyEvent
 from aura_core.telemetry.refusals import Refusals
@@ -84,6 +85,7 @@ class Protocol(HttpToolsProtocol):
     __slots__ = (
         "_budget",
         "_deaf",
+        "_departures",
         "_first",
         "_first_timer",
         "_held",
@@ -108,11 +110,13 @@ class Protocol(HttpToolsProtocol):
         write_timeout: float = 0,
         budget: Budget | None = None,
         refusals: Refusals | None = None,
+        departures: Departures | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.pipeline = _NO_PIPELINE
         self._refusals = refusals
+        self._departures = departures or Departures()
         self._write_timeout = write_timeout
         self._budget = budget or Budget()
         self._unframed = 0  # bytes since the last byte of a body: request line, headers, trailers
@@ -145,7 +149,8 @@ class Protocol(HttpToolsProtocol):
         if self.cycle is not None:
             self.cycle.transport, self._outlet = self.transport, None  # it keeps a reference to us
         super().connection_lost(exc)
-        self._tell_leave()
+        if self._on_leave is not None:
+            self._departures.tell(self._tell_leave)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:

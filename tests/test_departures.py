@@ -1,0 +1,60 @@
+"""Many clients that leave at once are told of in several rounds of the event loop."""
+
+import asyncio
+
+from aura_core.limits import DEPARTURES
+from aura_core.server.departures import Departures
+
+
+def test_a_thousand_departures_take_many_rounds() -> None:
+    async def run() -> list[int]:
+        departures = Departures()
+        left: list[int] = []
+        for number in range(1000):
+            departures.tell(lambda number=number: left.append(number))  # type: ignore[misc]
+        told = [len(left)]
+        while len(left) < 1000:
+            await asyncio.sleep(0)
+            told.append(len(left))
+        assert left == list(range(1000))
+        return [after - before for before, after in zip([0, *told], told, strict=False)]
+
+    rounds = asyncio.run(run())
+    assert max(rounds) == DEPARTURES
+    assert len(rounds) == -(-1000 // DEPARTURES)
+
+
+def test_a_departure_after_many_is_told_at_once() -> None:
+    async def run() -> None:
+        departures = Departures()
+        left: list[int] = []
+        for number in range(DEPARTURES + 1):
+            departures.tell(lambda number=number: left.append(number))  # type: ignore[misc]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        departures.tell(lambda: left.append(-1))
+        assert left[-1] == -1
+
+    asyncio.run(run())
+
+
+def test_a_callback_that_fails_keeps_no_other_from_being_told() -> None:
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context["exception"]))
+        departures = Departures()
+        faults: list[BaseException] = []
+        left: list[int] = []
+
+        def fail() -> None:
+            raise ValueError
+
+        for _ in range(DEPARTURES):
+            departures.tell(int)
+        departures.tell(fail)
+        departures.tell(lambda: left.append(1))
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert left == [1]
+        assert [type(fault) for fault in faults] == [ValueError]
+
+    asyncio.run(run())
