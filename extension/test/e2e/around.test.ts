@@ -183,6 +183,9 @@ test("a token is asked for, kept for its server, and taken back", async () => {
   await failure.getByText("The server does not accept this token").waitFor();
   await workbench.says("wrong token", 20_000);
   await workbench.page.getByText("This server does not accept the token that is stored for it.").waitFor();
+  // Not again below it: there is only where the server is.
+  await frame.locator(".agent-error").getByText(/^Aura is looked for at/).waitFor();
+  expect(await frame.getByRole("button", { name: "Set Token" }).count()).toBe(1);
   await failure.getByRole("button", { name: "Set Token" }).click();
   await input.fill("other");
   await input.press("Enter");
