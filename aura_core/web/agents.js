@@ -5,6 +5,7 @@ import { behind } from "./chat.js";
 import { h, withCode } from "./dom.js";
 
 /** @typedef {import("./host-types.js").Agent} Agent */
+/** @typedef {import("./host-types.js").Remedy} Remedy */
 
 export class AgentPicker {
   /** @type {Agent[]} */
@@ -13,8 +14,9 @@ export class AgentPicker {
   #wanted = "";
   #select = h("select", { "aria-label": "Agent", "aria-keyshortcuts": "Alt+P", title: "Agent (Alt+P)" });
   #behind = h("span", { class: "behind" });
-  #error = h("p", { class: "agent-error", hidden: true });
-  #trouble = "";
+  #error = h("div", { class: "agent-error", hidden: true });
+  /** @type {{ text: string, remedies: Remedy[] }} */
+  #trouble = { text: "", remedies: [] };
   #lastUsed = "";
 
   /** @param {(agent: Agent) => void} choose */
@@ -72,7 +74,10 @@ export class AgentPicker {
     this.#select.focus();
   }
 
-  /** The reason why no agent is available; shown before the error of a single agent. @param {string} trouble */
+  /**
+   * The reason why no agent is available, and what can be done about it; shown before the error of a single agent.
+   * @param {{ text: string, remedies: Remedy[] }} trouble
+   */
   set trouble(trouble) {
     this.#trouble = trouble;
     this.#show();
@@ -82,7 +87,12 @@ export class AgentPicker {
     const agent = this.chosen;
     this.#select.disabled = this.#agents.length === 0;
     this.#behind.textContent = agent ? behind(agent) : "";
-    this.#error.replaceChildren(...withCode(this.#trouble || (agent?.error ?? "")));
+    const { text, remedies } = this.#trouble;
+    this.#error.replaceChildren(...withCode(text || (agent?.error ?? "")));
+    if (remedies.length) {
+      const buttons = remedies.map(({ label, run }) => h("button", { type: "button", onclick: run }, label));
+      this.#error.append(h("div", { class: "ways" }, ...buttons));
+    }
     this.#error.hidden = !this.#error.textContent;
   }
 }

@@ -21,6 +21,7 @@ import { Welcome } from "./welcome.js";
 /** @typedef {import("./shelf.js").Whole} Whole */
 /** @typedef {import("./host-types.js").Host} Host */
 /** @typedef {import("./host-types.js").HostEvent} HostEvent */
+/** @typedef {import("./host-types.js").Remedy} Remedy */
 
 /**
  * Show the view in an element.
@@ -66,9 +67,8 @@ class View {
   #elsewhere = new Set();
   /** @type {Find | undefined} */
   #find;
-  #offline = "";
-  /** @type {import("./host-types.js").Remedy[]} for the reason of being offline */
-  #remedies = [];
+  /** @type {{ code: string, text: string, where: string, remedies: Remedy[] } | null} why there is no agent */
+  #offline = null;
 
   /**
    * @param {HTMLElement} root
@@ -181,14 +181,15 @@ class View {
   #receive(event) {
     switch (event.type) {
       case "agents":
-        this.#offline = "";
+        this.#offline = null;
         this.#picker.agents = event.agents;
         this.#agentChosen();
         break;
       case "offline": {
-        const { title, todo } = about(event.code);
-        this.#offline = [`${title}.`, todo, event.where ?? ""].join(" ").trim();
-        this.#remedies = (this.#host.remedies ?? []).filter(({ codes }) => codes.includes(event.code));
+        const { code, where = "" } = event;
+        const { title, todo } = about(code);
+        const remedies = (this.#host.remedies ?? []).filter(({ codes }) => codes.includes(code));
+        this.#offline = { code, text: [`${title}.`, todo, where].join(" ").trim(), where, remedies };
         this.#greet();
         break;
       }
@@ -233,6 +234,7 @@ class View {
     if (isRunning(answer)) return;
     this.#running.delete(event.turn);
     this.#composer.running = this.#busy;
+    this.#greet();
     this.#sayEnd(turn);
   }
 
@@ -248,7 +250,7 @@ class View {
   #ready() {
     if (this.#busy || this.#opening || this.#naming) return false;
     if (this.#picker.chosen) return true;
-    this.#say(this.#offline || "No agent is available");
+    this.#say(this.#offline?.text || "No agent is available");
     return false;
   }
 
@@ -515,11 +517,21 @@ class View {
   #greet() {
     const agent = this.#picker.chosen;
     const empty = this.#chat.last === "" && this.#versions.size === 0;
-    this.#picker.trouble = empty ? "" : this.#offline;
+    this.#picker.trouble = empty ? { text: "", remedies: [] } : this.#trouble();
     this.#welcome.element.hidden = !empty;
     this.#heading.hidden = empty;
-    this.#welcome.show(agent, { text: this.#offline, remedies: this.#remedies });
+    this.#welcome.show(agent, { text: this.#offline?.text ?? "", remedies: this.#offline?.remedies ?? [] });
     this.#root.classList.toggle("empty", empty);
+  }
+
+  /** Why no agent is available, without what the last answer says and offers already. */
+  #trouble() {
+    const { code, text, where, remedies } = this.#offline ?? { code: "", text: "", where: "", remedies: [] };
+    const failed = this.#versions.get(this.#chat.last)?.answer.failure?.code ?? "";
+    return {
+      text: failed === code ? where : text,
+      remedies: remedies.filter(({ codes }) => !codes.includes(failed)),
+    };
   }
 
   /** Announce a text to screen readers; one at a time. @param {string} text */

@@ -74,6 +74,45 @@ def test_a_message_that_could_not_be_sent_remains_the_draft(page: Any, serve: Se
     assert saved[-1]["attached"] == [{"label": "notes", "text": "some notes"}]
 
 
+def test_a_failure_of_the_server_is_said_once_with_what_can_be_done(page: Any, modules: Any) -> None:
+    shown = modules.evaluate("""async () => {
+      document.body.replaceChildren();
+      const { mount } = await import("/web/view.js");
+      let tell;
+      let id;
+      mount(document.body, {
+        load: async () => ({ chats: [] }),
+        onEvent: (listener) => (tell = listener),
+        keepDraft() {}, save() {}, stop() {},
+        send: ({ turn }) => (id = turn),
+        remedies: [{ label: "Set Token", codes: ["unauthorized", "wrong_token"], run() {} }],
+      });
+      const look = () => {
+        const text = document.querySelector("main").innerText;
+        return [text.split("does not accept this token").length - 1, text.split("Set Token").length - 1];
+      };
+      const ask = async (...events) => {
+        document.querySelector("textarea").value = "Hello";
+        document.querySelector("form").requestSubmit();
+        await new Promise((done) => setTimeout(done));
+        for (const event of events) tell({ ...event, turn: id });
+        await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+      };
+      const wrong = { code: "wrong_token", message: "It is another one." };
+      tell({ type: "agents", agents: [{ id: "a", name: "A" }] });
+      await ask({ type: "token", content: "Hello" }, { type: "done", finishReason: "stop" });
+      const seen = [look()];
+      tell({ type: "offline", ...wrong });
+      seen.push(look()); // below an answer that did not fail
+      await ask({ type: "error", ...wrong });
+      seen.push(look()); // in the answer
+      tell({ type: "agents", agents: [{ id: "a", name: "B" }] });
+      tell({ type: "offline", ...wrong });
+      return [...seen, look()];
+    }""")
+    assert shown == [[0, 0], [1, 1], [1, 1], [1, 1]]
+
+
 def test_no_button_of_an_answer_has_a_partial_effect_without_an_available_agent(page: Any, serve: Serve) -> None:
     server = serve({"echo.md": echo("Echo"), "stalls.md": echo("Stalls", text="one two", tokens=9, stall_after=2)})
     chat = Chat(page, server)

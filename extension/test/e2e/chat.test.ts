@@ -58,6 +58,28 @@ test("the chat connects, and an answer streams to its end", async () => {
   await answer.getByText(/tokens in total/).waitFor();
 });
 
+test("Ctrl+F finds a text in an earlier answer, and Escape goes back to the message", async () => {
+  const frame = await workbench.chat();
+  for (const text of ["Where is the walrus?", "And now something else"]) {
+    await (await ask(frame, "echo", text)).getByText(/tokens in total/).waitFor();
+  }
+  const focused = () => frame.evaluate(() => document.activeElement?.ariaLabel ?? document.activeElement?.getAttribute("name"));
+  await frame.getByLabel("Message").press("Control+f");
+  await eventually(async () => (await focused()) === "Find in this chat", "the search does not open");
+  await workbench.page.keyboard.type("walrus");
+  await frame.locator(".find").getByText("1 of 2").waitFor(); // in the question
+  await workbench.page.keyboard.press("Enter");
+  await frame.locator(".find").getByText("2 of 2").waitFor();
+  const found = await frame.evaluate(() => {
+    const [range] = CSS.highlights.get("aura-found-here") ?? [];
+    return range instanceof Range && range.startContainer.parentElement?.closest(".answer") ? range.toString() : "";
+  });
+  expect(found).toBe("walrus");
+  await workbench.page.keyboard.press("Escape");
+  await frame.locator(".find").waitFor({ state: "hidden" });
+  expect(await focused()).toBe("Message");
+});
+
 test("Stop closes the connection to the provider, and the text stays", async () => {
   const frame = await endless();
   await frame.getByRole("button", { name: "Stop" }).click();

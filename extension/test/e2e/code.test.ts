@@ -4,7 +4,7 @@
 import { existsSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Frame } from "playwright-core";
+import type { Frame, Locator } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { agents, Aura, Upstream } from "./aura.js";
 import { eventually } from "./eventually.js";
@@ -37,12 +37,18 @@ afterAll(async () => {
 
 /** Open a file by a link in an answer: 1.100 is installed without the program that searches for files. */
 async function open(name: string): Promise<void> {
-  await (await answered(`See \`${name}\`.`)).getByRole("link").click();
+  await follow(await answered(`See \`${name}\`.`), name);
   await workbench.page.locator(".tab.active").filter({ hasText: name.split("/").at(-1) as string }).waitFor();
 }
 
+/** Follow a link to a file, until the editor has the focus: what is typed into the chat before that would go there. */
+async function follow(answer: Locator, name: string): Promise<void> {
+  await answer.getByRole("link", { name }).click();
+  await eventually(async () => !(await chat.evaluate(() => document.hasFocus())), `the editor with ${name} does not get the focus`);
+}
+
 /** An answer with this text. */
-async function answered(text: string): Promise<ReturnType<Frame["locator"]>> {
+async function answered(text: string): Promise<Locator> {
   upstream.says = text;
   const answer = await ask(chat, "script", "go");
   await answer.getByText("5 tokens in total").waitFor();
@@ -75,12 +81,12 @@ const tabs = () => workbench.page.locator(".tab").count();
 
 test("files that an answer names open at the line; other code stays code", async () => {
   const answer = await answered("See `src/app.py:5`, [the start](src/app.py), `src/none.py` and `a.b`.");
-  await answer.getByRole("link", { name: "src/app.py:5" }).click();
+  await follow(answer, "src/app.py:5");
   await cursorAt(5);
   await shows("def main()");
   const links = async () => (await answer.getByRole("link").allInnerTexts()).join();
   await eventually(async () => (await links()) === "src/app.py:5,the start", "other words are links");
-  await answer.getByRole("link", { name: "the start" }).click();
+  await follow(answer, "the start");
   await cursorAt(1);
 });
 
