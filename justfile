@@ -79,6 +79,10 @@ startup:
 traces *ARGS:
     {{uv}} python benchmarks/traces.py {{ARGS}}
 
+# Measure how long a thousand clients that leave at once block the event loop: a minute
+departures *ARGS:
+    {{uv}} python benchmarks/departures.py {{ARGS}}
+
 # Measure streaming next to peers, and check the goals; benchmarks/peers.py explains how to get the peers
 bench *ARGS:
     {{uv}} python benchmarks/bench.py {{ARGS}}
