@@ -11,6 +11,7 @@ import uuid
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,13 +25,8 @@ from aura_core.problems import Problem
 from aura_core.server.client_address import ClientAddresses
 from aura_core.telemetry.refusals import Refusals
 
-HEADERS = "aura_headers"
-REQUEST_ID = "aura_request_id"
-CLIENT = "aura_client"
-ADDRESS = "aura_client_address"
-DOORS = "aura_doors"
-REFUSALS = "aura_refusals"
-REFUSAL = "aura_refusal"
+SEEN = "aura_seen"
+"""The key of the ASGI scope under which the request's `Seen` stands."""
 NO_HOST_CHECK = ("/health", "/health/ready")
 PUBLIC = {"/", *NO_HOST_CHECK}
 PUBLIC_PREFIX = "/web/"
@@ -44,6 +40,18 @@ _TRACESTATE = re.compile(rb"[a-z0-9][a-z0-9_*/@-]{0,255}=[\x20-\x2b\x2d-\x3c\x3e
 _LONGEST_TRACESTATE = 512  # characters; others need not pass on more
 _LONGEST_HOST = 320  # characters; a name has at most 253
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/@]+)(?::(?P<port>\d{1,5}))?")
+
+
+class Seen(msgspec.Struct, gc=False):
+    """What the guard knows of a request. The values of a header that is there several times are joined by commas."""
+
+    headers: dict[bytes, bytes]
+    request_id: str
+    address: str
+    doors: Doors
+    refusals: Refusals
+    client: Client = NOBODY
+    refusal: str = ""
 
 
 class Guard:
@@ -69,16 +77,16 @@ class Guard:
         given = headers.get(b"x-request-id", b"")
         identity = given if _GOOD_ID.fullmatch(given) else new_id().encode()
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-        own[HEADERS], own[REQUEST_ID] = headers, identity.decode()
-        own[DOORS], own[REFUSALS] = self._doors, self._refusals
-        own[ADDRESS] = self._addresses.of(scope, headers.get(b"x-forwarded-for"))
+        address = self._addresses.of(scope, headers.get(b"x-forwarded-for"))
+        # One key for all: with a few more the dictionary takes twice the memory.
+        seen = own[SEEN] = Seen(headers, identity.decode(), address, self._doors, self._refusals)
         extra = [(b"x-request-id", identity)]
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         if origin in self._origins:
             extra += _cors(headers[b"origin"])
         send = _with_headers(send, extra)
         try:
-            own[CLIENT] = self._check(scope["path"], headers, origin)
+            seen.client = self._check(scope["path"], headers, origin)
         except Problem as problem:
             # A preflight carries no token; it is answered below.
             if not (problem.code == "unauthorized" and _is_preflight(scope, headers, origin in self._origins)):
@@ -131,30 +139,31 @@ def new_id() -> str:
     return str(uuid.UUID(int=random.getrandbits(128), version=4))
 
 
+def seen_of(scope: Scope) -> Seen | None:
+    """What the guard knows of this request; None before it has seen it."""
+    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
+    seen: Seen | None = own.get(SEEN)
+    return seen
+
+
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
     """The headers of this request; the values of one that is there several times are joined by commas."""
-    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-    headers: dict[bytes, bytes] = own[HEADERS]
-    return headers
+    return {} if (seen := seen_of(scope)) is None else seen.headers
 
 
 def request_id(scope: Scope) -> str:
     """The id under which the guard lets this request pass."""
-    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-    return str(own.get(REQUEST_ID, "-"))
+    return "-" if (seen := seen_of(scope)) is None else seen.request_id
 
 
 def client_of(scope: Scope) -> Client:
     """Who sends this request; NOBODY if it was refused, or if its path needs no token."""
-    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-    client: Client = own.get(CLIENT, NOBODY)
-    return client
+    return NOBODY if (seen := seen_of(scope)) is None else seen.client
 
 
 def address_of(scope: Scope) -> str:
     """The address that this request comes from, as far as it is known."""
-    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-    return str(own.get(ADDRESS, ""))
+    return "" if (seen := seen_of(scope)) is None else seen.address
 
 
 def upstream_headers(scope: Scope) -> dict[str, str]:
@@ -173,28 +182,19 @@ def upstream_headers(scope: Scope) -> dict[str, str]:
 
 def refuse(problem: Problem, scope: Scope) -> Reply:
     """The refusal of a request, in the words of the door that its path belongs to; it is logged and counted."""
-    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-    own[REFUSAL] = problem.code
-    doors: Doors = own[DOORS]
-    refusals: Refusals = own[REFUSALS]
-    client, path = client_of(scope), scope["path"]
+    seen = seen_of(scope)
+    assert seen is not None  # only what has passed the guard can be refused
+    seen.refusal = problem.code
+    path = scope["path"]
     method = scope["method"] if scope["type"] == ScopeType.HTTP else ""
-    refusals.note(
-        problem,
-        request_id(scope),
-        client.name,
-        address_of(scope),
-        doors.of(path).plugin,
-        method,
-        path,
-    )
-    return doors.refuse(path, problem, request_id(scope))
+    door = seen.doors.of(path).plugin
+    seen.refusals.note(problem, seen.request_id, seen.client.name, seen.address, door, method, path)
+    return seen.doors.refuse(path, problem, seen.request_id)
 
 
 def refusal_code(scope: Scope) -> str:
     """The code of the refusal of this request; "" if it was not refused."""
-    own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-    return str(own.get(REFUSAL, ""))
+    return "" if (seen := seen_of(scope)) is None else seen.refusal
 
 
 async def send_problem(problem: Problem, scope: Scope, send: Send) -> None:

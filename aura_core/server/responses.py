@@ -116,6 +116,7 @@ class EventStream(_Relayed):
         begin = self._made("begin", encoder.begin)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": begin, "more_body": True})
+        del headers, begin  # an answer may take minutes
         frames = await relay.take() if connection is None else await relay.pipe(connection)
         while frames:
             more = not relay.drained

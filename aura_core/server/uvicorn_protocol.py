@@ -28,7 +28,7 @@ from aura_core.limits import (
 from aura_core.problems import Problem
 from aura_core.server.budgeted import SHARE
 from aura_core.server.departures import Departures
-from aura_core.server.guard import NOT_KEPT, REQUEST_ID, new_id
+from aura_core.server.guard import NOT_KEPT, SEEN, new_id
 from aura_core.server.lazy_event import LazyEvent
 from aura_core.telemetry.refusals import Refusals
 
@@ -437,7 +437,8 @@ class Protocol(HttpToolsProtocol):
 
     def _say(self, problem: Problem) -> None:
         own: dict[str, Any] = {} if self._in_head else self.cycle.scope  # type: ignore[assignment]
-        identity = own.get(REQUEST_ID) or new_id()  # the guard's, if it has seen the request
+        seen = own.get(SEEN)  # if the guard has
+        identity = new_id() if seen is None else seen.request_id
         if self._refusals is not None:
             address = self.client[0] if self.client else ""
             self._refusals.note(problem, identity, client_address=address, path=own.get("path", ""))
