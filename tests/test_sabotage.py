@@ -251,7 +251,7 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "no check of the body's type": Sabotage(
         "server/request_body.py",
-        'if declared != "application/json":',
+        'if declared != b"application/json":',
         "if False:",
         f"{SECURITY}::test_a_cross_origin_post_without_preflight_is_refused[text/plain]",
     ),
