@@ -4,8 +4,8 @@
     python benchmarks/page.py --below 100000 [--rounds 5]
 
 Goals: 95 of 100 frames within 20 ms, at the end of a 20,000-token answer as well; a first token within 100 ms, warm.
-`--below` compares the frames of an answer below one of 100,000 tokens with those in an empty chat, in turns: they
-should be no worse.
+`--below` compares the frames of an answer below one of 100,000 tokens with those in an empty chat and below a
+screenful, in turns: they should be no worse.
 """
 
 import argparse
@@ -121,25 +121,25 @@ def all_frames(page: Any) -> list[float]:
 
 
 def below(browser: Any, url: str, rounds: int) -> None:
-    """Print the frame times of answers in an empty chat and below a long answer, measured in turns."""
+    """Print the frame times of answers in an empty chat, below a screenful, and below a long answer, in turns."""
     pages = {}
-    for name in ("empty chat", "below the long answer"):
-        pages[name] = browser.new_context(viewport={"width": 1000, "height": 800}).new_page()
-        pages[name].goto(url)
-        pages[name].wait_for_selector(".picker option", state="attached")
-    long = pages["below the long answer"]
-    long.get_by_label("Agent").select_option("long")
-    long.get_by_role("textbox", name="Message").fill("go")
-    long.keyboard.press("Enter")
-    long.locator(".answer[data-state=done]").wait_for(timeout=280_000)
-    size = long.evaluate("() => document.querySelector('.answer .text').textContent.length")
+    for name in ("empty chat", "below a screenful", "below the long answer"):
+        page = pages[name] = browser.new_context(viewport={"width": 1000, "height": 800}).new_page()
+        page.goto(url)
+        page.wait_for_selector(".picker option", state="attached")
+    for name, agent_id in (("below a screenful", "screenful"), ("below the long answer", "long")):
+        pages[name].get_by_label("Agent").select_option(agent_id)
+        pages[name].get_by_role("textbox", name="Message").fill("go")
+        pages[name].keyboard.press("Enter")
+        pages[name].locator(".answer[data-state=done]").wait_for(timeout=280_000)
+    size = page.evaluate("() => document.querySelector('.answer .text').textContent.length")
     print(f"the long answer has {size:,} characters on the page")
     found: dict[str, list[float]] = {name: [] for name in pages}
     for page in pages.values():
         page.get_by_label("Agent").select_option("short")
     for number in range(rounds):
         for name, page in pages.items():
-            if page is not long:
+            if name == "empty chat":
                 page.get_by_role("button", name="New chat").click()
             page.bring_to_front()
             deltas = all_frames(page)
@@ -163,6 +163,7 @@ def main() -> None:
         "paragraph.md": agent(text="All work and no play makes the model a dull assistant.", **pace),
         "echo.md": agent(),
         "long.md": agent(text=MARKDOWN, tokens=options.below or 1),
+        "screenful.md": agent(text=MARKDOWN, tokens=300),
         "short.md": agent(text=MARKDOWN, tokens=5000, tokens_per_second=500),
     }
     with tempfile.TemporaryDirectory() as folder, AuraServer(Path(folder), agents) as server, sync_playwright() as p:
