@@ -223,11 +223,11 @@ class Runtime:
         started = self.relays.pop(relay, None)
         if started is not None:
             self._held[started.client.name] -= 1
-            if relay.closed:
+            if relay.drained or relay.closed:
                 self._tell(relay, started)
             else:
-                # When many clients leave at once, first tell all their providers: the plugins close their connections
-                # in the loop's next round, and the sockets are closed in the one after that.
+                # The client has left. When many do so at once, first tell all their providers: the plugins close their
+                # connections in the loop's next round, and the sockets are closed in the one after that.
                 self._untold += 1
                 loop = asyncio.get_running_loop()
                 loop.call_soon(loop.call_soon, self._tell_later, relay, started)
