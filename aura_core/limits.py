@@ -123,6 +123,8 @@ WORKER_RESTART_DELAY = 1.0
 """Seconds between the crash of a worker and the start of its replacement."""
 RELOAD_DEBOUNCE = 200
 """Milliseconds in which file changes are collected; an editor writes a file in several steps."""
+RELOAD_STEP = 200
+"""Milliseconds between two looks of its thread at the events: each wakes the processor."""
 RELOAD_TIMEOUT = 1000
 """Milliseconds without a change after which the files are checked anyway."""
 RELOAD_PAUSE = 10.0
@@ -161,10 +163,14 @@ REFUSALS_INTERVAL = 60.0
 """Seconds of that interval."""
 REFUSED_PATH = 300
 """Characters of a request's path, and of why it was refused, that are logged."""
+DATE_PAUSE = 1.0
+"""Seconds for which answers have the same header Date; it names no fractions."""
 VITALS_PAUSE = 1.0
 """Seconds between two looks at the event loop and at what this process holds, for the metrics."""
 PROCESS_LOOKS = 10
 """Every how many of these looks the system is asked for memory, files and CPU time; whoever is scraped asks anew."""
+COUNTED_TOGETHER = 32
+"""Answers that are over are counted in the metrics together, at the latest so many: less than a millisecond of work."""
 LOG_QUEUE = 10_000
 """Log lines that may wait to be written; more are dropped and counted."""
 LOG_INTERVAL = 0.05

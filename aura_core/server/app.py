@@ -146,6 +146,8 @@ def create_app(runtime: Runtime) -> ASGIApp:
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         yield
         await runtime.close()
+        if metrics is not None:
+            metrics.count_ended()
 
     app = _Litestar(
         route_handlers=[

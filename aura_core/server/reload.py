@@ -18,7 +18,7 @@ from aura_core.config.agents import Fault
 from aura_core.config.reading import leads_out, read_file
 from aura_core.config.settings import FILE
 from aura_core.errors import ConfigError
-from aura_core.limits import RELOAD_DEBOUNCE, RELOAD_PAUSE, RELOAD_TIMEOUT
+from aura_core.limits import RELOAD_DEBOUNCE, RELOAD_PAUSE, RELOAD_STEP, RELOAD_TIMEOUT
 from aura_core.runtime import Runtime
 
 log = logging.getLogger("aura.agents")
@@ -66,7 +66,7 @@ async def _wakeups(roots: Callable[[], Awaitable[Roots]]) -> AsyncGenerator[Wake
                 watch_filter=None,
                 recursive=False,
                 debounce=RELOAD_DEBOUNCE,
-                step=50,
+                step=RELOAD_STEP,
                 rust_timeout=RELOAD_TIMEOUT,
                 yield_on_timeout=True,
             )

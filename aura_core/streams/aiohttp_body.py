@@ -1,6 +1,7 @@
-"""Read the body of a response of httpx-aiohttp from aiohttp directly, piece by piece."""
+"""Read the body of a response of aiohttp, also below httpx, piece by piece."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -13,19 +14,24 @@ from aura_core.streams.failure import upstream_id
 class AiohttpBody:
     """The body of a response; nothing else of the response is kept while it is read.
 
-    It is read from aiohttp directly: httpx passes every piece through more generators, a tenth of a token's cost.
+    Below httpx it is read from aiohttp directly: httpx passes every piece through more generators, a tenth of a token's cost.
     `read` returns the bytes that have arrived, b"" at the end; it raises aiohttp.ClientError if the connection breaks,
     after all bytes that arrived before, and ProviderError if the body is coded and cannot be decoded. `aclose` closes
     it. `upstream_id` is the server's id of the request.
     """
 
     def __init__(self, response: Any, server: str) -> None:
-        """`response` is one of httpx or httpx2 over httpx-aiohttp; `server` names its sender in error messages."""
-        stream = response.stream
-        self.aclose: Callable[[], Awaitable[None]] = stream.aclose
+        """`response` is one of aiohttp, or of httpx or httpx2 over httpx-aiohttp; `server` names its sender in error
+        messages."""
+        self.aclose: Callable[[], Awaitable[None]]
+        if isinstance(response, aiohttp.ClientResponse):
+            self.aclose = partial(response.__aexit__, None, None, None)
+        else:
+            self.aclose = response.stream.aclose
+            response = response.stream._aiohttp_response
         # Not a method: a reference cycle would keep the bytes read ahead until the garbage collector runs.
-        read = _reader(stream._aiohttp_response.content)
-        headers = stream._aiohttp_response.headers  # in C: httpx compares all headers for each look
+        read = _reader(response.content)
+        headers = response.headers  # in C: httpx compares all headers for each look
         self.read = decoding(read, ", ".join(headers.getall("content-encoding", ())) or None, server)
         self.upstream_id = upstream_id(headers)
 

@@ -14,7 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from aura_core._version import __version__
 from aura_core.answer.stream_record import Attempt, StreamRecord
-from aura_core.limits import PROCESS_LOOKS
+from aura_core.limits import COUNTED_TOGETHER, PROCESS_LOOKS
 from aura_core.telemetry import shared_figures
 
 ANSWER, ATTEMPT = "invoke_agent", "chat"
@@ -55,6 +55,7 @@ class Metrics:
         self._kind = kind
         self._gauges = gauges
         self._counts = counts
+        self._ended: list[StreamRecord] = []  # the answers that are not counted yet
         self._seen: dict[str, float] = {}
         self._looks = 0
         self._children: dict[tuple[Any, ...], Any] = {}
@@ -119,7 +120,19 @@ class Metrics:
         gauge("aura_build_info", "The version of Aura.", "livemax", ("version",)).labels(__version__).set(1)
 
     def observe(self, record: StreamRecord) -> None:
-        """Count an answer that is over."""
+        """Count an answer that is over, together with others at the next look: between two answers the caches forget
+        how to count, and it takes two to three times as long."""
+        self._ended.append(record)
+        if len(self._ended) >= COUNTED_TOGETHER:
+            self.count_ended()
+
+    def count_ended(self) -> None:
+        """Count the answers that are over; before the process ends, and on the event loop, as `observe`."""
+        ended, self._ended = self._ended, []
+        for record in ended:
+            self._count(record)
+
+    def _count(self, record: StreamRecord) -> None:
         provider, model = record.provider, record.model or ""
         who = record.client, record.agent
         code = record.code or ""
@@ -156,6 +169,7 @@ class Metrics:
 
         It is called once a second: of several workers each can look only at itself, and any of them may be asked.
         """
+        self.count_ended()
         if lag is not None:
             self._lag.observe(lag)
         for name, gauge in self._now.items():

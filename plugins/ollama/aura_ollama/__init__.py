@@ -27,7 +27,7 @@ def agent_options() -> type[msgspec.Struct]:
 
 @hookimpl
 def open_client(settings: OllamaSettings) -> "AbstractAsyncContextManager[OllamaClient]":
-    """Import httpx, aiohttp and what an answer needs here, in the core's worker thread."""
+    """Import aiohttp, httpx and what an answer needs here, in the core's worker thread."""
     from aura_ollama import api  # noqa: F401  # so that the first answer does not wait for it
     from aura_ollama.client import connect
 
