@@ -21,14 +21,11 @@ class AiohttpBody:
     """
 
     def __init__(self, response: Any, server: str) -> None:
-        """`response` is one of aiohttp, or of httpx or httpx2 over httpx-aiohttp; `server` names its sender in error
-        messages."""
-        self.aclose: Callable[[], Awaitable[None]]
-        if isinstance(response, aiohttp.ClientResponse):
-            self.aclose = partial(response.__aexit__, None, None, None)
-        else:
-            self.aclose = response.stream.aclose
-            response = response.stream._aiohttp_response
+        """`response` is one of aiohttp, of PreparedPost, or of httpx or httpx2 over httpx-aiohttp; `server` names its
+        sender in error messages."""
+        if (stream := getattr(response, "stream", None)) is not None:
+            response = stream._aiohttp_response
+        self.aclose: Callable[[], Awaitable[None]] = partial(response.__aexit__, None, None, None)
         # Not a method: a reference cycle would keep the bytes read ahead until the garbage collector runs.
         read = _reader(response.content)
         headers = response.headers  # in C: httpx compares all headers for each look

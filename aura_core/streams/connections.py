@@ -195,20 +195,27 @@ class Connector(aiohttp.TCPConnector):
             self._factory = functools.partial(own, *factory.args, **factory.keywords)
 
     async def connect(self, req: ClientRequest, *args: Any, **more: Any) -> Any:
-        """A connection for a request: a reused one without unsolicited bytes, or a new one."""
+        """A connection for a request; called by aiohttp."""
+        if not isinstance(req, Request):
+            return await super().connect(req, *args, **more)
+        found = await self.take(req, req.fresh, *args, **more)
+        req.connection = found.protocol
+        return found
+
+    async def take(self, req: ClientRequest, fresh: bool, *args: Any, **more: Any) -> Any:
+        """A connection to where the request goes: a reused one without unsolicited bytes, or a new one."""
         aside = []
         try:
             while True:
                 found = await super().connect(req, *args, **more)
                 connection = found.protocol
-                if not isinstance(connection, Connection) or not isinstance(req, Request):
+                if not isinstance(connection, Connection) or not connection.requests:
                     return found
-                if connection.requests and connection.has_unread():
+                if connection.has_unread():
                     found.close()
-                elif connection.requests and req.fresh:
+                elif fresh:
                     aside.append(found)
                 else:
-                    req.connection = connection
                     return found
         finally:
             for kept in aside:
