@@ -9,6 +9,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from aura_core.streams.coding import Read, decoding
 from aura_core.streams.failure import upstream_id
+from aura_core.streams.prepared import Answer
 
 
 class AiohttpBody:
@@ -25,7 +26,11 @@ class AiohttpBody:
         sender in error messages."""
         if (stream := getattr(response, "stream", None)) is not None:
             response = stream._aiohttp_response
-        self.aclose: Callable[[], Awaitable[None]] = partial(response.__aexit__, None, None, None)
+        self.aclose: Callable[[], Awaitable[None]]
+        if isinstance(response, Answer):
+            self.aclose = response.aclose
+        else:
+            self.aclose = partial(response.__aexit__, None, None, None)
         # Not a method: a reference cycle would keep the bytes read ahead until the garbage collector runs.
         read = _reader(response.content)
         headers = response.headers  # in C: httpx compares all headers for each look
