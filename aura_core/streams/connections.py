@@ -21,6 +21,7 @@ READ_AHEAD = 8 * 1024
 RECEIVE_BUFFER = 16 * 1024
 """Bytes of a connection's receive buffer (Linux doubles it): the most that one read returns, and that the kernel holds
 for a slow client. With a round trip of 100 ms it allows 160 KB a second, several times the output of a model."""
+LAST_CHUNK = b"0\r\n\r\n"
 _PROBE = b"HTTP/1.1 204 Probe\r\n\r\n"
 
 
@@ -116,7 +117,8 @@ class Connection(InterimLimit):
         super().data_received(data)
         if self._ended:
             self._ended = self._expecting = False
-            if self._answers > 1 or self._has_begun_another():
+            # Behind the last chunk nothing follows: what does would be a head of its own, or not end like that.
+            if self._answers > 1 or (not data.endswith(LAST_CHUNK) and self._has_begun_another()):
                 self._close()
 
     def feed_data(self, data: Any, size: int = 0) -> None:

@@ -138,7 +138,7 @@ class Transport(AiohttpTransport):
             None, connect=limits["pool"], sock_connect=limits["connect"], sock_read=limits["read"]
         )
         answer = await prepared.send(request.headers.raw, content, timeout)
-        stream = AiohttpResponseStream(answer)  # it uses what an Answer has
+        stream = AiohttpResponseStream(answer)  # type: ignore[arg-type]  # an Answer has all that it uses
         return httpx2.Response(answer.status, headers=list(answer.raw_headers), stream=stream)
 
 
