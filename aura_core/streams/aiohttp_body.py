@@ -15,7 +15,8 @@ from aura_core.streams.prepared import Answer
 class AiohttpBody:
     """The body of a response; nothing else of the response is kept while it is read.
 
-    Below httpx it is read from aiohttp directly: httpx passes every piece through more generators, a tenth of a token's cost.
+    Below httpx it is read from aiohttp directly: httpx passes every piece through more generators, a tenth of a token's
+    cost.
     `read` returns the bytes that have arrived, b"" at the end; it raises aiohttp.ClientError if the connection breaks,
     after all bytes that arrived before, and ProviderError if the body is coded and cannot be decoded. `aclose` closes
     it. `upstream_id` is the server's id of the request.
