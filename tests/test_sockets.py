@@ -1,5 +1,6 @@
 """Where Aura listens besides an IPv4 address: a Unix socket, a socket that systemd has opened, and `::`."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -15,10 +16,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from free_port import free_port
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.server import ServerState
 
 from aura_core.errors import ConfigError
 from aura_core.server.sockets import listen, listening_at_path
+from aura_core.server.uvicorn_protocol import Protocol
 from aura_core.testing import events
 
 AURA = [sys.executable, "-m", "aura_core", "serve"]
@@ -285,3 +290,36 @@ def test_the_signal_that_ends_a_server_with_a_unix_socket_twice_removes_it(tmp_p
         process.send_signal(signal.SIGTERM)
         process.wait(30)
     assert not (tmp_path / "it").exists()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "a Unix socket"])
+def test_a_connection_knows_its_ends_as_uvicorn_does(host: str, loop: str, tmp_path: Path) -> None:
+    told: list[tuple[object, ...]] = []
+
+    class Told(Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            told.append((self.server, self.client, get_local_addr(transport), get_remote_addr(transport)))
+            transport.close()
+
+    async def connect() -> None:
+        config = uvicorn.Config(lambda: None, ws="none", log_config=None)
+        running, state = asyncio.get_running_loop(), ServerState()
+        if host == "a Unix socket":
+            server = await running.create_unix_server(lambda: Told(config, state, {}), tmp_path / "it")
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "it")
+        else:
+            server = await running.create_server(lambda: Told(config, state, {}), host, 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+
+    factory = asyncio.new_event_loop if loop == "asyncio" else pytest.importorskip("uvloop").new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(connect())
+    [(server, client, server_of_uvicorn, client_of_uvicorn)] = told
+    assert (server, client) == (server_of_uvicorn, client_of_uvicorn)
+    assert (client is None) == (host == "a Unix socket")

@@ -63,7 +63,7 @@ class FrameBuffer:
     @property
     def waited_for(self) -> bool:
         """Whether the client has everything, and waits for more."""
-        return self._waiter is not None
+        return self._waiter is not None and not self._waiter.done()
 
     @property
     def full(self) -> bool:
@@ -139,12 +139,9 @@ class FrameBuffer:
                 await self._wait()
         return await self.take()
 
-    async def _wait(self) -> None:
+    def _wait(self) -> asyncio.Future[None]:
         self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -14,7 +14,7 @@ done as well.
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -103,15 +103,15 @@ class Relay:
         """Whether everything, the terminal event included, has been taken."""
         return self._buffer.drained
 
-    async def take(self) -> list[Any]:
+    def take(self) -> Coroutine[Any, Any, list[Any]]:
         """All that is ready, at least one frame; waits until there is something. Empty once it is `drained`."""
-        return await self._buffer.take()
+        return self._buffer.take()
 
-    async def pipe(self, sink: Sink) -> list[Any]:
+    def pipe(self, sink: Sink) -> Coroutine[Any, Any, list[Any]]:
         """Write frames to `sink` as they arrive. Returns the last frames for the caller to write; none if the answer
         was closed.
         """
-        return await self._buffer.pipe(sink)
+        return self._buffer.pipe(sink)
 
     @property
     def tokens(self) -> int:

@@ -10,6 +10,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from aura_core.limits import REFUSED_PATH
 from aura_core.server.guard import address_of, client_of, request_id
+from aura_core.telemetry.records import say
 
 log = logging.getLogger("aura.access")
 
@@ -48,13 +49,11 @@ class AccessLog:
         try:
             await self._app(scope, receive, noted)
         finally:
-            if log.isEnabledFor(logging.INFO):
-                self._tell(scope, status, time.perf_counter() - began)
+            self._tell(scope, status, time.perf_counter() - began)
 
     @staticmethod
     def _tell(scope: Any, status: int | None, seconds: float) -> None:
-        line = logging.LogRecord(log.name, logging.INFO, "", 0, "request", None, None)
-        line.fields = Access(
+        fields = Access(
             request_id(scope),
             client_of(scope).name,
             address_of(scope),
@@ -63,4 +62,4 @@ class AccessLog:
             status,
             round(seconds * 1000, 1),
         )
-        log.handle(line)
+        say(log, logging.INFO, "request", fields)

@@ -73,7 +73,12 @@ class _Litestar(Litestar):
 
 
 def create_app(runtime: Runtime) -> ASGIApp:
-    """The whole server as one ASGI application."""
+    """The whole server as one ASGI application, for any ASGI server."""
+    return Budgeted(own_app(runtime), runtime.budget)
+
+
+def own_app(runtime: Runtime) -> ASGIApp:
+    """The application for our own connections, which give each request its share of the budget themselves."""
     # The routes of the door `native` do what those of any door do; they are written out for the document.
     native = DoorRoutes(runtime, runtime.doors.native)
 
@@ -184,7 +189,7 @@ def create_app(runtime: Runtime) -> ASGIApp:
         logging_config=None,
     )
     answers = Answers(app, [native, *others], runtime.settings.server.max_body)
-    guarded = Budgeted(Guard(answers, runtime.settings, runtime.doors, runtime.refused), runtime.budget)
+    guarded = Guard(answers, runtime.settings, runtime.doors, runtime.refused)
     return _traced(AccessLog(guarded) if runtime.settings.log.access else guarded, runtime)
 
 

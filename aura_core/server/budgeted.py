@@ -1,32 +1,26 @@
-"""Give back what a request holds of the process's budget when it is over, however it ends."""
+"""What a request holds of the process's budget; below another ASGI server it is given back here when it is over."""
 
 from typing import Any
 
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from aura_core.budget import Budget, Share
 
 SHARE = "aura_share"
-"""The key of the ASGI scope under which the request's Share stands. The connection puts it there and counts the body in
-it as it comes."""
+"""The key of the ASGI scope under which the request's Share stands. Our own connections put it there, count the body in
+it as it comes, and close it."""
 
 
 class Budgeted:
-    """An ASGI application around another: each request has a share of the budget, which closes with it."""
+    """An ASGI application around another, for other servers than ours: each request has a share of the budget."""
 
     def __init__(self, app: ASGIApp, budget: Budget) -> None:
         self._app = app
         self._budget = budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
-            return
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
-        if SHARE not in own:  # another ASGI server, or a test's client
-            own[SHARE] = Share(self._budget)
-        share: Share = own[SHARE]
+        share = own[SHARE] = Share(self._budget)
         try:
             await self._app(scope, receive, send)
         finally:

@@ -8,6 +8,7 @@ token).
 import random
 import re
 import uuid
+from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Any
 
@@ -66,10 +67,10 @@ class Guard:
         self._addresses = ClientAddresses(proxies(settings.server.trusted_proxies))
         self._clients = settings.clients
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not a coroutine: it has nothing more to do while an answer streams.
         if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             # A second Host or Origin must not pass behind a good first one.
@@ -90,12 +91,10 @@ class Guard:
         except Problem as problem:
             # A preflight carries no token; it is answered below.
             if not (problem.code == "unauthorized" and _is_preflight(scope, headers, origin in self._origins)):
-                await send_problem(problem, scope, send)
-                return
+                return send_problem(problem, scope, send)
         if _is_preflight(scope, headers, origin in self._origins):
-            await _answer(send, 204, _preflight(headers), b"")
-        else:
-            await self._app(scope, receive, send)
+            return _answer(send, 204, _preflight(headers), b"")
+        return self._app(scope, receive, send)
 
     def _check(self, path: str, headers: dict[bytes, bytes], origin: str) -> Client:
         """Who sends the request. Raises Problem."""
@@ -197,11 +196,11 @@ def refusal_code(scope: Scope) -> str:
     return "" if (seen := seen_of(scope)) is None else seen.refusal
 
 
-async def send_problem(problem: Problem, scope: Scope, send: Send) -> None:
+def send_problem(problem: Problem, scope: Scope, send: Send) -> Awaitable[None]:
     """Answer with a refusal."""
     reply = refuse(problem, scope)
     headers = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
-    await _answer(send, reply.status, headers, reply.body)
+    return _answer(send, reply.status, headers, reply.body)
 
 
 async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

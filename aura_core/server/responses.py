@@ -42,7 +42,11 @@ class Passed(Response[None]):
 
 
 class _Relayed:
-    """An ASGI application: its answer begins when it is called, and ends when it is sent or its client has left."""
+    """An ASGI application: its answer begins when it is called, and ends when it is sent or its client has left.
+
+    What both ways do at the beginning and at the end are plain functions: a coroutine around them would lie in memory
+    for as long as an answer streams.
+    """
 
     def __init__(
         self, runtime: Runtime, bound: Bound, opened: OpenDoor, route: AnswerRoute, question: Question
@@ -53,7 +57,8 @@ class _Relayed:
         self._route = route
         self._question = question
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _begin(self, scope: Scope, receive: Receive) -> tuple[Relay, Protocol | None]:
+        """Ask the agent. Returns its answer, which `_end` must be called for, and our connection, if it is one."""
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
         # It lives as long as its request is answered. Another ASGI server, or a test's client, has none.
         connection: Protocol | None = own[CONNECTION]() if CONNECTION in own else None
@@ -80,16 +85,15 @@ class _Relayed:
             address_of(scope),
             self._opened.plugin,
         )
-        unwatch: Callable[[], object]
         if connection is not None:
-            unwatch = connection.on_leave(relay.close)
+            self._unwatch: Callable[[], object] = connection.on_leave(relay.close)
         else:
-            unwatch = asyncio.create_task(_watch(receive, relay), name="aura-disconnect").cancel
-        try:
-            await self._send(relay, send, connection)
-        finally:
-            unwatch()
-            self._runtime.release(relay)
+            self._unwatch = asyncio.create_task(_watch(receive, relay), name="aura-disconnect").cancel
+        return relay, connection
+
+    def _end(self, relay: Relay) -> None:
+        self._unwatch()
+        self._runtime.release(relay)
 
     def _framing(self) -> Framing:
         raise NotImplementedError
@@ -98,9 +102,6 @@ class _Relayed:
         """What the encoder makes. Raises Problem where it fails."""
         return made(self._opened, f"{what} of the encoder of {self._route.path}", as_bytes, make, *given)
 
-    async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
-        raise NotImplementedError
-
 
 class EventStream(_Relayed):
     """The answer as it comes: headers at once, and always everything that is ready in one write."""
@@ -108,20 +109,27 @@ class EventStream(_Relayed):
     def _framing(self) -> Framing:
         return self._encoder
 
-    async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
-        encoder = self._encoder
-        headers = [(b"content-type", encoder.content_type.encode()), *STREAM_HEADERS]
-        if encoder.ping:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        relay, connection = self._begin(scope, receive)
+        try:
+            begin = self._made("begin", self._encoder.begin)  # before the head: where it fails, the answer is a refusal
+            await send({"type": "http.response.start", "status": 200, "headers": self._headers()})
+            await send({"type": "http.response.body", "body": begin, "more_body": True})
+            del begin  # an answer may take minutes
+            frames = await (relay.take() if connection is None else relay.pipe(connection))
+            while frames:
+                more = not relay.drained
+                await send({"type": "http.response.body", "body": b"".join(frames), "more_body": more})
+                frames = await relay.take()
+        finally:
+            self._end(relay)
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        headers = [(b"content-type", self._encoder.content_type.encode()), *STREAM_HEADERS]
+        if self._encoder.ping:
             headers.append((b"aura-heartbeat", b"%g" % self._runtime.limits.heartbeat))
-        begin = self._made("begin", encoder.begin)
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": begin, "more_body": True})
-        del headers, begin  # an answer may take minutes
-        frames = await relay.take() if connection is None else await relay.pipe(connection)
-        while frames:
-            more = not relay.drained
-            await send({"type": "http.response.body", "body": b"".join(frames), "more_body": more})
-            frames = await relay.take()
+        return headers
 
 
 class _Parts(Values):
@@ -148,7 +156,15 @@ class OnePiece(_Relayed):
         self._parts = _Parts()
         return self._parts
 
-    async def _send(self, relay: Relay, send: Send, connection: Protocol | None) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        relay, _ = self._begin(scope, receive)
+        try:
+            await self._send(relay, send)
+        finally:
+            self._end(relay)
+
+    async def _send(self, relay: Relay, send: Send) -> None:
         text, thoughts = Text(self._share), Text(self._share)
         while not relay.drained:
             for part in await relay.take():

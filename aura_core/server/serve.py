@@ -29,7 +29,7 @@ from aura_core.limits import (
 )
 from aura_core.runtime import Runtime
 from aura_core.server import event_loop
-from aura_core.server.app import create_app
+from aura_core.server.app import own_app
 from aura_core.server.departures import Departures
 from aura_core.server.reload import watch
 from aura_core.server.systemd import Overseer, Systemd
@@ -63,7 +63,8 @@ class DrainingServer(uvicorn.Server):
         self._ending = asyncio.Event()
         super().__init__(
             uvicorn.Config(
-                create_app(runtime),
+                own_app(runtime),
+                interface="asgi3",  # it would look for a coroutine function
                 # uvicorn only calls it; it need not be a class.
                 http=partial(  # type: ignore[arg-type]
                     Protocol,

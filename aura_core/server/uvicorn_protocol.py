@@ -9,9 +9,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from aura_core.budget import FULL, Budget, Share
 from aura_core.deadline import fired_late
@@ -27,6 +30,7 @@ from aura_core.limits import (
 )
 from aura_core.problems import Problem
 from aura_core.server.budgeted import SHARE
+from aura_core.server.cycle import Cycle
 from aura_core.server.departures import Departures
 from aura_core.server.guard import NOT_KEPT, SEEN, new_id
 from aura_core.server.lazy_event import LazyEvent
@@ -42,30 +46,6 @@ collector runs.
 
 _NO_PIPELINE = deque[Any]()
 """Of all connections: one request at a time is all that they take."""
-
-
-class _AnyLength(int):
-    """A content length that fits every body; uvicorn subtracts the written bytes from it."""
-
-    def __lt__(self, _other: object) -> bool:
-        return False
-
-    def __sub__(self, _other: object) -> "_AnyLength":
-        return self
-
-
-class _Outlet:
-    """What the cycles of a connection take for its transport, with all that they use of it."""
-
-    def __init__(self, protocol: "Protocol") -> None:
-        self._protocol = protocol
-        self.is_closing = protocol.transport.is_closing
-
-    def write(self, data: bytes) -> None:
-        self._protocol.write_soon(data)
-
-    def close(self) -> None:
-        self._protocol.close_after_answer()
 
 
 class Protocol(HttpToolsProtocol):
@@ -92,7 +72,6 @@ class Protocol(HttpToolsProtocol):
         "_in_head",
         "_lingering",
         "_on_leave",
-        "_outlet",
         "_pieces",
         "_plain_head",
         "_refusals",
@@ -103,6 +82,7 @@ class Protocol(HttpToolsProtocol):
         "_unread_timer",
         "_write_timeout",
     )
+    cycle: Cycle  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -126,15 +106,20 @@ class Protocol(HttpToolsProtocol):
         self._plain_head: bytes | None = None  # the head of a request that offers an upgrade, without that offer
         self._timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
-        self._share: Share  # of the current request; the application closes it
+        self._share: Share  # of the current request; its cycle closes it
         self._held = 0  # bytes of the budget that belong to the connection, not to a request's share
         self._on_leave: Callable[[], object] | None = None  # told when the client leaves before its answer is complete
-        self._outlet: Any = None  # an _Outlet, from the first request until the connection is lost
         self._first: list[bytes] | None = None  # the beginning of an answer, which is not written yet
         self._first_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
+        # As uvicorn has it, but for the addresses of TCP: it asks a copy of the socket, in seven system calls.
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = _known_address(transport, "sockname") or get_local_addr(transport)
+        self.client = _known_address(transport, "peername") or get_remote_addr(transport)
+        self.scheme = "https" if is_ssl(transport) else "http"
         self.flow._is_writable_event = LazyEvent(True)  # type: ignore[assignment]  # it has all that is used of it
         # Pause as soon as the kernel takes no more: further frames wait in the answer's buffer, where they are counted.
         transport.set_write_buffer_limits(high=0)
@@ -146,9 +131,9 @@ class Protocol(HttpToolsProtocol):
         self._stop_unread_timer()
         self._hold(0)
         self._take_first()
-        if self.cycle is not None:
-            self.cycle.transport, self._outlet = self.transport, None  # it keeps a reference to us
         super().connection_lost(exc)
+        if self.cycle is not None:
+            self.cycle.lose_connection()
         if self._on_leave is not None:
             self._departures.tell(self._tell_leave)
 
@@ -232,21 +217,34 @@ class Protocol(HttpToolsProtocol):
             return
         share = self._share = Share(self._budget)
         self.scope[SHARE] = share  # type: ignore[literal-required]  # our own key
-        super().on_headers_complete()
-        self.cycle.message_event = LazyEvent(False)  # type: ignore[assignment]
+        self._start_cycle(share)
         self._in_head, self._unframed = False, 0
         if not share.grow(size):
             self._refuse_full()
-        if not self.parser.should_keep_alive():  # uvicorn itself asks only since 0.53
-            self.cycle.keep_alive = False
-        if self.scope["http_version"] < "1.1":
-            # Chunks are not allowed (RFC 9112, 6.1): the answer ends when the connection closes.
-            self.cycle.chunked_encoding = False
-            self.cycle.expected_content_length = _AnyLength()
+
+    def _start_cycle(self, share: Share) -> None:
+        """What uvicorn does with a complete head, for a cycle of ours."""
+        version = self.parser.get_http_version()
+        target = httptools.parse_url(self.url)
+        path = target.path.decode("ascii")
+        scope = self.scope
+        scope["http_version"] = version
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = target.path
+        scope["query_string"] = target.query or b""
+        self.cycle = Cycle(
+            self,
+            scope,  # type: ignore[arg-type]  # Litestar's type has keys that a router adds
+            share,
+            self.server_state.default_headers,
+            version != "1.0" and self.parser.should_keep_alive(),
+            self.expect_100_continue,
+        )
         self._first = []
-        if self._outlet is None:
-            self._outlet = _Outlet(self)
-        self.cycle.transport = self._outlet
+        task = self.loop.create_task(self.cycle.run(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def _check_framing(self) -> None:
         """Refuse every transfer coding but `chunked`: llhttp accepts `identity, chunked`, and a proxy in front may
@@ -471,6 +469,12 @@ class Protocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(LINGER, self.transport.close)
         self.flow.resume_reading()
         self.transport.write_eof()
+
+
+def _known_address(transport: asyncio.Transport, end: str) -> tuple[str, int] | None:
+    """The host and port of an end of a TCP connection, as the event loop knows them; None for other sockets."""
+    address = transport.get_extra_info(end)
+    return (address[0], address[1]) if isinstance(address, tuple) else None
 
 
 def _in_kernel(descriptor: int) -> int:

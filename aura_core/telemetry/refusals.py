@@ -9,6 +9,7 @@ import msgspec
 
 from aura_core.limits import REFUSALS_INTERVAL, REFUSALS_LOGGED, REFUSED_PATH
 from aura_core.problems import Problem
+from aura_core.telemetry.records import say
 
 log = logging.getLogger("aura.refusals")
 
@@ -63,13 +64,9 @@ class Refusals:
             self._unsaid[key] += 1
             return
         level = logging.WARNING if problem.status >= 500 or problem.status in _SERIOUS else logging.INFO
-        if log.isEnabledFor(level):
-            line = logging.LogRecord(log.name, level, "", 0, "refused", None, None)
-            path, detail = path[:REFUSED_PATH], problem.detail[:REFUSED_PATH]
-            line.fields = Refusal(
-                request_id, client, client_address, door, method, path, problem.status, problem.code, detail
-            )
-            log.handle(line)
+        path, detail = path[:REFUSED_PATH], problem.detail[:REFUSED_PATH]
+        told = Refusal(request_id, client, client_address, door, method, path, problem.status, problem.code, detail)
+        say(log, level, "refused", told)
 
     def tell(self, now: bool = False) -> None:
         """Log the numbers of those that were only counted, once their time is over or with `now`."""

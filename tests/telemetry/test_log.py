@@ -1,5 +1,6 @@
 """The log: in batches that nobody waits for, whole lines, nothing lost at the end, and no secret in it."""
 
+import asyncio
 import json
 import logging
 import os
@@ -12,12 +13,14 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from aura_process import serve
 
 from aura_core.limits import LOG_QUEUE
 from aura_core.telemetry.log_lines import JsonFormatter, TextFormatter
 from aura_core.telemetry.logs import Background, _pieces
+from aura_core.telemetry.records import say
 from aura_core.testing import AuraServer
 
 ECHO = "---\nprovider: echo\n---\n"
@@ -170,3 +173,49 @@ def test_edits_that_cannot_be_used_are_warnings_with_their_line(
             assert aura.ask("ok")[-1].name == "done"
     finally:
         logging.getLogger("aura").removeHandler(watch)
+
+
+class _Kept(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+class _Fields(msgspec.Struct):
+    number: int
+
+
+async def _say(log: logging.Logger, number: int) -> logging.LogRecord:
+    """Write a line with fields. Returns a record as logging makes it."""
+    say(log, logging.INFO, "said", _Fields(number))
+    return logging.LogRecord(log.name, logging.INFO, "", 0, "said", None, None)
+
+
+def test_a_line_with_fields_has_all_that_a_formatter_may_ask_for() -> None:
+    log, kept = logging.Logger("aura.test"), _Kept()
+    log.addHandler(kept)
+    expected = [asyncio.run(_say(log, number)) for number in range(2)]
+    thread = threading.Thread(target=lambda: expected.append(asyncio.run(_say(log, 2))), name="another")
+    thread.start()
+    thread.join()
+    assert [record.threadName for record in kept.records] == ["MainThread", "MainThread", "another"]
+    for number, (record, like) in enumerate(zip(kept.records, expected, strict=True)):
+        assert record.fields == _Fields(number)  # type: ignore[attr-defined]
+        assert list(vars(record)) == [*vars(like), "fields"]
+        changing = {"created", "msecs", "relativeCreated", "taskName", "fields"}
+        assert {key: value for key, value in vars(record).items() if key not in changing} == {
+            key: value for key, value in vars(like).items() if key not in changing
+        }
+        assert record.relativeCreated - like.relativeCreated == pytest.approx((record.created - like.created) * 1000)
+        assert record.msecs == int(record.created % 1 * 1000)
+    assert kept.records[0].created <= kept.records[1].created <= expected[1].created
+
+
+def test_a_line_below_the_level_is_not_written() -> None:
+    log, kept = logging.Logger("aura.test", logging.WARNING), _Kept()
+    log.addHandler(kept)
+    say(log, logging.INFO, "said", _Fields(1))
+    assert kept.records == []
