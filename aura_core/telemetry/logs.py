@@ -28,6 +28,7 @@ class Background(logging.Handler):
         # No lock: `logging.shutdown` holds the handler's while it waits for the thread.
         self._waiting = deque[logging.LogRecord]()
         self._told = 0  # of the dropped ones
+        self._asleep = False  # whether the thread waits for `_some`
         self._some = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="aura-log", daemon=True)
@@ -38,18 +39,26 @@ class Background(logging.Handler):
             self.dropped += 1
             return
         self._waiting.append(record)
-        if len(self._waiting) == 1:  # waking the thread costs more than all else here
+        if self._asleep:  # waking the thread costs more than all else here
             self._some.set()
 
     def _run(self) -> None:
-        while True:
-            self._some.wait()
+        closing = busy = False
+        while not closing:
+            if not busy:  # else the next records are likely: two wake-ups for each batch cost more than its lines
+                self._sleep()
             closing = self._closing.wait(LOG_INTERVAL)
-            self._some.clear()
-            while self._waiting:  # until it is empty: the first record after that sets the event
+            busy = bool(self._waiting)
+            while self._waiting:
                 self._write_batch()
-            if closing:
-                return
+
+    def _sleep(self) -> None:
+        """Wait for a record."""
+        self._asleep = True
+        if not self._waiting:  # one that comes from here on finds that the thread sleeps
+            self._some.wait()
+        self._asleep = False
+        self._some.clear()
 
     def _write_batch(self) -> None:
         batch = [self._waiting.popleft() for _ in range(len(self._waiting))]

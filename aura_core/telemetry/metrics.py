@@ -5,6 +5,8 @@ The client and the agent stand on counters only: with the buckets of a histogram
 of series.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,8 +16,10 @@ from prometheus_client.process_collector import ProcessCollector
 
 from aura_core._version import __version__
 from aura_core.answer.stream_record import Attempt, StreamRecord
-from aura_core.limits import COUNTED_TOGETHER, PROCESS_LOOKS
+from aura_core.limits import COUNT_DELAY, COUNTED_TOGETHER, PROCESS_LOOKS
 from aura_core.telemetry import shared_figures
+
+log = logging.getLogger("aura.metrics")
 
 ANSWER, ATTEMPT = "invoke_agent", "chat"
 """The operations: a whole answer of an agent, and each attempt at a provider for it."""
@@ -120,17 +124,22 @@ class Metrics:
         gauge("aura_build_info", "The version of Aura.", "livemax", ("version",)).labels(__version__).set(1)
 
     def observe(self, record: StreamRecord) -> None:
-        """Count an answer that is over, together with others at the next look: between two answers the caches forget
-        how to count, and it takes two to three times as long."""
+        """Count an answer that is over, on the event loop, together with those that end in the next moment: one by one,
+        between other work, it takes two to three times as long."""
         self._ended.append(record)
-        if len(self._ended) >= COUNTED_TOGETHER:
+        if len(self._ended) == 1:
+            asyncio.get_running_loop().call_later(COUNT_DELAY, self.count_ended)
+        elif len(self._ended) == COUNTED_TOGETHER:
             self.count_ended()
 
     def count_ended(self) -> None:
-        """Count the answers that are over; before the process ends, and on the event loop, as `observe`."""
+        """Count the answers that are over; on the event loop, and before it ends."""
         ended, self._ended = self._ended, []
         for record in ended:
-            self._count(record)
+            try:
+                self._count(record)
+            except Exception:  # such as a full disk
+                log.exception("an answer's figures could not be taken")
 
     def _count(self, record: StreamRecord) -> None:
         provider, model = record.provider, record.model or ""

@@ -167,6 +167,7 @@ def _sum(text: str, start: str) -> float:
 def test_every_answer_is_counted_once_whichever_worker_is_asked(run: Run) -> None:
     total = sum(run.answers.values())
     assert min(run.answers.values()) > 0
+    _until(lambda: _sum(_scraped(run.aura.url), "aura_streams_total{") == total, "all workers have counted")
     for _ in range(20):  # each on a connection of its own
         assert _sum(_scraped(run.aura.url), "aura_streams_total{") == total
     _until(lambda: run.prometheus.value("sum(aura_streams_total)") == total, "Prometheus has the last figures")
