@@ -166,11 +166,11 @@ def address_of(scope: Scope) -> str:
     return "" if (seen := seen_of(scope)) is None else seen.address
 
 
-def upstream_headers(scope: Scope) -> dict[str, str]:
+def upstream_headers(seen: Seen) -> dict[str, str]:
     """The headers that a plugin adds to its request: the id of this one, and a valid `traceparent` with a valid
     `tracestate` (W3C Trace Context, version 00); a client can choose no other."""
-    headers = {"x-request-id": request_id(scope)}
-    given = headers_of(scope)
+    headers = {"x-request-id": seen.request_id}
+    given = seen.headers
     parent = given.get(b"traceparent")
     if parent is not None and _TRACEPARENT.fullmatch(parent):
         headers["traceparent"] = parent.decode()
