@@ -266,7 +266,7 @@ class Runtime:
         request = await self.request(bound, question, headers)
         if span is not None:
             span.asks(request)
-        iterator: AsyncIterator[Token] | None = instance.hooks.ask(
+        iterator: AsyncIterator[Token] | None = instance.hooks.answer(
             request=request, settings=instance.settings, client=client
         )
         if iterator is None:

@@ -22,6 +22,9 @@ _abandoned = set[asyncio.Task[None]]()
 """Abandoned tasks that still run: asyncio keeps only weak references to tasks."""
 
 
+_COMPLETE = ProviderError("complete")  # there is a finish reason
+
+
 class Owner(Protocol):
     """The answer that the candidate works for, which began at `started_at`. All methods but `on_closed` are called in
     the candidate's task."""
@@ -148,6 +151,8 @@ class Asking:
                     await aclose()
         except BaseException as exc:  # SystemExit, a stray CancelledError, anything: it comes from the plugin
             return self._explain(exc)
+        if self.finish_reason is not None:
+            return _COMPLETE
         if not self._writer.begun:
             return ProviderError("The provider ended its answer without saying anything.", "bad_response")
         return ProviderError(

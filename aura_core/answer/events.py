@@ -78,6 +78,8 @@ def finish_reason(word: object, plugin: str, instance: str = "") -> str | None:
     answer goes on. Raises ProviderError for a word of failure. An unknown word is logged once for each plugin
     and instance.
     """
+    if word == "stop":  # nearly always
+        return "stop"
     said = str(word).strip()[:100]
     plain = "_".join(said.lower().replace("-", " ").replace("_", " ").split())
     if plain in UNFINISHED:

@@ -69,6 +69,10 @@ class Instance:
             self.error = f"[providers.{name}]: the settings of the plugin {plugin!r} cannot be read ({words_of(exc)})"
 
     @cached_property
+    def _has_client(self) -> bool:
+        return self.hooks.implements("open_client")
+
+    @cached_property
     def responsible(self) -> str:
         """The plugin and whoever wraps its answers, for the log: a fault may be of each."""
         wrappers = self.hooks.wrappers("stream_chat")
@@ -166,7 +170,7 @@ class Instance:
 
     def opened(self) -> Opened | None:
         """The client for what begins now, perhaps still being opened; None where the plugin has none."""
-        if not self.hooks.implements("open_client"):
+        if not self._has_client:
             return None
         if self._opened is None or self._opened.over:
             self._opened = self._open()

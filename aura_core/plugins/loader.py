@@ -4,8 +4,9 @@ import inspect
 import logging
 import re
 import reprlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, get_origin
@@ -69,24 +70,29 @@ class Hooks(SimpleNamespace):
 
     settings_type: type[msgspec.Struct] | None
     options_type: type[msgspec.Struct] | None
-    own: set[str]
-    """The hooks that the provider itself implements."""
-    ask: Callable[..., Any]
-    """The hook `stream_chat`, for each request: pluggy makes thirty calls around a function that nothing wraps."""
 
     if TYPE_CHECKING:
 
         def __getattr__(self, hook: str) -> pluggy.HookCaller: ...
 
-    def __init__(self, callers: Mapping[str, pluggy.HookCaller], **structs: Any) -> None:
-        super().__init__(**callers, **structs)
-        # All plugins are known by now.
-        self.own = {name for name, each in callers.items() if not all(map(_wraps, each.get_hookimpls()))}
-        self.ask = _direct(callers["stream_chat"])
-
     def implements(self, hook: str) -> bool:
         """Whether the provider itself implements the hook (a wrapper around nothing does not count)."""
-        return hook in self.own
+        return any(not _wraps(impl) for impl in getattr(self, hook).get_hookimpls())
+
+    def answer(self, **given: Any) -> Any:
+        """Call `stream_chat`. pluggy copies its list of functions and checks the arguments for each call, which takes
+        longer than all else that a plugin does at first; where no other plugin wraps it, its only function is called.
+        """
+        only = self._only
+        if only is None:
+            return self.stream_chat(**given)
+        return only.function(*[given[name] for name in only.argnames])
+
+    @cached_property
+    def _only(self) -> pluggy.HookImpl | None:
+        found = self.stream_chat.get_hookimpls()
+        plain = len(found) == 1 and not _wraps(found[0]) and not getattr(found[0], "kwargnames", ())
+        return found[0] if plain else None
 
     def wrappers(self, hook: str) -> list[str]:
         """The names of the plugins that wrap the hook."""
@@ -253,7 +259,7 @@ class Plugins:
                 log.debug("plugin %r fails", plugin.name, exc_info=True)
                 self.all[index] = _quarantine(plugin, words_of(exc), _uninstall(plugin))
                 continue
-            self.hooks[plugin.name] = Hooks(callers, settings_type=settings_type, options_type=options_type)
+            self.hooks[plugin.name] = Hooks(**callers, settings_type=settings_type, options_type=options_type)
 
     @property
     def broken(self) -> list[Plugin]:
@@ -269,19 +275,6 @@ def allowed_by_environment(environ: Mapping[str, str]) -> list[str] | None:
 
 def _wraps(impl: pluggy.HookImpl) -> bool:
     return impl.wrapper or impl.hookwrapper
-
-
-def _direct(hook: pluggy.HookCaller) -> Callable[..., Any]:
-    """The only function of a hook, with those of the arguments that it names; the hook itself where it has several."""
-    functions = hook.get_hookimpls()
-    if len(functions) != 1:
-        return hook
-    function, names = functions[0].function, functions[0].argnames
-
-    def ask(**given: Any) -> Any:
-        return function(*[given[name] for name in names])
-
-    return ask
 
 
 def _check_arguments(marked: "_Marked", ep: EntryPoint) -> None:

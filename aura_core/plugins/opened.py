@@ -43,7 +43,8 @@ class Opened:
 
     async def client(self) -> Any:
         """The client. Raises ProviderError where it cannot be opened."""
-        return await asyncio.shield(self._ready)
+        ready = self._ready
+        return ready.result() if ready.done() else await asyncio.shield(ready)
 
     def hold(self) -> None:
         """Keep it open for one more user."""

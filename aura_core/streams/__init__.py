@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aura_core.streams.aiohttp_body import AiohttpBody
     from aura_core.streams.connections import session
     from aura_core.streams.events_answer import NotProtocol, sse_answer, words_as_error
+    from aura_core.streams.prepared import PreparedPost
     from aura_core.streams.raw_client import RawClient
     from aura_core.streams.transport import certificates, http_client, request_error
 
@@ -30,6 +31,7 @@ __all__ = [
     "NdjsonReader",
     "NotEvents",
     "NotProtocol",
+    "PreparedPost",
     "RawClient",
     "Read",
     "Reason",
@@ -65,6 +67,7 @@ __all__ = [
 _LAZY = {
     "AiohttpBody": "aiohttp_body",
     "NotProtocol": "events_answer",
+    "PreparedPost": "prepared",
     "RawClient": "raw_client",
     "certificates": "transport",
     "http_client": "transport",

@@ -125,7 +125,9 @@ def decoding(read: Read, coding: str | None, server: str, out_limit: int = DECOD
     The reader raises ProviderError `bad_response` for a coding that is not supported, for a body that is not in it, and
     for one that decodes to more than `out_limit` bytes. A body that is plain in spite of its header is read as it is.
     """
-    names = [name for name in (coding or "").lower().replace(" ", "").split(",") if name not in ("", "identity")]
+    if not coding:
+        return read
+    names = [name for name in coding.lower().replace(" ", "").split(",") if name not in ("", "identity")]
     if not names:
         return read
     return _Coded(read, names, server, out_limit).read

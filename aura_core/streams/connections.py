@@ -21,6 +21,7 @@ READ_AHEAD = 8 * 1024
 RECEIVE_BUFFER = 16 * 1024
 """Bytes of a connection's receive buffer (Linux doubles it): the most that one read returns, and that the kernel holds
 for a slow client. With a round trip of 100 ms it allows 160 KB a second, several times the output of a model."""
+LAST_CHUNK = b"0\r\n\r\n"
 _PROBE = b"HTTP/1.1 204 Probe\r\n\r\n"
 
 
@@ -71,6 +72,14 @@ class InterimLimit(ResponseHandler):
         super().feed_data(data, size)
 
 
+class _Heads(list[Any]):
+    """The heads of responses that nobody has read yet: one, and rarely a few. An empty deque takes 760 bytes."""
+
+    def popleft(self) -> Any:
+        """As a deque has it."""
+        return self.pop(0)
+
+
 class Connection(InterimLimit):
     """aiohttp's connection, which (3.14) takes unsolicited bytes for the next response, and whose reader waits forever
     when the framing breaks.
@@ -81,6 +90,7 @@ class Connection(InterimLimit):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
+        self._buffer = _Heads()  # type: ignore[assignment]  # it has all that is used of aiohttp's
         self.requests = 0
         self.heard = False  # whether bytes have arrived since the last request
         self._expecting = True  # a server may refuse a new connection before it reads the request
@@ -107,7 +117,8 @@ class Connection(InterimLimit):
         super().data_received(data)
         if self._ended:
             self._ended = self._expecting = False
-            if self._answers > 1 or self._has_begun_another():
+            # Behind the last chunk nothing follows: what does would be a head of its own, or not end like that.
+            if self._answers > 1 or (not data.endswith(LAST_CHUNK) and self._has_begun_another()):
                 self._close()
 
     def feed_data(self, data: Any, size: int = 0) -> None:
@@ -195,20 +206,27 @@ class Connector(aiohttp.TCPConnector):
             self._factory = functools.partial(own, *factory.args, **factory.keywords)
 
     async def connect(self, req: ClientRequest, *args: Any, **more: Any) -> Any:
-        """A connection for a request: a reused one without unsolicited bytes, or a new one."""
+        """A connection for a request; called by aiohttp."""
+        if not isinstance(req, Request):
+            return await super().connect(req, *args, **more)
+        found = await self.take(req, req.fresh, *args, **more)
+        req.connection = found.protocol
+        return found
+
+    async def take(self, req: ClientRequest, fresh: bool, *args: Any, **more: Any) -> Any:
+        """A connection to where the request goes: a reused one without unsolicited bytes, or a new one."""
         aside = []
         try:
             while True:
                 found = await super().connect(req, *args, **more)
                 connection = found.protocol
-                if not isinstance(connection, Connection) or not isinstance(req, Request):
+                if not isinstance(connection, Connection) or not connection.requests:
                     return found
-                if connection.requests and connection.has_unread():
+                if connection.has_unread():
                     found.close()
-                elif connection.requests and req.fresh:
+                elif fresh:
                     aside.append(found)
                 else:
-                    req.connection = connection
                     return found
         finally:
             for kept in aside:

@@ -13,12 +13,14 @@ import aiohttp
 import httpx2
 from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, ClientSSLError
 from httpx_aiohttp.httpx2 import AiohttpTransport
+from httpx_aiohttp.httpx2.transport import AiohttpResponseStream
 
 from aura_core.errors import ProviderError
 from aura_core.streams.aiohttp_body import AiohttpBody
 from aura_core.streams.body import error_body
 from aura_core.streams.connections import session
 from aura_core.streams.failure import Endpoint, bad_response, status_error
+from aura_core.streams.prepared import PreparedPost
 
 
 def certificates(url: str) -> ssl.SSLContext:
@@ -33,13 +35,17 @@ async def http_client(context: ssl.SSLContext, connect_timeout: float) -> AsyncI
     """A client for one server."""
     # "pool" is aiohttp's time for a connection, including DNS; the core limits how long an answer may take.
     timeout = httpx2.Timeout(None, connect=connect_timeout, pool=connect_timeout)
-    async with HttpClient(Transport(verify=context, client=session(context)), timeout) as client:
+    async with HttpClient(Transport(context), timeout) as client:
         yield client
 
 
 _OWN_HEADERS = {"accept-encoding": "identity"}
 _BEYOND = ("data", "files", "json", "params", "cookies", "extensions")
 """What a question to a model does not have; httpx2 makes requests that have it."""
+QUESTION = "aura_question"
+"""The key of a request's extensions that holds its address and body, where it is a question."""
+MOST_PREPARED = 64
+"""Addresses of one server that are prepared; Azure has one for each model."""
 _url = lru_cache(maxsize=64)(httpx2.URL)  # a URL cannot be changed
 
 
@@ -58,17 +64,21 @@ class HttpClient(httpx2.AsyncClient):
         self, method: str, url: httpx2.URL | str, *, content: Any = None, headers: Any = None, **more: Any
     ) -> httpx2.Request:
         """The SDK's request. For a question it is made without merging what this client does not have: a base address,
-        cookies, parameters; that takes half of the time. aiohttp adds the host and the length."""
+        cookies, parameters; that takes half of the time."""
         timeout = more.get("timeout")
-        if type(content) is not bytes or not isinstance(timeout, httpx2.Timeout) or any(map(more.get, _BEYOND)):
+        plain = method.upper() == "POST" and type(content) is bytes and not any(map(more.get, _BEYOND))
+        if not plain or not isinstance(timeout, httpx2.Timeout):
             return super().build_request(method, url, content=content, headers=headers, **more)
-        own = httpx2.Headers(headers)
-        for name, value in _OWN_HEADERS.items():
-            own[name] = value
-        stream, extensions = httpx2.ByteStream(content), {"timeout": timeout.as_dict()}
-        request = httpx2.Request(method, _url(str(url)), headers=own, stream=stream, extensions=extensions)
-        request.read()
-        return request
+        given = headers if isinstance(headers, list) else httpx2.Headers(headers).multi_items()
+        own = [header for header in given if header[0].lower() not in _OWN_HEADERS]
+        address = str(url)
+        return httpx2.Request(
+            method,
+            _url(address),
+            headers=httpx2.Headers([*own, *_OWN_HEADERS.items()]),
+            stream=httpx2.ByteStream(content),
+            extensions={"timeout": timeout.as_dict(), QUESTION: (address, content)},
+        )
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **_: Any) -> httpx2.Response:
         """The response; the body of a stream is not read yet. Raises httpx2.TransportError."""
@@ -84,15 +94,26 @@ class HttpClient(httpx2.AsyncClient):
 
 class Transport(AiohttpTransport):
     """httpx-aiohttp's transport, with its exceptions corrected (it reports refused connections as timeouts), and with a
-    limit for the bodies of errors."""
+    limit for the bodies of errors. A question is sent with what was prepared for its address."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._session = session(context)
+        self._prepared: dict[str, PreparedPost] = {}
+        super().__init__(verify=context, client=self._session)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        question: tuple[str, bytes] | None = request.extensions.get(QUESTION)
+        asked = super().handle_async_request(request) if question is None else self._ask(request, *question)
         try:
-            response = await super().handle_async_request(request)
+            response = await asked
         except httpx2.TimeoutException as exc:
             if isinstance(exc.__cause__, TimeoutError):
                 raise
             raise httpx2.ConnectError(str(exc), request=request) from exc.__cause__
+        except TimeoutError as exc:
+            raise httpx2.ConnectTimeout(str(exc), request=request) from exc
+        except aiohttp.ClientConnectionError as exc:
+            raise httpx2.ConnectError(str(exc), request=request) from exc
         except aiohttp.ClientError as exc:  # not HTTP, or invalid; httpx-aiohttp 0.2 does not translate it
             raise httpx2.RemoteProtocolError(type(exc).__name__, request=request) from exc
         if response.status_code < 300:
@@ -105,6 +126,20 @@ class Transport(AiohttpTransport):
             stream=beginning,
             extensions=response.extensions,
         )
+
+    async def _ask(self, request: httpx2.Request, address: str, content: bytes) -> httpx2.Response:
+        prepared = self._prepared.get(address)
+        if prepared is None:
+            prepared = PreparedPost(self._session, address)
+            if len(self._prepared) < MOST_PREPARED:
+                self._prepared[address] = prepared
+        limits = request.extensions["timeout"]
+        timeout = aiohttp.ClientTimeout(
+            None, connect=limits["pool"], sock_connect=limits["connect"], sock_read=limits["read"]
+        )
+        answer = await prepared.send(request.headers.raw, content, timeout)
+        stream = AiohttpResponseStream(answer)  # type: ignore[arg-type]  # an Answer has all that it uses
+        return httpx2.Response(answer.status, headers=list(answer.raw_headers), stream=stream)
 
 
 class _Beginning(httpx2.AsyncByteStream):

@@ -93,12 +93,17 @@ def time_limits() -> Iterator[list[dict[str, float | None]]]:
         connect = limits.sock_connect if limits.sock_connect is not None else limits.connect
         found.append({"total": limits.total or None, "read": limits.sock_read or None, "connect": connect or None})
 
+    def of_prepared(_post: Any, _headers: Any, _content: Any, timeout: Any) -> None:
+        of_aiohttp(None, timeout=timeout)
+
     for module in ("httpx", "httpx2"):
         if (httpx := sys.modules.get(module)) is not None:
             patch(httpx.AsyncClient, "send", of_httpx)
             patch(httpx.Client, "send", of_httpx)
     if (aiohttp := sys.modules.get("aiohttp")) is not None:
         patch(aiohttp.ClientSession, "_request", of_aiohttp)
+    if (prepared := sys.modules.get("aura_core.streams.prepared")) is not None:
+        patch(prepared.PreparedPost, "send", of_prepared)
     try:
         yield found
     finally:

@@ -37,9 +37,9 @@ def open_client(settings: OllamaSettings) -> "AbstractAsyncContextManager[Ollama
 @hookimpl
 def stream_chat(request: ChatRequest, client: "OllamaClient") -> AsyncIterator[Token]:
     """Stream an answer."""
-    from aura_ollama import api
+    from aura_ollama.api import answer
 
-    return api.answer(client, request)
+    return answer(client, request)
 
 
 @hookimpl

@@ -38,11 +38,12 @@ def open_client(settings: OpenAISettings) -> "AbstractAsyncContextManager[OpenAI
 @hookimpl
 def stream_chat(request: ChatRequest, settings: OpenAISettings, client: "OpenAIClient") -> AsyncIterator[Token]:
     """Stream an answer."""
-    from aura_openai import chat, wire
+    from aura_openai.chat import stream
+    from aura_openai.wire import body, limit_parameter
 
-    limit = wire.limit_parameter(settings.max_tokens_parameter, settings.official(), request.model)
-    body = wire.body(request, request.model, limit, settings.include_usage)
-    return chat.stream(client, "/chat/completions", body, request.model, request.headers)
+    limit = limit_parameter(settings.max_tokens_parameter, settings.official(), request.model)
+    content = body(request, request.model, limit, settings.include_usage)
+    return stream(client, "/chat/completions", content, request.model, request.headers)
 
 
 @hookimpl
