@@ -38,7 +38,6 @@ class Bound(msgspec.Struct, frozen=True):
     fallback: tuple["Bound", ...] = ()
     place: str = "options"
 
-    @property
     def model(self) -> str | None:
         """The model, as far as it is known without asking anybody."""
         return self.asks.model or self.instance.known_model
@@ -164,7 +163,7 @@ class Bindings:
         with suppress(Problem):
             bound = self._known_bound(agent)
         if bound is not None:
-            provider, model = bound.instance.name, bound.model
+            provider, model = bound.instance.name, bound.model()
             streaming = self.streams(bound)
         return AgentInfo(
             agent.id,
@@ -206,7 +205,7 @@ class Bindings:
         The hook is pure, so it is called once for each model and each version of an agent.
         """
         self._forget_old()
-        key = bound.instance.name, bound.model or "", id(bound.asks)
+        key = bound.instance.name, bound.model() or "", id(bound.asks)
         if (known := self._streaming.get(key)) is None:
             known = self._streaming[key] = self._supports_streaming(bound)
         return known
@@ -215,7 +214,7 @@ class Bindings:
         instance = bound.instance
         try:
             with plugin_code():
-                return instance.supports_streaming(bound.model or "", deepcopy(bound.asks.options))
+                return instance.supports_streaming(bound.model() or "", deepcopy(bound.asks.options))
         except KeyboardInterrupt:
             raise
         except BaseException as exc:  # SystemExit, too: it is the plugin's

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -203,13 +204,13 @@ class Runtime:
         instance = bound.instance
         place = Place(instance)
         return Candidate(
-            lambda: self._start(bound, question, headers, place, spans),
+            partial(self._start, bound, question, headers, place, spans),
             instance.responsible,
             instance.name,
-            lambda: bound.model,
+            bound.model,
             bound.limit,
             bound.limited_by,
-            lambda: self.abandonments.update([instance.plugin]),
+            partial(self.abandonments.update, (instance.plugin,)),
             instance.address,
             place,
         )

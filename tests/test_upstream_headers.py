@@ -7,6 +7,7 @@ import anthropic  # noqa: F401  # takes longer on a busy machine than a client m
 import httpx
 import pytest
 
+from aura_core.server.guard import new_id
 from aura_core.testing import NDJSON, SSE, AuraServer, Reply, Upstream
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -97,3 +98,11 @@ def test_no_other_header_of_a_client_goes_on(tmp_path: Path) -> None:
     sent = _asked(tmp_path, "openai", given)
     assert not {"tracestate", "baggage", "cookie"} & sent.keys()
     assert sent["authorization"] == "Bearer sk-0123456789"
+
+
+def test_an_id_of_ours_is_a_random_uuid() -> None:
+    ids = {new_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert {(str(uuid.UUID(each)) == each, uuid.UUID(each).version, uuid.UUID(each).variant) for each in ids} == {
+        (True, 4, uuid.RFC_4122)
+    }

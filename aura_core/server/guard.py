@@ -7,7 +7,6 @@ token).
 
 import random
 import re
-import uuid
 from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Any
@@ -134,8 +133,10 @@ def _name_of(host: str) -> tuple[str, bool]:
 
 def new_id() -> str:
     """An id for a request that came with none. It goes on to the provider, and some servers accept only UUIDs."""
-    # Random enough for an id; uuid4 asks the kernel for each.
-    return str(uuid.UUID(int=random.getrandbits(128), version=4))
+    # Random enough for an id; uuid4 asks the kernel for each. Version 4, RFC 9562's variant.
+    bits = random.getrandbits(128) & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def seen_of(scope: Scope) -> Seen | None:
@@ -165,11 +166,11 @@ def address_of(scope: Scope) -> str:
     return "" if (seen := seen_of(scope)) is None else seen.address
 
 
-def upstream_headers(scope: Scope) -> dict[str, str]:
+def upstream_headers(seen: Seen) -> dict[str, str]:
     """The headers that a plugin adds to its request: the id of this one, and a valid `traceparent` with a valid
     `tracestate` (W3C Trace Context, version 00); a client can choose no other."""
-    headers = {"x-request-id": request_id(scope)}
-    given = headers_of(scope)
+    headers = {"x-request-id": seen.request_id}
+    given = seen.headers
     parent = given.get(b"traceparent")
     if parent is not None and _TRACEPARENT.fullmatch(parent):
         headers["traceparent"] = parent.decode()

@@ -18,7 +18,7 @@ from aura_core.limits import WHOLE_ANSWER_LIMIT
 from aura_core.problems import Problem
 from aura_core.runtime import Runtime
 from aura_core.server.budgeted import share_of
-from aura_core.server.guard import address_of, client_of, request_id, upstream_headers
+from aura_core.server.guard import seen_of, upstream_headers
 from aura_core.server.request_body import count_texts
 from aura_core.server.uvicorn_protocol import CONNECTION, Protocol
 
@@ -62,13 +62,12 @@ class _Relayed:
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
         # It lives as long as its request is answered. Another ASGI server, or a test's client, has none.
         connection: Protocol | None = own[CONNECTION]() if CONNECTION in own else None
-        task = asyncio.current_task()
-        assert task is not None
-        abort: Callable[[], object] = connection.abort if connection is not None else task.cancel
+        abort: Callable[[], object] = connection.abort if connection is not None else _this_task().cancel
+        seen = seen_of(scope)
+        assert seen is not None  # the guard stands before all routes
         self._share = share_of(scope)
         count_texts(scope, self._question)
-        identity = request_id(scope)
-        context = AnswerContext(identity, time.time(), self._question)
+        context = AnswerContext(seen.request_id, time.time(), self._question)
         try:
             self._encoder = self._route.encoder(context)
         except BaseException as exc:  # SystemExit, too: it is the door's
@@ -78,11 +77,11 @@ class _Relayed:
             self._question,
             self._framing(),
             abort,
-            identity,
-            upstream_headers(scope),
+            seen.request_id,
+            upstream_headers(seen),
             self._share,
-            client_of(scope),
-            address_of(scope),
+            seen.client,
+            seen.address,
             self._opened.plugin,
         )
         if connection is not None:
@@ -227,6 +226,12 @@ _WHY = {
     " a stream.",
     "unavailable": FULL,
 }
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 async def _watch(receive: Receive, relay: Relay) -> None:

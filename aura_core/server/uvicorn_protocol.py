@@ -201,11 +201,15 @@ class Protocol(HttpToolsProtocol):
         scope[CONNECTION] = weakref.ref(self)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # trailers may arrive after the guard's checks: they are dropped (RFC 9110, 6.5.1)
-            super().on_header(name, value)
+        if not self._in_head:  # trailers may arrive after the guard's checks: they are dropped (RFC 9110, 6.5.1)
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        size = len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
         if size > HEADER_LIMIT:
             self._refuse("headers_too_large")
             raise httptools.HttpParserError("headers too large")
