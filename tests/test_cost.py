@@ -258,7 +258,7 @@ def _cost_of_requests(aura: AuraServer, path: str, body: dict[str, Any]) -> tupl
 @pytest.mark.parametrize(
     ("provider", "budget", "most_writes"),
     # The head with the token, the end; echo's token and end come together.
-    [("echo", 710, 1), ("ollama", 1230, 2), ("openai", 1870, 2)],
+    [("echo", 520, 1), ("ollama", 745, 2), ("openai", 1270, 2)],
 )
 def test_the_cost_of_a_request(
     tmp_path: Path,
