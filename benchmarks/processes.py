@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-TICK = os.sysconf("SC_CLK_TCK")
+CPUCLOCK_SCHED = 2
 
 
 class Missing(Exception):
@@ -64,12 +64,11 @@ def tree(pid: int) -> Iterator[int]:
 
 
 def cpu(pid: int) -> float:
-    """CPU seconds of one process."""
+    """CPU seconds of one process, with those of its threads that have ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return time.clock_gettime(~pid << 3 | CPUCLOCK_SCHED)  # as clock_getcpuclockid(3) makes it
     except OSError:
         return 0
-    return (int(fields[11]) + int(fields[12])) / TICK
 
 
 def memory(pid: int) -> int:

@@ -121,6 +121,11 @@ class Connection(InterimLimit):
             if self._answers > 1 or (not data.endswith(LAST_CHUNK) and self._has_begun_another()):
                 self._close()
 
+    def resume_reading(self, *how: Any, **more: Any) -> None:
+        """Called by aiohttp with each piece that somebody has read; nearly always reading was not paused."""
+        if self._reading_paused or getattr(self, "_buffer_paused", False):
+            super().resume_reading(*how, **more)
+
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Called by aiohttp with the head of each answer that it has read, and its body."""
         head, body = data
