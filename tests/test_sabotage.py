@@ -263,7 +263,7 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "no limit on a slow request": Sabotage(
         "server/uvicorn_protocol.py",
-        "self._timer = self.loop.call_at(due, self._give_up, due)",
+        "self._limit.set(REQUEST_TIMEOUT, self._give_up)",
         "pass",
         f"{FAULTS}::test_a_slow_client_does_not_keep_its_connection_forever[a head]",
     ),

@@ -300,11 +300,12 @@ def test_a_connection_knows_its_ends_as_uvicorn_does(host: str, loop: str, tmp_p
     class Told(Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            told.append((self.server, self.client, get_local_addr(transport), get_remote_addr(transport)))
+            told.append((self._server, self._client, get_local_addr(transport), get_remote_addr(transport)))
             transport.close()
 
     async def connect() -> None:
         config = uvicorn.Config(lambda: None, ws="none", log_config=None)
+        config.load()
         running, state = asyncio.get_running_loop(), ServerState()
         if host == "a Unix socket":
             server = await running.create_unix_server(lambda: Told(config, state, {}), tmp_path / "it")

@@ -1,23 +1,22 @@
-"""uvicorn's HTTP protocol with limits on what a client may send, and a way to drop a client that does not read."""
+"""A connection to uvicorn's server: HTTP/1.1 over httptools, with limits on what a client may send or leave unread."""
 
 import asyncio
 import math
 import re
 import sys
 import weakref
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+import uvicorn
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from aura_core.budget import FULL, Budget, Share
-from aura_core.deadline import fired_late
 from aura_core.limits import (
     FIRST_WRITE,
     FIRST_WRITE_SIZE,
@@ -26,7 +25,6 @@ from aura_core.limits import (
     LINGER,
     LINGER_SIZE,
     REQUEST_TIMEOUT,
-    SECOND_LOOK,
 )
 from aura_core.problems import Problem
 from aura_core.server.budgeted import SHARE
@@ -34,6 +32,7 @@ from aura_core.server.cycle import Cycle
 from aura_core.server.departures import Departures
 from aura_core.server.guard import NOT_KEPT, SEEN, new_id
 from aura_core.server.lazy_event import LazyEvent
+from aura_core.server.movable_timer import MovableTimer
 from aura_core.telemetry.refusals import Refusals
 
 CONNECTION = "aura_connection"
@@ -44,15 +43,16 @@ collector runs.
 """
 
 
-_NO_PIPELINE = deque[Any]()
-"""Of all connections: one request at a time is all that they take."""
+ASGI_VERSION = {"version": "3.0", "spec_version": "2.3"}
 
 
-class Protocol(HttpToolsProtocol):
-    """Adds what uvicorn (0.36 to 0.54, with httptools) lacks: a size limit on headers (it accepted 200 MB), time limits
-    on incoming requests and on unread answers (it waits forever), the body of a request that offers an upgrade (Java's
-    client sends such requests), disconnect detection for clients that pipeline, and a count of the bytes that each
-    connection holds: incomplete heads, bodies as they arrive, and unread ends of answers.
+class Protocol(asyncio.Protocol):
+    """What uvicorn makes for each connection, in place of its own protocol for httptools, which lacks: a size limit on
+    headers (it accepted 200 MB), time limits on incoming requests and on unread answers (it waits forever), the body of
+    a request that offers an upgrade (Java's client sends such requests), disconnect detection for clients that
+    pipeline, and a count of the bytes that each connection holds: incomplete heads, bodies as they arrive, and unread
+    ends of answers. It also takes a third of the CPU and of the memory. What uvicorn (0.36 to 0.54) uses of it is the
+    constructor, `shutdown`, and what it adds to `server_state`.
 
     One request at a time: bytes that follow a request before its answer is complete are discarded, and the connection
     closes after the answer. RFC 9112, 9.3.2 allows that, and no client that we know pipelines.
@@ -61,50 +61,82 @@ class Protocol(HttpToolsProtocol):
     request. What is not ready by then leaves as it comes.
     """
 
-    # Slots: with more than 30 attributes in it an object's dictionary takes five times the memory.
     __slots__ = (
+        "__weakref__",
+        "_answering_app",
+        "_app_state",
+        "_awaits_request",
         "_budget",
+        "_client",
         "_deaf",
         "_departures",
+        "_expects_100_continue",
         "_first",
         "_first_timer",
+        "_headers",
         "_held",
         "_in_head",
+        "_keep_alive",
+        "_limit",
         "_lingering",
+        "_loop",
         "_on_leave",
+        "_parser",
         "_pieces",
         "_plain_head",
         "_refusals",
+        "_scheme",
+        "_scope",
+        "_server",
+        "_server_state",
         "_share",
-        "_timer",
         "_unframed",
         "_unheard",
         "_unread_timer",
+        "_url",
         "_write_timeout",
+        "cycle",
+        "flow",
+        "transport",
     )
-    cycle: Cycle  # type: ignore[assignment]
 
     def __init__(
         self,
-        *args: Any,
+        config: uvicorn.Config,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
         write_timeout: float = 0,
         budget: Budget | None = None,
         refusals: Refusals | None = None,
         departures: Departures | None = None,
-        **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)
-        self.pipeline = _NO_PIPELINE
+        self._answering_app: Any = config.loaded_app
+        self._keep_alive = config.timeout_keep_alive
+        self._server_state = server_state
+        self._app_state = app_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._parser: Any = httptools.HttpRequestParser(self)
+        # What follows a request with `Connection: close` is discarded, and is no fault of that request.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._refusals = refusals
         self._departures = departures or Departures()
         self._write_timeout = write_timeout
         self._budget = budget or Budget()
+        self.transport: asyncio.Transport
+        self.flow: FlowControl
+        self.cycle: Cycle | None = None  # of the current request, or of the last one
+        self._scope: dict[str, Any]
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._expects_100_continue = False
         self._unframed = 0  # bytes since the last byte of a body: request line, headers, trailers
         self._in_head = self._deaf = self._lingering = False
         self._unheard = 0  # bytes discarded while it lingers
         self._pieces: list[bytes] | None = None  # of a body, from one read
         self._plain_head: bytes | None = None  # the head of a request that offers an upgrade, without that offer
-        self._timer: asyncio.TimerHandle | None = None
+        self._limit = MovableTimer(self._loop)
+        self._awaits_request = False  # whether the limit is that of a request
         self._unread_timer: asyncio.TimerHandle | None = None
         self._share: Share  # of the current request; its cycle closes it
         self._held = 0  # bytes of the budget that belong to the connection, not to a request's share
@@ -112,28 +144,34 @@ class Protocol(HttpToolsProtocol):
         self._first: list[bytes] | None = None  # the beginning of an answer, which is not written yet
         self._first_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        # As uvicorn has it, but for the addresses of TCP: it asks a copy of the socket, in seven system calls.
-        self.connections.add(self)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it has all that is used
+        self._server_state.connections.add(self)
         self.transport = transport
         self.flow = FlowControl(transport)
-        self.server = _known_address(transport, "sockname") or get_local_addr(transport)
-        self.client = _known_address(transport, "peername") or get_remote_addr(transport)
-        self.scheme = "https" if is_ssl(transport) else "http"
         self.flow._is_writable_event = LazyEvent(True)  # type: ignore[assignment]  # it has all that is used of it
+        # uvicorn asks a copy of the socket, in seven system calls.
+        self._server = _known_address(transport, "sockname") or get_local_addr(transport)
+        self._client = _known_address(transport, "peername") or get_remote_addr(transport)
+        self._scheme = "https" if is_ssl(transport) else "http"
         # Pause as soon as the kernel takes no more: further frames wait in the answer's buffer, where they are counted.
         transport.set_write_buffer_limits(high=0)
         self._in_head = True
-        self._start_timer()
+        self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
+        self._server_state.connections.discard(self)
+        self._limit.stop()
         self._stop_unread_timer()
         self._hold(0)
         self._take_first()
-        super().connection_lost(exc)
         if self.cycle is not None:
+            if not self.cycle.response_complete:
+                self.cycle.disconnected = True
+            self.cycle.message_event.set()
             self.cycle.lose_connection()
+        self.flow.resume_writing()
+        self.transport.close()
+        self._parser = None  # it refers to this connection
         if self._on_leave is not None:
             self._departures.tell(self._tell_leave)
 
@@ -143,14 +181,13 @@ class Protocol(HttpToolsProtocol):
             if self._unheard > LINGER_SIZE:
                 self.transport.close()
             return
-        if not self._answering and self._timer is None:
-            self._start_timer()  # empty lines between two requests do not start a message
+        if not self._awaits_request and not self._answering:
+            self._await_request()  # empty lines between two requests do not start a message
         self._unframed += len(data)
-        self._unset_keepalive_if_required()
         try:
             self._parse(data)
-        except httptools.HttpParserError as exc:
-            self.send_400_response(str(exc))
+        except httptools.HttpParserError:
+            self._refuse("invalid_request")
         if self._unframed > HEADER_LIMIT and not self._deaf:
             self._refuse("headers_too_large")
         if (self._in_head or self._held) and not self._deaf and not self._hold_own():
@@ -161,8 +198,11 @@ class Protocol(HttpToolsProtocol):
         self._refuse("too_many_streams")
         raise httptools.HttpParserError("too many streams")
 
+    def pause_writing(self) -> None:
+        self.flow.pause_writing()
+
     def resume_writing(self) -> None:
-        super().resume_writing()
+        self.flow.resume_writing()
         if self._held:
             self._hold_own()
 
@@ -181,7 +221,7 @@ class Protocol(HttpToolsProtocol):
 
     def _parse(self, data: bytes) -> None:
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
             self._hand_over_body()
         except httptools.HttpParserUpgrade as upgrade:
             # httptools treats the body as bytes of the other protocol. We support none: parse it without the offer.
@@ -192,79 +232,87 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if self._answering:
             raise httptools.HttpParserError("pipelined")
-        super().on_message_begin()
+        self._url = b""
+        self._headers = []
+        self._expects_100_continue = False
         if not self.transport.get_write_buffer_size():  # else the client still does not read: keep its timer
             self._stop_unread_timer()
         self._in_head = True
-        self._start_timer()
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
-        scope[CONNECTION] = weakref.ref(self)
+        self._await_request()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:  # trailers may arrive after the guard's checks: they are dropped (RFC 9110, 6.5.1)
             return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+            self._expects_100_continue = True
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        size = len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
+        size = len(self._url) + sum([len(name) + len(value) + 4 for name, value in self._headers])
         if size > HEADER_LIMIT:
             self._refuse("headers_too_large")
             raise httptools.HttpParserError("headers too large")
         self._check_framing()
-        if not self.url.startswith(b"/"):
+        if not self._url.startswith(b"/"):
             self._check_authority()
-        if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
+        if self._parser.should_upgrade() and any(name == b"upgrade" for name, _ in self._headers):
             self._plain_head = self._without_upgrade()
             return
         share = self._share = Share(self._budget)
-        self.scope[SHARE] = share  # type: ignore[literal-required]  # our own key
         self._start_cycle(share)
         self._in_head, self._unframed = False, 0
         if not share.grow(size):
             self._refuse_full()
 
     def _start_cycle(self, share: Share) -> None:
-        """What uvicorn does with a complete head, for a cycle of ours."""
-        version = self.parser.get_http_version()
-        target = httptools.parse_url(self.url)
+        version = self._parser.get_http_version()
+        target = httptools.parse_url(self._url)
         path = target.path.decode("ascii")
-        scope = self.scope
-        scope["http_version"] = version
-        scope["method"] = self.parser.get_method().decode("ascii")
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = target.path
-        scope["query_string"] = target.query or b""
-        self.cycle = Cycle(
-            self,
-            scope,  # type: ignore[arg-type]  # Litestar's type has keys that a router adds
-            share,
-            self.server_state.default_headers,
-            version != "1.0" and self.parser.should_keep_alive(),
-            self.expect_100_continue,
-        )
+        scope: Any = {
+            "type": "http",
+            "asgi": ASGI_VERSION,
+            "http_version": version,
+            "server": self._server,
+            "client": self._client,
+            "scheme": self._scheme,
+            "root_path": "",
+            "headers": self._headers,
+            "state": self._app_state.copy(),
+            "method": self._parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": target.path,
+            "query_string": target.query or b"",
+            CONNECTION: weakref.ref(self),
+            SHARE: share,
+        }
+        keep_alive = version != "1.0" and self._parser.should_keep_alive()
+        headers = self._server_state.default_headers
+        self.cycle = Cycle(self, scope, share, headers, keep_alive, self._expects_100_continue)
         self._first = []
-        task = self.loop.create_task(self.cycle.run(self.app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+        task = self._loop.create_task(self._current.run(self._answering_app))
+        tasks = self._server_state.tasks
+        task.add_done_callback(tasks.discard)
+        tasks.add(task)
 
     def _check_framing(self) -> None:
         """Refuse every transfer coding but `chunked`: llhttp accepts `identity, chunked`, and a proxy in front may
         parse it differently (CWE-444). With HTTP/1.0 every coding is refused (RFC 9112, 6.1)."""
-        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
-        if codings and (codings != [b"chunked"] or self.parser.get_http_version() == "1.0"):
+        codings = [value.strip().lower() for name, value in self._headers if name == b"transfer-encoding"]
+        if codings and (codings != [b"chunked"] or self._parser.get_http_version() == "1.0"):
             raise httptools.HttpParserError("transfer-encoding")
 
     def _check_authority(self) -> None:
         """Refuse an absolute target whose host differs from the header Host: the guard checks only the header."""
-        scheme, separator, rest = self.url.partition(b"://")
+        scheme, separator, rest = self._url.partition(b"://")
         if not separator:
             return
         authority = re.split(rb"[/?#]", rest, maxsplit=1)[0].lower()
         port = b":443" if scheme.lower() == b"https" else b":80"
-        hosts = [value.strip().lower().removesuffix(port) for name, value in self.headers if name == b"host"]
+        hosts = [value.strip().lower().removesuffix(port) for name, value in self._headers if name == b"host"]
         if hosts != [authority.removesuffix(port)]:
             raise httptools.HttpParserError("host")
 
@@ -275,32 +323,45 @@ class Protocol(HttpToolsProtocol):
         self._pieces.append(body)
 
     def _hand_over_body(self) -> None:
-        """Give uvicorn all pieces of a body from one read together: it copies the body so far for every piece, and a
-        piece may be one byte."""
+        """Give the application all pieces of a body from one read together: a piece may be one byte."""
         pieces, self._pieces = self._pieces, None
         if not pieces or self._deaf:
             return
+        cycle = self._current
+        if cycle.response_complete:
+            return
         body = b"".join(pieces)
-        if self.cycle.response_complete or self._share.grow(len(body)):
-            super().on_body(body)
-        else:
+        if not self._share.grow(len(body)):
             self._refuse_full()
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def _without_upgrade(self) -> bytes:
-        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
-        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        lines = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, self._parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self._headers if header[0] != b"upgrade"]
         return b"\r\n".join([*lines, b"", b""])
 
     def on_message_complete(self) -> None:
         if self._plain_head is not None:
             return  # only the head of the request has been parsed
         self._hand_over_body()
-        self._stop_timer()
-        super().on_message_complete()
+        self._limit.clear()
+        self._awaits_request = False
+        cycle = self._current
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
 
     def on_response_complete(self) -> None:
+        """Called by the cycle."""
         self._write_first()
-        super().on_response_complete()
+        self._server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if not self._deaf and not self._current.more_body:
+                self._limit.set(self._keep_alive, self.transport.close)
         unread = self.transport.get_write_buffer_size()
         if unread:  # counted even where it is too much: it is here, and keeps more from coming
             self._budget.held += unread - self._held
@@ -316,7 +377,7 @@ class Protocol(HttpToolsProtocol):
         if unread >= before:
             self.transport.abort()
         else:
-            self._unread_timer = self.loop.call_later(self._write_timeout, self._expect_reading, unread)
+            self._unread_timer = self._loop.call_later(self._write_timeout, self._expect_reading, unread)
 
     def _stop_unread_timer(self) -> None:
         if self._unread_timer is not None:
@@ -330,7 +391,7 @@ class Protocol(HttpToolsProtocol):
         """
         self._on_leave = callback
         self.flow.resume_reading()  # only reading tells
-        if self.cycle.disconnected:
+        if self._current.disconnected:
             self._tell_leave()
         return self._forget_leave
 
@@ -344,14 +405,14 @@ class Protocol(HttpToolsProtocol):
 
     def write_soon(self, data: bytes) -> None:
         """Write a part of an answer, its beginning together with what follows at once."""
-        if self._first is None or not self.cycle.response_started:  # 100 Continue does not wait
+        if self._first is None or not self._current.response_started:  # 100 Continue does not wait
             self.transport.write(data)
             return
         self._first.append(data)
         if len(data) > FIRST_WRITE_SIZE:
             self._write_first()
         elif self._first_timer is None:
-            self._first_timer = self.loop.call_later(FIRST_WRITE, self._write_first)
+            self._first_timer = self._loop.call_later(FIRST_WRITE, self._write_first)
 
     def _write_first(self) -> None:
         if (first := self._take_first()) and not self.transport.is_closing():
@@ -368,7 +429,7 @@ class Protocol(HttpToolsProtocol):
     def close_after_answer(self) -> None:
         """Close once everything is written; where the connection was to stay, something failed."""
         self._write_first()
-        if self.cycle.keep_alive:
+        if self._current.keep_alive:
             self.transport.close()
         else:
             self._leave()
@@ -384,7 +445,7 @@ class Protocol(HttpToolsProtocol):
         """
         if not self.transport.is_closing():
             body = b"".join(frames)
-            if self.cycle.chunked_encoding:
+            if self._current.chunked_encoding:
                 body = b"%x\r\n%b\r\n" % (len(body), body)
             self.transport.write(body if self._first is None else self._take_first() + body)
         return not self.flow.write_paused
@@ -400,49 +461,48 @@ class Protocol(HttpToolsProtocol):
             waiting += _in_kernel(sock.fileno())
         return waiting
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse("invalid_request")
+    def shutdown(self) -> None:
+        """Called by uvicorn: close now, or after the answer."""
+        if self._answering:
+            self._current.keep_alive = False
+        else:
+            self.transport.close()
+
+    @property
+    def _current(self) -> Cycle:
+        assert self.cycle is not None
+        return self.cycle
 
     @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _start_timer(self) -> None:
-        self._stop_timer()
-        due = self.loop.time() + REQUEST_TIMEOUT
-        self._timer = self.loop.call_at(due, self._give_up, due)
+    def _await_request(self) -> None:
+        self._awaits_request = True
+        self._limit.set(REQUEST_TIMEOUT, self._give_up)
 
-    def _give_up(self, due: float) -> None:
-        now = self.loop.time()
-        if fired_late(due, now):
-            self._timer = self.loop.call_at(now + SECOND_LOOK, self._give_up, math.inf)  # the last look
-        else:
-            self._refuse("request_timeout")
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _give_up(self) -> None:
+        self._refuse("request_timeout")
 
     def _refuse(self, code: str) -> None:
         """Ignore all further input. An answer under way continues; otherwise send the reason."""
         if self._deaf or self.transport.is_closing():
             return
         self._deaf = True
-        self._stop_timer()
-        if self._answering and not self.cycle.more_body:
-            self.cycle.keep_alive = False
+        self._limit.clear()
+        if self._answering and not self._current.more_body:
+            self._current.keep_alive = False
             return
-        if self._in_head or not self.cycle.response_started:
+        if self._in_head or not self._current.response_started:
             self._say(Problem(code, _DETAILS[code], 1 if code == "too_many_streams" else None))
         self._leave()
 
     def _say(self, problem: Problem) -> None:
-        own: dict[str, Any] = {} if self._in_head else self.cycle.scope  # type: ignore[assignment]
+        own: dict[str, Any] = {} if self._in_head else self._current.scope  # type: ignore[assignment]
         seen = own.get(SEEN)  # if the guard has
         identity = new_id() if seen is None else seen.request_id
         if self._refusals is not None:
-            address = self.client[0] if self.client else ""
+            address = self._client[0] if self._client else ""
             self._refusals.note(problem, identity, client_address=address, path=own.get("path", ""))
         body = problem.body(identity)
         headers = [(name.encode(), value.encode()) for name, value in problem.headers().items()]
@@ -461,16 +521,15 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._write_first()
-        if not (self._in_head or self.cycle.more_body):
+        if not (self._in_head or self._current.more_body):
             self.transport.close()
             return
         self._deaf = self._lingering = True
         if self._answering:  # to its route, this is a client that disconnected
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self._current.disconnected = True
+            self._current.message_event.set()
             self._tell_leave()
-        self._stop_timer()
-        self._timer = self.loop.call_later(LINGER, self.transport.close)
+        self._limit.set(LINGER, self.transport.close)
         self.flow.resume_reading()
         self.transport.write_eof()
 
