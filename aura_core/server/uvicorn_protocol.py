@@ -41,8 +41,6 @@ CONNECTION = "aura_connection"
 A strong one would make a cycle, as the connection refers to the scope: both would stay in memory until the garbage
 collector runs.
 """
-
-
 ASGI_VERSION = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -51,8 +49,8 @@ class Protocol(asyncio.Protocol):
     headers (it accepted 200 MB), time limits on incoming requests and on unread answers (it waits forever), the body of
     a request that offers an upgrade (Java's client sends such requests), disconnect detection for clients that
     pipeline, and a count of the bytes that each connection holds: incomplete heads, bodies as they arrive, and unread
-    ends of answers. It also takes a third of the CPU and of the memory. What uvicorn (0.36 to 0.54) uses of it is the
-    constructor, `shutdown`, and what it adds to `server_state`.
+    ends of answers. What uvicorn (0.36 to 0.54) uses of it is the constructor, `shutdown`, and what it adds to
+    `server_state`.
 
     One request at a time: bytes that follow a request before its answer is complete are discarded, and the connection
     closes after the answer. RFC 9112, 9.3.2 allows that, and no client that we know pipelines.
