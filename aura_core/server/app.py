@@ -150,9 +150,11 @@ def own_app(runtime: Runtime) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         yield
-        await runtime.close()
-        if metrics is not None:
-            metrics.count_ended()
+        try:
+            await runtime.close()
+        finally:
+            if metrics is not None:
+                metrics.count_ended()
 
     app = _Litestar(
         route_handlers=[

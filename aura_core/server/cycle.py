@@ -37,8 +37,9 @@ class Connection(Protocol):
 
 
 class Cycle:
-    """Stands in for uvicorn's `RequestResponseCycle`, with the same checks and the same bytes, for half of the CPU:
-    uvicorn looks at each header with two patterns, and makes an event with a queue for each request.
+    """Stands in for uvicorn's `RequestResponseCycle`, with the same bytes and, but for bodies with HTTP/1.0, the same
+    checks, for half of the CPU: uvicorn looks at each header with two patterns, and makes an event with a queue for
+    each request.
 
     It gives the request's share back when the application has ended, however it ends.
     """

@@ -348,8 +348,10 @@ class Protocol(asyncio.Protocol):
         self._limit.clear()
         self._awaits_request = False
         cycle = self._current
-        if not cycle.response_complete:
-            cycle.more_body = False
+        cycle.more_body = False
+        if cycle.response_complete:  # a refusal; the connection may stay for the next request
+            self._expect_another()
+        else:
             cycle.message_event.set()
 
     def on_response_complete(self) -> None:
@@ -358,8 +360,8 @@ class Protocol(asyncio.Protocol):
         self._server_state.total_requests += 1
         if not self.transport.is_closing():
             self.flow.resume_reading()
-            if not self._deaf and not self._current.more_body:
-                self._limit.set(self._keep_alive, self.transport.close)
+            if not self._current.more_body:
+                self._expect_another()
         unread = self.transport.get_write_buffer_size()
         if unread:  # counted even where it is too much: it is here, and keeps more from coming
             self._budget.held += unread - self._held
@@ -439,7 +441,7 @@ class Protocol(asyncio.Protocol):
     def write(self, frames: list[bytes]) -> bool:
         """Write a piece of a body, in a chunk where the client knows chunks. Returns whether there is room for more.
 
-        Only for pieces of a stream: uvicorn's `send` does the same in a coroutine, after a dozen checks.
+        Only for pieces of a stream: the cycle's `send` does the same in a coroutine, after its checks.
         """
         if not self.transport.is_closing():
             body = b"".join(frames)
@@ -458,6 +460,10 @@ class Protocol(asyncio.Protocol):
         if (sock := self.transport.get_extra_info("socket")) is not None:
             waiting += _in_kernel(sock.fileno())
         return waiting
+
+    def _expect_another(self) -> None:
+        if not self._deaf:
+            self._limit.set(self._keep_alive, self.transport.close)
 
     def shutdown(self) -> None:
         """Called by uvicorn: close now, or after the answer."""

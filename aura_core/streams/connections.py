@@ -163,12 +163,23 @@ class Connection(InterimLimit):
         """Called by aiohttp when it does not reuse the connection.
 
         While reading is paused for a slow client, TLS could not say goodbye: it would first wait up to 30 s for the
-        bytes that are not read, and the server would go on generating.
+        bytes that are not read, and the server would go on generating. And a request that a server does not read would
+        wait, with its prompt, for as long as the server lives.
         """
-        if self._reading_paused:
+        if self._reading_paused or self._unsent:
             self.abort()
         else:
             super().close()
+
+    @property
+    def should_close(self) -> bool:
+        """Asked by aiohttp when a response is over: a server may answer before it has read the whole request, and reads
+        no further; the next request would wait behind the rest."""
+        return super().should_close or self._unsent
+
+    @property
+    def _unsent(self) -> bool:
+        return self.transport is not None and self.transport.get_write_buffer_size() > 0
 
     def _close(self) -> None:
         self.force_close()
@@ -215,7 +226,8 @@ class Connector(aiohttp.TCPConnector):
         if not isinstance(req, Request):
             return await super().connect(req, *args, **more)
         found = await self.take(req, req.fresh, *args, **more)
-        req.connection = found.protocol
+        if isinstance(found.protocol, Connection):
+            req.connection = found.protocol
         return found
 
     async def take(self, req: ClientRequest, fresh: bool, *args: Any, **more: Any) -> Any:

@@ -75,17 +75,24 @@ class PreparedPost:
     makes an address, headers, a request, a task that writes it, and a response each time; an open answer takes less
     memory.
 
-    It follows no redirect, decodes nothing, and replaces stale connections, as `session` does.
+    It follows no redirect, asks for no coding and decodes none, and replaces stale connections, as `session` does.
     """
 
     def __init__(self, own: aiohttp.ClientSession, url: str, headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        """`headers` go with every request."""
+        """`headers` go with every request, in lower case."""
         connector = own.connector
         assert isinstance(connector, Connector)
         self._connector = connector
         # It names the connection, and is never sent itself.
         loop = asyncio.get_running_loop()
-        target = Request("POST", URL(url), headers=headers, loop=loop, session=own, skip_auto_headers=["content-type"])
+        target = Request(
+            "POST",
+            URL(url),
+            headers={"accept-encoding": "identity", **headers},
+            loop=loop,
+            session=own,
+            skip_auto_headers=["content-type"],
+        )
         self._target = target
         self._begin = b"POST %b HTTP/1.1\r\n" % target.url.raw_path_qs.encode()
         usual = [(name.lower().encode(), value.encode()) for name, value in target.headers.items()]

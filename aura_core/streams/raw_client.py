@@ -41,35 +41,41 @@ class RawClient:
         self._connect_timeout = connect_timeout
         self._headers = headers
         # What an SDK makes anew for each request although it is the same: the options, whose defaults it copies deeply,
-        # and the address, which it parses and merges.
+        # and the address, which it parses and merges. If it changes how it does that, this is only slower.
         self._options = lru_cache(maxsize=64)(self._make_options)
-        sdk._prepare_url = lru_cache(maxsize=64)(sdk._prepare_url)
+        if prepare := getattr(sdk, "_prepare_url", None):
+            sdk._prepare_url = lru_cache(maxsize=64)(prepare)
 
     async def post(
         self, path: str, content: bytes, model: str, headers: Mapping[str, str] = _NO_HEADERS
     ) -> AiohttpBody:
         """Send a request; the caller reads the response's body, and then closes it. Raises ProviderError."""
-        given = {"headers": {**self._headers, **headers}, "content": content}
+        own = {**self._headers, **headers}
+        options = self._options(path)
+        # An SDK has no type for a raw streamed response; it returns a `cast_to`.
+        how = {"cast_to": httpx2.Response, "stream": True, "stream_cls": self._stream_class}
         try:
-            # What its own `post` calls. An SDK has no type for a raw streamed response; it returns a `cast_to`.
-            response = await self._sdk.request(
-                httpx2.Response,
-                self._options(path).model_copy(update=given),
-                stream=True,
-                stream_cls=self._stream_class,
-            )
+            if options is None:
+                response = await self._sdk.post(path, content=content, options={"headers": own}, **how)
+            else:  # what its own `post` calls
+                asked = options.model_copy(update={"headers": own, "content": content})
+                response = await self._sdk.request(options=asked, **how)
         except self._error as exc:
             raise request_error(self.server, exc, model, self._connect_timeout) from exc
         return AiohttpBody(response, self.server.name)
 
     def _make_options(self, path: str) -> Any:
-        """An SDK's options of a request, without headers and content."""
+        """An SDK's options of a request, without headers and content; None if it has none that can be kept."""
         sdk = self._sdk
         package, _, _ = self._stream_class.__module__.partition(".")
-        options = import_module(f"{package}._models").FinalRequestOptions
-        # An SDK makes this key with random numbers of the system, even where it has no header for it.
-        key = {"idempotency_key": "-"} if sdk._idempotency_header is None else {}
-        return options.construct(method="post", url=path, max_retries=sdk.max_retries, timeout=sdk.timeout, **key)
+        try:
+            kind = import_module(f"{package}._models").FinalRequestOptions
+            # An SDK makes this key with random numbers of the system, even where it has no header for it.
+            key = {"idempotency_key": "-"} if sdk._idempotency_header is None else {}
+            made = kind.construct(method="post", url=path, max_retries=sdk.max_retries, timeout=sdk.timeout, **key)
+        except (AttributeError, ImportError):
+            return None
+        return made if hasattr(made, "model_copy") else None
 
     async def get(self, path: str) -> bytes:
         """The body of a response. Raises ProviderError."""
