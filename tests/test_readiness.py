@@ -185,7 +185,8 @@ def test_after_the_delay_it_refuses_while_an_answer_goes_on(tmp_path: Path) -> N
         slow,
         slow.stream("POST", f"{aura.url}/api/agents/slow/chat/stream", json={"prompt": "a"}) as answer,
     ):
-        assert "event: token" in answer.iter_lines()
+        lines = answer.iter_lines()  # kept: httpx closes the connection with it
+        assert "event: token" in lines
         begin = time.monotonic()
         aura.popen.terminate()
         while (outcome := _ask(aura)) == "done":
