@@ -61,7 +61,7 @@ class Protocol(asyncio.Protocol):
 
     __slots__ = (
         "__weakref__",
-        "_answering_app",
+        "_app",
         "_app_state",
         "_awaits_request",
         "_budget",
@@ -84,7 +84,6 @@ class Protocol(asyncio.Protocol):
         "_plain_head",
         "_refusals",
         "_scheme",
-        "_scope",
         "_server",
         "_server_state",
         "_share",
@@ -109,7 +108,7 @@ class Protocol(asyncio.Protocol):
         refusals: Refusals | None = None,
         departures: Departures | None = None,
     ) -> None:
-        self._answering_app: Any = config.loaded_app
+        self._app: Any = config.loaded_app
         self._keep_alive = config.timeout_keep_alive
         self._server_state = server_state
         self._app_state = app_state
@@ -124,7 +123,6 @@ class Protocol(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.flow: FlowControl
         self.cycle: Cycle | None = None  # of the current request, or of the last one
-        self._scope: dict[str, Any]
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects_100_continue = False
@@ -291,7 +289,7 @@ class Protocol(asyncio.Protocol):
         headers = self._server_state.default_headers
         self.cycle = Cycle(self, scope, share, headers, keep_alive, self._expects_100_continue)
         self._first = []
-        task = self._loop.create_task(self._current.run(self._answering_app))
+        task = self._loop.create_task(self._current.run(self._app))
         tasks = self._server_state.tasks
         task.add_done_callback(tasks.discard)
         tasks.add(task)

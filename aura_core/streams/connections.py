@@ -97,6 +97,11 @@ class Connection(InterimLimit):
         self._answers = 0  # heads since the last request
         self._ended = False  # whether the body is complete
 
+    @property
+    def reused(self) -> bool:
+        """Whether it has served another request before this one."""
+        return self.requests > 1
+
     def set_response_params(self, **params: Any) -> None:
         """Called by aiohttp with each request, before it is written."""
         self.requests += 1
@@ -196,7 +201,7 @@ class Request(ClientRequest):
     @property
     def reused(self) -> bool:
         """Whether its connection has served another request before."""
-        return self.connection is not None and self.connection.requests > 1
+        return self.connection is not None and self.connection.reused
 
 
 class Response(ClientResponse):
@@ -250,6 +255,12 @@ class Connector(aiohttp.TCPConnector):
                 kept.release()
 
 
+def went_stale(connection: Any, exc: aiohttp.ClientConnectionError) -> bool:
+    """Whether a reused connection ended before the first byte of the response."""
+    reused = isinstance(connection, Connection) and connection.reused
+    return reused and not connection.heard and not isinstance(exc, TimeoutError)
+
+
 async def replace_stale(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
     """Repeat a request once, immediately, on a new connection if a reused one was stale: it ended before the first byte
     of the response, or the status is 408. The server closed it while the request was on its way, and has not
@@ -258,7 +269,7 @@ async def replace_stale(request: ClientRequest, handler: ClientHandlerType) -> C
     try:
         response = await handler(request)
     except aiohttp.ClientConnectionError as exc:
-        if isinstance(exc, TimeoutError) or not request.reused or request.connection.heard:  # type: ignore[union-attr]
+        if not went_stale(request.connection, exc):
             raise
     else:
         if response.status != STALE or not request.reused:

@@ -8,7 +8,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from aura_core.streams.connections import READ_AHEAD, STALE, Connection, Connector, Request
+from aura_core.streams.connections import READ_AHEAD, STALE, Connection, Connector, Request, went_stale
 
 Headers = Iterable[tuple[bytes, bytes]]
 SWITCHING = 101  # it ends a request, unlike the other interim responses
@@ -106,14 +106,13 @@ class PreparedPost:
         while True:
             connection = await self._connect(fresh, timeout)
             protocol = connection.protocol
-            reused = isinstance(protocol, Connection) and protocol.requests > 0
             try:
                 answer = await _ask(connection, (head, content), timeout, self._target)
             except aiohttp.ClientConnectionError as exc:
-                if isinstance(exc, TimeoutError) or not reused or protocol.heard:
+                if not went_stale(protocol, exc):
                     raise
             else:
-                if answer.status != STALE or not reused:
+                if answer.status != STALE or not (isinstance(protocol, Connection) and protocol.reused):
                     return answer
                 answer.close()
             fresh = True
