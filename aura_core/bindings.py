@@ -51,6 +51,7 @@ class Bindings:
         self._agents = agents
         self._providers = providers
         # What stays true for a version of the agents; the identities of their parts are unique for as long.
+        self._bounds: dict[tuple[int, str | None], Bound] = {}  # by the agent, and the provider of those without one
         self._streaming: dict[tuple[str, str, int], bool] = {}  # see `streams`
         self._checked: set[tuple[int, type]] = set()  # options that their plugin takes, by identity and its Struct
         self._version = -1
@@ -69,7 +70,11 @@ class Bindings:
             raise Problem("agent_invalid", entry.error or "The agent's file is broken.")
         if entry.agent.front_matter.provider is None:
             await self._providers.choose()
-        return self._bound(entry.agent)
+        self._forget_old()
+        key = id(entry.agent), self._providers.chosen
+        if (bound := self._bounds.get(key)) is None:
+            bound = self._bounds[key] = self._bound(entry.agent)
+        return bound
 
     def _bound(self, agent: Agent) -> Bound:
         """The agent with its instance, and those of its fallback that can be asked. Raises Problem where the agent's
@@ -117,6 +122,7 @@ class Bindings:
     def _forget_old(self) -> None:
         if self._version != self._agents.version:
             self._version = self._agents.version
+            self._bounds.clear()
             self._streaming.clear()
             self._checked.clear()
 

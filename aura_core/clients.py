@@ -22,7 +22,7 @@ class Client(msgspec.Struct, frozen=True):
 
     def sees(self, agent_id: str) -> bool:
         """Whether the client may know of an agent with this id."""
-        return any(pattern == "*" or fnmatchcase(agent_id.lower(), pattern) for pattern in self.agents)
+        return "*" in self.agents or any(fnmatchcase(agent_id.lower(), pattern) for pattern in self.agents)
 
 
 DEFAULT = Client("default", operator=True)

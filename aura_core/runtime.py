@@ -183,7 +183,7 @@ class Runtime:
         self.check_room(client)
         if share is not None and not share.grow(ANSWER_RESERVE):
             raise Problem("too_many_streams", FULL, retry_after=1)
-        if all(each.instance.full for each in (bound, *bound.fallback)):
+        if bound.instance.full and all(each.instance.full for each in bound.fallback):
             raise Problem("too_many_streams", _all_full(bound), retry_after=1)
         spans = None
         if self.traces is not None:

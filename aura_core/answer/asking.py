@@ -69,6 +69,7 @@ class Asking:
         self.detail = self.upstream_id = ""
         self.attempts: list[Attempt] = []
         self.over = False
+        self._last_words = False  # the task ends with the step that it is in
         self.first_token_at: float | None = None
         self._owner = owner
         self._answer_began = owner.started_at
@@ -89,7 +90,7 @@ class Asking:
     def stop(self) -> None:
         """Ignore further output and cancel the plugin, which closes its connection; don't wait for that."""
         self.over = True
-        if self.task.done() or self._reaper is not None or asyncio.current_task() is self.task:
+        if self._last_words or self.task.done() or self._reaper is not None or asyncio.current_task() is self.task:
             return
         self.task.cancel()
         self._reaper = self._loop.call_later(CLEANUP_LIMIT, self._abandon)
@@ -127,6 +128,7 @@ class Asking:
             if self.over:
                 return
             if self.finish_reason is not None:
+                self._last_words = True
                 self._owner.on_answer()
                 return
             self.note("error", failure.code, failure)
@@ -146,9 +148,10 @@ class Asking:
                 await self._relay(iterator)
             finally:
                 # A generator that ended or raised is closed already; one that we stopped reading is not.
-                aclose = getattr(iterator, "aclose", None)
-                if aclose is not None:
-                    await aclose()
+                if getattr(iterator, "ag_frame", iterator) is not None:
+                    aclose = getattr(iterator, "aclose", None)
+                    if aclose is not None:
+                        await aclose()
         except BaseException as exc:  # SystemExit, a stray CancelledError, anything: it comes from the plugin
             return self._explain(exc)
         if self.finish_reason is not None:

@@ -8,13 +8,11 @@ from aura_core.types import Usage
 
 def checked(usage: Usage) -> Usage:
     """The same counts, with 0 for whatever is not a whole number above 0; none is larger than a client can hold."""
-    return Usage(
-        _count(usage.prompt),
-        _count(usage.completion),
-        _count(usage.cache_read),
-        _count(usage.cache_write),
-        _count(usage.reasoning),
-    )
+    counts = usage.prompt, usage.completion, usage.cache_read, usage.cache_write, usage.reasoning
+    for count in counts:
+        if type(count) is not int or not 0 <= count <= LARGEST_NUMBER:
+            return Usage(*map(_count, counts))
+    return usage
 
 
 def total(usage: Usage) -> int:

@@ -94,7 +94,7 @@ class Relay:
         else:
             self._fallback = None
             self._ask(candidates)
-        self._tick()
+        self._watch_until(min(self._asking.deadline, self.started_at + _first_look(limits)))
 
     # The consumer's side
 
@@ -140,9 +140,13 @@ class Relay:
 
     def close(self) -> None:
         """Release everything: the consumer has all frames, or is gone. The upstream connection closes; don't wait."""
+        ended = self._buffer.ended
         self._buffer.close()
         self._stop_timer()
-        self._let_go()
+        if ended:
+            self._asking.stop()  # its clean-up may still run
+        else:
+            self._let_go()
 
     @property
     def closed(self) -> bool:
@@ -295,8 +299,11 @@ class Relay:
     # Limits
 
     def _watch_until(self, when: float) -> None:
-        if when < (math.inf if self._timer is None else self._timer.when()):
-            self._stop_timer()
+        if self._timer is not None:
+            if when >= self._timer.when():
+                return
+            self._timer.cancel()
+        if when < math.inf:
             self._timer = self._loop.call_at(when, self._tick, when)
 
     def _stop_timer(self) -> None:
@@ -373,3 +380,9 @@ class Relay:
         if self._buffer.waited_for and not self._buffer.ended and self._framing.ping:
             self._buffer.put(self._framing.ping)
         return now + min(ping, write)
+
+
+def _first_look(limits: Limits) -> float:
+    """The seconds until a limit may pass that does not depend on who is asked."""
+    bounds = limits.idle_timeout, limits.total_timeout, limits.write_timeout, limits.heartbeat
+    return min(filter(None, bounds), default=math.inf)

@@ -118,8 +118,9 @@ class Cycle:
                 connection.write_soon(b"HTTP/1.1 100 Continue\r\n\r\n")
                 self.waiting_for_100_continue = False
             connection.flow.resume_reading()
-            await self.message_event.wait()
-            self.message_event.clear()
+            if not self.message_event.is_set:
+                await self.message_event.wait()
+            self.message_event.is_set = False
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
         body, self.body = bytes(self.body), bytearray()
@@ -159,13 +160,11 @@ class Cycle:
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
         lines = [STATUS_LINE[status]]
         closes = False
-        for given, value in headers:
-            name = _checked_name(given)
-            if name in _FRAMING:
-                closes = self._note_framing(name, value) or closes
-            lines += (name, b": ", value, b"\r\n")
-        if HEADER_VALUE_RE.search(b"".join([value for _, value in headers])):
-            raise RuntimeError("Invalid HTTP header value.")
+        for name, value in headers:
+            line, framing = _line(name, value)
+            if framing:
+                closes = self._note_framing(framing, value) or closes
+            lines.append(line)
         if not self.keep_alive and not closes:
             lines.append(b"connection: close\r\n")
         if self.chunked_encoding is None and status not in (204, 304) and self.scope["method"] != "HEAD":
@@ -201,9 +200,12 @@ class Cycle:
             connection.write_soon(body)
 
 
-@lru_cache(maxsize=256)
-def _checked_name(name: bytes) -> bytes:
-    """The name of a header as it is written. Raises RuntimeError."""
+@lru_cache(maxsize=256)  # nearly all headers of an answer are those of the answer before
+def _line(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """A header as it is written, and its name if it says how the answer ends. Raises RuntimeError."""
     if HEADER_RE.search(name):
         raise RuntimeError("Invalid HTTP header name.")
-    return name.lower()
+    if HEADER_VALUE_RE.search(value):
+        raise RuntimeError("Invalid HTTP header value.")
+    name = name.lower()
+    return b"%b: %b\r\n" % (name, value), name if name in _FRAMING else b""

@@ -74,24 +74,26 @@ class Guard:
         for name, value in scope["headers"]:
             # A second Host or Origin must not pass behind a good first one.
             headers[name] = b"%b,%b" % (headers[name], value) if name in headers else value
-        given = headers.get(b"x-request-id", b"")
-        identity = given if _GOOD_ID.fullmatch(given) else new_id().encode()
+        given = headers.get(b"x-request-id")
+        identity = given if given and _GOOD_ID.fullmatch(given) else new_id().encode()
         own: dict[str, Any] = scope  # type: ignore[assignment]  # it holds keys of ours, too
         address = self._addresses.of(scope, headers.get(b"x-forwarded-for"))
         # One key for all: with a few more the dictionary takes twice the memory.
         seen = own[SEEN] = Seen(headers, identity.decode(), address, self._doors, self._refusals)
         extra = [(b"x-request-id", identity)]
-        origin = headers.get(b"origin", b"").decode("latin-1").lower()
-        if origin in self._origins:
+        origin = headers[b"origin"].decode("latin-1").lower() if b"origin" in headers else ""
+        allowed = origin in self._origins
+        if allowed:
             extra += _cors(headers[b"origin"])
         send = _with_headers(send, extra)
+        preflight = allowed and _is_preflight(scope, headers)
         try:
             seen.client = self._check(scope["path"], headers, origin)
         except Problem as problem:
             # A preflight carries no token; it is answered below.
-            if not (problem.code == "unauthorized" and _is_preflight(scope, headers, origin in self._origins)):
+            if not (problem.code == "unauthorized" and preflight):
                 return send_problem(problem, scope, send)
-        if _is_preflight(scope, headers, origin in self._origins):
+        if preflight:
             return _answer(send, 204, _preflight(headers), b"")
         return self._app(scope, receive, send)
 
@@ -232,9 +234,9 @@ def _same_host(origin: str, host: str) -> bool:
     return rest == host or rest == host.removesuffix(":443" if scheme == "https" else ":80")
 
 
-def _is_preflight(scope: Scope, headers: dict[bytes, bytes], allowed: bool) -> bool:
-    preflight = scope["type"] == ScopeType.HTTP and scope["method"] == "OPTIONS"
-    return preflight and allowed and b"access-control-request-method" in headers
+def _is_preflight(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    asked = scope["type"] == ScopeType.HTTP and scope["method"] == "OPTIONS"
+    return asked and b"access-control-request-method" in headers
 
 
 _EXPOSED = b"X-Request-Id, Retry-After, Retry-After-Ms, X-Should-Retry, Aura-Heartbeat"

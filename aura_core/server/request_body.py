@@ -27,6 +27,7 @@ _LONE = re.compile(
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
 _PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_JSON = b"application/json"
 _MISSING = "Object missing required field `"
 _LONGEST = 12  # bytes of the escapes of one character
 
@@ -59,10 +60,10 @@ async def read(scope: Scope, receive: Receive, limit: int) -> bytearray:
     """The raw body, if it is declared as JSON and has at most `limit` bytes (0: no limit). It counts in the request's
     share. Raises Problem."""
     headers = headers_of(scope)
-    declared = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if declared != b"application/json":
+    declared = headers.get(b"content-type", b"")
+    if declared != _JSON and declared.partition(b";")[0].strip().lower() != _JSON:
         raise Problem("unsupported_media_type", "Send the header 'Content-Type: application/json'.")
-    if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
+    if b"content-encoding" in headers and headers[b"content-encoding"].strip().lower() not in (b"", b"identity"):
         raise Problem("unsupported_media_type", "Send the body uncompressed, without the header 'Content-Encoding'.")
     most = limit or math.inf
     share = share_of(scope)
@@ -113,13 +114,17 @@ def count_texts(scope: Scope, question: Question) -> None:
     as it has been encoded for the provider.
     """
     share = share_of(scope)
-    texts = [message.content for message in question.messages]
-    texts.append(question.context)
-    size = sum(map(sys.getsizeof, texts)) + TURN_SIZE * len(texts)
-    size += sum(len(text) for text in texts if not text.isascii())
+    size = _size_of(question.context)
+    for message in question.messages:
+        size += _size_of(message.content)
     if not share.change(share.body, size):
         raise Problem("too_many_streams", FULL, retry_after=1)
     share.body = size
+
+
+def _size_of(text: str) -> int:
+    size = sys.getsizeof(text) + TURN_SIZE
+    return size if text.isascii() else size + len(text)
 
 
 async def _replace_halves(text: bytearray) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from litestar.response import Response
@@ -125,10 +126,15 @@ class EventStream(_Relayed):
             self._end(relay)
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
-        headers = [(b"content-type", self._encoder.content_type.encode()), *STREAM_HEADERS]
-        if self._encoder.ping:
-            headers.append((b"aura-heartbeat", b"%g" % self._runtime.limits.heartbeat))
-        return headers
+        return _stream_headers(
+            self._encoder.content_type, self._runtime.limits.heartbeat if self._encoder.ping else None
+        )
+
+
+@lru_cache(maxsize=64)  # there are as many as doors
+def _stream_headers(content_type: str, heartbeat: float | None) -> list[tuple[bytes, bytes]]:
+    headers = [(b"content-type", content_type.encode()), *STREAM_HEADERS]
+    return headers if heartbeat is None else [*headers, (b"aura-heartbeat", b"%g" % heartbeat)]
 
 
 class _Parts(Values):

@@ -7,6 +7,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 from urllib.parse import unquote
 
@@ -44,6 +45,19 @@ collector runs.
 ASGI_VERSION = {"version": "3.0", "spec_version": "2.3"}
 
 
+_NOTED = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
+_NOTHING = frozenset[bytes]()
+
+
+class _Flow(FlowControl):
+    """uvicorn's, without an event before somebody waits for it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = self.write_paused = False
+        self._is_writable_event = LazyEvent(True)  # type: ignore[assignment]  # it has all that is used of it
+
+
 class Protocol(asyncio.Protocol):
     """What uvicorn makes for each connection, in place of its own protocol for httptools, which lacks: a size limit on
     headers (it accepted 200 MB), time limits on incoming requests and on unread answers (it waits forever), the body of
@@ -78,6 +92,7 @@ class Protocol(asyncio.Protocol):
         "_limit",
         "_lingering",
         "_loop",
+        "_noted",
         "_on_leave",
         "_parser",
         "_pieces",
@@ -125,6 +140,7 @@ class Protocol(asyncio.Protocol):
         self.cycle: Cycle | None = None  # of the current request, or of the last one
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
+        self._noted = _NOTHING  # of the headers in _NOTED, those that this request has
         self._expects_100_continue = False
         self._unframed = 0  # bytes since the last byte of a body: request line, headers, trailers
         self._in_head = self._deaf = self._lingering = False
@@ -143,8 +159,7 @@ class Protocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it has all that is used
         self._server_state.connections.add(self)
         self.transport = transport
-        self.flow = FlowControl(transport)
-        self.flow._is_writable_event = LazyEvent(True)  # type: ignore[assignment]  # it has all that is used of it
+        self.flow = _Flow(transport)
         # uvicorn asks a copy of the socket, in seven system calls.
         self._server = _known_address(transport, "sockname") or get_local_addr(transport)
         self._client = _known_address(transport, "peername") or get_remote_addr(transport)
@@ -218,7 +233,8 @@ class Protocol(asyncio.Protocol):
     def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-            self._hand_over_body()
+            if self._pieces:
+                self._hand_over_body()
         except httptools.HttpParserUpgrade as upgrade:
             # httptools treats the body as bytes of the other protocol. We support none: parse it without the offer.
             head, self._plain_head = self._plain_head, None
@@ -230,8 +246,10 @@ class Protocol(asyncio.Protocol):
             raise httptools.HttpParserError("pipelined")
         self._url = b""
         self._headers = []
+        self._noted = _NOTHING
         self._expects_100_continue = False
-        if not self.transport.get_write_buffer_size():  # else the client still does not read: keep its timer
+        # While the client still does not read the last answer, keep its timer.
+        if self._unread_timer is not None and not self.transport.get_write_buffer_size():
             self._stop_unread_timer()
         self._in_head = True
         self._await_request()
@@ -243,19 +261,21 @@ class Protocol(asyncio.Protocol):
         if not self._in_head:  # trailers may arrive after the guard's checks: they are dropped (RFC 9110, 6.5.1)
             return
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._expects_100_continue = True
+        if name in _NOTED:
+            self._noted |= {name}
+            self._expects_100_continue |= name == b"expect" and value.lower() == b"100-continue"
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        size = len(self._url) + sum([len(name) + len(value) + 4 for name, value in self._headers])
+        size = len(self._url) + len(b"".join(chain.from_iterable(self._headers))) + 4 * len(self._headers)
         if size > HEADER_LIMIT:
             self._refuse("headers_too_large")
             raise httptools.HttpParserError("headers too large")
-        self._check_framing()
+        if b"transfer-encoding" in self._noted:
+            self._check_framing()
         if not self._url.startswith(b"/"):
             self._check_authority()
-        if self._parser.should_upgrade() and any(name == b"upgrade" for name, _ in self._headers):
+        if b"upgrade" in self._noted and self._parser.should_upgrade():
             self._plain_head = self._without_upgrade()
             return
         share = self._share = Share(self._budget)
@@ -287,9 +307,9 @@ class Protocol(asyncio.Protocol):
         }
         keep_alive = version != "1.0" and self._parser.should_keep_alive()
         headers = self._server_state.default_headers
-        self.cycle = Cycle(self, scope, share, headers, keep_alive, self._expects_100_continue)
+        cycle = self.cycle = Cycle(self, scope, share, headers, keep_alive, self._expects_100_continue)
         self._first = []
-        task = self._loop.create_task(self._current.run(self._app))
+        task = self._loop.create_task(cycle.run(self._app))
         tasks = self._server_state.tasks
         task.add_done_callback(tasks.discard)
         tasks.add(task)
@@ -298,7 +318,7 @@ class Protocol(asyncio.Protocol):
         """Refuse every transfer coding but `chunked`: llhttp accepts `identity, chunked`, and a proxy in front may
         parse it differently (CWE-444). With HTTP/1.0 every coding is refused (RFC 9112, 6.1)."""
         codings = [value.strip().lower() for name, value in self._headers if name == b"transfer-encoding"]
-        if codings and (codings != [b"chunked"] or self._parser.get_http_version() == "1.0"):
+        if codings != [b"chunked"] or self._parser.get_http_version() == "1.0":
             raise httptools.HttpParserError("transfer-encoding")
 
     def _check_authority(self) -> None:
@@ -342,7 +362,8 @@ class Protocol(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._plain_head is not None:
             return  # only the head of the request has been parsed
-        self._hand_over_body()
+        if self._pieces:
+            self._hand_over_body()
         self._limit.clear()
         self._awaits_request = False
         cycle = self._current
@@ -354,7 +375,8 @@ class Protocol(asyncio.Protocol):
 
     def on_response_complete(self) -> None:
         """Called by the cycle."""
-        self._write_first()
+        if self._first is not None:
+            self._write_first()
         self._server_state.total_requests += 1
         if not self.transport.is_closing():
             self.flow.resume_reading()
@@ -364,7 +386,7 @@ class Protocol(asyncio.Protocol):
         if unread:  # counted even where it is too much: it is here, and keeps more from coming
             self._budget.held += unread - self._held
             self._held = unread
-        self._expect_reading(math.inf)
+            self._expect_reading(math.inf)
 
     def _expect_reading(self, before: float) -> None:
         """Drop a client that stops reading a complete answer; until it is complete, the relay checks that."""
@@ -443,7 +465,7 @@ class Protocol(asyncio.Protocol):
         """
         if not self.transport.is_closing():
             body = b"".join(frames)
-            if self._current.chunked_encoding:
+            if self.cycle.chunked_encoding:  # type: ignore[union-attr]  # an answer is under way
                 body = b"%x\r\n%b\r\n" % (len(body), body)
             self.transport.write(body if self._first is None else self._take_first() + body)
         return not self.flow.write_paused

@@ -35,7 +35,8 @@ class AiohttpBody:
         # Not a method: a reference cycle would keep the bytes read ahead until the garbage collector runs.
         read = _reader(response.content)
         headers = response.headers  # in C: httpx compares all headers for each look
-        self.read = decoding(read, ", ".join(headers.getall("content-encoding", ())) or None, server)
+        coded = "content-encoding" in headers
+        self.read = decoding(read, ", ".join(headers.getall("content-encoding")), server) if coded else read
         self.upstream_id = upstream_id(headers)
 
 

@@ -19,6 +19,8 @@ class NdjsonReader:
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The lines that this piece completes, without blank ones. Raises RecordTooLong."""
+        if not self._size and len(piece) <= self._limit and piece.endswith(b"\n"):  # whole lines, as nearly always
+            return [line for line in piece.split(b"\n") if line.strip()]
         first, *lines = piece.split(b"\n")
         self._parts.append(first)
         self._size += len(first)

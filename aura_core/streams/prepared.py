@@ -96,7 +96,8 @@ class PreparedPost:
         self._target = target
         self._begin = b"POST %b HTTP/1.1\r\n" % target.url.raw_path_qs.encode()
         usual = [(name.lower().encode(), value.encode()) for name, value in target.headers.items()]
-        self._usual = [(name, b"%b: %b\r\n" % (name, value)) for name, value in usual if name not in _FRAMING]
+        self._usual = {name: b"%b: %b\r\n" % (name, value) for name, value in usual if name not in _FRAMING}
+        self._all_usual = b"".join(self._usual.values())
 
     async def send(self, headers: Headers, content: bytes, timeout: aiohttp.ClientTimeout) -> Answer:
         """Send a request, with these headers before the usual ones. Raises what aiohttp does: TimeoutError if there is
@@ -118,12 +119,20 @@ class PreparedPost:
             fresh = True
 
     def _head(self, headers: Headers, length: int) -> bytes:
-        given = [(name.lower(), value) for name, value in headers]
-        names = {name for name, _ in given}
-        lines = [line for name, line in self._usual if name not in names]
-        lines += [b"%b: %b\r\n" % header for header in given if header[0] not in _FRAMING]
-        head = b"%b%bcontent-length: %d\r\n\r\n" % (self._begin, b"".join(lines), length)
-        if head.count(b"\n") != len(lines) + 3 or head.count(b"\r") != len(lines) + 3 or b"\0" in head:
+        lines = []
+        replaced = set()
+        for given, value in headers:
+            name = given.lower()
+            if name in self._usual:
+                replaced.add(name)
+            if name not in _FRAMING:
+                lines.append(b"%b: %b\r\n" % (name, value))
+        usual, own = self._all_usual, b"".join(lines)
+        if replaced:
+            usual = b"".join([line for name, line in self._usual.items() if name not in replaced])
+        head = b"%b%b%bcontent-length: %d\r\n\r\n" % (self._begin, usual, own, length)
+        ends = len(self._usual) - len(replaced) + len(lines) + 3
+        if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
             raise ValueError("a header holds a line break")
         return head
 

@@ -15,7 +15,7 @@ REMEDY = "raise num_ctx, or let options: {truncate: false} make it an error"
 
 def length(request: ChatRequest) -> int:
     """The characters of all messages."""
-    return sum(len(message.content) for message in request.messages)
+    return sum([len(message.content) for message in request.messages])
 
 
 def is_cut(characters: int, counted: int) -> bool:
