@@ -169,10 +169,10 @@ VITALS_PAUSE = 1.0
 """Seconds between two looks at the event loop and at what this process holds, for the metrics."""
 PROCESS_LOOKS = 10
 """Every how many of these looks the system is asked for memory, files and CPU time; whoever is scraped asks anew."""
-COUNT_DELAY = 0.1
-"""Seconds after which an answer that is over stands in the metrics; in those of its own process at once."""
-COUNTED_TOGETHER = 32
-"""Answers that are counted together at most: less than a millisecond of work."""
+TELL_DELAY = 0.1
+"""Seconds after which an answer that is over is in the log and in the metrics; in those of its own process at once."""
+TOLD_TOGETHER = 32
+"""Answers that are told together at most: a millisecond of work."""
 LOG_QUEUE = 10_000
 """Log lines that may wait to be written; more are dropped and counted."""
 LOG_INTERVAL = 0.05

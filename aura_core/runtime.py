@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from functools import partial
+from time import time
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -27,7 +28,7 @@ from aura_core.config.untrusted import Refusal
 from aura_core.door import Question, system_prompt
 from aura_core.doors.table import Doors
 from aura_core.errors import ConfigError, ProviderError
-from aura_core.limits import ANSWER_RESERVE
+from aura_core.limits import ANSWER_RESERVE, TELL_DELAY, TOLD_TOGETHER
 from aura_core.plugins.loader import Plugins, allowed_by_environment
 from aura_core.plugins.place import Place
 from aura_core.plugins.registry import Providers
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("aura")
 
+Observer = Callable[[StreamRecord, float], None]
+"""Told of each answer that is over, with the time of its end (seconds since 1970)."""
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -55,6 +58,14 @@ class Started(msgspec.Struct, frozen=True):
     client_address: str = ""
     door: str = ""
     spans: "AnswerSpans | None" = None
+
+
+class Over(NamedTuple):
+    """An answer that is over, and when it ended (seconds since 1970)."""
+
+    relay: Relay
+    started: Started
+    ended: float
 
 
 class Runtime:
@@ -77,14 +88,15 @@ class Runtime:
         self.restarts = 0  # 1 in a worker that replaced one that crashed
         self.rests = Rests()
         self.refused = Refusals()
-        self.observers: list[Callable[[StreamRecord], None]] = []
+        self.observers: list[Observer] = []
         self.traces: Traces | None = None  # of the server, where they are on
         self.looks: list[Callable[[float], None]] = []  # called once a second, with how late the event loop was
         self.connections: Callable[[], int] = int  # of clients; the server says how many
         self.stopping = False  # a signal has ended the server; balancers are told to send it nothing more
         self.draining = False  # and it takes no new answers
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
-        self._untold = 0  # those of which the observers are told in a moment
+        self._over: list[Over] = []  # those of which the observers are told in a moment
+        self._telling: asyncio.TimerHandle | None = None
         settings.clients.reload()  # a worker that replaces another has the settings of the start, not its tokens
         self.secrets: list[str] = []
         self.add_secrets([*self.providers.secrets(), *settings.clients.secrets])
@@ -216,36 +228,54 @@ class Runtime:
         )
 
     def release(self, relay: Relay) -> None:
-        """Close an answer, free its slot, and log how it went."""
+        """Close an answer, and free its slot. The observers are told how it went in a moment, see `tell`."""
         relay.close()
         if not relay.closed:
             self._leaving.add(relay)
             relay.when_closed(self._leaving.discard)
         started = self.relays.pop(relay, None)
-        if started is not None:
-            self._held[started.client.name] -= 1
-            if relay.drained or relay.closed:
-                self._tell(relay, started)
-            else:
-                # The client has left. When many do so at once, first tell all their providers: the plugins close their
-                # connections in the loop's next round, and the sockets are closed in the one after that.
-                self._untold += 1
-                loop = asyncio.get_running_loop()
-                loop.call_soon(loop.call_soon, self._tell_later, relay, started)
+        if started is None:
+            return
+        self._held[started.client.name] -= 1
+        over = Over(relay, started, time())
+        if started.spans is not None and relay.drained:
+            self._tell(over)  # its spans end before that of its request
+            return
+        self._over.append(over)
+        loop = asyncio.get_running_loop()
+        if started.spans is not None or len(self._over) % TOLD_TOGETHER == 0:
+            # When many clients leave at once, first tell all their providers: the plugins close their connections in
+            # the loop's next round, and the sockets are closed in the one after that.
+            loop.call_soon(loop.call_soon, self._tell_some)
+        elif self._telling is None:
+            self._telling = loop.call_later(TELL_DELAY, self._tell_some)
 
-    def _tell_later(self, relay: Relay, started: Started) -> None:
-        self._untold -= 1
-        self._tell(relay, started)
+    def tell(self) -> None:
+        """Tell the observers of all answers that are over, before somebody reads their figures.
 
-    def _tell(self, relay: Relay, started: Started) -> None:
-        """Tell the observers of an answer that is over; it must end well for its client even if one of them raises."""
+        Else they are told of several together. One by one, between other work, that takes three times as long.
+        """
+        while self._over:
+            self._tell_some()
+
+    def _tell_some(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        over, self._over = self._over[:TOLD_TOGETHER], self._over[TOLD_TOGETHER:]
+        if self._over:
+            self._telling = asyncio.get_running_loop().call_later(TELL_DELAY, self._tell_some)
+        for each in over:
+            self._tell(each)
+
+    def _tell(self, over: Over) -> None:
+        started = over.started
         asked = Asked(started.request_id, started.client.name, started.client_address, started.door)
-        record = relay.record(started.bound.agent.id, asked)
-        more = [] if started.spans is None else [started.spans.end]
-        for tell in (*self.observers, *more):
+        record = over.relay.record(started.bound.agent.id, asked)
+        for tell in self.observers if started.spans is None else (*self.observers, started.spans.end):
             try:
-                tell(record)
-            except Exception:
+                tell(record, over.ended)
+            except Exception:  # the others are told nevertheless
                 with suppress(Exception):  # the log itself may be what fails
                     log.exception("an answer's figures could not be taken")
 
@@ -307,9 +337,8 @@ class Runtime:
         """End every answer and close every client."""
         for relay in list(self.relays):
             self.release(relay)
-        while self._untold:
-            await asyncio.sleep(0)
         await asyncio.gather(*(relay.wait_closed() for relay in self._leaving))
+        self.tell()
         await self.providers.close()
         if self.traces is not None:
             await self.traces.close()

@@ -55,10 +55,11 @@ def _post(aura: AuraServer, path: str, body: Any, token: str = "ALICE") -> httpx
 
 def test_every_token_of_a_client_is_valid_and_its_name_is_in_the_record(aura: AuraServer) -> None:
     records = list[Any]()
-    aura.runtime.observers.append(records.append)
+    aura.runtime.observers.append(lambda record, _ended: records.append(record))
     for token in TOKENS:
         answered = _post(aura, "/api/agents/shared/chat", {"prompt": "hi"}, token)
         assert answered.status_code == (404 if token == "BOB" else 200)
+    aura.tell()
     assert [record.client for record in records] == ["default", "alice", "alice"]
     assert httpx.get(f"{aura.url}/api/agents", trust_env=False).status_code == 401
 

@@ -165,7 +165,12 @@ def test_every_door_refuses_with_the_time_to_come_back(door: str, aura: AuraServ
 
 def test_a_full_provider_is_skipped_for_the_next_one(aura: AuraServer) -> None:
     records = list[Any]()
-    aura.runtime.observers.append(records.append)
+    aura.tell()  # of the answers before
+
+    def note(record: Any, _ended: float) -> None:
+        records.append(record)
+
+    aura.runtime.observers.append(note)
 
     async def play(crowd: Crowd) -> None:
         assert (await crowd.ask("ann", "one")).status_code == 200
@@ -183,7 +188,7 @@ def test_a_full_provider_is_skipped_for_the_next_one(aura: AuraServer) -> None:
     try:
         _crowd(aura, play)
     finally:
-        aura.runtime.observers.remove(records.append)
+        aura.runtime.observers.remove(note)
 
 
 def test_a_failure_before_a_full_provider_is_the_one_that_is_told(aura: AuraServer) -> None:

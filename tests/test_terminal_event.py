@@ -188,7 +188,7 @@ class _Raises(logging.Filter):
         raise RuntimeError("no room left on the device")
 
 
-def _raise(_record: Any) -> None:
+def _raise(_record: Any, _ended: float) -> None:
     raise RuntimeError("no such label")
 
 

@@ -140,6 +140,7 @@ def own_app(runtime: Runtime) -> ASGIApp:
         _check_operator(scope)
         if metrics is None:
             raise Problem("not_found", "There are no metrics: Aura is installed without its extra metrics.")
+        runtime.tell()
         metrics.look()
         text = await asyncio.to_thread(metrics.render)  # with workers it reads a file of each
         return Response(text, headers={"content-type": metrics.CONTENT_TYPE})
@@ -150,11 +151,7 @@ def own_app(runtime: Runtime) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         yield
-        try:
-            await runtime.close()
-        finally:
-            if metrics is not None:
-                metrics.count_ended()
+        await runtime.close()
 
     app = _Litestar(
         route_handlers=[

@@ -5,8 +5,6 @@ The client and the agent stand on counters only: with the buckets of a histogram
 of series.
 """
 
-import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,10 +14,8 @@ from prometheus_client.process_collector import ProcessCollector
 
 from aura_core._version import __version__
 from aura_core.answer.stream_record import Attempt, StreamRecord
-from aura_core.limits import COUNT_DELAY, COUNTED_TOGETHER, PROCESS_LOOKS
+from aura_core.limits import PROCESS_LOOKS
 from aura_core.telemetry import shared_figures
-
-log = logging.getLogger("aura.metrics")
 
 ANSWER, ATTEMPT = "invoke_agent", "chat"
 """The operations: a whole answer of an agent, and each attempt at a provider for it."""
@@ -59,7 +55,6 @@ class Metrics:
         self._kind = kind
         self._gauges = gauges
         self._counts = counts
-        self._ended: list[StreamRecord] = []  # the answers that are not counted yet
         self._seen: dict[str, float] = {}
         self._looks = 0
         self._children: dict[tuple[Any, ...], Any] = {}
@@ -123,25 +118,8 @@ class Metrics:
         gauge("aura_workers", "Processes that answer.").set(1)
         gauge("aura_build_info", "The version of Aura.", "livemax", ("version",)).labels(__version__).set(1)
 
-    def observe(self, record: StreamRecord) -> None:
-        """Count an answer that is over, on the event loop, together with those that end in the next moment: one by one,
-        between other work, it takes two to three times as long."""
-        self._ended.append(record)
-        if len(self._ended) == 1:
-            asyncio.get_running_loop().call_later(COUNT_DELAY, self.count_ended)
-        elif len(self._ended) == COUNTED_TOGETHER:
-            self.count_ended()
-
-    def count_ended(self) -> None:
-        """Count the answers that are over; on the event loop, and before it ends."""
-        ended, self._ended = self._ended, []
-        for record in ended:
-            try:
-                self._count(record)
-            except Exception:  # such as a full disk
-                log.exception("an answer's figures could not be taken")
-
-    def _count(self, record: StreamRecord) -> None:
+    def observe(self, record: StreamRecord, _ended: float = 0) -> None:
+        """Count an answer that is over."""
         provider, model = record.provider, record.model or ""
         who = record.client, record.agent
         code = record.code or ""
@@ -178,7 +156,6 @@ class Metrics:
 
         It is called once a second: of several workers each can look only at itself, and any of them may be asked.
         """
-        self.count_ended()
         if lag is not None:
             self._lag.observe(lag)
         for name, gauge in self._now.items():

@@ -10,14 +10,15 @@ from typing import Any
 import msgspec
 
 
-def say(log: logging.Logger, level: int, message: str, fields: msgspec.Struct) -> None:
-    """Write a line. `message` is one of a few; all that differs from line to line is in `fields`.
+def say(log: logging.Logger, level: int, message: str, fields: msgspec.Struct, at: float | None = None) -> None:
+    """Write a line. `message` is one of a few; all that differs from line to line is in `fields`. `at` is when it
+    happened (seconds since 1970), if not now.
 
     Not `log.log()`: that looks for the caller's line, and makes each record anew, of which little changes.
     """
     if not log.isEnabledFor(level):
         return
-    now = time.time()
+    now = time.time() if at is None else at
     same = _same(log.name, level, message, threading.get_ident())
     record = logging.LogRecord.__new__(logging.LogRecord)
     record.__dict__ = same | {

@@ -66,6 +66,14 @@ class AuraServer:
         assert self._server._loop is not None
         return self._server._loop
 
+    def tell(self) -> None:
+        """Have the log and the metrics told of all answers that are over; by itself that happens a moment later."""
+
+        async def tell() -> None:
+            self.runtime.tell()
+
+        asyncio.run_coroutine_threadsafe(tell(), self.loop).result(60)
+
     @property
     def url(self) -> str:
         """`http://127.0.0.1:PORT`."""

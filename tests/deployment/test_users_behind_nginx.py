@@ -66,7 +66,7 @@ def nginx(aura: AuraServer, tmp_path: Path) -> Iterator[str]:
 
 def test_a_limit_for_each_user_and_one_request_id_in_both_logs(nginx: str, aura: AuraServer, tmp_path: Path) -> None:
     records = list[Any]()
-    aura.runtime.observers.append(records.append)
+    aura.runtime.observers.append(lambda record, _ended: records.append(record))
 
     async def run() -> str:
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http, AsyncExitStack() as held:

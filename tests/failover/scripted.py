@@ -86,5 +86,5 @@ class Trio:
         toml = "\n".join([f"[server]\n{server}", *tables])
         aura = AuraServer(self._folder, {"it.md": agent.format(patience=patience)}, toml)
         aura.runtime.rests = Rests(self.clock)
-        aura.runtime.observers.append(self.records.append)
+        aura.runtime.observers.append(lambda record, _ended: self.records.append(record))
         return aura
