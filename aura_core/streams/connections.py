@@ -39,39 +39,6 @@ def session(context: ssl.SSLContext, **more: Any) -> aiohttp.ClientSession:
     )
 
 
-class InterimLimit(ResponseHandler):
-    """aiohttp's connection with a limit on interim responses (100 Continue): aiohttp reads any number, and a server
-    that sends nothing else would block the event loop for seconds. Beyond the limit the connection is closed."""
-
-    _interim = 0
-
-    def set_response_params(self, **params: Any) -> None:
-        """Called by aiohttp with each request, before it is written."""
-        self._interim = 0
-        super().set_response_params(**params)
-
-    def data_received(self, data: bytes) -> None:
-        if len(data) <= INTERIM_PIECE:
-            super().data_received(data)
-            return
-        for start in range(0, len(data), INTERIM_PIECE):
-            super().data_received(data[start : start + INTERIM_PIECE])
-            if self.exception() is not None:
-                return
-
-    def feed_data(self, data: Any, size: int = 0) -> None:
-        """Called by aiohttp with the head and the body of each response."""
-        if 100 <= data[0].code < 200:
-            self._interim += 1
-            if self._interim > INTERIM_LIMIT:
-                if self.exception() is None:
-                    self.set_exception(HttpProcessingError(message="too many interim answers"))
-                    if self.transport is not None:
-                        self.transport.close()
-                return
-        super().feed_data(data, size)
-
-
 class _Heads(list[Any]):
     """The heads of responses that nobody has read yet: one, and rarely a few. An empty deque takes 760 bytes."""
 
@@ -80,9 +47,10 @@ class _Heads(list[Any]):
         return self.pop(0)
 
 
-class Connection(InterimLimit):
-    """aiohttp's connection, which (3.14) takes unsolicited bytes for the next response, and whose reader waits forever
-    when the framing breaks.
+class Connection(ResponseHandler):
+    """aiohttp's connection, which (3.14) takes unsolicited bytes for the next response, whose reader waits forever when
+    the framing breaks, and which reads any number of interim responses (100 Continue): a server that sends nothing else
+    would block the event loop for seconds.
 
     RFC 9112, section 9.2: a connection that receives unsolicited bytes must be closed. Unsolicited bytes arrive between
     the end of a response and the end of the next request, or behind a response in the same read.
@@ -95,6 +63,7 @@ class Connection(InterimLimit):
         self.heard = False  # whether bytes have arrived since the last request
         self._expecting = True  # a server may refuse a new connection before it reads the request
         self._answers = 0  # heads since the last request
+        self._interim = 0  # interim ones among them
         self._ended = False  # whether the body is complete
 
     @property
@@ -106,7 +75,7 @@ class Connection(InterimLimit):
         """Called by aiohttp with each request, before it is written."""
         self.requests += 1
         self.heard = self._ended = False
-        self._answers = 0
+        self._answers = self._interim = 0
         super().set_response_params(**params)
 
     def start_timeout(self) -> None:
@@ -119,12 +88,21 @@ class Connection(InterimLimit):
             self._close()
             return
         self.heard = True
-        super().data_received(data)
+        if len(data) <= INTERIM_PIECE:
+            super().data_received(data)
+        else:
+            self._receive_in_pieces(data)
         if self._ended:
             self._ended = self._expecting = False
             # Behind the last chunk nothing follows: what does would be a head of its own, or not end like that.
             if self._answers > 1 or (not data.endswith(LAST_CHUNK) and self._has_begun_another()):
                 self._close()
+
+    def _receive_in_pieces(self, data: bytes) -> None:
+        for start in range(0, len(data), INTERIM_PIECE):
+            super().data_received(data[start : start + INTERIM_PIECE])
+            if self.exception() is not None:
+                return
 
     def resume_reading(self, *how: Any, **more: Any) -> None:
         """Called by aiohttp with each piece that somebody has read; nearly always reading was not paused."""
@@ -134,10 +112,22 @@ class Connection(InterimLimit):
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Called by aiohttp with the head of each answer that it has read, and its body."""
         head, body = data
-        if self._answers or not 100 <= head.code < 200:
+        is_interim = 100 <= head.code < 200
+        if self._answers or not is_interim:
             self._answers += 1
             body.on_eof(self._end)
+        if is_interim:
+            self._interim += 1
+            if self._interim > INTERIM_LIMIT:
+                self._refuse_interim()
+                return
         super().feed_data(data, size)
+
+    def _refuse_interim(self) -> None:
+        if self.exception() is None:
+            self.set_exception(HttpProcessingError(message="too many interim answers"))
+            if self.transport is not None:
+                self.transport.close()
 
     def _end(self) -> None:
         self._ended = True

@@ -4,6 +4,7 @@ answer."""
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,12 +28,17 @@ class _Log(logging.Handler):
         super().__init__()
         self._formatter = JsonFormatter()
         self._lines: list[str] = []
+        self._answered = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.append(self._formatter.format(record))
+        if record.getMessage() == "stream":
+            self._answered.set()
 
     def stream(self) -> Line:
-        """The line of the only answer since the last call."""
+        """The line of the only answer since the last call; it comes a moment after the answer."""
+        assert self._answered.wait(30), "no line"
+        self._answered.clear()
         lines, self._lines = [json.loads(line) for line in self._lines], []
         (line,) = [line for line in lines if line["message"] == "stream"]
         assert not [other for other in lines if other["level"] == "error"], "none of these is a fault of ours"
