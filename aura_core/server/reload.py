@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -209,12 +210,12 @@ class _Watched:
 
 def _roots(directory: Path, config: Iterable[Path], within: Path | None) -> set[Path]:
     """The folders in which an edit may happen; for an untrusted folder only those inside it."""
-    named = [directory, *config]
-    links = {link.parent for path in named for link in (path, *path.parents) if link.is_symlink()}
+    named = {each for path in (directory, *config) for each in (path, *path.parents)}
+    links = {each.parent for each in named if each.is_symlink()}
     # The directory may appear late, or vanish and come back: then the nearest folder above it is watched. On Windows
     # even the drive may be missing.
-    folders = [folder for folder in (directory, *directory.parents) if not (within and leads_out(folder, within))]
-    nearest = [folder.resolve() for folder in folders if folder.is_dir()][:1]
+    folders = (folder for folder in (directory, *directory.parents) if not (within and leads_out(folder, within)))
+    nearest = islice((folder.resolve() for folder in folders if folder.is_dir()), 1)
     return links | {*nearest} | {path.parent for path in config if path.parent.is_dir()}
 
 
