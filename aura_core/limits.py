@@ -101,8 +101,9 @@ MAPPED_SIZE = 128 * 1024
 """Bytes from which on a block of memory is returned to the system as soon as it is freed."""
 TRIM_SIZE = 16 * 1024 * 1024
 """Bytes held for clients from which on freed memory is given back to the system after they have gone."""
-TRIM_PAUSE = 2.0
-"""Seconds between two looks at that."""
+TICK = 1.0
+"""Seconds between two wake-ups of an idle server: it sets the header Date, which names no fractions, and looks at the
+event loop and at what it holds."""
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 SOCKET_PATIENCE = 5.0
@@ -163,12 +164,9 @@ REFUSALS_INTERVAL = 60.0
 """Seconds of that interval."""
 REFUSED_PATH = 300
 """Characters of a request's path, and of why it was refused, that are logged."""
-DATE_PAUSE = 1.0
-"""Seconds for which answers have the same header Date; it names no fractions."""
-VITALS_PAUSE = 1.0
-"""Seconds between two looks at the event loop and at what this process holds, for the metrics."""
 PROCESS_LOOKS = 10
-"""Every how many of these looks the system is asked for memory, files and CPU time; whoever is scraped asks anew."""
+"""Every how many looks at this process, for the metrics, the system is asked for memory, files and CPU time; whoever
+is scraped asks anew."""
 TELL_DELAY = 0.1
 """Seconds after which an answer that is over is in the log and in the metrics; in those of its own process at once."""
 TOLD_TOGETHER = 32

@@ -90,7 +90,8 @@ class Runtime:
         self.refused = Refusals()
         self.observers: list[Observer] = []
         self.traces: Traces | None = None  # of the server, where they are on
-        self.looks: list[Callable[[float], None]] = []  # called once a second, with how late the event loop was
+        # Called once a second, with how late the event loop was.
+        self.looks: list[Callable[[float], None]] = [lambda _: self.refused.tell()]
         self.connections: Callable[[], int] = int  # of clients; the server says how many
         self.stopping = False  # a signal has ended the server; balancers are told to send it nothing more
         self.draining = False  # and it takes no new answers

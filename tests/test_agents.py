@@ -3,8 +3,11 @@
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import httpx
@@ -276,6 +279,16 @@ def test_a_missing_drive_is_waited_for(
     asyncio.run(asyncio.wait_for(main(), 30))
 
 
+def _watch(loaded: settings.Settings, done: Callable[[], bool]) -> None:
+    async def main() -> None:
+        watching = asyncio.create_task(watch(Runtime(loaded, {"AURA_PLUGINS": "echo"})))
+        while not done():
+            await asyncio.sleep(0.02)
+        watching.cancel()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
 def test_a_change_of_the_settings_is_noticed_without_an_event(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,15 +297,13 @@ def test_a_change_of_the_settings_is_noticed_without_an_event(
     file.write_text("[server]\nport = 1\n")
     loaded = settings.load({"agents.directory": str(tmp_path / "agents")}, {}, file)
 
-    async def no_event(*_: object, **__: object) -> AsyncIterator[set[object]]:
+    def no_event(*_: object, **__: object) -> Iterator[set[object]]:
         file.write_text("[server]\nport = 2\n")  # between two watches
         yield set()
         yield set()
-        raise asyncio.CancelledError
 
-    monkeypatch.setattr("aura_core.server.reload.awatch", no_event)
-    with pytest.raises(asyncio.CancelledError):
-        asyncio.run(watch(Runtime(loaded, {"AURA_PLUGINS": "echo"})))
+    monkeypatch.setattr("watchfiles.watch", no_event)
+    _watch(loaded, lambda: "restart to apply" in caplog.text)
     assert [record.getMessage() for record in caplog.records] == [f"{file} changed; restart to apply"]
 
 
@@ -303,19 +314,17 @@ def test_a_failed_watch_restarts(
     loaded = settings.load({"agents.directory": str(tmp_path)}, {})
     calls = []
 
-    async def broken(*_: object, **__: object) -> AsyncIterator[set[object]]:
+    def broken(*_: object, **__: object) -> Iterator[set[object]]:
         calls.append(1)
         if len(calls) <= 3:
             raise OSError("inotify watch limit reached")
         (tmp_path / "a.md").write_text("hi")
         yield set()
-        raise asyncio.CancelledError
 
-    monkeypatch.setattr("aura_core.server.reload.awatch", broken)
+    monkeypatch.setattr("watchfiles.watch", broken)
     monkeypatch.setattr("aura_core.server.reload.RELOAD_PAUSE", 0.01)
     monkeypatch.setattr("aura_core.server.reload.RELOAD_TIMEOUT", 10)
-    with pytest.raises(asyncio.CancelledError):
-        asyncio.run(watch(Runtime(loaded, {"AURA_PLUGINS": "echo"})))
+    _watch(loaded, lambda: "a: added" in caplog.text)
     said = [(record.levelname, record.getMessage()) for record in caplog.records]
     refused = "file events are not available (inotify watch limit reached), so changes are seen within 0.01 s"
     assert [line for line in said if line[1].startswith("file")] == [
@@ -324,6 +333,21 @@ def test_a_failed_watch_restarts(
     ]
     assert ("INFO", "a: added") in said
     assert "Traceback" not in caplog.text
+
+
+def test_the_watch_ends_with_the_server(tmp_path: Path) -> None:
+    others = set(threading.enumerate())
+    with AuraServer(tmp_path):
+        watching = [each for each in set(threading.enumerate()) - others if each.name == "aura-reload"]
+    _until(lambda: not any(each.is_alive() for each in watching), "ended")
+    assert len(watching) == 1
+
+
+def test_the_watch_of_a_server_that_nobody_stopped_lets_the_program_end(tmp_path: Path) -> None:
+    code = "import pathlib, sys; from aura_core.testing import AuraServer\n"
+    code += "AuraServer(pathlib.Path(sys.argv[1])).__enter__()"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=30, check=False)
+    assert done.returncode == 0
 
 
 def test_a_folder_behind_a_link_that_is_retargeted(tmp_path: Path) -> None:

@@ -183,10 +183,19 @@ class Instance:
         self._clients = [each for each in (*self._clients, opened) if not each.over]
         return opened
 
+    @cached_property
+    def _has_key_file(self) -> bool:
+        keys = [] if self.settings is None else _secret_files(type(self.settings))
+        return any(getattr(self.settings, key) for key in keys)
+
+    def has_new_key(self) -> bool:
+        """Whether a file holds another key than the client was opened with. It reads the file."""
+        return self._has_key_file and self.secret_values(os.environ) != self._keys
+
     async def follow_key_files(self) -> None:
         """Open another client if a file holds another key than the client was opened with; then leave the one before
         when its answers are over. Where the new one cannot be opened the one before stays."""
-        if self.settings is None or not any(getattr(self.settings, key) for key in _secret_files(type(self.settings))):
+        if not self._has_key_file:
             return
         keys = await asyncio.to_thread(self.secret_values, os.environ)
         before = self._opened

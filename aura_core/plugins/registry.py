@@ -137,6 +137,10 @@ class Providers:
         wanted = [self.instances[name] for name in names if name in self.instances and not self.instances[name].error]
         await asyncio.gather(*(instance.client() for instance in wanted), return_exceptions=True)
 
+    def have_new_keys(self) -> bool:
+        """Whether `follow_key_files` has something to do. It reads files, so it is not for the event loop."""
+        return any(instance.has_new_key() for instance in self.instances.values())
+
     async def follow_key_files(self) -> None:
         """Open another client where a file holds another key than the client was opened with."""
         for instance in self.instances.values():

@@ -6,12 +6,14 @@ mount, or if the system has no watch left. So names, sizes and times are compare
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import aclosing
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from watchfiles import awatch
+import watchfiles
 
 from aura_core import files
 from aura_core.config.agents import Fault
@@ -29,54 +31,100 @@ Roots = dict[Path, tuple[int, int]]
 
 
 async def watch(runtime: Runtime) -> None:
-    """Log a line for each change, for as long as the server runs."""
-    watched = _Watched(runtime)
-    edited = asyncio.Event()
+    """Log a line for each change, for as long as the server runs.
+
+    One thread does it all, and tells the event loop only of changes: a server that idles hardly wakes up.
+    """
+    loop = asyncio.get_running_loop()
+    edited, rekeyed, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    watched, stop = _Watched(runtime), threading.Event()
+
+    def tell(call: Callable[..., object], *values: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(call, *values)
+
+    def run() -> None:
+        try:
+            _follow(watched, stop, tell, edited, rekeyed)
+        finally:
+            tell(ended.set)
+
+    # Apart from the watch: a client that does not open must delay no edit.
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_whenever(edited, runtime.warm, "what edited agents need could not be opened"))
+        group.create_task(_whenever(rekeyed, runtime.providers.follow_key_files, "a changed key could not be taken"))
+        # Never a daemon, as the interpreter must not end while it is in Rust.
+        threading.Thread(target=run, name="aura-reload", daemon=False).start()
+        try:
+            await ended.wait()
+        finally:
+            stop.set()
+            await ended.wait()
+
+
+async def _whenever(event: asyncio.Event, do: Callable[[], Awaitable[object]], fault: str) -> None:
+    while True:
+        await event.wait()
+        event.clear()
+        try:
+            await do()
+        except Exception:  # all stays as it was; the watch goes on
+            log.exception(fault)
+
+
+def _follow(
+    watched: "_Watched", stop: threading.Event, tell: Callable[..., None], edited: asyncio.Event, rekeyed: asyncio.Event
+) -> None:
+    """Look at the files until `stop`; `tell` calls in the event loop what is due there."""
+    runtime = watched.runtime
+    secrets: list[str] = []
     unannounced = 0  # changes in a row without an event
     fault = ""  # the last one, so that it is logged once
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_warm(runtime, edited))
-        group.create_task(_follow_key_files(runtime))
-        async with aclosing(_wakeups(lambda: asyncio.to_thread(watched.roots))) as wakeups:
-            async for wakeup in wakeups:
-                try:
-                    settings, agents = await asyncio.to_thread(watched.look)  # a large folder takes its time
-                    runtime.add_secrets(runtime.settings.clients.secrets)
-                    fault = ""
-                except Exception as exc:
-                    if fault != (fault := repr(exc)):
-                        log.exception("changes are not seen until this is over")
-                    continue
-                if agents:
-                    edited.set()
-                unannounced = 0 if wakeup == "event" else unannounced + (settings or agents)
-                if unannounced == 2 and wakeup == "timeout":  # the event of a single change may be late
-                    log.info("changes of some files cause no events; they are seen within %g s", RELOAD_TIMEOUT / 1000)
+    for wakeup in _wakeups(watched.roots, stop):
+        if not threading.main_thread().is_alive():  # the interpreter ends, and nobody has stopped the server
+            return
+        try:
+            if runtime.providers.have_new_keys():
+                tell(rekeyed.set)
+            settings, agents = watched.look()
+            if agents:
+                tell(edited.set)
+            if secrets != (secrets := runtime.settings.clients.secrets):
+                tell(runtime.add_secrets, secrets)
+            fault = ""
+        except Exception as exc:
+            if fault != (fault := repr(exc)):
+                log.exception("changes are not seen until this is over")
+            continue
+        unannounced = 0 if wakeup == "event" else unannounced + (settings or agents)
+        if unannounced == 2 and wakeup == "timeout":  # the event of a single change may be late
+            log.info("changes of some files cause no events; they are seen within %g s", RELOAD_TIMEOUT / 1000)
 
 
-async def _wakeups(roots: Callable[[], Awaitable[Roots]]) -> AsyncGenerator[Wakeup]:
+def _wakeups(roots: Callable[[], Roots], stop: threading.Event) -> Iterator[Wakeup]:
     """Yield whenever something may have changed, and at least every RELOAD_TIMEOUT ms, with the reason."""
     refused = False
-    while True:
+    while not stop.is_set():
         try:
-            before = await roots()
+            before = roots()
             # Without a filter, as the changes that it hides would delay the timeout.
-            changes = awatch(
+            changes = watchfiles.watch(
                 *before,
                 watch_filter=None,
                 recursive=False,
                 debounce=RELOAD_DEBOUNCE,
                 step=RELOAD_STEP,
+                stop_event=stop,
                 rust_timeout=RELOAD_TIMEOUT,
                 yield_on_timeout=True,
             )
-            async with aclosing(changes) as sets:
-                async for changed in sets:
+            with closing(changes) as sets:
+                for changed in sets:
                     if refused:
                         log.info("file events are available again")
                         refused = False
                     yield "event" if changed else "timeout"
-                    if await roots() != before:
+                    if roots() != before:
                         break
             continue
         except FileNotFoundError:  # a folder that has just gone
@@ -90,7 +138,8 @@ async def _wakeups(roots: Callable[[], Awaitable[Roots]]) -> AsyncGenerator[Wake
                     "file events are not available (%s), so changes are seen within %g s", why, RELOAD_TIMEOUT / 1000
                 )
         for _ in range(looks):
-            await asyncio.sleep(RELOAD_TIMEOUT / 1000)
+            if stop.wait(RELOAD_TIMEOUT / 1000):
+                return
             yield "no events"
 
 
@@ -98,7 +147,7 @@ class _Watched:
     """The agents and settings files of a runtime, as of the last look."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+        self.runtime = runtime
         # Unresolved paths, as a link may be retargeted.
         self._directory = runtime.settings.directory.absolute()
         paths = [path.absolute() for path in runtime.settings.files or [Path(FILE)]]
@@ -108,7 +157,7 @@ class _Watched:
     def roots(self) -> Roots:
         """The folders to watch."""
         found = {}
-        for root in _roots(self._directory, self._settings, self._runtime.agents.within):
+        for root in _roots(self._directory, self._settings, self.runtime.agents.within):
             try:
                 status = root.stat()
             except OSError:
@@ -118,7 +167,7 @@ class _Watched:
 
     def look(self) -> tuple[bool, bool]:
         """Log what has changed since the last look. Returns whether settings and whether agents have changed."""
-        self._runtime.settings.clients.reload()
+        self.runtime.settings.clients.reload()
         return self._look_at_settings(), self._look_at_agents()
 
     def _look_at_settings(self) -> bool:
@@ -127,7 +176,7 @@ class _Watched:
             version = _version(path)
             if version is not None and version == known:
                 continue
-            text = _text(path, _within(path, self._runtime))
+            text = _text(path, _within(path, self.runtime))
             self._settings[path] = version, text
             if text != before:
                 self._tell_of_settings(path)
@@ -137,7 +186,7 @@ class _Watched:
     def _tell_of_settings(self, path: Path) -> None:
         """Say what a restart would make of the settings: who edits them is still there."""
         try:
-            faults = self._runtime.faults_of_settings()
+            faults = self.runtime.faults_of_settings()
         except ConfigError as exc:
             log.warning("%s changed and cannot be used: %s; correct it before a restart, nothing is applied", path, exc)
             return
@@ -146,7 +195,7 @@ class _Watched:
         log.info("%s changed; restart to apply", path)
 
     def _look_at_agents(self) -> bool:
-        agents = self._runtime.agents
+        agents = self.runtime.agents
         lines = agents.reload()
         if agents.problem != self._problem:
             if agents.problem is not None:
@@ -161,12 +210,12 @@ class _Watched:
 
 def _roots(directory: Path, config: Iterable[Path], within: Path | None) -> set[Path]:
     """The folders in which an edit may happen; for an untrusted folder only those inside it."""
-    named = [directory, *config]
-    links = {link.parent for path in named for link in (path, *path.parents) if link.is_symlink()}
+    named = {each for path in (directory, *config) for each in (path, *path.parents)}
+    links = {each.parent for each in named if each.is_symlink()}
     # The directory may appear late, or vanish and come back: then the nearest folder above it is watched. On Windows
     # even the drive may be missing.
-    folders = [folder for folder in (directory, *directory.parents) if not (within and leads_out(folder, within))]
-    nearest = [folder.resolve() for folder in folders if folder.is_dir()][:1]
+    folders = (folder for folder in (directory, *directory.parents) if not (within and leads_out(folder, within)))
+    nearest = islice((folder.resolve() for folder in folders if folder.is_dir()), 1)
     return links | {*nearest} | {path.parent for path in config if path.parent.is_dir()}
 
 
@@ -187,24 +236,3 @@ def _text(path: Path, within: Path | None = None) -> bytes | None:
         return read_file(path, within)
     except (OSError, ConfigError):
         return None
-
-
-async def _warm(runtime: Runtime, edited: asyncio.Event) -> None:
-    """Open what edited agents need, apart from the watch: a client that does not open must delay no edit."""
-    while True:
-        await edited.wait()
-        edited.clear()
-        try:
-            await runtime.warm()
-        except Exception:  # the next request tries again; the watch goes on
-            log.exception("what edited agents need could not be opened")
-
-
-async def _follow_key_files(runtime: Runtime) -> None:
-    """Open a new client where the file of a key has changed, apart from the watch: opening may take seconds."""
-    while True:
-        await asyncio.sleep(RELOAD_TIMEOUT / 1000)
-        try:
-            await runtime.providers.follow_key_files()
-        except Exception:  # the client before stays
-            log.exception("a changed key could not be taken")

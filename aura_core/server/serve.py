@@ -19,12 +19,11 @@ import uvicorn
 from aura_core.budget import Budget
 from aura_core.limits import (
     BACKLOG,
-    DATE_PAUSE,
     FORCED_SHUTDOWN,
     LAST_EVENT_TIME,
     MAPPED_SIZE,
     SAME_SIGNAL,
-    TRIM_PAUSE,
+    TICK,
     TRIM_SIZE,
 )
 from aura_core.runtime import Runtime
@@ -34,7 +33,7 @@ from aura_core.server.departures import Departures
 from aura_core.server.reload import watch
 from aura_core.server.systemd import Overseer, Systemd
 from aura_core.server.uvicorn_protocol import Protocol
-from aura_core.server.vitals import watch_vitals
+from aura_core.server.vitals import Vitals
 
 log = logging.getLogger("aura.server")
 
@@ -60,7 +59,7 @@ class DrainingServer(uvicorn.Server):
         `overseer` hears how the server does.
         """
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ending = asyncio.Event()
+        self._waking = asyncio.Event()
         super().__init__(
             uvicorn.Config(
                 own_app(runtime),
@@ -109,8 +108,6 @@ class DrainingServer(uvicorn.Server):
             self._background(self._give_signs(self._overseer.sign_every))
         self._background(self._warm())
         self._background(watch(self._runtime))
-        self._background(watch_vitals(self._runtime))
-        self._background(_return_memory(self._runtime.budget))
 
     @property
     def should_exit(self) -> bool:
@@ -122,15 +119,21 @@ class DrainingServer(uvicorn.Server):
         self._should_exit = value
         if value and self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._ending.set)
+                self._loop.call_soon_threadsafe(self._waking.set)
 
     async def main_loop(self) -> None:
-        """Wait until the server ends. uvicorn's own loop looks ten times a second whether it does, and an idle process
-        then takes half a percent of a core."""
+        """Wait until the server ends, and do each second what a server does unasked, all of it at once: an idle process
+        that looks ten times a second whether it ends, as uvicorn's own loop does, takes half a percent of a core."""
+        loop = asyncio.get_running_loop()
+        vitals, memory = Vitals(self._runtime), _Memory(self._runtime.budget)
         while not await self.on_tick(0):  # it sets the header Date, too
-            with suppress(TimeoutError):
-                async with asyncio.timeout(DATE_PAUSE):
-                    await self._ending.wait()
+            due = loop.time() + TICK
+            timer = loop.call_at(due, self._waking.set)
+            await self._waking.wait()
+            self._waking.clear()
+            timer.cancel()
+            vitals.look(max(0.0, loop.time() - due))
+            memory.look()
 
     async def _warm(self) -> None:
         choice = await self._runtime.bindings.choose()
@@ -246,15 +249,21 @@ def _name(left: "asyncio.Task[Any] | threading.Thread") -> str:
     return f"thread {left.name}" if isinstance(left, threading.Thread) else f"task {left.get_name()}"
 
 
-async def _return_memory(budget: Budget) -> None:
-    """Give memory back to the system each time that a crowd of clients has gone: glibc keeps what it freed."""
-    high = 0
-    while (trim := _libc("malloc_trim")) is not None:
-        await asyncio.sleep(TRIM_PAUSE)
-        high = max(high, budget.held)
-        if high > TRIM_SIZE and budget.held < high / 4:
-            trim(0)
-            high = budget.held
+class _Memory:
+    """Gives memory back to the system each time that a crowd of clients has gone: glibc keeps what it freed."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._high = 0
+        self._trim = _libc("malloc_trim")
+
+    def look(self) -> None:
+        """Do so if they have gone since the last time."""
+        held = self._budget.held
+        self._high = max(self._high, held)
+        if self._trim is not None and self._high > TRIM_SIZE and held < self._high / 4:
+            self._trim(0)
+            self._high = held
 
 
 def _set_up_memory() -> None:
