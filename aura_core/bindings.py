@@ -210,7 +210,6 @@ class Bindings:
 
         The hook is pure, so it is called once for each model and each version of an agent.
         """
-        self._forget_old()
         key = bound.instance.name, bound.model() or "", id(bound.asks)
         if (known := self._streaming.get(key)) is None:
             known = self._streaming[key] = self._supports_streaming(bound)

@@ -49,17 +49,18 @@ class Share:
 
     def grow(self, size: int) -> bool:
         """Hold `size` more bytes. Returns whether they fit. What makes a share large must leave room for small ones."""
-        after = self.size + size
-        if self.closed or not self.budget.take(size, LARGE_PART if after > SMALL_SHARE else 1):
+        budget, after = self.budget, self.size + size
+        held = budget.held + size
+        if self.closed or held > budget.limit * (LARGE_PART if after > SMALL_SHARE else 1):
             return False
-        self.size = after
+        budget.held, self.size = held, after
         return True
 
     def shrink(self, size: int) -> None:
         """Hold `size` bytes less."""
         if not self.closed:
             self.size -= size
-            self.budget.give_back(size)
+            self.budget.held -= size
 
     def change(self, before: int, after: int) -> bool:
         """Hold `after` bytes in place of `before`. Returns whether they fit."""

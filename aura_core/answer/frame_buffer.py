@@ -131,7 +131,8 @@ class FrameBuffer:
         """
         self._sink = sink
         while not self.ended:
-            self._flush()
+            if self._frames:
+                self._flush()
             if self.writing:
                 await sink.drain()
                 self._sent()

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -13,7 +13,6 @@ from aura_core.problems import Problem
 
 log = logging.getLogger("aura.doors")
 
-T = TypeVar("T")
 NATIVE_NAME = "native"
 
 
@@ -64,12 +63,16 @@ class Doors:
         return msgspec.structs.replace(reply, headers=headers | {"content-type": reply.content_type})
 
 
-def made(opened: OpenDoor, what: str, make: Callable[..., T], *given: Any) -> T:
-    """What a function of a door returns. Raises Problem: the door's own, or one that says that the server failed."""
+def made(opened: OpenDoor, what: str, path: str, make: Callable[..., bytes], *given: Any) -> bytes:
+    """What a function of a door makes, which is `what` of this path. Raises Problem: the door's own, or one that says
+    that the server failed."""
     try:
-        return make(*given)
+        answer = make(*given)
+        if type(answer) is not bytes:
+            raise DoorFault(f"it returned {type(answer).__name__}, not bytes")
     except BaseException as exc:  # SystemExit, too: it is the door's
-        raise fault(opened, what, exc) from None
+        raise fault(opened, f"{what} of {path}", exc) from None
+    return answer
 
 
 def fault(opened: OpenDoor, what: str, exc: BaseException) -> Problem:
@@ -78,14 +81,6 @@ def fault(opened: OpenDoor, what: str, exc: BaseException) -> Problem:
         return exc
     _tell(opened, what, exc)
     return Problem("internal_error", "The server failed; its log says more.")
-
-
-def as_bytes(make: Callable[..., bytes], *given: Any) -> bytes:
-    """What a function of a door returns. Raises DoorFault where that is not bytes."""
-    answer = make(*given)
-    if type(answer) is not bytes:
-        raise DoorFault(f"it returned {type(answer).__name__}, not bytes")
-    return answer
 
 
 def _tell(opened: OpenDoor, what: str, exc: BaseException) -> None:

@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 
 from aura_core.door import AgentRoute, AnswerRoute, ListRoute, Question, Route
-from aura_core.doors.table import DoorFault, OpenDoor, as_bytes, fault, made
+from aura_core.doors.table import DoorFault, OpenDoor, fault, made
 from aura_core.problems import Problem
 from aura_core.runtime import Runtime
 from aura_core.server.guard import client_of
@@ -61,7 +61,7 @@ class DoorRoutes:
             await runtime.bindings.bind(agent_id, client)
         else:
             await runtime.bindings.choose()
-        body = made(self._opened, f"encode of {route.path}", as_bytes, route.encode, runtime.bindings.agent_info(entry))
+        body = made(self._opened, "encode", route.path, route.encode, runtime.bindings.agent_info(entry))
         return Response(body, media_type=route.content_type)
 
     def handlers(self) -> list[HTTPRouteHandler]:

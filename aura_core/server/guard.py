@@ -148,11 +148,6 @@ def seen_of(scope: Scope) -> Seen | None:
     return seen
 
 
-def headers_of(scope: Scope) -> dict[bytes, bytes]:
-    """The headers of this request; the values of one that is there several times are joined by commas."""
-    return {} if (seen := seen_of(scope)) is None else seen.headers
-
-
 def request_id(scope: Scope) -> str:
     """The id under which the guard lets this request pass."""
     return "-" if (seen := seen_of(scope)) is None else seen.request_id
@@ -218,12 +213,17 @@ def _with_headers(send: Send, extra: list[tuple[bytes, bytes]]) -> Send:
 
     def wrapped(message: Message) -> Any:
         if message["type"] == "http.response.start":
-            headers = list(message.get("headers", []))
-            named = {name for name, _ in headers}
-            message["headers"] = headers + [header for header in NOT_KEPT if header[0] not in named] + extra
+            headers = message.get("headers", ())
+            message["headers"] = [*headers, *_added(tuple([name for name, _ in headers])), *extra]
         return send(message)
 
     return wrapped
+
+
+@lru_cache(maxsize=64)
+def _added(names: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
+    """The headers of NOT_KEPT that an answer with headers of these names lacks."""
+    return [header for header in NOT_KEPT if header[0] not in names]
 
 
 def _same_host(origin: str, host: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from aura_core.clients import Client
 from aura_core.door import ListRoute
-from aura_core.doors.table import OpenDoor, as_bytes, made
+from aura_core.doors.table import OpenDoor, made
 from aura_core.runtime import Runtime
 
 
@@ -36,7 +36,7 @@ class Listing:
 
     def _encode(self, client: Client) -> bytes:
         infos = self._runtime.bindings.agent_infos(self._route.answering, client)
-        return made(self._opened, f"encode of {self._route.path}", as_bytes, self._route.encode, infos)
+        return made(self._opened, "encode", self._route.path, self._route.encode, infos)
 
 
 class _View:

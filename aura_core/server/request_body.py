@@ -18,7 +18,7 @@ from aura_core.door import Question
 from aura_core.limits import BODY_PIECE, MESSAGE_LIMIT, TURN_SIZE
 from aura_core.problems import Problem
 from aura_core.server.budgeted import share_of
-from aura_core.server.guard import headers_of
+from aura_core.server.guard import seen_of
 from aura_core.telemetry import redact
 
 # The escapes of half a character, which JSON.stringify writes of a text cut inside an emoji.
@@ -59,7 +59,8 @@ def json_request(body: Any) -> type[JsonRequest]:
 async def read(scope: Scope, receive: Receive, limit: int) -> bytearray:
     """The raw body, if it is declared as JSON and has at most `limit` bytes (0: no limit). It counts in the request's
     share. Raises Problem."""
-    headers = headers_of(scope)
+    seen = seen_of(scope)
+    headers = {} if seen is None else seen.headers
     declared = headers.get(b"content-type", b"")
     if declared != _JSON and declared.partition(b";")[0].strip().lower() != _JSON:
         raise Problem("unsupported_media_type", "Send the header 'Content-Type: application/json'.")

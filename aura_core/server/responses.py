@@ -14,7 +14,7 @@ from aura_core.answer.relay import Relay
 from aura_core.bindings import Bound
 from aura_core.budget import FULL, Share
 from aura_core.door import AnswerContext, AnswerRoute, End, Failure, Question, WholeAnswer
-from aura_core.doors.table import OpenDoor, as_bytes, fault, made
+from aura_core.doors.table import OpenDoor, fault, made
 from aura_core.limits import WHOLE_ANSWER_LIMIT
 from aura_core.problems import Problem
 from aura_core.runtime import Runtime
@@ -98,10 +98,6 @@ class _Relayed:
     def _framing(self) -> Framing:
         raise NotImplementedError
 
-    def _made(self, what: str, make: Callable[..., bytes], *given: Any) -> bytes:
-        """What the encoder makes. Raises Problem where it fails."""
-        return made(self._opened, f"{what} of the encoder of {self._route.path}", as_bytes, make, *given)
-
 
 class EventStream(_Relayed):
     """The answer as it comes: headers at once, and always everything that is ready in one write."""
@@ -113,7 +109,8 @@ class EventStream(_Relayed):
         """Send it."""
         relay, connection = self._begin(scope, receive)
         try:
-            begin = self._made("begin", self._encoder.begin)  # before the head: where it fails, the answer is a refusal
+            # Before the head: where it fails, the answer is a refusal.
+            begin = made(self._opened, "begin of the encoder", self._route.path, self._encoder.begin)
             await send({"type": "http.response.start", "status": 200, "headers": self._headers()})
             await send({"type": "http.response.body", "body": begin, "more_body": True})
             del begin  # an answer may take minutes
@@ -121,7 +118,7 @@ class EventStream(_Relayed):
             while frames:
                 more = not relay.drained
                 await send({"type": "http.response.body", "body": b"".join(frames), "more_body": more})
-                frames = await relay.take()
+                frames = await relay.take() if more else []
         finally:
             self._end(relay)
 
@@ -184,8 +181,9 @@ class OnePiece(_Relayed):
                     raise Problem(part.code, part.message, part.retry_after, text.so_far())
                 elif isinstance(part, End):
                     answer = WholeAnswer(text.so_far(), thoughts.so_far(), part)
-                    self._made("answering", self._encoder.answering, *self._parts.who)
-                    body = self._made("whole", self._encoder.whole, answer)
+                    door, path, encoder = self._opened, self._route.path, self._encoder
+                    made(door, "answering of the encoder", path, encoder.answering, *self._parts.who)
+                    body = made(door, "whole of the encoder", path, encoder.whole, answer)
                     if not self._share.change(text.size + thoughts.size, len(body)):
                         raise Problem("unavailable", FULL, 1)
                     headers = [

@@ -70,8 +70,11 @@ _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-i
 
 def upstream_id(headers: Mapping[str, str]) -> str:
     """The id that a server gave the request, from the usual headers of its response; "" if there is none."""
-    found = next((headers[name] for name in _REQUEST_IDS if name in headers), "")
-    return found[:UPSTREAM_ID_LENGTH] if found.isprintable() else ""
+    for name in _REQUEST_IDS:
+        if name in headers:
+            found = headers[name]
+            return found[:UPSTREAM_ID_LENGTH] if found.isprintable() else ""
+    return ""
 
 
 def bad_response(server: Endpoint, said: bytes = b"", begun: bool = False) -> ProviderError:

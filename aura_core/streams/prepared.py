@@ -105,7 +105,10 @@ class PreparedPost:
         head = self._head(headers, len(content))
         fresh = False
         while True:
-            connection = await self._connect(fresh, timeout)
+            try:
+                connection: Any = await self._connector.take(self._target, fresh, traces=[], timeout=timeout)
+            except TimeoutError as exc:
+                raise aiohttp.ConnectionTimeoutError(f"no connection to {self._target.host} in time") from exc
             protocol = connection.protocol
             try:
                 answer = await _ask(connection, (head, content), timeout, self._target)
@@ -135,12 +138,6 @@ class PreparedPost:
         if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
             raise ValueError("a header holds a line break")
         return head
-
-    async def _connect(self, fresh: bool, timeout: aiohttp.ClientTimeout) -> Any:
-        try:
-            return await self._connector.take(self._target, fresh, traces=[], timeout=timeout)
-        except TimeoutError as exc:
-            raise aiohttp.ConnectionTimeoutError(f"no connection to {self._target.host} in time") from exc
 
 
 async def _ask(connection: Any, request: Iterable[bytes], timeout: aiohttp.ClientTimeout, target: Request) -> Answer:

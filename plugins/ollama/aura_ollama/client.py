@@ -49,10 +49,10 @@ class OllamaClient:
     def _address(self, path: str) -> str:
         return str(self._base.join(path))
 
-    async def chat(self, content: bytes, model: str, headers: Mapping[str, str]) -> AiohttpBody:
+    def chat(self, content: bytes, model: str, headers: Mapping[str, str]) -> Awaitable[AiohttpBody]:
         """Request an answer; the caller reads its body, and then closes it. Raises ProviderError."""
         given = [(name.encode(), value.encode()) for name, value in headers.items()]
-        return await self._body(self._chat.send(given, content, self._session.timeout), model)
+        return self._body(self._chat.send(given, content, self._session.timeout), model)
 
     async def get(self, path: str) -> bytes:
         """The whole body of a resource. Raises ProviderError."""
