@@ -46,7 +46,9 @@ QUESTION = "aura_question"
 """The key of a request's extensions that holds its address and body, where it is a question."""
 MOST_PREPARED = 64
 """Addresses of one server that are prepared; Azure has one for each model."""
-_url = lru_cache(maxsize=64)(httpx2.URL)  # a URL cannot be changed
+# Neither of these can be changed.
+_timeout = lru_cache(maxsize=64)(aiohttp.ClientTimeout)
+_url = lru_cache(maxsize=64)(httpx2.URL)
 
 
 class HttpClient(httpx2.AsyncClient):
@@ -134,12 +136,12 @@ class Transport(AiohttpTransport):
             if len(self._prepared) < MOST_PREPARED:
                 self._prepared[address] = prepared
         limits = request.extensions["timeout"]
-        timeout = aiohttp.ClientTimeout(
-            None, connect=limits["pool"], sock_connect=limits["connect"], sock_read=limits["read"]
-        )
+        timeout = _timeout(connect=limits["pool"], sock_connect=limits["connect"], sock_read=limits["read"])
         answer = await prepared.send(request.headers.raw, content, timeout)
         stream = AiohttpResponseStream(answer)  # type: ignore[arg-type]  # an Answer has all that it uses
-        return httpx2.Response(answer.status, headers=list(answer.raw_headers), stream=stream)
+        response = httpx2.Response(answer.status, headers=list(answer.raw_headers), stream=stream)
+        response.headers.encoding = "iso-8859-1"  # else httpx2 decodes all of them for the first look at one
+        return response
 
 
 class _Beginning(httpx2.AsyncByteStream):
