@@ -63,7 +63,7 @@ class Run:
     def round(self) -> None:
         """Every scenario once, for all contenders in turn."""
         for name, scenario in self.scenarios.items():
-            for contender in self.contenders:
+            for contender in self.contenders * scenario.repeats:
                 if not takes(contender, name, scenario) or (name, contender.name) in self.enough:
                     continue
                 if name == "bulk50" and ("burst50", contender.name) in self.enough:

@@ -29,7 +29,8 @@ class Scenario(NamedTuple):
     """Streams, tokens of each, tokens a second (0: as fast as possible), and how they are read.
 
     `way`: `read` to the end, `bulk` (checked after the clock stopped), `leave`, `stall` (never read), `crowd` (memory
-    while all are open). `spread`: seconds over which the streams begin. A `fresh` scenario gets its own server.
+    while all are open). `spread`: seconds over which the streams begin. `repeats`: how often it is measured in a round.
+    A `fresh` scenario gets its own server.
     """
 
     streams: int
@@ -38,6 +39,7 @@ class Scenario(NamedTuple):
     way: str = "read"
     spread: float = 0
     how: str = ""
+    repeats: int = 1
 
     @property
     def model(self) -> str:
@@ -54,7 +56,7 @@ SCENARIOS = {
     "paced50": Scenario(50, 200, 50),
     "sat200": Scenario(200, 200, 50),
     "burst50": Scenario(50, 2000, 0),
-    "request": Scenario(200, 1, 0, spread=1),
+    "request": Scenario(200, 1, 0, spread=1, repeats=3),
     "first1": Scenario(20, 5, 50, spread=4),  # one after the other
     "first50": Scenario(50, 5, 50),
     "first200": Scenario(200, 5, 50),

@@ -258,7 +258,7 @@ def _cost_of_requests(aura: AuraServer, path: str, body: dict[str, Any]) -> tupl
 @pytest.mark.parametrize(
     ("provider", "budget", "most_writes"),
     # The head with the token, the end; echo's token and end come together.
-    [("echo", 520, 1), ("ollama", 745, 2), ("openai", 1270, 2)],
+    [("echo", 415, 1), ("ollama", 600, 2), ("openai", 1170, 2)],
 )
 def test_the_cost_of_a_request(
     tmp_path: Path,
