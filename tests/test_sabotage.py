@@ -33,7 +33,7 @@ class Sabotage(NamedTuple):
 SABOTAGES: dict[str, Sabotage] = {
     "no timer": Sabotage(
         "answer/relay.py",
-        "self._tick()\n",
+        "self._watch_until(min(self._asking.deadline, self.started_at + _first_look(limits)))\n",
         "pass\n",
         f"{RELAY}::test_heartbeats_fill_the_silence_before_and_between_tokens",
     ),
@@ -98,8 +98,8 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "a fault after the finish": Sabotage(
         "answer/asking.py",
-        "if self.finish_reason is not None:\n                self._owner.on_answer()",
-        "if False:\n                self._owner.on_answer()",
+        "if self.finish_reason is not None:\n                self._last_words = True",
+        "if False:\n                self._last_words = True",
         f"{RELAY}::test_retries_happen_only_before_the_first_token[after the finish]",
     ),
     "text after the finish": Sabotage(
@@ -251,7 +251,7 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "no check of the body's type": Sabotage(
         "server/request_body.py",
-        'if declared != b"application/json":',
+        'if declared != _JSON and declared.partition(b";")[0].strip().lower() != _JSON:',
         "if False:",
         f"{SECURITY}::test_a_cross_origin_post_without_preflight_is_refused[text/plain]",
     ),
