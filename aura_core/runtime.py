@@ -10,7 +10,7 @@ from copy import deepcopy
 from functools import partial
 from time import time
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -60,14 +60,6 @@ class Started(msgspec.Struct, frozen=True):
     spans: "AnswerSpans | None" = None
 
 
-class Over(NamedTuple):
-    """An answer that is over, and when it ended (seconds since 1970)."""
-
-    relay: Relay
-    started: Started
-    ended: float
-
-
 class Runtime:
     """The core without its server: the same for `aura serve`, `aura chat` and the lists."""
 
@@ -96,7 +88,8 @@ class Runtime:
         self.stopping = False  # a signal has ended the server; balancers are told to send it nothing more
         self.draining = False  # and it takes no new answers
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
-        self._over: list[Over] = []  # those of which the observers are told in a moment
+        self._unrecorded = 0  # those whose client has left, which are recorded in a moment
+        self._untold: list[tuple[StreamRecord, float]] = []  # with their ends; the observers are told in a moment
         self._telling: asyncio.TimerHandle | None = None
         settings.clients.reload()  # a worker that replaces another has the settings of the start, not its tokens
         self.secrets: list[str] = []
@@ -238,47 +231,42 @@ class Runtime:
         if started is None:
             return
         self._held[started.client.name] -= 1
-        over = Over(relay, started, time())
-        if started.spans is not None and relay.drained:
-            self._tell(over)  # its spans end before that of its request
+        if not self.observers and started.spans is None:
             return
-        self._over.append(over)
-        loop = asyncio.get_running_loop()
-        if started.spans is not None or len(self._over) % TOLD_TOGETHER == 0:
-            # When many clients leave at once, first tell all their providers: the plugins close their connections in
-            # the loop's next round, and the sockets are closed in the one after that.
-            loop.call_soon(loop.call_soon, self._tell_some)
+        if relay.drained or relay.closed:
+            self._record(relay, started)
+        else:
+            # The client has left. When many do so at once, first tell all their providers: the plugins close their
+            # connections in the loop's next round, and the sockets are closed in the one after that.
+            self._unrecorded += 1
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._record_later, relay, started)
+
+    def _record_later(self, relay: Relay, started: Started) -> None:
+        self._unrecorded -= 1
+        self._record(relay, started)
+
+    def _record(self, relay: Relay, started: Started) -> None:
+        asked = Asked(started.request_id, started.client.name, started.client_address, started.door)
+        record = relay.record(started.bound.agent.id, asked)
+        if started.spans is not None:
+            _tell(started.spans.end, record)  # now, so that they end before the span of the request
+        self._untold.append((record, time()))
+        if len(self._untold) == TOLD_TOGETHER:
+            self.tell()
         elif self._telling is None:
-            self._telling = loop.call_later(TELL_DELAY, self._tell_some)
+            self._telling = asyncio.get_running_loop().call_later(TELL_DELAY, self.tell)
 
     def tell(self) -> None:
-        """Tell the observers of all answers that are over, before somebody reads their figures.
-
-        Else they are told of several together. One by one, between other work, that takes three times as long.
-        """
-        while self._over:
-            self._tell_some()
-
-    def _tell_some(self) -> None:
+        """Tell the observers of the answers that are over, several together: one by one, between other work, that takes
+        three times as long. To be called before somebody reads their figures."""
         if self._telling is not None:
             self._telling.cancel()
             self._telling = None
-        over, self._over = self._over[:TOLD_TOGETHER], self._over[TOLD_TOGETHER:]
-        if self._over:
-            self._telling = asyncio.get_running_loop().call_later(TELL_DELAY, self._tell_some)
-        for each in over:
-            self._tell(each)
-
-    def _tell(self, over: Over) -> None:
-        started = over.started
-        asked = Asked(started.request_id, started.client.name, started.client_address, started.door)
-        record = over.relay.record(started.bound.agent.id, asked)
-        for tell in self.observers if started.spans is None else (*self.observers, started.spans.end):
-            try:
-                tell(record, over.ended)
-            except Exception:  # the others are told nevertheless
-                with suppress(Exception):  # the log itself may be what fails
-                    log.exception("an answer's figures could not be taken")
+        untold, self._untold = self._untold, []
+        for record, ended in untold:
+            for observer in self.observers:
+                _tell(observer, record, ended)
 
     async def _start(
         self,
@@ -338,11 +326,22 @@ class Runtime:
         """End every answer and close every client."""
         for relay in list(self.relays):
             self.release(relay)
-        await asyncio.gather(*(relay.wait_closed() for relay in self._leaving))
+        while self._unrecorded:
+            await asyncio.sleep(0)
         self.tell()
+        await asyncio.gather(*(relay.wait_closed() for relay in self._leaving))
         await self.providers.close()
         if self.traces is not None:
             await self.traces.close()
+
+
+def _tell(observer: Callable[..., object], *what: object) -> None:
+    """An answer must end well for its client, and the other observers are told of it, even if one of them raises."""
+    try:
+        observer(*what)
+    except Exception:
+        with suppress(Exception):  # the log itself may be what fails
+            log.exception("an answer's figures could not be taken")
 
 
 def _all_full(bound: Bound) -> str:

@@ -95,15 +95,13 @@ class Asking:
         self.task.cancel()
         self._reaper = self._loop.call_later(CLEANUP_LIMIT, self._abandon)
 
-    def note(
-        self, outcome: str, code: str | None, failure: ProviderError | None = None, ended: float | None = None
-    ) -> None:
-        """Add the current attempt, if there is one, to the list of attempts; it ended now, or at that time."""
+    def note(self, outcome: str, code: str | None, failure: ProviderError | None = None) -> None:
+        """Add the current attempt, if there is one, to the list of attempts."""
         if self._began is None:
             return
         began, self._began = self._began, None
         candidate, first = self.candidate, self.first_token_at
-        head = candidate.provider, candidate.model(), outcome, code, milliseconds((ended or self._now()) - began)
+        head = candidate.provider, candidate.model(), outcome, code, milliseconds(self._now() - began)
         first_token = None if first is None else milliseconds(first - began)
         after = milliseconds(began - self._answer_began)
         if failure is None:

@@ -81,7 +81,6 @@ class Relay:
             self._writer: Writer = KeepingWriter(self._buffer, framing, self._begin, share)
         else:
             self._writer = Writer(self._buffer, framing, self._begin)
-        self._ended_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._attempts: list[Attempt] = []
         timeout = limits.first_token_timeout
@@ -141,7 +140,6 @@ class Relay:
 
     def close(self) -> None:
         """Release everything: the consumer has all frames, or is gone. The upstream connection closes; don't wait."""
-        self._ended_at = self._ended_at or self._now()
         ended = self._buffer.ended
         self._buffer.close()
         self._stop_timer()
@@ -164,12 +162,12 @@ class Relay:
         await asyncio.wait({self._asking.task}, timeout=CLEANUP_LIMIT + 0.5)
 
     def record(self, agent: str, asked: Asked) -> StreamRecord:
-        """The figures of an answer that `close` was called for; complete when it is closed."""
-        asking, now = self._asking, self._ended_at or self._now()
+        """The figures of the answer for the log; complete when it is closed."""
+        asking, now = self._asking, self._now()
         outcome = "error" if self.error is not None else "done" if self.succeeded else "cancelled"
         code = self.error.code if self.error else asking.finish_reason if self.succeeded else None
         failure = None if self.error is None else ProviderError(self.error.message)
-        asking.note(outcome, code, failure, now)
+        asking.note(outcome, code, failure)
         who = asking.candidate
         if self._fallback is not None and self.error is not None and self.first_token_at is None:
             who = self._fallback.blamed

@@ -142,8 +142,8 @@ class AnswerSpans:
         self._attempts.append(attempt)
         return attempt
 
-    def end(self, record: StreamRecord, _ended: float = 0) -> None:
-        """Complete all spans now, as the figures of the answer say."""
+    def end(self, record: StreamRecord) -> None:
+        """Complete all spans, as the figures of the answer say."""
         unended = self._attempts
         if self._span.is_recording():
             for attempt in record.attempts:
