@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
@@ -88,9 +88,9 @@ class Runtime:
         self.stopping = False  # a signal has ended the server; balancers are told to send it nothing more
         self.draining = False  # and it takes no new answers
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
-        self._unrecorded = 0  # those whose client has left, which are recorded in a moment
-        self._untold: list[tuple[StreamRecord, float]] = []  # with their ends; the observers are told in a moment
-        self._telling: asyncio.TimerHandle | None = None
+        self._unrecorded = deque[tuple[Relay, Started]]()  # those whose clients have left a moment ago
+        self._untold = deque[tuple[StreamRecord, float]]()  # with the times of their ends
+        self._telling = False  # whether a timer will tell the observers of them
         settings.clients.reload()  # a worker that replaces another has the settings of the start, not its tokens
         self.secrets: list[str] = []
         self.add_secrets([*self.providers.secrets(), *settings.clients.secrets])
@@ -235,16 +235,18 @@ class Runtime:
             return
         if relay.drained or relay.closed:
             self._record(relay, started)
+            self._tell_soon()
         else:
             # The client has left. When many do so at once, first tell all their providers: the plugins close their
             # connections in the loop's next round, and the sockets are closed in the one after that.
-            self._unrecorded += 1
+            self._unrecorded.append((relay, started))
             loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._record_later, relay, started)
+            loop.call_soon(loop.call_soon, self._record_next)
 
-    def _record_later(self, relay: Relay, started: Started) -> None:
-        self._unrecorded -= 1
-        self._record(relay, started)
+    def _record_next(self) -> None:
+        if self._unrecorded:
+            self._record(*self._unrecorded.popleft())
+            self._tell_soon()
 
     def _record(self, relay: Relay, started: Started) -> None:
         asked = Asked(started.request_id, started.client.name, started.client_address, started.door)
@@ -252,19 +254,27 @@ class Runtime:
         if started.spans is not None:
             _tell(started.spans.end, record)  # now, so that they end before the span of the request
         self._untold.append((record, time()))
-        if len(self._untold) == TOLD_TOGETHER:
+
+    def _tell_soon(self) -> None:
+        if len(self._untold) >= TOLD_TOGETHER:
             self.tell()
-        elif self._telling is None:
-            self._telling = asyncio.get_running_loop().call_later(TELL_DELAY, self.tell)
+        elif not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_later(TELL_DELAY, self._tell_in_time)
+
+    def _tell_in_time(self) -> None:
+        self._telling = False
+        self.tell()
 
     def tell(self) -> None:
-        """Tell the observers of the answers that are over, several together: one by one, between other work, that takes
-        three times as long. To be called before somebody reads their figures."""
-        if self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
-        untold, self._untold = self._untold, []
-        for record, ended in untold:
+        """Tell the observers of the answers that are over, before somebody reads their figures, and at the end.
+
+        It is done for several together: one by one, between other work, it takes three times as long.
+        """
+        while self._unrecorded:
+            self._record(*self._unrecorded.popleft())
+        while self._untold:
+            record, ended = self._untold.popleft()
             for observer in self.observers:
                 _tell(observer, record, ended)
 
@@ -326,8 +336,6 @@ class Runtime:
         """End every answer and close every client."""
         for relay in list(self.relays):
             self.release(relay)
-        while self._unrecorded:
-            await asyncio.sleep(0)
         self.tell()
         await asyncio.gather(*(relay.wait_closed() for relay in self._leaving))
         await self.providers.close()

@@ -108,11 +108,13 @@ def test_the_first_line_waits_for_no_client(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_exits_at_once(tmp_path: Path, first: signal.Signals) -> None:
+    count = 40
     with serve(tmp_path, {"slow.md": SLOW}, AURA_SERVER__DRAIN_TIMEOUT="60") as aura:
         answers: list[list[SseEvent]] = []
-        started = threading.Barrier(2)
-        thread = threading.Thread(target=_ask, args=(aura.url, "slow", answers, started))
-        thread.start()
+        started = threading.Barrier(count + 1)
+        threads = [threading.Thread(target=_ask, args=(aura.url, "slow", answers, started)) for _ in range(count)]
+        for thread in threads:
+            thread.start()
         started.wait(60)
         aura.popen.send_signal(first)
         end = time.monotonic() + 30
@@ -123,9 +125,11 @@ def test_a_second_signal_exits_at_once(tmp_path: Path, first: signal.Signals) ->
         assert aura.popen.poll() is None
         aura.popen.send_signal(signal.SIGINT)
         assert aura.exit(30) in (0, 1)
-        thread.join(10)
+        for thread in threads:
+            thread.join(10)
         assert "Traceback" not in "".join(aura.lines)
-    assert answers[0][-1].data.get("code") == "server_shutdown"
+        assert len(aura.streams()) == count, "each has its line in the log"
+    assert {answer[-1].data.get("code") for answer in answers} == {"server_shutdown"}
 
 
 def test_two_simultaneous_signals_count_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,3 +400,35 @@ def test_a_plugins_exception_is_logged_with_its_name_and_without_the_key(tmp_pat
     assert "ValueError: Bearer ***" in text
     for shown in (text, *answers):
         assert "very-secret" not in shown
+
+
+def test_a_forced_exit_loses_no_line_of_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("aura_core.runtime.TELL_DELAY", 600)
+    caplog.set_level(logging.INFO, "aura")
+    with AuraServer(tmp_path, {"short.md": "---\nprovider: echo\n---\n"}) as aura:
+        for _ in range(3):
+            assert aura.ask("short")[-1].name == "done"
+        aura._server.force_exit = True
+    assert [record.getMessage() for record in caplog.records if record.name == "aura"].count("stream") == 3
+
+
+def test_neither_figures_nor_a_log_that_fail_end_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = threading.Semaphore(0)
+
+    def fail(_: object) -> bool:
+        looked.release()
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("aura_core.server.serve.TICK", 0.05)
+    logger = logging.getLogger("aura.server")
+    with AuraServer(tmp_path) as aura:
+        aura.runtime.looks.append(fail)
+        logger.addFilter(fail)
+        try:
+            for _ in range(3):
+                assert looked.acquire(timeout=30)
+            assert httpx.get(f"{aura.url}/health", trust_env=False).status_code == 200
+        finally:
+            logger.removeFilter(fail)

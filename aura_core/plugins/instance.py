@@ -189,8 +189,10 @@ class Instance:
         return any(getattr(self.settings, key) for key in keys)
 
     def has_new_key(self) -> bool:
-        """Whether a file holds another key than the client was opened with. It reads the file."""
-        return self._has_key_file and self.secret_values(os.environ) != self._keys
+        """Whether a file holds another key than the client was opened with; False while there is none, which would read
+        the key when it is opened. It reads the file."""
+        is_open = self._has_key_file and self._opened is not None and self._opened.ready
+        return is_open and self.secret_values(os.environ) != self._keys
 
     async def follow_key_files(self) -> None:
         """Open another client if a file holds another key than the client was opened with; then leave the one before

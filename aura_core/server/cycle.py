@@ -120,7 +120,7 @@ class Cycle:
             connection.flow.resume_reading()
             if not self.message_event.is_set:
                 await self.message_event.wait()
-            self.message_event.is_set = False
+            self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
         body, self.body = bytes(self.body), bytearray()

@@ -221,9 +221,9 @@ def _with_headers(send: Send, extra: list[tuple[bytes, bytes]]) -> Send:
 
 
 @lru_cache(maxsize=64)
-def _added(names: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
+def _added(names: tuple[bytes, ...]) -> tuple[tuple[bytes, bytes], ...]:
     """The headers of NOT_KEPT that an answer with headers of these names lacks."""
-    return [header for header in NOT_KEPT if header[0] not in names]
+    return tuple([header for header in NOT_KEPT if header[0] not in names])
 
 
 def _same_host(origin: str, host: str) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 
 
 class LazyEvent:
-    """asyncio.Event, which it makes only for somebody who waits."""
+    """As asyncio.Event, which it makes only for somebody who waits; `is_set` is an attribute."""
 
     __slots__ = ("_event", "is_set")
 

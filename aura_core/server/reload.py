@@ -84,13 +84,13 @@ def _follow(
         if not threading.main_thread().is_alive():  # the interpreter ends, and nobody has stopped the server
             return
         try:
-            if runtime.providers.have_new_keys():
-                tell(rekeyed.set)
             settings, agents = watched.look()
             if agents:
                 tell(edited.set)
             if secrets != (secrets := runtime.settings.clients.secrets):
                 tell(runtime.add_secrets, secrets)
+            if runtime.providers.have_new_keys():
+                tell(rekeyed.set)
             fault = ""
         except Exception as exc:
             if fault != (fault := repr(exc)):

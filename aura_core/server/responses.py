@@ -122,16 +122,16 @@ class EventStream(_Relayed):
         finally:
             self._end(relay)
 
-    def _headers(self) -> list[tuple[bytes, bytes]]:
+    def _headers(self) -> tuple[tuple[bytes, bytes], ...]:
         return _stream_headers(
             self._encoder.content_type, self._runtime.limits.heartbeat if self._encoder.ping else None
         )
 
 
 @lru_cache(maxsize=64)  # there are as many as doors
-def _stream_headers(content_type: str, heartbeat: float | None) -> list[tuple[bytes, bytes]]:
-    headers = [(b"content-type", content_type.encode()), *STREAM_HEADERS]
-    return headers if heartbeat is None else [*headers, (b"aura-heartbeat", b"%g" % heartbeat)]
+def _stream_headers(content_type: str, heartbeat: float | None) -> tuple[tuple[bytes, bytes], ...]:
+    headers = (b"content-type", content_type.encode()), *STREAM_HEADERS
+    return headers if heartbeat is None else (*headers, (b"aura-heartbeat", b"%g" % heartbeat))
 
 
 class _Parts(Values):

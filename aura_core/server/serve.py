@@ -95,7 +95,10 @@ class DrainingServer(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal ends it. Afterwards `left` holds the tasks and threads of plugins that did not end."""
-        self.left = event_loop.run(self.serve(sockets), self.config.get_loop_factory())
+        try:
+            self.left = event_loop.run(self.serve(sockets), self.config.get_loop_factory())
+        finally:
+            self._runtime.tell()  # of answers that a second signal cut
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen; then open the clients that agents use, in the background."""

@@ -1,6 +1,8 @@
 """Look at the process once a second, for its metrics: how late the event loop is, and what is there now."""
 
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 
 from aura_core.runtime import Runtime
 
@@ -12,7 +14,7 @@ class Vitals:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._failed = False
+        self._failed: list[Callable[[float], None]] = []
 
     def look(self, lag: float) -> None:
         """Tell them how late the event loop was, in seconds."""
@@ -20,6 +22,7 @@ class Vitals:
             try:
                 look(lag)
             except Exception:  # such as a full disk
-                if not self._failed:
-                    self._failed = True
-                    log.exception("the metrics could not be taken; this is said once")
+                if look not in self._failed:
+                    self._failed.append(look)
+                    with suppress(Exception):  # the log itself may be what fails
+                        log.exception("a look at the server's figures failed; this is said once")
