@@ -54,7 +54,7 @@ ENDLESS = 1_000_000_000
 WARM = Scenario(10, 5, 50)
 SCENARIOS = {
     "paced50": Scenario(50, 200, 50),
-    "sat200": Scenario(200, 200, 50),
+    "sat200": Scenario(200, 200, 50, repeats=2),
     "burst50": Scenario(50, 2000, 0),
     "request": Scenario(200, 1, 0, spread=1, repeats=3),
     "first1": Scenario(20, 5, 50, spread=4),  # one after the other
@@ -63,8 +63,8 @@ SCENARIOS = {
     "delay50": Scenario(50, 200, 50, spread=1),
     "bulk50": Scenario(50, 4000, 0, "bulk", how="bulk"),
     "hangup1": Scenario(1, ENDLESS, 10, "leave"),
-    "hangup50": Scenario(50, ENDLESS, 10, "leave"),
-    "hangup50-before": Scenario(50, 1, 0, "leave", how="silent"),
+    "hangup50": Scenario(50, ENDLESS, 10, "leave", repeats=2),
+    "hangup50-before": Scenario(50, 1, 0, "leave", how="silent", repeats=2),
     "stalled4": Scenario(4, ENDLESS, 0, "stall"),
     "crowd200": Scenario(200, 25, 5, "crowd"),
     "crowd1000": Scenario(1000, 40, 5, "crowd", spread=2),
@@ -188,6 +188,7 @@ def leave(contender: Contender, server: ServerProcess, scenario: Scenario, upstr
     client.tell("")
     left = sorted(client.answer()["left"])
     end = time.monotonic() + PATIENCE
+    time.sleep(0.1)  # to ask takes a core for milliseconds, while the hang-ups are on their way
     while len(found := seen(upstream)["hangups"][before:]) < len(left) and time.monotonic() < end:
         time.sleep(0.02)
     seen(upstream, forget=True)
