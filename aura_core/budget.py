@@ -49,6 +49,7 @@ class Share:
 
     def grow(self, size: int) -> bool:
         """Hold `size` more bytes. Returns whether they fit. What makes a share large must leave room for small ones."""
+        # As Budget.take, without its call: this is done five times for each request.
         budget, after = self.budget, self.size + size
         held = budget.held + size
         if self.closed or held > budget.limit * (LARGE_PART if after > SMALL_SHARE else 1):

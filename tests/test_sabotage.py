@@ -98,8 +98,8 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "a fault after the finish": Sabotage(
         "answer/asking.py",
-        "if self.finish_reason is not None:\n                self._last_words = True",
-        "if False:\n                self._last_words = True",
+        "if self.finish_reason is not None:\n                self._owner.on_answer()",
+        "if False:\n                self._owner.on_answer()",
         f"{RELAY}::test_retries_happen_only_before_the_first_token[after the finish]",
     ),
     "text after the finish": Sabotage(

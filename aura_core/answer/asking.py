@@ -69,7 +69,6 @@ class Asking:
         self.detail = self.upstream_id = ""
         self.attempts: list[Attempt] = []
         self.over = False
-        self._last_words = False  # the task ends with the step that it is in
         self.first_token_at: float | None = None
         self._owner = owner
         self._answer_began = owner.started_at
@@ -90,7 +89,7 @@ class Asking:
     def stop(self) -> None:
         """Ignore further output and cancel the plugin, which closes its connection; don't wait for that."""
         self.over = True
-        if self._last_words or self.task.done() or self._reaper is not None or asyncio.current_task() is self.task:
+        if self.task.done() or self._reaper is not None or asyncio.current_task() is self.task:
             return
         self.task.cancel()
         self._reaper = self._loop.call_later(CLEANUP_LIMIT, self._abandon)
@@ -128,7 +127,6 @@ class Asking:
             if self.over:
                 return
             if self.finish_reason is not None:
-                self._last_words = True
                 self._owner.on_answer()
                 return
             self.note("error", failure.code, failure)

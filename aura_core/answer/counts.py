@@ -9,7 +9,7 @@ from aura_core.types import Usage
 def checked(usage: Usage) -> Usage:
     """The same counts, with 0 for whatever is not a whole number above 0; none is larger than a client can hold."""
     counts = usage.prompt, usage.completion, usage.cache_read, usage.cache_write, usage.reasoning
-    for count in counts:
+    for count in counts:  # nearly always all are as they should be
         if type(count) is not int or not 0 <= count <= LARGEST_NUMBER:
             return Usage(*map(_count, counts))
     return usage

@@ -131,8 +131,7 @@ class FrameBuffer:
         """
         self._sink = sink
         while not self.ended:
-            if self._frames:
-                self._flush()
+            self._flush()
             if self.writing:
                 await sink.drain()
                 self._sent()

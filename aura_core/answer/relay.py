@@ -140,13 +140,9 @@ class Relay:
 
     def close(self) -> None:
         """Release everything: the consumer has all frames, or is gone. The upstream connection closes; don't wait."""
-        ended = self._buffer.ended
         self._buffer.close()
         self._stop_timer()
-        if ended:
-            self._asking.stop()  # its clean-up may still run
-        else:
-            self._let_go()
+        self._let_go()
 
     @property
     def closed(self) -> bool:
@@ -299,11 +295,8 @@ class Relay:
     # Limits
 
     def _watch_until(self, when: float) -> None:
-        if self._timer is not None:
-            if when >= self._timer.when():
-                return
-            self._timer.cancel()
-        if when < math.inf:
+        if when < (math.inf if self._timer is None else self._timer.when()):
+            self._stop_timer()
             self._timer = self._loop.call_at(when, self._tick, when)
 
     def _stop_timer(self) -> None:

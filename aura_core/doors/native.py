@@ -110,10 +110,8 @@ class NativeEncoder(Encoder):
 
 def question(agent: str, body: ChatBody, stream: bool = True) -> Question:
     """What a body asks."""
-    asked = Message("user", body.prompt)
-    history = body.conversation_history
-    turns = [*[Message(turn.role, turn.content) for turn in history], asked] if history else [asked]
-    return Question(agent, turns, body.additional_context, stream)
+    turns = [Message(turn.role, turn.content) for turn in body.conversation_history]
+    return Question(agent, [*turns, Message("user", body.prompt)], body.additional_context, stream)
 
 
 def _ask_streamed(body: ChatBody, parameters: Mapping[str, str]) -> Question:

@@ -53,8 +53,7 @@ class Opened:
     def let_go(self) -> None:
         """The user is done with it."""
         self._users -= 1
-        if self._retired:
-            self._leave_if_unused()
+        self._leave_if_unused()
 
     def retire(self) -> None:
         """Leave it as soon as nobody uses it."""
@@ -62,7 +61,7 @@ class Opened:
         self._leave_if_unused()
 
     def _leave_if_unused(self) -> None:
-        if not self._users:
+        if self._retired and not self._users:
             self._leave.set()
 
     async def close(self) -> None:

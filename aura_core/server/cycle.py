@@ -118,8 +118,7 @@ class Cycle:
                 connection.write_soon(b"HTTP/1.1 100 Continue\r\n\r\n")
                 self.waiting_for_100_continue = False
             connection.flow.resume_reading()
-            if not self.message_event.is_set:
-                await self.message_event.wait()
+            await self.message_event.wait()
             self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}

@@ -4,25 +4,28 @@ import asyncio
 
 
 class LazyEvent:
-    """As asyncio.Event, which it makes only for somebody who waits; `is_set` is an attribute."""
+    """asyncio.Event, which it makes only for somebody who waits."""
 
-    __slots__ = ("_event", "is_set")
+    __slots__ = ("_event", "_is_set")
 
     def __init__(self, is_set: bool) -> None:
-        self.is_set = is_set
+        self._is_set = is_set
         self._event: asyncio.Event | None = None
 
+    def is_set(self) -> bool:
+        return self._is_set
+
     def set(self) -> None:
-        self.is_set = True
+        self._is_set = True
         if self._event is not None:
             self._event.set()
             self._event = None
 
     def clear(self) -> None:
-        self.is_set = False
+        self._is_set = False
 
     async def wait(self) -> bool:
-        if not self.is_set:
+        if not self._is_set:
             if self._event is None:
                 self._event = asyncio.Event()
             await self._event.wait()

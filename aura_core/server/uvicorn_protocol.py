@@ -233,8 +233,7 @@ class Protocol(asyncio.Protocol):
     def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-            if self._pieces:
-                self._hand_over_body()
+            self._hand_over_body()
         except httptools.HttpParserUpgrade as upgrade:
             # httptools treats the body as bytes of the other protocol. We support none: parse it without the offer.
             head, self._plain_head = self._plain_head, None
@@ -248,8 +247,7 @@ class Protocol(asyncio.Protocol):
         self._headers = []
         self._noted = _NOTHING
         self._expects_100_continue = False
-        # While the client still does not read the last answer, keep its timer.
-        if self._unread_timer is not None and not self.transport.get_write_buffer_size():
+        if not self.transport.get_write_buffer_size():  # else the client still does not read: keep its timer
             self._stop_unread_timer()
         self._in_head = True
         self._await_request()
@@ -362,8 +360,7 @@ class Protocol(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._plain_head is not None:
             return  # only the head of the request has been parsed
-        if self._pieces:
-            self._hand_over_body()
+        self._hand_over_body()
         self._limit.clear()
         self._awaits_request = False
         cycle = self._current
@@ -375,8 +372,7 @@ class Protocol(asyncio.Protocol):
 
     def on_response_complete(self) -> None:
         """Called by the cycle."""
-        if self._first is not None:
-            self._write_first()
+        self._write_first()
         self._server_state.total_requests += 1
         if not self.transport.is_closing():
             self.flow.resume_reading()
@@ -465,7 +461,7 @@ class Protocol(asyncio.Protocol):
         """
         if not self.transport.is_closing():
             body = b"".join(frames)
-            if self.cycle.chunked_encoding:  # type: ignore[union-attr]  # an answer is under way
+            if self._current.chunked_encoding:
                 body = b"%x\r\n%b\r\n" % (len(body), body)
             self.transport.write(body if self._first is None else self._take_first() + body)
         return not self.flow.write_paused

@@ -216,14 +216,14 @@ def _decoded(client: OllamaClient, body: bytes, kind: type[T]) -> T:
 
 def _body(request: ChatRequest) -> dict[str, Any]:
     """The request's body: only what was set. An agent's options go to `options` and replace nothing else."""
-    body: dict[str, Any] = {"model": request.model, "messages": request.messages, "stream": True}
-    extra = {key: value for key, value in request.options.items() if value is not None} if request.options else {}
-    top = {key: extra.pop(key) for key in TOP_LEVEL if key in extra} if extra else {}
+    extra = {key: value for key, value in request.options.items() if value is not None}
+    top = {key: extra.pop(key) for key in TOP_LEVEL if key in extra}
     if request.temperature is not None:
         extra["temperature"] = request.temperature
     if request.max_tokens is not None:
         extra["num_predict"] = request.max_tokens
-    return {**top, **body, "options": extra} if extra else {**top, **body}
+    body = {**top, "model": request.model, "messages": request.messages, "stream": True}
+    return {**body, "options": extra} if extra else body
 
 
 def _cut(line: bytes) -> bool:
