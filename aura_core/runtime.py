@@ -88,7 +88,6 @@ class Runtime:
         self.stopping = False  # a signal has ended the server; balancers are told to send it nothing more
         self.draining = False  # and it takes no new answers
         self._leaving: set[Relay] = set()  # those whose plugin still cleans up
-        self._unrecorded = deque[tuple[Relay, Started]]()  # those whose clients have left a moment ago
         self._untold = deque[tuple[StreamRecord, float]]()  # with the times of their ends
         self._telling = False  # whether a timer will tell the observers of them
         settings.clients.reload()  # a worker that replaces another has the settings of the start, not its tokens
@@ -233,47 +232,31 @@ class Runtime:
         self._held[started.client.name] -= 1
         if not self.observers and started.spans is None:
             return
-        if relay.drained or relay.closed:
-            self._record(relay, started)
-            self._tell_soon()
-        else:
-            # The client has left. When many do so at once, first tell all their providers: the plugins close their
-            # connections in the loop's next round, and the sockets are closed in the one after that.
-            self._unrecorded.append((relay, started))
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._record_next)
-
-    def _record_next(self) -> None:
-        if self._unrecorded:
-            self._record(*self._unrecorded.popleft())
-            self._tell_soon()
-
-    def _record(self, relay: Relay, started: Started) -> None:
         asked = Asked(started.request_id, started.client.name, started.client_address, started.door)
         record = relay.record(started.bound.agent.id, asked)
         if started.spans is not None:
             _tell(started.spans.end, record)  # now, so that they end before the span of the request
         self._untold.append((record, time()))
-
-    def _tell_soon(self) -> None:
-        if len(self._untold) >= TOLD_TOGETHER:
-            self.tell()
-        elif not self._telling:
+        if not self._telling:
             self._telling = True
-            asyncio.get_running_loop().call_later(TELL_DELAY, self._tell_in_time)
+            asyncio.get_running_loop().call_later(TELL_DELAY, self._tell_some)
 
-    def _tell_in_time(self) -> None:
-        self._telling = False
-        self.tell()
+    def _tell_some(self) -> None:
+        self._tell(TOLD_TOGETHER)
+        if self._untold:
+            asyncio.get_running_loop().call_soon(self._tell_some)
+        else:
+            self._telling = False
 
     def tell(self) -> None:
         """Tell the observers of the answers that are over, before somebody reads their figures, and at the end.
 
         It is done for several together: one by one, between other work, it takes three times as long.
         """
-        while self._unrecorded:
-            self._record(*self._unrecorded.popleft())
-        while self._untold:
+        self._tell(len(self._untold))
+
+    def _tell(self, most: int) -> None:
+        for _ in range(min(most, len(self._untold))):
             record, ended = self._untold.popleft()
             for observer in self.observers:
                 _tell(observer, record, ended)

@@ -188,7 +188,6 @@ def leave(contender: Contender, server: ServerProcess, scenario: Scenario, upstr
     client.tell("")
     left = sorted(client.answer()["left"])
     end = time.monotonic() + PATIENCE
-    time.sleep(0.1)  # to ask takes a core for milliseconds, while the hang-ups are on their way
     while len(found := seen(upstream)["hangups"][before:]) < len(left) and time.monotonic() < end:
         time.sleep(0.02)
     seen(upstream, forget=True)

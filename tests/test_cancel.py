@@ -3,11 +3,12 @@
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from aura_core.answer.stream_record import StreamRecord
 from aura_core.testing import AuraServer, Reply, Upstream
 
 LINE = b'{"message":{"content":"hello"}}\n'
@@ -119,6 +120,56 @@ def test_a_reader_that_never_reads_is_cut_off(upstream: Upstream, tmp_path: Path
     assert b"event: done" not in rest
     assert b"event: error" not in rest
     assert not rest.endswith(b"0\r\n\r\n"), "a cut stream must not look like a whole one"
+
+
+READS = """
+import asyncio, os, ssl, aiohttp
+from aura_core import Token, hookimpl
+from aura_core.streams import PreparedPost, session
+
+@hookimpl
+async def stream_chat(request):
+    async with session(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as own:
+        async with await PreparedPost(own, "{url}/api/chat").send([], b"{{}}", aiohttp.ClientTimeout(30)) as answer:
+            try:
+                while piece := await answer.content.readany():
+                    yield Token(piece.decode())
+                yield Token(finish_reason="stop")
+            finally:
+                while not os.path.exists("{told}"):
+                    await asyncio.sleep(0.01)
+"""
+"""A plugin whose clean-up lasts until the file is there."""
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize("when", ["before the first token", "after a token"])
+def test_the_provider_does_not_wait_for_the_clean_up(
+    upstream: Upstream,
+    tmp_path: Path,
+    fake_plugin: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    when: str,
+    chunked: bool,
+) -> None:
+    parts = [b"hello"] if when == "after a token" else []
+    upstream.queue(Reply(parts, ending="stall", chunked=chunked))
+    told = tmp_path / "told"
+    fake_plugin("reads", READS.format(url=upstream.url, told=told))
+    records: list[StreamRecord] = []
+    with AuraServer(tmp_path, {"o.md": "---\nprovider: reads\n---\n"}) as aura:
+        aura.runtime.observers.append(lambda record, _: records.append(record))
+        sock = _open(aura)
+        _read_until(sock, b"hello" if when == "after a token" else b": ok")
+        upstream.wait_requests()
+        sock.close()
+        upstream.wait_hangup()
+        assert aura.runtime.providers.instances["reads"].places == 1, "its clean-up is not over"
+        told.touch()
+        assert _idle(aura)
+    assert [record.outcome for record in records] == ["cancelled"]
+    assert not aura.runtime.abandonments
+    assert "raised while it was closed" not in caplog.text
 
 
 def _idle(aura: AuraServer) -> bool:

@@ -1,6 +1,9 @@
 """Many clients that leave at once are told of in several rounds of the event loop."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 
 from aura_core.limits import DEPARTURES
 from aura_core.server.departures import Departures
@@ -11,7 +14,7 @@ def test_a_thousand_departures_take_many_rounds() -> None:
         departures = Departures()
         left: list[int] = []
         for number in range(1000):
-            departures.tell(lambda number=number: left.append(number))  # type: ignore[misc]
+            departures.tell(partial(left.append, number))
         told = [len(left)]
         while len(left) < 1000:
             await asyncio.sleep(0)
@@ -29,10 +32,10 @@ def test_a_departure_after_many_is_told_at_once() -> None:
         departures = Departures()
         left: list[int] = []
         for number in range(DEPARTURES + 1):
-            departures.tell(lambda number=number: left.append(number))  # type: ignore[misc]
+            departures.tell(partial(left.append, number))
         for _ in range(3):
             await asyncio.sleep(0)
-        departures.tell(lambda: left.append(-1))
+        departures.tell(partial(left.append, -1))
         assert left[-1] == -1
 
     asyncio.run(run())
@@ -49,12 +52,55 @@ def test_a_callback_that_fails_keeps_no_other_from_being_told() -> None:
             raise ValueError
 
         for _ in range(DEPARTURES):
-            departures.tell(int)
+            departures.tell(lambda: None)
         departures.tell(fail)
-        departures.tell(lambda: left.append(1))
+        departures.tell(partial(left.append, 1))
         for _ in range(4):
             await asyncio.sleep(0)
         assert left == [1]
         assert [type(fault) for fault in faults] == [ValueError]
 
     asyncio.run(run())
+
+
+def test_what_can_wait_is_done_when_all_others_have_left() -> None:
+    clients = 2 * DEPARTURES + 1
+
+    async def run() -> list[str]:
+        departures = Departures()
+        done: list[str] = []
+
+        def leave() -> Callable[[], object]:
+            done.append("left")
+            return partial(done.append, "rest")
+
+        for _ in range(clients):
+            departures.tell(leave)
+        rounds = [len(done)]
+        while len(done) < 2 * clients:
+            await asyncio.sleep(0)
+            rounds.append(len(done))
+        assert max(after - before for before, after in pairwise(rounds)) <= DEPARTURES
+        return done
+
+    assert asyncio.run(run()) == ["left"] * clients + ["rest"] * clients
+
+
+def test_what_can_wait_does_not_wait_forever() -> None:
+    """A callback that fails, and one more client in the same round."""
+
+    async def run() -> list[str]:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: done.append("fault"))
+        departures = Departures()
+        done: list[str] = []
+
+        def fail() -> None:
+            raise ValueError
+
+        for rest in (fail, partial(done.append, "first"), partial(done.append, "second")):
+            departures.tell(lambda rest=rest: rest)  # type: ignore[misc]
+        for _ in range(4):
+            await asyncio.sleep(0)
+        return done
+
+    assert asyncio.run(run()) == ["fault", "first", "second"]

@@ -112,7 +112,25 @@ SABOTAGES: dict[str, Sabotage] = {
         "answer/asking.py",
         "self.task.cancel()\n        self._reaper",
         "self._reaper",
-        "tests/test_cancel.py::test_a_disconnect_stops_the_generation[after a token-close]",
+        "tests/test_cancel.py::test_the_provider_does_not_wait_for_the_clean_up[after a token-True]",
+    ),
+    "a provider that waits for the plugin's clean-up": Sabotage(
+        "hang_up.py",
+        "        return False\n    connection",
+        "        return False\n    return False\n    connection",
+        "tests/test_cancel.py::test_the_provider_does_not_wait_for_the_clean_up[after a token-True]",
+    ),
+    "a reader that wakes before it is cancelled": Sabotage(
+        "streams/connections.py",
+        "self._parser, self._eof = None, True\n",
+        "pass\n",
+        "tests/streams/test_prepared.py::test_whoever_reads_does_not_wake_when_its_client_has_left[without a length]",
+    ),
+    "rests that do not wait": Sabotage(
+        "server/departures.py",
+        "if quiet:",
+        "if True:",
+        "tests/test_departures.py::test_what_can_wait_is_done_when_all_others_have_left",
     ),
     "no limit on a clean-up": Sabotage(
         "answer/asking.py",

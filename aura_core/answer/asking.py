@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
+from aura_core import hang_up
 from aura_core.answer import counts
 from aura_core.answer.candidates import Candidate
 from aura_core.answer.events import Framing, finish_reason
@@ -84,7 +85,13 @@ class Asking:
         self._reaper: asyncio.TimerHandle | None = None
         candidate.place.take()
         self.task = self._loop.create_task(self._run(), name=f"aura-pump-{candidate.plugin}")
+        hang_up.expect(self.task)
         self.task.add_done_callback(self._done)
+
+    def hang_up(self) -> bool:
+        """Ignore further output and close the provider's connection, before `stop`. Returns whether there was one."""
+        self.over = True
+        return hang_up.hang_up(self.task)
 
     def stop(self) -> None:
         """Ignore further output and cancel the plugin, which closes its connection; don't wait for that."""
@@ -244,6 +251,7 @@ class Asking:
         self._owner.on_closed(self)
 
     def _done(self, task: asyncio.Task[None]) -> None:
+        hang_up.forget(task)
         if self._reaper is not None:
             self._reaper.cancel()
         self.candidate.place.leave()

@@ -138,6 +138,13 @@ class Relay:
             self.error = Failure(message, code, retry_after)
             self._end(self._framing.error, self.error)
 
+    def leave(self) -> Callable[[], None] | None:
+        """The client has left: close the provider's connection. Returns what closes the rest, if that can wait."""
+        if self._asking.hang_up():
+            return self.close
+        self.close()
+        return None
+
     def close(self) -> None:
         """Release everything: the consumer has all frames, or is gone. The upstream connection closes; don't wait."""
         self._buffer.close()

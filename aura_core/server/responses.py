@@ -86,7 +86,7 @@ class _Relayed:
             self._opened.plugin,
         )
         if connection is not None:
-            self._unwatch: Callable[[], object] = connection.on_leave(relay.close)
+            self._unwatch: Callable[[], object] = connection.on_leave(relay.leave)
         else:
             self._unwatch = asyncio.create_task(_watch(receive, relay), name="aura-disconnect").cancel
         return relay, connection

@@ -30,7 +30,7 @@ from aura_core.limits import (
 from aura_core.problems import Problem
 from aura_core.server.budgeted import SHARE
 from aura_core.server.cycle import Cycle
-from aura_core.server.departures import Departures
+from aura_core.server.departures import Departures, Leave, Rest
 from aura_core.server.guard import NOT_KEPT, SEEN, new_id
 from aura_core.server.lazy_event import LazyEvent
 from aura_core.server.movable_timer import MovableTimer
@@ -152,7 +152,7 @@ class Protocol(asyncio.Protocol):
         self._unread_timer: asyncio.TimerHandle | None = None
         self._share: Share  # of the current request; its cycle closes it
         self._held = 0  # bytes of the budget that belong to the connection, not to a request's share
-        self._on_leave: Callable[[], object] | None = None  # told when the client leaves before its answer is complete
+        self._on_leave: Leave | None = None  # told when the client leaves before its answer is complete
         self._first: list[bytes] | None = None  # the beginning of an answer, which is not written yet
         self._first_timer: asyncio.TimerHandle | None = None
 
@@ -400,7 +400,7 @@ class Protocol(asyncio.Protocol):
             self._unread_timer.cancel()
             self._unread_timer = None
 
-    def on_leave(self, callback: Callable[[], object]) -> Callable[[], object]:
+    def on_leave(self, callback: Leave) -> Callable[[], object]:
         """Call `callback` once the client leaves. Returns what ends that, to be called in any case.
 
         As ASGI's `receive` tells it, without a task that waits for that. The whole request must have been received.
@@ -408,16 +408,15 @@ class Protocol(asyncio.Protocol):
         self._on_leave = callback
         self.flow.resume_reading()  # only reading tells
         if self._current.disconnected:
-            self._tell_leave()
+            self._departures.tell(self._tell_leave)
         return self._forget_leave
 
     def _forget_leave(self) -> None:
         self._on_leave = None
 
-    def _tell_leave(self) -> None:
+    def _tell_leave(self) -> Rest | None:
         callback, self._on_leave = self._on_leave, None
-        if callback is not None:
-            callback()
+        return None if callback is None else callback()
 
     def write_soon(self, data: bytes) -> None:
         """Write a part of an answer, its beginning together with what follows at once."""
@@ -548,7 +547,7 @@ class Protocol(asyncio.Protocol):
         if self._answering:  # to its route, this is a client that disconnected
             self._current.disconnected = True
             self._current.message_event.set()
-            self._tell_leave()
+            self._departures.tell(self._tell_leave)
         self._limit.set(LINGER, self.transport.close)
         self.flow.resume_reading()
         self.transport.write_eof()

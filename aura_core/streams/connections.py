@@ -11,6 +11,8 @@ from aiohttp import AddrInfoType, ClientHandlerType, ClientRequest, ClientRespon
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
+from aura_core.hang_up import borrow
+
 STALE = 408  # sent by servers on a connection that was idle for too long, whatever the request
 INTERIM_LIMIT = 16
 """Interim responses that may precede the response; servers send one or two."""
@@ -176,6 +178,12 @@ class Connection(ResponseHandler):
     def _unsent(self) -> bool:
         return self.transport is not None and self.transport.get_write_buffer_size() > 0
 
+    def hang_up(self) -> None:
+        """Close without a word to whoever reads: its task is cancelled in a moment, and should not wake before."""
+        self.force_close()
+        self._parser, self._eof = None, True
+        self.close()
+
     def _close(self) -> None:
         self.force_close()
         if self.transport is not None:
@@ -232,13 +240,14 @@ class Connector(aiohttp.TCPConnector):
             while True:
                 found = await super().connect(req, *args, **more)
                 connection = found.protocol
-                if not isinstance(connection, Connection) or not connection.requests:
+                if not isinstance(connection, Connection):
                     return found
-                if connection.has_unread():
+                if connection.requests and connection.has_unread():
                     found.close()
-                elif fresh:
+                elif connection.requests and fresh:
                     aside.append(found)
                 else:
+                    borrow(found)
                     return found
         finally:
             for kept in aside:

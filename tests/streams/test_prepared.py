@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from aura_core import hang_up
 from aura_core.streams import PreparedPost, session
 from aura_core.testing import Reply, Upstream
 
@@ -95,3 +96,41 @@ def test_an_answer_without_a_body_can_be_read_and_closed() -> None:
     with Upstream(Reply(status=204, headers={"content-length": "0"})) as upstream:
         assert run(upstream.url, whole) == (204, b"")
         assert run(upstream.url, whole) == (204, b"")
+
+
+UNREAD = {
+    "before the head": Reply(head_delay=60),
+    "chunked": Reply([b"x"], ending="stall"),
+    "with a length": Reply([b"x"], headers={"content-length": "9"}, ending="stall"),
+    "without a length": Reply([b"x"], ending="stall", chunked=False),
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_whoever_reads_does_not_wake_when_its_client_has_left(name: str) -> None:
+    """Nor does its session wait for the connection when it closes."""
+
+    async def leave(post: PreparedPost) -> bool:
+        begun = asyncio.Event()
+
+        async def read() -> None:
+            async with await post.send([], b"{}", LIMITS) as answer:
+                while await answer.content.readany():
+                    begun.set()
+
+        reading = asyncio.create_task(read())
+        hang_up.expect(reading)
+        await asyncio.to_thread(upstream.wait_requests)
+        if name != "before the head":
+            await begun.wait()
+        assert hang_up.hang_up(reading)
+        await asyncio.to_thread(upstream.wait_hangup)
+        woke = reading.done()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        hang_up.forget(reading)
+        return woke
+
+    with Upstream(UNREAD[name]) as upstream:
+        assert not run(upstream.url, leave)
