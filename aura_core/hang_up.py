@@ -20,32 +20,24 @@ class Borrowed(Protocol):
         """The connection itself, with a `hang_up`."""
 
 
-_borrowed: dict[asyncio.Task[Any], Borrowed | None] = {}
-"""The tasks that answer, and the connection that each has taken last."""
+class AnswerTask(asyncio.Task[None]):
+    """A task that answers one client, and the connection that it has taken last."""
 
+    __slots__ = ("_borrowed",)
+    _borrowed: Borrowed
 
-def expect(task: asyncio.Task[Any]) -> None:
-    """The task answers; `forget` it when it has ended."""
-    _borrowed[task] = None
-
-
-def forget(task: asyncio.Task[Any]) -> None:
-    """The task has ended."""
-    _borrowed.pop(task, None)
+    def hang_up(self) -> bool:
+        """Close its connection. Returns whether there is one."""
+        connection = getattr(self, "_borrowed", None)
+        if connection is None or connection.closed:
+            return False
+        connection.protocol.hang_up()
+        return True
 
 
 def borrow(connection: Borrowed) -> None:
-    """The running task takes a connection. One that no answer waits for alone, as the task that refreshes a token for
-    all, keeps its connection whoever leaves."""
+    """The running task takes a connection. A task that others wait for, too, as one that refreshes a token for all,
+    keeps its own whoever leaves."""
     task = asyncio.current_task()
-    if task in _borrowed:
-        _borrowed[task] = connection
-
-
-def hang_up(task: asyncio.Task[Any]) -> bool:
-    """Close the task's connection. Returns whether there is one."""
-    connection = _borrowed.get(task)
-    if connection is None or connection.closed:
-        return False
-    connection.protocol.hang_up()
-    return True
+    if isinstance(task, AnswerTask):
+        task._borrowed = connection

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from aura_core import hang_up
+from aura_core.hang_up import AnswerTask, borrow
 
 
 class Borrowed:
@@ -29,18 +29,12 @@ def answered(*steps: Any) -> bool:
             if asyncio.iscoroutine(step):
                 await asyncio.create_task(step)
             else:
-                hang_up.borrow(step)
+                borrow(step)
 
     async def run() -> bool:
-        task = asyncio.create_task(answer())
-        hang_up.expect(task)
+        task = AnswerTask(answer(), loop=asyncio.get_running_loop())
         await task
-        try:
-            return hang_up.hang_up(task)
-        finally:
-            hang_up.forget(task)
-            assert not hang_up._borrowed
-            assert not hang_up.hang_up(task)
+        return task.hang_up()
 
     return asyncio.run(run())
 
@@ -66,7 +60,7 @@ def test_a_task_that_others_wait_for_too_keeps_its_connection() -> None:
     shared = Borrowed()
 
     async def refresh() -> None:
-        hang_up.borrow(shared)
+        borrow(shared)
 
     assert not answered(refresh())
     assert not shared.told

@@ -116,8 +116,8 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "a provider that waits for the plugin's clean-up": Sabotage(
         "hang_up.py",
-        "        return False\n    connection",
-        "        return False\n    return False\n    connection",
+        "            return False\n        connection",
+        "            return False\n        return False\n        connection",
         "tests/test_cancel.py::test_the_provider_does_not_wait_for_the_clean_up[after a token-True]",
     ),
     "a reader that wakes before it is cancelled": Sabotage(

@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
-from aura_core import hang_up
 from aura_core.answer import counts
 from aura_core.answer.candidates import Candidate
 from aura_core.answer.events import Framing, finish_reason
@@ -14,6 +13,7 @@ from aura_core.answer.plugin_errors import explain, retry_delay
 from aura_core.answer.stream_record import Attempt
 from aura_core.answer.writer import NOT_RELAYED, EncoderFault, Writer
 from aura_core.errors import ProviderError
+from aura_core.hang_up import AnswerTask
 from aura_core.limits import CLEANUP_LIMIT, FINISH_GRACE, SIGNS_OF_LIFE, STEPS_WITHOUT_PAUSE
 from aura_core.types import Token, Usage
 
@@ -84,14 +84,13 @@ class Asking:
         self._began: float | None = self.progress_at
         self._reaper: asyncio.TimerHandle | None = None
         candidate.place.take()
-        self.task = self._loop.create_task(self._run(), name=f"aura-pump-{candidate.plugin}")
-        hang_up.expect(self.task)
+        self.task = AnswerTask(self._run(), loop=self._loop, name=f"aura-pump-{candidate.plugin}")
         self.task.add_done_callback(self._done)
 
     def hang_up(self) -> bool:
         """Ignore further output and close the provider's connection, before `stop`. Returns whether there was one."""
         self.over = True
-        return hang_up.hang_up(self.task)
+        return self.task.hang_up()
 
     def stop(self) -> None:
         """Ignore further output and cancel the plugin, which closes its connection; don't wait for that."""
@@ -251,7 +250,6 @@ class Asking:
         self._owner.on_closed(self)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        hang_up.forget(task)
         if self._reaper is not None:
             self._reaper.cancel()
         self.candidate.place.leave()

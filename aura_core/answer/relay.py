@@ -147,9 +147,10 @@ class Relay:
 
     def close(self) -> None:
         """Release everything: the consumer has all frames, or is gone. The upstream connection closes; don't wait."""
-        self._buffer.close()
         self._stop_timer()
-        self._let_go()
+        if not self._buffer.drained:  # else all else was released when it ended
+            self._buffer.close()
+            self._let_go()
 
     @property
     def closed(self) -> bool:

@@ -60,9 +60,10 @@ class Answer:
 
     def close(self) -> None:
         """Keep the connection if the body is complete; otherwise close it, which stops the server."""
-        if self.content.exception() is None:
-            self.content.set_exception(aiohttp.ClientConnectionError("the answer was closed"))
-        self._release()
+        if self._connection is not None:
+            if self.content.exception() is None:
+                self.content.set_exception(aiohttp.ClientConnectionError("the answer was closed"))
+            self._release()
 
     def _release(self) -> None:
         connection, self._connection = self._connection, None

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from aura_core import hang_up
+from aura_core.hang_up import AnswerTask
 from aura_core.streams import PreparedPost, session
 from aura_core.testing import Reply, Upstream
 
@@ -118,18 +118,16 @@ def test_whoever_reads_does_not_wake_when_its_client_has_left(name: str) -> None
                 while await answer.content.readany():
                     begun.set()
 
-        reading = asyncio.create_task(read())
-        hang_up.expect(reading)
+        reading = AnswerTask(read(), loop=asyncio.get_running_loop())
         await asyncio.to_thread(upstream.wait_requests)
         if name != "before the head":
             await begun.wait()
-        assert hang_up.hang_up(reading)
+        assert reading.hang_up()
         await asyncio.to_thread(upstream.wait_hangup)
         woke = reading.done()
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        hang_up.forget(reading)
         return woke
 
     with Upstream(UNREAD[name]) as upstream:
