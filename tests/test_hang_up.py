@@ -1,9 +1,16 @@
 """Whose connection is closed when a client leaves."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
+from aura_core.answer.candidates import Candidate
+from aura_core.answer.events import Values
+from aura_core.answer.relay import Relay
+from aura_core.answer.stream_record import Asked
+from aura_core.config.settings import ServerSettings
 from aura_core.hang_up import AnswerTask, borrow
+from aura_core.types import Token
 
 
 class Borrowed:
@@ -19,6 +26,7 @@ class Borrowed:
 
     def hang_up(self) -> None:
         self.told += 1
+        self.closed = True
 
 
 def answered(*steps: Any) -> bool:
@@ -64,3 +72,30 @@ def test_a_task_that_others_wait_for_too_keeps_its_connection() -> None:
 
     assert not answered(refresh())
     assert not shared.told
+
+
+def test_an_answer_that_ends_while_its_client_leaves_is_no_failure() -> None:
+    """Its plugin ends by itself, before the rest is closed and its task cancelled."""
+
+    async def run() -> str:
+        line = Borrowed()
+
+        async def tokens() -> AsyncIterator[Token]:
+            borrow(line)
+            yield Token("a")
+            while not line.closed:
+                await asyncio.sleep(0)
+            yield Token(finish_reason="stop")
+
+        async def start() -> AsyncIterator[Token]:
+            return tokens()
+
+        relay = Relay(Candidate(start, "it"), ServerSettings(), Values())
+        await relay.take()
+        rest = relay.leave()
+        assert rest is not None
+        await relay.wait_closed()
+        rest()
+        return relay.record("a", Asked("1", "", "", "")).outcome
+
+    assert asyncio.run(run()) == "cancelled"

@@ -122,9 +122,22 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "a reader that wakes before it is cancelled": Sabotage(
         "streams/connections.py",
-        "self._parser, self._eof = None, True\n",
+        "self._parser = None\n",
         "pass\n",
         "tests/streams/test_prepared.py::test_whoever_reads_does_not_wake_when_its_client_has_left[without a length]",
+    ),
+    "a reader that reads on": Sabotage(
+        "streams/connections.py",
+        "            body._exception = asyncio.CancelledError()\n",
+        "            pass\n",
+        "tests/faults/test_kept_connections.py"
+        "::test_a_hang_up_does_not_wait_for_a_server_that_sends_without_end[tls-True]",
+    ),
+    "a failure of an answer that was left": Sabotage(
+        "answer/relay.py",
+        "        elif not asking.over:",
+        "        else:",
+        "tests/test_hang_up.py::test_an_answer_that_ends_while_its_client_leaves_is_no_failure",
     ),
     "rests that do not wait": Sabotage(
         "server/departures.py",

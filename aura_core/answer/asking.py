@@ -89,8 +89,10 @@ class Asking:
 
     def hang_up(self) -> bool:
         """Ignore further output and close the provider's connection, before `stop`. Returns whether there was one."""
+        if not self.task.hang_up():
+            return False
         self.over = True
-        return self.task.hang_up()
+        return True
 
     def stop(self) -> None:
         """Ignore further output and cancel the plugin, which closes its connection; don't wait for that."""

@@ -140,7 +140,7 @@ class Relay:
 
     def leave(self) -> Callable[[], None] | None:
         """The client has left: close the provider's connection. Returns what closes the rest, if that can wait."""
-        if self._asking.hang_up():
+        if not self._silent and self._asking.hang_up():
             return self.close
         self.close()
         return None
@@ -270,7 +270,7 @@ class Relay:
             return
         if self._silent:
             self._ask_next()
-        else:
+        elif not asking.over:  # else the client has left
             self.fail("llm_error", NOT_RELAYED)
 
     # Ends

@@ -1,5 +1,6 @@
 """Connections to a server, reused between answers: unsolicited bytes are never an answer, stale ones are replaced."""
 
+import asyncio
 import functools
 import select
 import socket
@@ -179,10 +180,15 @@ class Connection(ResponseHandler):
         return self.transport is not None and self.transport.get_write_buffer_size() > 0
 
     def hang_up(self) -> None:
-        """Close without a word to whoever reads: its task is cancelled in a moment, and should not wake before."""
+        """Close, and do not wait for a server that sends without end, as TLS would. The task that reads is cancelled in
+        a moment: while it waits it does not wake before, and if it reads on, it finds itself cancelled."""
+        body = self._payload
         self.force_close()
-        self._parser, self._eof = None, True
-        self.close()
+        self._parser = None
+        self.abort()
+        self._exception, self._eof = asyncio.CancelledError(), True
+        if body is not None and body._waiter is None:
+            body._exception = asyncio.CancelledError()
 
     def _close(self) -> None:
         self.force_close()

@@ -15,10 +15,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import anthropic  # noqa: F401  # takes longer on a busy machine than a client may take to open
 import pytest
 
-from aura_core.streams import session
+from aura_core.hang_up import AnswerTask
+from aura_core.streams import PreparedPost, session
 from aura_core.testing import AuraServer, Conformance, SseEvent
 
 PLUGINS: dict[str, Conformance] = {
@@ -198,6 +200,47 @@ def test_a_server_may_refuse_before_it_has_read_the_request(
     with serve(server.url) as aura:
         assert said(aura.ask("it")) == "unavailable"
     assert server.connections == 1
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_hang_up_does_not_wait_for_a_server_that_sends_without_end(
+    dress: Dress, raw_server: Start, reads: bool
+) -> None:
+    """TLS would read all of it before it says goodbye, and nothing while the client is slow."""
+    gone = threading.Event()
+
+    def talk(connection: socket.socket, _number: int) -> None:
+        with dress(connection) as dressed:
+            read(dressed)
+            try:
+                dressed.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while True:
+                    dressed.sendall(b"x" * 4096)
+            except OSError:
+                gone.set()
+
+    async def leave(url: str) -> bool:
+        begun = asyncio.Event()
+
+        async def answer() -> None:
+            limits = aiohttp.ClientTimeout(None, connect=5, sock_connect=5)
+            async with await PreparedPost(own, url).send([], b"{}", limits) as response:
+                while await response.content.readany():
+                    begun.set()
+                    await asyncio.sleep(0 if reads else 60)
+
+        async with session(ssl.create_default_context()) as own:
+            task = AnswerTask(answer(), loop=asyncio.get_running_loop())
+            await begun.wait()
+            await asyncio.sleep(LATER)
+            assert task.hang_up()
+            told = await asyncio.to_thread(gone.wait, 5)
+            task.cancel()
+            await asyncio.wait({task})
+            assert task.cancelled()
+        return told
+
+    assert asyncio.run(leave(raw_server(talk).url.replace("http:", dress.scheme)))
 
 
 # Stale connections
