@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
-from aura_core.limits import DEPARTURES
+from aura_core.limits import DEPARTURES, UNCLOSED
 from aura_core.server.departures import Departures
 
 
@@ -86,9 +86,26 @@ def test_what_can_wait_is_done_when_all_others_have_left() -> None:
     assert asyncio.run(run()) == ["left"] * clients + ["rest"] * clients
 
 
-def test_what_can_wait_does_not_wait_forever() -> None:
-    """A callback that fails, and one more client in the same round."""
+def test_who_comes_and_goes_without_end_holds_little() -> None:
+    async def run() -> int:
+        departures = Departures()
+        left, closed, most = 0, [0], 0
 
+        def close() -> None:
+            closed[0] += 1
+
+        for _ in range(100):
+            for _ in range(DEPARTURES):
+                departures.tell(lambda: close)
+            left += DEPARTURES
+            await asyncio.sleep(0)
+            most = max(most, left - closed[0])
+        return most
+
+    assert asyncio.run(run()) <= UNCLOSED + 2 * DEPARTURES
+
+
+def test_what_can_wait_is_done_after_one_that_fails() -> None:
     async def run() -> list[str]:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: done.append("fault"))
         departures = Departures()

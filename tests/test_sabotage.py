@@ -139,10 +139,16 @@ SABOTAGES: dict[str, Sabotage] = {
         "        else:",
         "tests/test_hang_up.py::test_an_answer_that_ends_while_its_client_leaves_is_no_failure",
     ),
+    "rests that wait forever": Sabotage(
+        "server/departures.py",
+        "if quiet or len(self._rests) > UNCLOSED:",
+        "if quiet:",
+        "tests/test_departures.py::test_who_comes_and_goes_without_end_holds_little",
+    ),
     "rests that do not wait": Sabotage(
         "server/departures.py",
-        "if quiet:",
-        "if True:",
+        "if quiet or",
+        "if True or",
         "tests/test_departures.py::test_what_can_wait_is_done_when_all_others_have_left",
     ),
     "no limit on a clean-up": Sabotage(

@@ -4,11 +4,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from aura_core.limits import DEPARTURES
+from aura_core.limits import DEPARTURES, UNCLOSED
 
 Rest = Callable[[], object]
 Leave = Callable[[], Rest | None]
-"""Does what is urgent when a client has left. Returns what may wait until no more clients leave."""
+"""Does what is urgent when a client has left. Returns what may wait while more clients leave."""
 
 
 class Departures:
@@ -44,6 +44,6 @@ class Departures:
             self._wake()  # now, since a callback may raise
         for _ in range(min(DEPARTURES, len(self._waiting))):
             self.tell(self._waiting.popleft())
-        if quiet:
+        if quiet or len(self._rests) > UNCLOSED:
             for _ in range(min(DEPARTURES, len(self._rests))):
                 self._rests.popleft()()
