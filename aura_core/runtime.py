@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sys
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
@@ -242,20 +243,17 @@ class Runtime:
             asyncio.get_running_loop().call_later(TELL_DELAY, self._tell_some)
 
     def _tell_some(self) -> None:
-        self._tell(TOLD_TOGETHER)
+        self.tell(TOLD_TOGETHER)
         if self._untold:
             asyncio.get_running_loop().call_soon(self._tell_some)
         else:
             self._telling = False
 
-    def tell(self) -> None:
-        """Tell the observers of the answers that are over, before somebody reads their figures, and at the end.
+    def tell(self, most: int = sys.maxsize) -> None:
+        """Tell the observers of answers that are over, of all of them before somebody reads the figures and at the end.
 
         It is done for several together: one by one, between other work, it takes three times as long.
         """
-        self._tell(len(self._untold))
-
-    def _tell(self, most: int) -> None:
         for _ in range(min(most, len(self._untold))):
             record, ended = self._untold.popleft()
             for observer in self.observers:
