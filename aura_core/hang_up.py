@@ -17,7 +17,7 @@ class Borrowed(Protocol):
 
     @property
     def protocol(self) -> Any:
-        """The connection itself, with a `hang_up`."""
+        """The connection itself. Its `hang_up` closes it if its reader waits, and returns whether it did."""
 
 
 class AnswerTask(asyncio.Task[None]):
@@ -27,12 +27,12 @@ class AnswerTask(asyncio.Task[None]):
     _borrowed: Borrowed
 
     def hang_up(self) -> bool:
-        """Close its connection. Returns whether there is one."""
+        """Close its connection, if it waits for that. Returns whether it did: then cancel it soon, else at once."""
         connection = getattr(self, "_borrowed", None)
         if connection is None or connection.closed:
             return False
-        connection.protocol.hang_up()
-        return True
+        closed: bool = connection.protocol.hang_up()
+        return closed
 
 
 def borrow(connection: Borrowed) -> None:

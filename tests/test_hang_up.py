@@ -1,7 +1,7 @@
 """Whose connection is closed when a client leaves."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aura_core.answer.candidates import Candidate
@@ -16,17 +16,19 @@ from aura_core.types import Token
 class Borrowed:
     """Stands in for a connection as aiohttp lends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, waited_for: bool = True) -> None:
         self.closed = False
+        self.waited_for = waited_for
         self.told = 0
 
     @property
     def protocol(self) -> "Borrowed":
         return self
 
-    def hang_up(self) -> None:
+    def hang_up(self) -> bool:
         self.told += 1
-        self.closed = True
+        self.closed = self.waited_for
+        return self.waited_for
 
 
 def answered(*steps: Any) -> bool:
@@ -74,28 +76,51 @@ def test_a_task_that_others_wait_for_too_keeps_its_connection() -> None:
     assert not shared.told
 
 
-def test_an_answer_that_ends_while_its_client_leaves_is_no_failure() -> None:
-    """Its plugin ends by itself, before the rest is closed and its task cancelled."""
+def left(line: Borrowed, between: Callable[[Relay], object], clean_up: float = 0) -> tuple[str, list[str]]:
+    """The outcome of an answer over this connection whose client has left, and how its plugin ended. `between` is
+    called before the rest is closed."""
+    ends: list[str] = []
 
-    async def run() -> str:
-        line = Borrowed()
-
-        async def tokens() -> AsyncIterator[Token]:
-            borrow(line)
+    async def tokens() -> AsyncIterator[Token]:
+        borrow(line)
+        try:
             yield Token("a")
             while not line.closed:
                 await asyncio.sleep(0)
+            ends.append("by itself")
             yield Token(finish_reason="stop")
+        finally:
+            await asyncio.sleep(clean_up)
+            ends.append("cleaned")
 
-        async def start() -> AsyncIterator[Token]:
-            return tokens()
+    async def start() -> AsyncIterator[Token]:
+        return tokens()
 
+    async def run() -> str:
         relay = Relay(Candidate(start, "it"), ServerSettings(), Values())
         await relay.take()
         rest = relay.leave()
-        assert rest is not None
+        assert (rest is not None) == line.waited_for
+        await asyncio.sleep(0.01)
+        between(relay)
+        if rest is not None:
+            rest()
         await relay.wait_closed()
-        rest()
-        return relay.record("a", Asked("1", "", "", "")).outcome
+        return relay.record("a", Asked("1")).outcome
 
-    assert asyncio.run(run()) == "cancelled"
+    return asyncio.run(run()), ends
+
+
+def test_an_answer_that_ends_while_its_client_leaves_is_no_failure() -> None:
+    """Its plugin ends by itself, before the rest is closed and its task cancelled."""
+    assert left(Borrowed(), lambda _: None) == ("cancelled", ["by itself", "cleaned"])
+
+
+def test_nothing_that_comes_after_the_client_has_left_is_a_failure() -> None:
+    outcome, _ = left(Borrowed(), lambda relay: relay.fail("server_shutdown", "The server stops."))
+    assert outcome == "cancelled"
+
+
+def test_a_plugin_that_does_something_else_is_cancelled_once() -> None:
+    """A second cancel would cut its clean-up."""
+    assert left(Borrowed(waited_for=False), lambda _: None, clean_up=0.05) == ("cancelled", ["cleaned"])

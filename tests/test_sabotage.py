@@ -116,28 +116,33 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "a provider that waits for the plugin's clean-up": Sabotage(
         "hang_up.py",
-        "            return False\n        connection",
-        "            return False\n        return False\n        connection",
+        "        return closed\n",
+        "        return False\n",
         "tests/test_cancel.py::test_the_provider_does_not_wait_for_the_clean_up[after a token-True]",
     ),
     "a reader that wakes before it is cancelled": Sabotage(
         "streams/connections.py",
-        "self._parser = None\n",
+        "self._parser, self._eof = None, True\n",
         "pass\n",
         "tests/streams/test_prepared.py::test_whoever_reads_does_not_wake_when_its_client_has_left[without a length]",
     ),
-    "a reader that reads on": Sabotage(
-        "streams/connections.py",
-        "            body._exception = asyncio.CancelledError()\n",
-        "            pass\n",
-        "tests/faults/test_kept_connections.py"
-        "::test_a_hang_up_does_not_wait_for_a_server_that_sends_without_end[tls-True]",
-    ),
     "a failure of an answer that was left": Sabotage(
         "answer/relay.py",
-        "        elif not asking.over:",
-        "        else:",
+        "or self._buffer.ended or self._left:",
+        "or self._buffer.ended:",
         "tests/test_hang_up.py::test_an_answer_that_ends_while_its_client_leaves_is_no_failure",
+    ),
+    "a limit that passes after the client has left": Sabotage(
+        "answer/relay.py",
+        "if self._buffer.ended or self._left:",
+        "if self._buffer.ended:",
+        "tests/test_hang_up.py::test_nothing_that_comes_after_the_client_has_left_is_a_failure",
+    ),
+    "a clean-up that is cancelled": Sabotage(
+        "streams/connections.py",
+        "        if not (_waits(self) or _waits(self._payload)):\n            return False\n",
+        "",
+        "tests/streams/test_prepared.py::test_who_does_something_else_is_not_hung_up",
     ),
     "rests that wait forever": Sabotage(
         "server/departures.py",

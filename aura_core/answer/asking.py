@@ -88,7 +88,7 @@ class Asking:
         self.task.add_done_callback(self._done)
 
     def hang_up(self) -> bool:
-        """Ignore further output and close the provider's connection, before `stop`. Returns whether there was one."""
+        """Close the provider's connection, if the plugin waits for it, before `stop`. Returns whether it did."""
         if not self.task.hang_up():
             return False
         self.over = True

@@ -85,6 +85,7 @@ class Relay:
         self._attempts: list[Attempt] = []
         timeout = limits.first_token_timeout
         self._first_token_by = self.started_at + timeout if timeout else math.inf  # for all candidates together
+        self._left = False  # the client has, and the rest is closed in a moment
         self._silent = False  # the current candidate's time is over; the next one is asked when it is closed
         if isinstance(candidates, Fallback):
             self._fallback: Fallback | None = candidates
@@ -130,7 +131,7 @@ class Relay:
 
     def fail(self, code: str, message: str, retry_after: float | None = None) -> None:
         """End the answer with an error: a limit, a server that stops, a provider that failed."""
-        if self._buffer.ended:
+        if self._buffer.ended or self._left:
             return
         if self._asking.finish_reason is not None:  # nothing turns success into failure
             self.on_answer()
@@ -140,10 +141,12 @@ class Relay:
 
     def leave(self) -> Callable[[], None] | None:
         """The client has left: close the provider's connection. Returns what closes the rest, if that can wait."""
-        if not self._silent and self._asking.hang_up():
-            return self.close
-        self.close()
-        return None
+        if self._silent or not self._asking.hang_up():
+            self.close()
+            return None
+        self._left = True
+        self._stop_timer()
+        return self.close
 
     def close(self) -> None:
         """Release everything: the consumer has all frames, or is gone. The upstream connection closes; don't wait."""
@@ -266,11 +269,11 @@ class Relay:
             self._ask_next()
 
     def on_closed(self, asking: Asking) -> None:
-        if asking is not self._asking or self._buffer.ended:
+        if asking is not self._asking or self._buffer.ended or self._left:
             return
         if self._silent:
             self._ask_next()
-        elif not asking.over:  # else the client has left
+        else:
             self.fail("llm_error", NOT_RELAYED)
 
     # Ends

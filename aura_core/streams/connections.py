@@ -1,6 +1,5 @@
 """Connections to a server, reused between answers: unsolicited bytes are never an answer, stale ones are replaced."""
 
-import asyncio
 import functools
 import select
 import socket
@@ -179,16 +178,16 @@ class Connection(ResponseHandler):
     def _unsent(self) -> bool:
         return self.transport is not None and self.transport.get_write_buffer_size() > 0
 
-    def hang_up(self) -> None:
-        """Close, and do not wait for a server that sends without end, as TLS would. The task that reads is cancelled in
-        a moment: while it waits it does not wake before, and if it reads on, it finds itself cancelled."""
-        body = self._payload
+    def hang_up(self) -> bool:
+        """Close, if its reader waits for bytes, without waking it: whoever calls this cancels it in a moment. Returns
+        whether it was closed. A reader that does something else is cancelled at once, and closes it."""
+        if not (_waits(self) or _waits(self._payload)):
+            return False
+        self.heard = True  # to a request that is still written, the connection has not gone stale
+        self._parser, self._eof = None, True
         self.force_close()
-        self._parser = None
-        self.abort()
-        self._exception, self._eof = asyncio.CancelledError(), True
-        if body is not None and body._waiter is None:
-            body._exception = asyncio.CancelledError()
+        self.abort()  # with TLS, `close` would wait for a server that sends without end
+        return True
 
     def _close(self) -> None:
         self.force_close()
@@ -258,6 +257,12 @@ class Connector(aiohttp.TCPConnector):
         finally:
             for kept in aside:
                 kept.release()
+
+
+def _waits(queue: Any) -> bool:
+    """Whether somebody waits for what this queue or reader of aiohttp will have."""
+    waiter = getattr(queue, "_waiter", None)
+    return waiter is not None and not waiter.done()
 
 
 def went_stale(connection: Any, exc: aiohttp.ClientConnectionError) -> bool:

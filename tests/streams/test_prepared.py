@@ -132,3 +132,27 @@ def test_whoever_reads_does_not_wake_when_its_client_has_left(name: str) -> None
 
     with Upstream(UNREAD[name]) as upstream:
         assert not run(upstream.url, leave)
+
+
+def test_who_does_something_else_is_not_hung_up() -> None:
+    """It is cancelled at once, and closes the connection in its clean-up, which nothing cuts."""
+
+    async def leave(post: PreparedPost) -> None:
+        begun = asyncio.Event()
+
+        async def read() -> None:
+            async with await post.send([], b"{}", LIMITS) as answer:
+                await answer.content.readany()
+                begun.set()
+                await asyncio.sleep(60)
+
+        reading = AnswerTask(read(), loop=asyncio.get_running_loop())
+        await begun.wait()
+        assert not reading.hang_up()
+        assert not upstream.hangups
+        reading.cancel()
+        await asyncio.wait({reading})
+        await asyncio.to_thread(upstream.wait_hangup)
+
+    with Upstream(Reply([b"x"], ending="stall")) as upstream:
+        run(upstream.url, leave)
