@@ -269,7 +269,7 @@ class Relay:
             self._ask_next()
 
     def on_closed(self, asking: Asking) -> None:
-        if asking is not self._asking or self._buffer.ended or self._left:
+        if asking is not self._asking or self._buffer.ended:
             return
         if self._silent:
             self._ask_next()
