@@ -242,6 +242,7 @@ def _cost_of_requests(aura: AuraServer, path: str, body: dict[str, Any]) -> tupl
     connection = http.client.HTTPConnection("127.0.0.1", aura.port, timeout=30)
     for number in range(2 * REQUESTS):
         if number == REQUESTS:  # what is made only once has been made
+            aura.tell()  # of the answers before, whose cost is not asked for
             _Counting.writes = 0
             profile(count)
         connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
@@ -249,6 +250,7 @@ def _cost_of_requests(aura: AuraServer, path: str, body: dict[str, Any]) -> tupl
         said = response.read()
         assert response.status == 200
         assert b"Hi" in said
+    aura.tell()
     profile(None)
     connection.close()
     return calls / REQUESTS, _Counting.writes / REQUESTS
@@ -258,7 +260,7 @@ def _cost_of_requests(aura: AuraServer, path: str, body: dict[str, Any]) -> tupl
 @pytest.mark.parametrize(
     ("provider", "budget", "most_writes"),
     # The head with the token, the end; echo's token and end come together.
-    [("echo", 415, 1), ("ollama", 600, 2), ("openai", 1170, 2)],
+    [("echo", 545, 1), ("ollama", 735, 2), ("openai", 1270, 2)],
 )
 def test_the_cost_of_a_request(
     tmp_path: Path,
@@ -278,5 +280,6 @@ def test_the_cost_of_a_request(
         toml = "" if provider == "echo" else f'[providers.{provider}]\nbase_url = "{upstream.url}"\n'
         with AuraServer(tmp_path, {"it.md": agent}, toml, {}) as aura:
             calls, writes = _cost_of_requests(aura, *asked)
-    assert calls <= budget  # a tenth above what it was
+    print(f"{calls} calls")
+    assert calls <= budget  # a tenth above what it was, with its log line and its figures
     assert writes <= most_writes

@@ -86,7 +86,8 @@ SABOTAGES: dict[str, Sabotage] = {
     ),
     "no guard of the last event": Sabotage(
         "answer/relay.py",
-        "if self._buffer.ended:\n            return\n        if self._asking.finish_reason is not None:  # nothing",
+        "if self._buffer.ended or self._left:\n            return\n        if self._asking.finish_reason is not None:"
+        "  # nothing",
         "if self._asking.finish_reason is not None:  # nothing",
         f"{RELAY}::test_one_event_ends_an_answer_that_is_read_late",
     ),
