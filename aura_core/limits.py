@@ -94,7 +94,7 @@ FIRST_WRITE_SIZE = 16 * 1024
 """Bytes from which on nothing waits."""
 DEPARTURES = 32
 """Clients whose departure is told in one round of the event loop, and answers that are closed in one; each costs up to
-0.2 ms."""
+0.3 ms."""
 UNCLOSED = 256
 """Answers that may wait to be closed while more clients leave: who comes and goes without end holds no more."""
 SEND_BUFFER = 128 * 1024

@@ -20,13 +20,13 @@ SIZE = 4 * 1024 * 1024  # server.max_body
 AGENTS = {"echo.md": "---\nprovider: echo\noptions: {text: a}\n---\n", "says.md": "---\nprovider: echo\n---\n"}
 
 
-def slowness() -> float:
-    """How many times longer than on a fast machine decoding takes here and now, at least 1: there it takes 15 ms of CPU
-    time to make a dictionary of each of 100,000 objects. The memory of a shared machine may be twice as slow."""
+def limit() -> float:
+    """LIMIT, or on a machine with slow memory six times the CPU time that decoding 100,000 objects takes here and now
+    (measured where that took 26 ms: bodies hold the loop for up to five times as long)."""
     text = b"[" + TURN + (b"," + TURN) * 99_999 + b"]"
     begin = time.thread_time()
     msgspec.json.decode(text)
-    return max(1, (time.thread_time() - begin) / 0.015)
+    return max(LIMIT, 6 * (time.thread_time() - begin))
 
 
 class LoopWatch:
@@ -149,7 +149,7 @@ def _check(aura: AuraServer, said: bytes, statuses: str = "200 400", enough: flo
         answer = _ask(aura, said, enough)
     print(f"held for {watch.longest * 1000:.1f} ms")
     assert answer[9:12].decode() in statuses.split() or not answer, answer[:200]
-    assert watch.longest <= LIMIT * slowness(), f"the loop was held for {watch.longest * 1000:.0f} ms"
+    assert watch.longest <= limit(), f"the loop was held for {watch.longest * 1000:.0f} ms"
 
 
 @pytest.mark.parametrize("body", BODIES)
@@ -265,7 +265,7 @@ def test_an_upstream_that_floods_interim_answers(plugin: str, status: str, tmp_p
             with watch.watching():
                 answer = aura.ask("it")
     assert [(event.name, event.data["code"]) for event in answer] == [("error", "bad_response")]
-    assert watch.longest <= LIMIT * slowness(), f"the loop was held for {watch.longest * 1000:.0f} ms"
+    assert watch.longest <= limit(), f"the loop was held for {watch.longest * 1000:.0f} ms"
     print(f"held for {watch.longest * 1000:.1f} ms")
 
 
